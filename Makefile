@@ -1,0 +1,86 @@
+# Two commands do everything: `make demo` and `make test`. Both install what they need into this folder.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+OBJECTS ?= 1000000
+VENV := .venv
+RUN := $(VENV)/bin/python
+UV := $(VENV)/bin/uv
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+
+# No telemetry, no warnings about a Node.js version that works.
+export CHECKPOINT_DISABLE := 1
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 1
+export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 1
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: setup ## Deploy everything to this machine, scan OBJECTS=1000000 objects, and time the answers
+	@$(RUN) -m local.demo --objects $(OBJECTS)
+
+.PHONY: test
+test: setup ## Run every test (about 10 minutes); ARGS="tests/stacks -k alarms" chooses
+	@$(RUN) -m pytest $(ARGS)
+
+.PHONY: check
+check: setup ## Lint, format check, types, SQL lint
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/squawk migrations/*.sql
+
+.PHONY: format
+format: setup ## Format the Python code
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+.PHONY: package
+package: setup ## Build the Lambda package and the migrations release into build/
+	@$(RUN) -m stacks.package
+
+.PHONY: synth
+synth: setup ## Write Terraform JSON for every environment to cdktf.out/
+	@$(RUN) main.py
+
+.PHONY: lock
+lock: setup ## Resolve the newest allowed versions into the three lock files
+	@$(COMPILE) handlers/requirements.in -o handlers/requirements.lock --upgrade
+	@$(COMPILE) pyproject.toml --group functions --group local --group test --group check \
+		-c handlers/requirements.lock -o requirements.lock --upgrade
+	@npm install --package-lock-only
+	@node -e "const file = 'package-lock.json', fs = require('fs'), lock = JSON.parse(fs.readFileSync(file)); \
+		for (const entry of Object.values(lock.packages)) { delete entry.funding; delete entry.resolved } \
+		fs.writeFileSync(file, JSON.stringify(lock, null, 2) + '\n')"
+
+.PHONY: clean
+clean: ## Delete everything that the other commands made
+	@rm -rf $(VENV) node_modules build cdktf.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# The Python and the Node tools have nothing to do with each other: install them side by side.
+.PHONY: setup
+setup:
+	@$(MAKE) -j2 $(VENV)/.installed node_modules/.installed
+
+$(VENV)/.installed: requirements.lock
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed; '$(PYTHON)' was not found. Install it, or: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed; $(PYTHON) is {v.major}.{v.minor}. Try: make PYTHON=python3.11")'
+	@echo "Installing the Python tools into $(VENV) (about 15 s) ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@awk '/^uv==/ {on = 1} on {print; if (!/\\$$/) exit}' requirements.lock > $(VENV)/uv.lock
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.lock
+	@$(UV) pip sync --quiet --require-hashes --python $(RUN) requirements.lock
+	@touch $@
+
+node_modules/.installed: package-lock.json
+	@command -v node >/dev/null || { echo "Node.js 20 or newer is needed, and 'node' was not found. Install it from your package manager, then run this again."; exit 1; }
+	@node -e "if (parseInt(process.versions.node) < 20) { console.error('Node.js 20 or newer is needed; node is ' + process.versions.node); process.exit(1) }"
+	@echo "Installing the Node tools into node_modules (about 30 s) ..."
+	@npm ci --loglevel=error
+	@touch $@

@@ -1,0 +1,1 @@
+"""What runs in Lambda: `migrate`, `refresh` and `status`, and the code behind them."""
