@@ -1,0 +1,35 @@
+"""The state of a Step Functions execution, asked for in real time and never in the way of an answer."""
+
+from functools import cache
+from typing import Any
+
+from handlers.telemetry import logger
+
+
+@cache
+def _client() -> Any:
+    # boto3 takes half a second to import, and most requests are for jobs without an execution.
+    import boto3  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
+    return boto3.client("stepfunctions", config=Config(connect_timeout=1, read_timeout=1, retries={"max_attempts": 1}))
+
+
+def execution_status(execution_arn: str | None) -> str | None:
+    """Return `RUNNING`, `SUCCEEDED`, `FAILED`, `TIMED_OUT`, `ABORTED` or `PENDING_REDRIVE`.
+
+    Args:
+        execution_arn: the execution that lists the job's objects; `None` when the job has none.
+
+    Returns:
+        `None` when there is no execution, and when Step Functions does not know it or does not answer: the counts are
+        worth an answer without it.
+
+    """
+    if execution_arn is None:
+        return None
+    try:
+        return str(_client().describe_execution(executionArn=execution_arn)["status"])
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not fail the request
+        logger.warning("the state of an execution is unknown", execution_arn=execution_arn, reason=str(error))
+        return None

@@ -1,0 +1,96 @@
+"""What a release would do to a ledger: decided without a database, so that it can be tested and shown without one."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from handlers.errors import (
+    ChangedMigrationError,
+    LateMigrationError,
+    NewerDatabaseError,
+    VanishedMigrationError,
+)
+from handlers.migrator.release import Migration, Release
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerEntry:
+    """One row of `schema_migrations`.
+
+    `applied_at` is `None` while a file that runs outside a transaction is on its way; `applied_statements` holds the
+    checksums of those of its statements that are done.
+    """
+
+    version: int
+    name: str
+    checksum: str
+    applied_statements: tuple[str, ...]
+    applied_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PendingMigration:
+    """A file to run, from the statement at position `first_statement` (counted from 0) on."""
+
+    migration: Migration
+    first_statement: int
+
+
+def plan(release: Release, ledger: Iterable[LedgerEntry]) -> list[PendingMigration]:
+    """Return what remains to be run, in order.
+
+    Raises:
+        ChangedMigrationError: a file differs from what was applied.
+        VanishedMigrationError: a file that was applied, and that others follow, is not in the release.
+        NewerDatabaseError: the ledger's newest files are not in the release.
+        LateMigrationError: a file that was not applied has a lower number than one that was.
+
+    """
+    applied = {entry.version: entry for entry in ledger}
+    files = {migration.version: migration for migration in release.migrations}
+    newest_file = max(files, default=0)
+    newest_applied = max(applied, default=0)
+    for version in sorted(applied.keys() - files.keys()):
+        _refuse_unknown(applied[version], newest_file)
+    pending: list[PendingMigration] = []
+    for version, migration in sorted(files.items()):
+        entry = applied.get(version)
+        if entry is None:
+            if version < newest_applied:
+                raise LateMigrationError(
+                    f"migrations/{migration.file} has a lower number than {newest_applied:03}, which is applied; "
+                    f"rename it to follow {newest_file:03}"
+                )
+            pending.append(PendingMigration(migration=migration, first_statement=0))
+        elif entry.applied_at is None:
+            pending.append(PendingMigration(migration=migration, first_statement=_resume(migration, entry)))
+        elif entry.checksum != migration.checksum:
+            raise ChangedMigrationError(
+                f"migrations/{migration.file} was changed after it was applied on {entry.applied_at:%Y-%m-%d} "
+                f"(checksum {entry.checksum[:8]}... -> {migration.checksum[:8]}...); "
+                "restore it and add a new migration instead"
+            )
+    return pending
+
+
+def _refuse_unknown(entry: LedgerEntry, newest_file: int) -> None:
+    if entry.version > newest_file:
+        raise NewerDatabaseError(
+            f"the database has migration {entry.version:03}_{entry.name}, the release ends at {newest_file:03}; "
+            "deploy a release that has it, or roll the database back with the release that had it"
+        )
+    raise VanishedMigrationError(
+        f"migration {entry.version:03}_{entry.name} is applied, but the release has no such file; restore it"
+    )
+
+
+def _resume(migration: Migration, entry: LedgerEntry) -> int:
+    """Return the position after the statements that are done; they may not have changed since, the rest may."""
+    done = len(entry.applied_statements)
+    checksums = tuple(statement.checksum for statement in migration.statements[:done])
+    if checksums != entry.applied_statements:
+        raise ChangedMigrationError(
+            f"migrations/{migration.file} is applied up to its statement {done}, and one of these was changed; "
+            "restore them, change what follows only"
+        )
+    return done

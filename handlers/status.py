@@ -1,0 +1,45 @@
+"""Lambda `status`: answers the HTTP API from one long-lived connection as `progress_reader`."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers import progress
+from handlers.connection import Database
+from handlers.errors import InvalidRequestError
+from handlers.http import error_response, response
+from handlers.telemetry import logger
+
+database = Database()
+
+
+@logger.inject_lambda_context(correlation_id_path="requestContext.requestId")
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Answer one request of the HTTP API (payload format 2.0)."""
+    try:
+        return response(200, _answer(event))
+    except Exception as error:  # noqa: BLE001 - error_response raises again what it does not know
+        return error_response(error)
+
+
+def _answer(event: dict[str, Any]) -> dict[str, Any]:
+    query = event.get("queryStringParameters") or {}
+    match event["routeKey"]:
+        case "GET /jobs/{job_id}":
+            real_time = query.get("real_time", "false").lower() == "true"
+            return progress.job_status(database, event["pathParameters"]["job_id"], real_time=real_time)
+        case "GET /jobs":
+            if (state := query.get("state")) != "active":
+                raise InvalidRequestError("invalid_state", f"state {state!r} is not known; ask for state=active")
+            return progress.active_jobs(database, limit=_limit(query.get("limit", "50")))
+        case "GET /statistics":
+            return progress.statistics(database)
+        case route:
+            raise InvalidRequestError("unknown_route", f"{route} is not served here")
+
+
+def _limit(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InvalidRequestError("invalid_limit", f"limit {text!r} is not a number") from None

@@ -1,0 +1,36 @@
+-- Repeatable: runs before the numbered files on every deploy, so it must be idempotent.
+-- Who may do what; the numbered files grant the rights on the objects that they make.
+-- No role has a password: RDS Proxy and RDS check IAM tokens (rds_iam exists there only).
+-- Timeouts live on the role because RDS Proxy refuses them as startup options and pins a session that sets them.
+
+DO $$
+DECLARE
+    role_name text;
+BEGIN
+    FOREACH role_name IN ARRAY ARRAY['scanner_app', 'progress_refresher', 'progress_reader'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
+            EXECUTE format('CREATE ROLE %I LOGIN', role_name);
+        END IF;
+        EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), role_name);
+        IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_iam')
+           AND NOT EXISTS (SELECT
+                           FROM pg_auth_members
+                           WHERE roleid = 'rds_iam'::regrole
+                             AND member = role_name::regrole) THEN
+            EXECUTE format('GRANT rds_iam TO %I', role_name);
+        END IF;
+    END LOOP;
+END
+$$;
+
+-- The scanner: a statement that runs for minutes is a mistake, an idle transaction holds vacuum back.
+ALTER ROLE scanner_app SET statement_timeout = '5min';
+ALTER ROLE scanner_app SET idle_in_transaction_session_timeout = '1min';
+
+-- A refresh ends before its function's own timeout of five minutes does, so that the reason is logged.
+ALTER ROLE progress_refresher SET statement_timeout = '280s';
+ALTER ROLE progress_refresher SET lock_timeout = '10s';
+
+-- A caller of the status API has given up after a few seconds; so does the query.
+ALTER ROLE progress_reader SET statement_timeout = '5s';
+ALTER ROLE progress_reader SET default_transaction_read_only = on;

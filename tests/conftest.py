@@ -1,0 +1,121 @@
+"""Fixtures that every folder of tests shares: an embedded PostgreSQL, and fresh databases in it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+import pytest
+
+from handlers.migrator.release import Release, read_release
+from handlers.migrator.runner import run
+from local.embedded_postgres import ADMIN_USER, EmbeddedPostgres
+from stacks.manifest import release_entries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class TestDatabase:
+    """One database of the embedded server."""
+
+    __test__ = False
+
+    server: EmbeddedPostgres
+    name: str
+
+    def connect(self, user: str = ADMIN_USER) -> psycopg2.extensions.connection:
+        """Return a connection in autocommit mode; the caller closes it."""
+        connection = psycopg2.connect(self.server.dsn(user=user, database=self.name))
+        connection.autocommit = True
+        return connection
+
+    def query(self, sql: str, parameters: Any = None, *, user: str = ADMIN_USER) -> list[tuple[Any, ...]]:
+        """Run one statement on a connection of its own and return its rows."""
+        connection = self.connect(user)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(sql, parameters)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+
+    def variables(self, user: str) -> dict[str, str]:
+        """Return the variables that a handler reads, for this database."""
+        return {
+            "RDS_PROXY_ENDPOINT": self.server.host,
+            "RDS_PORT": str(self.server.port),
+            "RDS_DBNAME": self.name,
+            "RDS_USERNAME": user,
+            "RDS_PASSWORD": "unused",
+            "RDS_CA_BUNDLE": str(self.server.certificate_authority),
+        }
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """One server for all tests; it forgets on a crash of the machine, which no test makes."""
+    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), durable=False) as server:
+        yield server
+
+
+def _create_database(server: EmbeddedPostgres, name: str, *, template: str = "template1") -> TestDatabase:
+    with server.connect(user="postgres", database="postgres") as connection, connection.cursor() as cursor:
+        cursor.execute(f'CREATE DATABASE "{name}" OWNER {ADMIN_USER} TEMPLATE "{template}"')
+    return TestDatabase(server, name)
+
+
+@pytest.fixture
+def empty_database(postgres: EmbeddedPostgres) -> TestDatabase:
+    """A database that holds nothing."""
+    return _create_database(postgres, f"empty_{next(_numbers)}")
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: EmbeddedPostgres) -> TestDatabase:
+    """The database that `database` is copied from."""
+    template = _create_database(postgres, "migrated_template")
+    connection = template.connect()
+    run(connection, build_release(MIGRATIONS))
+    connection.close()
+    return template
+
+
+@pytest.fixture
+def database(postgres: EmbeddedPostgres, migrated_template: TestDatabase) -> TestDatabase:
+    """A database that all migrations were applied to."""
+    return _create_database(postgres, f"migrated_{next(_numbers)}", template=migrated_template.name)
+
+
+def build_release(migrations: Path) -> Release:
+    """Build a release of a folder in memory, and read it as the runner does."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as zip_file:
+        for name, content in release_entries(migrations).items():
+            zip_file.writestr(name, content)
+    content = archive.getvalue()
+    return read_release(content, expected_sha256=hashlib.sha256(content).hexdigest())
+
+
+@pytest.fixture
+def release_of(tmp_path: Path) -> Callable[..., Release]:
+    """Return a function that makes a release of the SQL files given by name."""
+
+    def make(files: dict[str, str]) -> Release:
+        folder = tmp_path / f"migrations_{next(_numbers)}"
+        folder.mkdir()
+        for name, sql in files.items():
+            (folder / name).write_text(sql)
+        return build_release(folder)
+
+    return make

@@ -1,0 +1,58 @@
+"""A migrations folder becomes a manifest, or is refused with the file and the way out."""
+
+from pathlib import Path
+
+import pytest
+
+from stacks.manifest import MigrationError, build_manifest, release_entries
+from tests.conftest import MIGRATIONS
+
+
+def folder(tmp_path: Path, files: dict[str, str]) -> Path:
+    for name, sql in files.items():
+        (tmp_path / name).write_text(sql)
+    return tmp_path
+
+
+def test_files_come_in_the_order_of_their_numbers_with_their_rollback(tmp_path: Path) -> None:
+    manifest = build_manifest(
+        folder(tmp_path, {"002_b.sql": "SELECT 2", "001_a.sql": "SELECT 1", "001_a.down.sql": "SELECT 0"})
+    )
+    assert [entry["file"] for entry in manifest["files"]] == ["001_a.sql", "002_b.sql"]
+    assert manifest["files"][0]["down"]["file"] == "001_a.down.sql"
+    assert manifest["files"][1]["down"] is None
+
+
+def test_one_statement_that_refuses_a_transaction_makes_its_whole_file_run_outside_one(tmp_path: Path) -> None:
+    files = {"001_a.sql": "SELECT 1; CREATE INDEX CONCURRENTLY i ON t (a)", "002_b.sql": "SELECT 1"}
+    manifest = build_manifest(folder(tmp_path, files))
+    assert [entry["transactional"] for entry in manifest["files"]] == [False, True]
+
+
+def test_our_own_release_carries_every_file_and_a_rollback_for_each() -> None:
+    names = set(release_entries(MIGRATIONS))
+    assert {path.name for path in MIGRATIONS.glob("*.sql")} | {"manifest.json"} == names
+    assert all(entry["down"] for entry in build_manifest(MIGRATIONS)["files"])
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"1_a.sql": "SELECT 1"}, "1_a.sql is not named like"),
+        ({"001_a.sql": "SELECT 1", "001_b.sql": "SELECT 1"}, "001_b.sql and 001_a.sql have the same number"),
+        ({"001_a.sql": "SELECT 1", "003_c.sql": "SELECT 1"}, "003_c.sql but no migration numbered 002"),
+        ({"001_a.sql": "SELECT 1", "001_b.down.sql": "SELECT 1"}, "001_b.down.sql takes back no migration"),
+        ({"001_a.sql": "-- nothing"}, "001_a.sql holds no statement"),
+        ({}, "holds no migration"),
+    ],
+)
+def test_a_folder_that_is_out_of_order_is_refused(tmp_path: Path, files: dict[str, str], message: str) -> None:
+    with pytest.raises(MigrationError, match=message):
+        build_manifest(folder(tmp_path, files))
+
+
+def test_a_syntax_error_names_the_file_the_line_the_text_and_postgresqls_message(tmp_path: Path) -> None:
+    with pytest.raises(MigrationError) as refusal:
+        build_manifest(folder(tmp_path, {"001_a.sql": "SELECT 1;\n\nCREATE TABEL t (a int);\n"}))
+    assert '001_a.sql, line 3: syntax error at or near "TABEL"' in str(refusal.value)
+    assert "CREATE TABEL t (a int);" in str(refusal.value)

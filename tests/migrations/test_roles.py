@@ -1,0 +1,78 @@
+"""Each role may do its work and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg2.errors
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import TestDatabase
+
+WRITE = "INSERT INTO jobs (job_id, bucket) VALUES (gen_random_uuid(), 'b')"
+FIND = "INSERT INTO findings (job_id, bucket, key, etag, detector) VALUES (gen_random_uuid(), 'b', 'k', 'e', 'd') RETURNING id"
+
+
+@pytest.mark.parametrize(
+    ("role", "sql"),
+    [
+        ("scanner_app", WRITE),
+        ("scanner_app", FIND),
+        ("scanner_app", "UPDATE job_objects SET status = 'failed'"),
+        ("scanner_app", "DELETE FROM jobs"),
+        ("progress_refresher", "SELECT refresh_job_progress()"),
+        ("progress_reader", "SELECT * FROM job_progress"),
+        ("progress_reader", "SELECT * FROM job_progress_direct"),
+        ("progress_reader", "SELECT * FROM active_jobs_progress"),
+        ("progress_reader", "SELECT * FROM job_statistics"),
+        ("progress_reader", "SELECT * FROM materialized_view_refresh_log"),
+    ],
+)
+def test_a_role_may_do_its_work(database: TestDatabase, role: str, sql: str) -> None:
+    database.query(sql, user=role)
+
+
+@pytest.mark.parametrize(
+    ("role", "sql"),
+    [
+        ("scanner_app", "TRUNCATE findings"),
+        ("scanner_app", "SELECT refresh_job_progress()"),
+        ("scanner_app", "CREATE TABLE mine (a int)"),
+        ("progress_refresher", "SELECT * FROM jobs"),
+        ("progress_refresher", "SELECT * FROM job_progress"),
+        ("progress_refresher", WRITE),
+        ("progress_refresher", "REFRESH MATERIALIZED VIEW job_progress"),
+        ("progress_reader", "SELECT * FROM findings"),
+        ("progress_reader", "SELECT * FROM job_objects"),
+        ("progress_reader", "SELECT refresh_job_progress()"),
+        ("progress_reader", "SELECT * FROM schema_migrations"),
+    ],
+)
+def test_a_role_may_do_nothing_else(database: TestDatabase, role: str, sql: str) -> None:
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        database.query(sql, user=role)
+
+
+@pytest.mark.parametrize(
+    ("role", "setting", "value"),
+    [
+        ("scanner_app", "idle_in_transaction_session_timeout", "1min"),
+        ("progress_refresher", "statement_timeout", "280s"),
+        ("progress_reader", "statement_timeout", "5s"),
+        ("progress_reader", "default_transaction_read_only", "on"),
+    ],
+)
+def test_timeouts_come_with_the_role(database: TestDatabase, role: str, setting: str, value: str) -> None:
+    assert database.query(f"SHOW {setting}", user=role) == [(value,)]
+
+
+@pytest.mark.parametrize("role", ["scanner_app", "progress_refresher", "progress_reader"])
+def test_each_role_signs_in_with_iam_and_has_no_password(database: TestDatabase, role: str) -> None:
+    member = "SELECT pg_has_role(%s, 'rds_iam', 'MEMBER')"
+    assert database.query(member, (role,)) == [(True,)]
+    connection = psycopg2.connect(database.server.dsn(user="postgres", database=database.name))
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT rolpassword IS NULL FROM pg_authid WHERE rolname = %s", (role,))
+        assert cursor.fetchone() == (True,)
+    connection.close()

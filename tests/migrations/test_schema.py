@@ -1,0 +1,212 @@
+"""The schema that the migrations make is the published contract, and adopts what is there already."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import psycopg2
+import pytest
+
+from handlers.migrator.runner import run
+from tests.conftest import MIGRATIONS, build_release
+
+if TYPE_CHECKING:
+    from tests.conftest import TestDatabase
+
+OLD_TABLES = """
+CREATE TABLE jobs (job_id uuid PRIMARY KEY, bucket text NOT NULL, prefix text, execution_arn text,
+                   created_at timestamptz DEFAULT now(), updated_at timestamptz DEFAULT now());
+CREATE TABLE job_objects (job_id uuid REFERENCES jobs ON DELETE CASCADE, bucket text, key text, etag text,
+                          status text CHECK (status IN ('queued', 'processing', 'succeeded', 'failed')),
+                          last_error text, updated_at timestamptz DEFAULT now(), PRIMARY KEY (job_id, bucket, key, etag));
+CREATE TABLE findings (id bigserial PRIMARY KEY, job_id uuid NOT NULL, bucket text, key text, etag text, detector text,
+                       masked_match text, context text, byte_offset int, created_at timestamptz DEFAULT now(),
+                       UNIQUE (bucket, key, etag, detector, byte_offset));
+"""
+PROGRESS_COLUMNS = [
+    *("job_id", "bucket", "prefix", "execution_arn", "created_at", "updated_at", "total_objects", "queued_count"),
+    *(
+        "processing_count",
+        "succeeded_count",
+        "failed_count",
+        "total_findings",
+        "progress_percent",
+        "last_object_update",
+    ),
+]
+
+
+def add_job(database: TestDatabase, statuses: dict[str, int], *, findings: int = 0) -> str:
+    """Insert one job with so many objects of each status; return its id."""
+    job_id = str(uuid4())
+    database.query("INSERT INTO jobs (job_id, bucket) VALUES (%s, 'b')", (job_id,))
+    for status, count in statuses.items():
+        database.query(
+            "INSERT INTO job_objects (job_id, bucket, key, etag, status) "
+            "SELECT %s, 'b', %s || n, 'e', %s FROM generate_series(1, %s) AS n",
+            (job_id, status, status, count),
+        )
+    database.query(
+        "INSERT INTO findings (job_id, bucket, key, etag, detector, byte_offset) "
+        "SELECT %s, 'b', %s, 'e', 'card', n FROM generate_series(1, %s) AS n",
+        (job_id, job_id, findings),
+    )
+    return job_id
+
+
+def schema(database: TestDatabase) -> dict[str, list[tuple[Any, ...]]]:
+    """Return every column, index, constraint, view, function and grant of the public schema."""
+    queries = {
+        "columns": "SELECT c.relname, c.relkind::text, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, "
+        "pg_get_expr(d.adbin, d.adrelid) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 "
+        "LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum "
+        "WHERE c.relnamespace = 'public'::regnamespace ORDER BY 1, a.attnum",
+        "indexes": "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1",
+        "constraints": "SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint "
+        "WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2",
+        "views": "SELECT relname::text, pg_get_viewdef(oid) FROM pg_class WHERE relkind IN ('v', 'm') "
+        "AND relnamespace = 'public'::regnamespace ORDER BY 1",
+        "functions": "SELECT pg_get_functiondef(oid), proacl::text FROM pg_proc "
+        "WHERE pronamespace = 'public'::regnamespace ORDER BY 1",
+        "grants": "SELECT relname::text, relacl::text FROM pg_class WHERE relnamespace = 'public'::regnamespace "
+        "ORDER BY 1",
+    }
+    return {name: database.query(sql) for name, sql in queries.items()}
+
+
+def apply_down(database: TestDatabase, file: str) -> None:
+    """Run a rollback file and forget the file that it takes back."""
+    entries = {entry["file"]: entry for entry in _manifest()["files"]}
+    for statement in entries[file]["down"]["statements"]:
+        database.query(statement["sql"])
+    database.query("DELETE FROM schema_migrations WHERE version = %s", (entries[file]["version"],))
+
+
+def _manifest() -> dict[str, Any]:
+    from stacks.manifest import release_entries
+
+    manifest: dict[str, Any] = json.loads(release_entries(MIGRATIONS)["manifest.json"])
+    return manifest
+
+
+def migrate(database: TestDatabase) -> None:
+    connection = database.connect()
+    run(connection, build_release(MIGRATIONS))
+    connection.close()
+
+
+def test_job_progress_has_the_published_columns_in_their_order(database: TestDatabase) -> None:
+    columns = [row[2] for row in schema(database)["columns"] if row[0] == "job_progress"]
+    assert columns == PROGRESS_COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("idx_job_objects_job_status", "(job_id, status)"),
+        ("idx_job_objects_job_updated", "(job_id, updated_at DESC)"),
+        ("idx_job_objects_bucket_key_composite", "(bucket, key, job_id)"),
+        ("idx_findings_job_detector", "(job_id, detector)"),
+    ],
+)
+def test_each_composite_index_is_there_and_valid(database: TestDatabase, name: str, columns: str) -> None:
+    ((definition, valid),) = database.query(
+        "SELECT pg_get_indexdef(indexrelid), indisvalid FROM pg_index WHERE indexrelid = %s::regclass", (name,)
+    )
+    assert valid
+    assert definition.endswith(columns)
+
+
+def test_a_job_without_objects_is_at_zero_per_cent(database: TestDatabase) -> None:
+    add_job(database, {})
+    database.query("SELECT refresh_job_progress()")
+    assert database.query("SELECT total_objects, progress_percent FROM job_progress") == [(0, 0)]
+
+
+def test_progress_counts_each_status_and_the_findings(database: TestDatabase) -> None:
+    job_id = add_job(database, {"queued": 1, "processing": 2, "succeeded": 4, "failed": 1}, findings=3)
+    add_job(database, {"succeeded": 2})
+    database.query("SELECT refresh_job_progress()")
+    for source in ("job_progress", "job_progress_direct"):
+        assert database.query(
+            f"SELECT total_objects, queued_count, processing_count, succeeded_count, failed_count, total_findings, "
+            f"progress_percent FROM {source} WHERE job_id = %s",
+            (job_id,),
+        ) == [(8, 1, 2, 4, 1, 3, 62.5)]
+
+
+def test_helper_views_tell_active_jobs_and_statistics(database: TestDatabase) -> None:
+    add_job(database, {"succeeded": 2}, findings=1)
+    active = add_job(database, {"succeeded": 1, "queued": 1})
+    pending = add_job(database, {"queued": 3})
+    database.query("SELECT refresh_job_progress()")
+    assert [job for (job,) in database.query("SELECT job_id FROM active_jobs_progress")] == [pending, active]
+    assert database.query(
+        "SELECT total_jobs, completed_jobs, in_progress_jobs, pending_jobs, total_objects_all_jobs, "
+        "total_objects_processed, total_findings_all_jobs, avg_progress FROM job_statistics"
+    ) == [(3, 1, 1, 1, 7, 3, 1, 50)]
+
+
+def test_statistics_of_no_jobs_are_zeros(database: TestDatabase) -> None:
+    assert database.query("SELECT total_jobs, total_objects_all_jobs, avg_progress FROM job_statistics") == [(0, 0, 0)]
+
+
+def test_a_refresh_logs_itself_in_its_own_transaction(database: TestDatabase) -> None:
+    add_job(database, {"queued": 5})
+    connection = database.connect()
+    connection.autocommit = False
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT refreshed, total_jobs, total_objects FROM refresh_job_progress()")
+        assert cursor.fetchone() == (True, 1, 5)
+    connection.rollback()
+    connection.close()
+    log = "SELECT total_jobs, total_objects FROM materialized_view_refresh_log WHERE view_name = 'job_progress'"
+    assert database.query(log) == [(0, 0)]
+    database.query("SELECT refresh_job_progress()")
+    assert database.query(log) == [(1, 5)]
+
+
+def test_should_refresh_progress_is_true_after_five_minutes(database: TestDatabase) -> None:
+    ages = "SELECT should_refresh_progress(now() - %s::interval)"
+    assert database.query(ages, ("5 minutes 1 second",)) == [(True,)]
+    assert database.query(ages, ("4 minutes 59 seconds",)) == [(False,)]
+    assert database.query("SELECT should_refresh_progress(NULL)") == [(True,)]
+
+
+def test_one_job_is_counted_by_index_scans_only(database: TestDatabase) -> None:
+    job_id = add_job(database, {"succeeded": 20_000}, findings=2_000)
+    add_job(database, {"succeeded": 50_000}, findings=20_000)
+    database.query("ANALYZE")
+    plan = database.query("EXPLAIN SELECT * FROM job_progress_direct WHERE job_id = %s", (job_id,))
+    assert "Seq Scan on job_objects" not in str(plan)
+    assert "Seq Scan on findings" not in str(plan)
+
+
+def test_a_database_that_has_the_tables_and_data_is_adopted_untouched(empty_database: TestDatabase) -> None:
+    empty_database.query(OLD_TABLES)
+    job_id = add_job(empty_database, {"succeeded": 3, "queued": 1}, findings=2)
+    files = "SELECT relname, relfilenode FROM pg_class WHERE relname IN ('jobs', 'job_objects', 'findings') ORDER BY 1"
+    before = empty_database.query(files)
+    migrate(empty_database)
+    assert empty_database.query(files) == before
+    assert empty_database.query("SELECT job_id, total_objects, total_findings FROM job_progress") == [(job_id, 4, 2)]
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_rolling_back_and_forward_again_gives_the_same_schema(database: TestDatabase, depth: int) -> None:
+    before = schema(database)
+    for file in ["002_optimize_for_scale.sql", "001_create_scanner_tables.sql"][:depth]:
+        apply_down(database, file)
+    assert schema(database) != before
+    migrate(database)
+    assert schema(database) == before
+
+
+def test_rolling_back_the_first_migration_refuses_while_there_are_rows(database: TestDatabase) -> None:
+    apply_down(database, "002_optimize_for_scale.sql")
+    add_job(database, {"queued": 1})
+    with pytest.raises(psycopg2.Error, match="rolling back 001 would drop tables that hold rows"):
+        apply_down(database, "001_create_scanner_tables.sql")
+    assert database.query("SELECT count(*) FROM job_objects") == [(1,)]

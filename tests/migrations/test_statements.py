@@ -1,0 +1,69 @@
+"""Statements are classified by PostgreSQL's grammar."""
+
+import pytest
+
+from stacks.statements import Statement, UnsupportedStatementError, split
+
+
+def one(sql: str) -> Statement:
+    (statement,) = split(sql)
+    return statement
+
+
+@pytest.mark.parametrize(
+    ("sql", "kind", "lock", "in_transaction", "blocks_writers"),
+    [
+        ("CREATE INDEX CONCURRENTLY i ON t (a)", "CREATE INDEX CONCURRENTLY", "SHARE UPDATE EXCLUSIVE", False, False),
+        ("CREATE UNIQUE INDEX i ON t (a)", "CREATE UNIQUE INDEX", "SHARE", True, True),
+        ("DROP INDEX CONCURRENTLY i", "DROP INDEX CONCURRENTLY", "SHARE UPDATE EXCLUSIVE", False, False),
+        ("DROP INDEX i", "DROP INDEX", "ACCESS EXCLUSIVE", True, True),
+        ("REINDEX INDEX CONCURRENTLY i", "REINDEX CONCURRENTLY", "SHARE UPDATE EXCLUSIVE", False, False),
+        ("CREATE TABLE t (a int)", "CREATE TABLE", None, True, False),
+        ("CREATE TABLE t (a int REFERENCES u)", "CREATE TABLE", "SHARE ROW EXCLUSIVE", True, True),
+        ("ALTER TABLE t ADD COLUMN a int", "ALTER TABLE", "ACCESS EXCLUSIVE", True, True),
+        ("ALTER TABLE t VALIDATE CONSTRAINT c", "ALTER TABLE", "SHARE UPDATE EXCLUSIVE", True, False),
+        ("ALTER TABLE t VALIDATE CONSTRAINT c, ADD a int", "ALTER TABLE", "ACCESS EXCLUSIVE", True, True),
+        ("ALTER TABLE t DETACH PARTITION p CONCURRENTLY", "ALTER TABLE", "SHARE UPDATE EXCLUSIVE", False, False),
+        ("ALTER TABLE t RENAME TO u", "ALTER", "ACCESS EXCLUSIVE", True, True),
+        ("CREATE VIEW v AS SELECT 1", "CREATE VIEW", None, True, False),
+        ("CREATE MATERIALIZED VIEW v AS SELECT 1", "CREATE MATERIALIZED VIEW", None, True, False),
+        ("REFRESH MATERIALIZED VIEW CONCURRENTLY v", "REFRESH MATERIALIZED VIEW", "EXCLUSIVE", True, True),
+        ("INSERT INTO t VALUES (1)", "INSERT", "ROW EXCLUSIVE", True, False),
+        ("VACUUM t", "VACUUM", "SHARE UPDATE EXCLUSIVE", False, False),
+        ("ANALYZE t", "ANALYZE", "SHARE UPDATE EXCLUSIVE", True, False),
+        ("LOCK TABLE t IN SHARE MODE", "LOCK TABLE", "SHARE", True, True),
+        ("DO $$ BEGIN NULL; END $$", "DO", None, True, False),
+    ],
+)
+def test_a_statement_says_what_it_locks_and_whether_it_may_run_in_a_transaction(
+    sql: str, kind: str, lock: str | None, in_transaction: bool, blocks_writers: bool
+) -> None:
+    statement = one(sql)
+    assert (statement.kind, statement.lock) == (kind, lock)
+    assert (statement.in_transaction, statement.blocks_writers) == (in_transaction, blocks_writers)
+
+
+def test_semicolons_inside_quotes_comments_and_bodies_end_no_statement() -> None:
+    sql = """
+        SELECT 'a;b'; -- c;d
+        CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM 1; PERFORM 2; END $$;
+        /* ; */ SELECT "x;y" FROM t
+    """
+    assert [statement.kind for statement in split(sql)] == ["SELECT", "CREATE FUNCTION", "SELECT"]
+
+
+def test_lines_are_counted_in_files_with_letters_beyond_ascii() -> None:
+    sql = "-- größer als früher\nSELECT 'ü';\n\nSELECT 2;\n"
+    assert [(statement.line, statement.sql) for statement in split(sql)] == [(2, "SELECT 'ü'"), (4, "SELECT 2")]
+
+
+def test_an_index_is_described_so_that_it_can_be_found_again() -> None:
+    index = one("CREATE INDEX CONCURRENTLY i ON s.t USING btree (a, b DESC)").index
+    assert index is not None
+    assert (index.name, index.table, index.method, index.columns) == ("i", "s.t", "btree", ("a", "b DESC"))
+
+
+@pytest.mark.parametrize("sql", ["BEGIN", "COMMIT", "SET lock_timeout = 1", "CREATE INDEX ON t (a)", "LISTEN x"])
+def test_what_a_migration_may_not_contain_is_refused_with_its_line(sql: str) -> None:
+    with pytest.raises(UnsupportedStatementError, match="line 2: "):
+        list(split(f"\n{sql}"))
