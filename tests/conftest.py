@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
+import os
+import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import psycopg2
 import pytest
@@ -50,6 +53,23 @@ class TestDatabase:
         finally:
             connection.close()
 
+    def add_job(self, statuses: dict[str, int], *, findings: int = 0) -> str:
+        """Insert one job with so many objects of each status; return its id."""
+        job_id = str(uuid4())
+        self.query("INSERT INTO jobs (job_id, bucket) VALUES (%s, 'b')", (job_id,))
+        for status, count in statuses.items():
+            self.query(
+                "INSERT INTO job_objects (job_id, bucket, key, etag, status) "
+                "SELECT %s, 'b', %s || n, 'e', %s FROM generate_series(1, %s) AS n",
+                (job_id, status, status, count),
+            )
+        self.query(
+            "INSERT INTO findings (job_id, bucket, key, etag, detector, byte_offset) "
+            "SELECT %s, 'b', %s, 'e', 'card', n FROM generate_series(1, %s) AS n",
+            (job_id, job_id, findings),
+        )
+        return job_id
+
     def variables(self, user: str) -> dict[str, str]:
         """Return the variables that a handler reads, for this database."""
         return {
@@ -63,10 +83,12 @@ class TestDatabase:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def postgres() -> Iterator[EmbeddedPostgres]:
     """One server for all tests; it forgets on a crash of the machine, which no test makes."""
-    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), durable=False) as server:
+    directory = MIGRATIONS.parent / "build" / "tests" / f"postgres-{os.getpid()}"
+    with EmbeddedPostgres(directory, durable=False) as server:
         yield server
+    shutil.rmtree(directory)
 
 
 def _create_database(server: EmbeddedPostgres, name: str, *, template: str = "template1") -> TestDatabase:

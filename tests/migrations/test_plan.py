@@ -72,35 +72,35 @@ def test_what_follows_the_last_statement_that_was_applied_may_be_mended(release_
 def test_a_statement_that_was_applied_may_not_be_changed(release_of: ReleaseOf) -> None:
     broken = release_of(THREE)
     changed = release_of({**THREE, "002_b.sql": "SELECT 22; VACUUM; SELECT 3"})
-    with pytest.raises(ChangedMigrationError, match="002_b.sql is applied up to its statement 1"):
+    with pytest.raises(ChangedMigrationError, match=r"002_b.sql is applied up to its statement 1"):
         plan(changed, part_way(broken, 1))
 
 
 def test_a_file_that_was_changed_after_it_was_applied_is_refused(release_of: ReleaseOf) -> None:
     before = release_of(THREE)
     after = release_of({**THREE, "001_a.sql": "SELECT 11"})
-    with pytest.raises(ChangedMigrationError, match="001_a.sql was changed after it was applied on 2026-04-01"):
+    with pytest.raises(ChangedMigrationError, match=r"001_a.sql was changed after it was applied on 2026-04-01"):
         plan(after, ledger(before, 3))
 
 
 def test_a_file_that_vanished_is_refused(release_of: ReleaseOf) -> None:
     release = release_of(THREE)
     unknown = LedgerEntry(version=0, name="z", checksum="00", applied_statements=(), applied_at=WHEN)
-    with pytest.raises(VanishedMigrationError, match="migration 000_z is applied, but the release has no such file"):
+    with pytest.raises(VanishedMigrationError, match=r"migration 000_z is applied, but the release has no such file"):
         plan(release, [unknown, *ledger(release, 3)])
 
 
 def test_an_older_release_on_a_newer_database_is_refused(release_of: ReleaseOf) -> None:
     newer = release_of(THREE)
     older = release_of({name: THREE[name] for name in ("001_a.sql", "002_b.sql")})
-    with pytest.raises(NewerDatabaseError, match="the database has migration 003_c, the release ends at 002"):
+    with pytest.raises(NewerDatabaseError, match=r"the database has migration 003_c, the release ends at 002"):
         plan(older, ledger(newer, 3))
 
 
 def test_a_late_file_with_a_lower_number_is_refused(release_of: ReleaseOf) -> None:
     release = release_of(THREE)
     first, _, third = ledger(release, 3)
-    with pytest.raises(LateMigrationError, match="002_b.sql has a lower number than 003"):
+    with pytest.raises(LateMigrationError, match=r"002_b.sql has a lower number than 003"):
         plan(release, [first, third])
 
 

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from tests.conftest import TestDatabase
 
 WRITE = "INSERT INTO jobs (job_id, bucket) VALUES (gen_random_uuid(), 'b')"
-FIND = "INSERT INTO findings (job_id, bucket, key, etag, detector) VALUES (gen_random_uuid(), 'b', 'k', 'e', 'd') RETURNING id"
+FIND = (
+    "INSERT INTO findings (job_id, bucket, key, etag, detector) "
+    "VALUES (gen_random_uuid(), 'b', 'k', 'e', 'd') RETURNING id"
+)
 
 
 @pytest.mark.parametrize(

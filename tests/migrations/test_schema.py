@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import psycopg2
 import pytest
@@ -20,7 +19,8 @@ CREATE TABLE jobs (job_id uuid PRIMARY KEY, bucket text NOT NULL, prefix text, e
                    created_at timestamptz DEFAULT now(), updated_at timestamptz DEFAULT now());
 CREATE TABLE job_objects (job_id uuid REFERENCES jobs ON DELETE CASCADE, bucket text, key text, etag text,
                           status text CHECK (status IN ('queued', 'processing', 'succeeded', 'failed')),
-                          last_error text, updated_at timestamptz DEFAULT now(), PRIMARY KEY (job_id, bucket, key, etag));
+                          last_error text, updated_at timestamptz DEFAULT now(),
+                          PRIMARY KEY (job_id, bucket, key, etag));
 CREATE TABLE findings (id bigserial PRIMARY KEY, job_id uuid NOT NULL, bucket text, key text, etag text, detector text,
                        masked_match text, context text, byte_offset int, created_at timestamptz DEFAULT now(),
                        UNIQUE (bucket, key, etag, detector, byte_offset));
@@ -36,24 +36,6 @@ PROGRESS_COLUMNS = [
         "last_object_update",
     ),
 ]
-
-
-def add_job(database: TestDatabase, statuses: dict[str, int], *, findings: int = 0) -> str:
-    """Insert one job with so many objects of each status; return its id."""
-    job_id = str(uuid4())
-    database.query("INSERT INTO jobs (job_id, bucket) VALUES (%s, 'b')", (job_id,))
-    for status, count in statuses.items():
-        database.query(
-            "INSERT INTO job_objects (job_id, bucket, key, etag, status) "
-            "SELECT %s, 'b', %s || n, 'e', %s FROM generate_series(1, %s) AS n",
-            (job_id, status, status, count),
-        )
-    database.query(
-        "INSERT INTO findings (job_id, bucket, key, etag, detector, byte_offset) "
-        "SELECT %s, 'b', %s, 'e', 'card', n FROM generate_series(1, %s) AS n",
-        (job_id, job_id, findings),
-    )
-    return job_id
 
 
 def schema(database: TestDatabase) -> dict[str, list[tuple[Any, ...]]]:
@@ -120,14 +102,14 @@ def test_each_composite_index_is_there_and_valid(database: TestDatabase, name: s
 
 
 def test_a_job_without_objects_is_at_zero_per_cent(database: TestDatabase) -> None:
-    add_job(database, {})
+    database.add_job({})
     database.query("SELECT refresh_job_progress()")
     assert database.query("SELECT total_objects, progress_percent FROM job_progress") == [(0, 0)]
 
 
 def test_progress_counts_each_status_and_the_findings(database: TestDatabase) -> None:
-    job_id = add_job(database, {"queued": 1, "processing": 2, "succeeded": 4, "failed": 1}, findings=3)
-    add_job(database, {"succeeded": 2})
+    job_id = database.add_job({"queued": 1, "processing": 2, "succeeded": 4, "failed": 1}, findings=3)
+    database.add_job({"succeeded": 2})
     database.query("SELECT refresh_job_progress()")
     for source in ("job_progress", "job_progress_direct"):
         assert database.query(
@@ -138,9 +120,9 @@ def test_progress_counts_each_status_and_the_findings(database: TestDatabase) ->
 
 
 def test_helper_views_tell_active_jobs_and_statistics(database: TestDatabase) -> None:
-    add_job(database, {"succeeded": 2}, findings=1)
-    active = add_job(database, {"succeeded": 1, "queued": 1})
-    pending = add_job(database, {"queued": 3})
+    database.add_job({"succeeded": 2}, findings=1)
+    active = database.add_job({"succeeded": 1, "queued": 1})
+    pending = database.add_job({"queued": 3})
     database.query("SELECT refresh_job_progress()")
     assert [job for (job,) in database.query("SELECT job_id FROM active_jobs_progress")] == [pending, active]
     assert database.query(
@@ -154,7 +136,7 @@ def test_statistics_of_no_jobs_are_zeros(database: TestDatabase) -> None:
 
 
 def test_a_refresh_logs_itself_in_its_own_transaction(database: TestDatabase) -> None:
-    add_job(database, {"queued": 5})
+    database.add_job({"queued": 5})
     connection = database.connect()
     connection.autocommit = False
     with connection.cursor() as cursor:
@@ -176,8 +158,8 @@ def test_should_refresh_progress_is_true_after_five_minutes(database: TestDataba
 
 
 def test_one_job_is_counted_by_index_scans_only(database: TestDatabase) -> None:
-    job_id = add_job(database, {"succeeded": 20_000}, findings=2_000)
-    add_job(database, {"succeeded": 50_000}, findings=20_000)
+    job_id = database.add_job({"succeeded": 20_000}, findings=2_000)
+    database.add_job({"succeeded": 50_000}, findings=20_000)
     database.query("ANALYZE")
     plan = database.query("EXPLAIN SELECT * FROM job_progress_direct WHERE job_id = %s", (job_id,))
     assert "Seq Scan on job_objects" not in str(plan)
@@ -186,7 +168,7 @@ def test_one_job_is_counted_by_index_scans_only(database: TestDatabase) -> None:
 
 def test_a_database_that_has_the_tables_and_data_is_adopted_untouched(empty_database: TestDatabase) -> None:
     empty_database.query(OLD_TABLES)
-    job_id = add_job(empty_database, {"succeeded": 3, "queued": 1}, findings=2)
+    job_id = empty_database.add_job({"succeeded": 3, "queued": 1}, findings=2)
     files = "SELECT relname, relfilenode FROM pg_class WHERE relname IN ('jobs', 'job_objects', 'findings') ORDER BY 1"
     before = empty_database.query(files)
     migrate(empty_database)
@@ -206,7 +188,7 @@ def test_rolling_back_and_forward_again_gives_the_same_schema(database: TestData
 
 def test_rolling_back_the_first_migration_refuses_while_there_are_rows(database: TestDatabase) -> None:
     apply_down(database, "002_optimize_for_scale.sql")
-    add_job(database, {"queued": 1})
+    database.add_job({"queued": 1})
     with pytest.raises(psycopg2.Error, match="rolling back 001 would drop tables that hold rows"):
         apply_down(database, "001_create_scanner_tables.sql")
     assert database.query("SELECT count(*) FROM job_objects") == [(1,)]

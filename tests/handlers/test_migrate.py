@@ -1,0 +1,82 @@
+"""`migrate` takes the release from S3 and the password from Secrets Manager (moto stands for both here)."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from handlers import migrate
+from handlers.errors import ReleaseError
+from local.embedded_postgres import ADMIN_USER
+from stacks.manifest import release_entries
+from tests.conftest import MIGRATIONS
+from tests.handlers.test_status import Context
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import TestDatabase
+
+
+class FifteenMinutes(Context):
+    def get_remaining_time_in_millis(self) -> int:
+        return 900_000
+
+
+@pytest.fixture
+def event(empty_database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """An uploaded release, a master secret, and the event that names the release."""
+    server = empty_database.server
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as zip_file:
+        for name, content in release_entries(MIGRATIONS).items():
+            zip_file.writestr(name, content)
+    sha256 = hashlib.sha256(archive.getvalue()).hexdigest()
+    with mock_aws():
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket="releases")
+        s3.put_object(Bucket="releases", Key=f"{sha256}.zip", Body=archive.getvalue())
+        secret = {"username": ADMIN_USER, "password": server.password}
+        arn = boto3.client("secretsmanager").create_secret(Name="master", SecretString=json.dumps(secret))["ARN"]
+        monkeypatch.setenv("MASTER_SECRET_ARN", arn)
+        monkeypatch.setenv("RDS_ENDPOINT", server.host)
+        monkeypatch.setenv("RDS_PORT", str(server.port))
+        monkeypatch.setenv("RDS_DBNAME", empty_database.name)
+        monkeypatch.setenv("RDS_CA_BUNDLE", str(server.certificate_authority))
+        yield {"release_bucket": "releases", "release_key": f"{sha256}.zip", "release_sha256": sha256}
+
+
+def invoke(event: dict[str, str]) -> dict[str, Any]:
+    return migrate.handler(event, FifteenMinutes())
+
+
+def test_a_release_is_applied_once_and_found_applied_when_the_invocation_is_sent_again(event: dict[str, str]) -> None:
+    files = sorted(path.name for path in MIGRATIONS.glob("[0-9]*.sql") if not path.name.endswith(".down.sql"))
+    assert invoke(event) == {"release_sha256": event["release_sha256"], "applied": files, "already_applied": 0}
+    assert invoke(event) == {"release_sha256": event["release_sha256"], "applied": [], "already_applied": len(files)}
+
+
+def test_a_release_that_is_not_the_one_asked_for_is_refused(
+    event: dict[str, str], empty_database: TestDatabase
+) -> None:
+    with pytest.raises(ReleaseError, match=f"has the SHA-256 {event['release_sha256']}, not 00ff"):
+        invoke({**event, "release_sha256": "00ff"})
+    assert empty_database.query("SELECT to_regclass('schema_migrations')") == [(None,)]
+
+
+def test_the_password_is_in_no_log_line(event: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    invoke(event)
+    printed = capsys.readouterr()
+    secret = boto3.client("secretsmanager").get_secret_value(SecretId="master")["SecretString"]
+    assert json.loads(secret)["password"] not in printed.out + printed.err
+    assert "applied 001_create_scanner_tables.sql" in printed.out

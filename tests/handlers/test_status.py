@@ -1,0 +1,271 @@
+"""`status` answers the contract of GET /jobs/{job_id} from a real database."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+from handlers import executions, status
+from handlers.connection import Database
+from handlers.progress import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import TestDatabase
+
+    Answer = Callable[..., tuple[int, dict[str, Any]]]
+
+ARN = "arn:aws:states:us-east-1:123456789012:execution:list:1"
+KEYS = {
+    *("job_id", "bucket", "prefix", "execution_arn", "created_at", "updated_at", "total", "queued", "processing"),
+    *("succeeded", "failed", "total_findings", "progress_percent", "status", "status_message"),
+    *("step_function_status", "data_source"),
+}
+CACHE_KEYS = {"cache_refreshed_at", "cache_refresh_duration_ms"}
+
+
+class Context:
+    function_name = "status"
+    memory_limit_in_mb = 512
+    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:status"
+    aws_request_id = "1"
+
+
+@pytest.fixture
+def get(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Answer:
+    """A function that sends one request to the handler and returns status code and body."""
+    variables = database.variables("progress_reader")
+    monkeypatch.setenv("RDS_CA_BUNDLE", variables["RDS_CA_BUNDLE"])
+    client = Database(variables)
+    monkeypatch.setattr(status, "database", client)
+
+    def answer(
+        job_id: str | None = None, *, route: str = "GET /jobs/{job_id}", **query: str
+    ) -> tuple[int, dict[str, Any]]:
+        event = {
+            "version": "2.0",
+            "routeKey": route,
+            "requestContext": {"requestId": "r-1"},
+            **({"pathParameters": {"job_id": job_id}} if job_id else {}),
+            **({"queryStringParameters": query} if query else {}),
+        }
+        response = status.handler(event, Context())
+        answer.headers = response["headers"]  # type: ignore[attr-defined]
+        return response["statusCode"], json.loads(response["body"])
+
+    return answer
+
+
+def age(database: TestDatabase, job_id: str, interval: str) -> None:
+    database.query("UPDATE jobs SET created_at = now() - %s::interval WHERE job_id = %s", (interval, job_id))
+
+
+def refresh(database: TestDatabase) -> None:
+    database.query("SELECT refresh_job_progress()")
+
+
+def test_an_old_job_is_answered_from_the_view_with_its_age(get: Answer, database: TestDatabase) -> None:
+    job_id = database.add_job({"queued": 1, "succeeded": 3}, findings=2)
+    age(database, job_id, "6 minutes")
+    refresh(database)
+    database.query("UPDATE job_objects SET status = 'failed'")
+    code, body = get(job_id)
+    assert code == 200
+    assert set(body) == KEYS | CACHE_KEYS
+    assert (body["data_source"], body["total"], body["queued"], body["succeeded"], body["failed"]) == (
+        "cached",
+        4,
+        1,
+        3,
+        0,
+    )
+    assert (body["total_findings"], body["progress_percent"], body["status"]) == (2, 75.0, "processing")
+    assert body["cache_refreshed_at"].endswith("+00:00")
+
+
+def test_a_young_job_is_counted_now(get: Answer, database: TestDatabase) -> None:
+    job_id = database.add_job({"queued": 1})
+    age(database, job_id, "4 minutes")
+    refresh(database)
+    database.query("UPDATE job_objects SET status = 'succeeded'")
+    code, body = get(job_id)
+    assert (code, set(body)) == (200, KEYS)
+    assert (body["data_source"], body["succeeded"], body["status"]) == ("real_time", 1, "completed")
+
+
+def test_real_time_counts_now_whatever_the_view_says(get: Answer, database: TestDatabase) -> None:
+    job_id = database.add_job({"queued": 2})
+    age(database, job_id, "1 day")
+    refresh(database)
+    database.query("UPDATE job_objects SET status = 'processing'")
+    assert get(job_id)[1]["queued"] == 2
+    body = get(job_id, real_time="true")[1]
+    assert (body["data_source"], body["queued"], body["processing"]) == ("real_time", 0, 2)
+
+
+@pytest.mark.parametrize("state", ["not yet in the view", "view not filled", "view dropped"])
+def test_an_old_job_is_counted_when_the_view_cannot_tell(get: Answer, database: TestDatabase, state: str) -> None:
+    job_id = database.add_job({"queued": 2})
+    age(database, job_id, "1 day")
+    if state == "view not filled":
+        database.query("REFRESH MATERIALIZED VIEW job_progress WITH NO DATA")
+    if state == "view dropped":
+        database.query("DROP MATERIALIZED VIEW job_progress CASCADE")
+    code, body = get(job_id)
+    assert (code, body["data_source"], body["total"]) == (200, "real_time", 2)
+
+
+def test_the_cached_answer_takes_one_round_trip(
+    get: Answer, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = database.add_job({"queued": 2})
+    age(database, job_id, "1 day")
+    refresh(database)
+    statements: list[str] = []
+    run = Database._run
+    monkeypatch.setattr(
+        Database, "_run", lambda self, query, parameters: statements.append(query) or run(self, query, parameters)
+    )
+    get(job_id)
+    assert len(statements) == 1
+
+
+def test_a_job_id_that_is_no_uuid_is_a_bad_request(get: Answer) -> None:
+    code, body = get("not-a-uuid")
+    assert (code, body["error"]) == (400, "invalid_job_id")
+    assert "'not-a-uuid'" in body["message"]
+
+
+def test_an_unknown_job_is_not_found(get: Answer) -> None:
+    job_id = str(uuid4())
+    assert get(job_id) == (404, {"error": "job_not_found", "message": f"no job has the id {job_id}"})
+
+
+def test_a_stopped_database_is_503_within_three_seconds_and_200_again_after_it_is_back(
+    get: Answer, database: TestDatabase
+) -> None:
+    job_id = database.add_job({"queued": 1})
+    assert get(job_id)[0] == 200
+    database.server.stop(immediate=True)
+    try:
+        started = time.monotonic()
+        code, body = get(job_id)
+        waited_s = time.monotonic() - started
+        headers = get.headers  # type: ignore[attr-defined]
+    finally:
+        database.server.start()
+    assert (code, body["error"], headers["retry-after"]) == (503, "database_unavailable", "5")
+    assert waited_s < 3
+    assert get(job_id)[0] == 200
+
+
+def test_active_jobs_are_listed_newest_first(get: Answer, database: TestDatabase) -> None:
+    older, newer = database.add_job({"queued": 1}), database.add_job({"processing": 1})
+    database.add_job({"succeeded": 1})
+    refresh(database)
+    code, body = get(route="GET /jobs", state="active")
+    assert (code, body["data_source"]) == (200, "cached")
+    assert [job["job_id"] for job in body["jobs"]] == [newer, older]
+    assert len(get(route="GET /jobs", state="active", limit="1")[1]["jobs"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ({}, "invalid_state"),
+        ({"state": "done"}, "invalid_state"),
+        ({"state": "active", "limit": "many"}, "invalid_limit"),
+        ({"state": "active", "limit": "0"}, "invalid_limit"),
+        ({"state": "active", "limit": "101"}, "invalid_limit"),
+    ],
+)
+def test_a_list_that_cannot_be_meant_is_a_bad_request(get: Answer, query: dict[str, str], error: str) -> None:
+    code, body = get(route="GET /jobs", **query)
+    assert (code, body["error"]) == (400, error)
+
+
+def test_statistics_are_one_row_over_all_jobs(get: Answer, database: TestDatabase) -> None:
+    database.add_job({"succeeded": 2})
+    database.add_job({"queued": 2})
+    refresh(database)
+    code, body = get(route="GET /statistics")
+    assert (code, body["total_jobs"], body["completed_jobs"], body["total_objects_all_jobs"]) == (200, 2, 1, 4)
+    assert set(body) > CACHE_KEYS
+
+
+@pytest.mark.parametrize(
+    ("execution", "total", "done", "expected"),
+    [
+        (None, 0, 0, "completed"),
+        (None, 4, 1, "processing"),
+        (None, 4, 4, "completed"),
+        ("RUNNING", 4, 4, "listing"),
+        ("PENDING_REDRIVE", 4, 4, "listing"),
+        ("SUCCEEDED", 4, 1, "processing"),
+        ("SUCCEEDED", 4, 4, "completed"),
+        ("SUCCEEDED", 0, 0, "completed"),
+        ("FAILED", 4, 4, "failed"),
+        ("TIMED_OUT", 4, 1, "failed"),
+        ("ABORTED", 4, 4, "aborted"),
+    ],
+)
+def test_the_status_follows_the_execution_and_the_counts(
+    execution: str | None, total: int, done: int, expected: str
+) -> None:
+    row = {
+        "total_objects": total,
+        "succeeded_count": done,
+        "failed_count": 0,
+        "execution_arn": ARN if execution else None,
+    }
+    assert describe(row, execution)[0] == expected
+
+
+def test_a_job_whose_execution_is_unknown_and_that_has_no_objects_is_not_called_completed() -> None:
+    row = {"total_objects": 0, "succeeded_count": 0, "failed_count": 0, "execution_arn": ARN}
+    assert describe(row, None)[0] == "processing"
+
+
+def test_step_functions_is_asked_for_the_jobs_execution(
+    get: Answer, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = database.add_job({"queued": 1})
+    database.query("UPDATE jobs SET execution_arn = %s", (ARN,))
+    asked: list[str] = []
+
+    class StepFunctions:
+        def describe_execution(self, *, executionArn: str) -> dict[str, str]:  # noqa: N803
+            asked.append(executionArn)
+            return {"status": "RUNNING"}
+
+    monkeypatch.setattr(executions, "_client", StepFunctions)
+    body = get(job_id)[1]
+    assert (asked, body["status"], body["step_function_status"]) == ([ARN], "listing", "RUNNING")
+
+
+def test_a_step_functions_that_fails_does_not_fail_the_request(
+    get: Answer, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = database.add_job({"queued": 1})
+    database.query("UPDATE jobs SET execution_arn = %s", (ARN,))
+
+    def broken() -> Any:
+        raise ConnectionError("no endpoint")
+
+    monkeypatch.setattr(executions, "_client", broken)
+    code, body = get(job_id)
+    assert (code, body["status"], body["step_function_status"]) == (200, "processing", None)
+
+
+def test_the_handler_imports_neither_the_aws_sdk_nor_a_router() -> None:
+    heavy = ["boto3", "botocore.client", "aws_lambda_powertools.event_handler"]
+    code = f"import handlers.status, sys; print([name for name in {heavy} if name in sys.modules])"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert printed.stdout.strip() == "[]"
