@@ -14,6 +14,7 @@ from moto import mock_aws
 
 from handlers import migrate
 from handlers.errors import ReleaseError
+from handlers.telemetry import logger
 from local.embedded_postgres import ADMIN_USER
 from stacks.manifest import release_entries
 from tests.conftest import MIGRATIONS
@@ -74,9 +75,10 @@ def test_a_release_that_is_not_the_one_asked_for_is_refused(
     assert empty_database.query("SELECT to_regclass('schema_migrations')") == [(None,)]
 
 
-def test_the_password_is_in_no_log_line(event: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_password_is_in_no_log_line(event: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    log = io.StringIO()
+    monkeypatch.setattr(logger.handlers[0], "stream", log)
     invoke(event)
-    printed = capsys.readouterr()
     secret = boto3.client("secretsmanager").get_secret_value(SecretId="master")["SecretString"]
-    assert json.loads(secret)["password"] not in printed.out + printed.err
-    assert "applied 001_create_scanner_tables.sql" in printed.out
+    assert json.loads(secret)["password"] not in log.getvalue()
+    assert "applied 001_create_scanner_tables.sql" in log.getvalue()
