@@ -51,9 +51,21 @@ class NewerDatabaseError(DriftError):
     """The database is ahead of the release, as after the deploy of an older version."""
 
 
+class ForeignLedgerError(DriftError):
+    """The table `schema_migrations` belongs to another tool."""
+
+
+class NoRollbackError(DriftError):
+    """There is nothing to roll back, or no file that says how."""
+
+
 class DeployInProgressError(ScannerDatabaseError):
     """Another deployer held the migration lock until time ran out."""
 
 
 class MigrationFailedError(ScannerDatabaseError):
     """PostgreSQL refused a statement of a migration."""
+
+
+class StillRunningError(ScannerDatabaseError):
+    """Time ran out while the server works on; the next run waits for it and goes on."""

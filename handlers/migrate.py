@@ -10,10 +10,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.connection import Endpoint, connect
 from handlers.migrator.release import read_release
 from handlers.migrator.runner import run
+from handlers.migrator.session import Limits
 from handlers.telemetry import logger
 
-# What is left of the function's time when waiting for another deployer must end, so that the reason gets out.
+# What is left of the function's time when the runner must return, so that the reason gets out.
 RESERVE_S = 30
+# A log line every ten seconds tells a build's progress; more would only cost.
+POLL_INTERVAL_S = 10
 
 
 @logger.inject_lambda_context
@@ -40,12 +43,13 @@ def handler(event: dict[str, str], context: LambdaContext) -> dict[str, Any]:
         user=master["username"],
     )
     name = f"migrate {release.sha256[:12]}"
-    connection = connect(endpoint, password=master["password"], application_name=name)
-    try:
-        remaining_s = context.get_remaining_time_in_millis() / 1000
-        result = run(connection, release, lock_timeout_s=max(remaining_s - RESERVE_S, 0), report=logger.info)
-    finally:
-        connection.close()
+    remaining_s = context.get_remaining_time_in_millis() / 1000
+    result = run(
+        lambda: connect(endpoint, password=master["password"], application_name=name),
+        release,
+        limits=Limits(deadline_s=max(remaining_s - RESERVE_S, 0), poll_interval_s=POLL_INTERVAL_S),
+        report=logger.info,
+    )
     logger.info("migrated", applied=result.applied, already_applied=result.already_applied)
     return {
         "release_sha256": result.release_sha256,

@@ -52,8 +52,9 @@ def build_manifest(migrations: Path) -> dict[str, Any]:
             raise MigrationError(f"{path} and {files[version]['file']} have the same number; renumber one of them")
         files[version] = {"version": version, "name": match["name"], **_read(path)}
     _check_numbers(migrations, up, down)
-    for version, entry in up.items():
+    for entry in [*up.values(), *down.values()]:
         entry["transactional"] = all(statement["in_transaction"] for statement in entry["statements"])
+    for version, entry in up.items():
         entry["down"] = down.get(version)
     return {
         "format": FORMAT,

@@ -50,13 +50,23 @@ class UnsupportedStatementError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Index:
-    """The index that a statement builds: enough to find it again and to compare it with the catalogue."""
+    """The index that a statement builds: enough to find it again and to compare it with the catalogue.
+
+    Attributes:
+        name: of the index.
+        table: as the statement names it.
+        unique: whether it is.
+        columns: the names of its plain key columns.
+        definition: what `pg_get_indexdef` says from `USING` on; `None` for expressions, predicates and the like, whose
+            text PostgreSQL rewrites.
+
+    """
 
     name: str
     table: str
     unique: bool
-    method: str
     columns: tuple[str, ...]
+    definition: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,13 +273,28 @@ def _classify_alter_table(node: Any, text: str, line: int) -> Statement:
 def _index(node: Any, table: str) -> Index | None:
     if not node.idxname:
         raise UnsupportedStatementError("CREATE INDEX without a name; name it, so that a killed build can be found")
+    plain = not (node.whereClause or node.indexIncludingParams or node.options or node.nulls_not_distinct)
+    columns = [_index_column(element) for element in node.indexParams]
+    keys = [column for column in columns if column is not None]
+    comparable = plain and len(keys) == len(columns)
     return Index(
         name=str(node.idxname),
         table=table,
         unique=bool(node.unique),
-        method=str(node.accessMethod),
-        columns=tuple(RawStream()(parameter) for parameter in node.indexParams),
+        columns=tuple(element.name for element in node.indexParams if element.name),
+        definition=f"USING {node.accessMethod} ({', '.join(keys)})" if comparable else None,
     )
+
+
+def _index_column(element: Any) -> str | None:
+    """Return a key column as `pg_get_indexdef` prints it, or `None` when it is more than a column and its order."""
+    if element.expr or element.opclass or element.collation:
+        return None
+    descending = element.ordering == enums.SortByDir.SORTBY_DESC
+    first = {enums.SortByNulls.SORTBY_NULLS_FIRST: True, enums.SortByNulls.SORTBY_NULLS_LAST: False}
+    nulls_first = first.get(element.nulls_ordering, descending)
+    nulls = "" if nulls_first == descending else f" NULLS {'FIRST' if nulls_first else 'LAST'}"
+    return f"{element.name}{' DESC' if descending else ''}{nulls}"
 
 
 def _dotted(names: tuple[Any, ...]) -> str:

@@ -107,9 +107,7 @@ def empty_database(postgres: EmbeddedPostgres) -> TestDatabase:
 def migrated_template(postgres: EmbeddedPostgres) -> TestDatabase:
     """The database that `database` is copied from."""
     template = _create_database(postgres, "migrated_template")
-    connection = template.connect()
-    run(connection, build_release(MIGRATIONS))
-    connection.close()
+    run(template.connect, build_release(MIGRATIONS))
     return template
 
 

@@ -1,58 +1,33 @@
-"""The ledger `schema_migrations`, and the lock that lets one deployer work at a time."""
+"""The ledger `schema_migrations`: what was applied, and how far a file has come."""
 
-import random
-import time
-from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from handlers.errors import DeployInProgressError
+from handlers.errors import ForeignLedgerError
 from handlers.migrator.plan import LedgerEntry
-from handlers.migrator.release import Migration, Statement
+from handlers.migrator.release import Migration
 from handlers.queries import load_queries
 
 QUERIES = load_queries(Path(__file__).with_name("ledger.sql"))
-POLL_INTERVAL_S = 1.0
-
-
-def acquire_lock(cursor: Any, *, timeout_s: float, report: Callable[[str], None]) -> None:
-    """Take the migration lock for this session, polling, with no transaction open while it waits.
-
-    Args:
-        cursor: of a connection in autocommit mode.
-        timeout_s: how long to wait for another deployer.
-        report: is told who holds the lock, whenever that changes.
-
-    Raises:
-        DeployInProgressError: another deployer holds the lock still.
-
-    """
-    deadline = time.monotonic() + timeout_s
-    reported = ""
-    while True:
-        cursor.execute(QUERIES["try_lock"])
-        if cursor.fetchone()[0]:
-            return
-        cursor.execute(QUERIES["lock_holder"])
-        row = cursor.fetchone()
-        holder = (
-            f"{row[1]} (pid {row[0]}, since {row[2]:%Y-%m-%d %H:%M:%S} UTC)" if row else "a session that just ended"
-        )
-        if time.monotonic() >= deadline:
-            raise DeployInProgressError(
-                f"another deployer works on this database: {holder}; deploy again when it is done"
-            )
-        if holder != reported:
-            report(f"waiting for {holder}")
-            reported = holder
-        time.sleep(POLL_INTERVAL_S * random.uniform(0.5, 1.0))  # noqa: S311 - spreads pollers, guards nothing
 
 
 def read_ledger(cursor: Any) -> list[LedgerEntry]:
-    """Return the ledger's rows in the order of their versions; none when there is no ledger yet."""
-    cursor.execute(QUERIES["ledger_exists"])
-    if not cursor.fetchone()[0]:
+    """Return the ledger's rows in the order of their versions; none when there is no ledger yet.
+
+    Raises:
+        ForeignLedgerError: a table of this name exists and is not ours.
+
+    """
+    cursor.execute(QUERIES["ledger_columns"])
+    columns = cursor.fetchone()[0]
+    if columns is None:
         return []
+    if "applied_statements" not in columns:
+        raise ForeignLedgerError(
+            f"the table schema_migrations has the columns {', '.join(columns)}: another tool made it; "
+            "rename it (ALTER TABLE schema_migrations RENAME TO ...) and deploy again"
+        )
     cursor.execute(QUERIES["read_ledger"])
     return [
         LedgerEntry(
@@ -62,28 +37,22 @@ def read_ledger(cursor: Any) -> list[LedgerEntry]:
     ]
 
 
-def record(
-    cursor: Any, migration: Migration, statements: tuple[Statement, ...], *, duration_ms: int, release: str
-) -> None:
-    """Record that the first `statements` of a file are done, in the caller's transaction.
+def record(migration: Migration, done: int, *, started_at: datetime, release: str) -> tuple[str, dict[str, Any]]:
+    """Return the statement, and its parameters, that records the first `done` statements of a file as applied.
 
     Args:
-        cursor: where the statements ran.
         migration: the file.
-        statements: those of its statements that are done, from the first on.
-        duration_ms: what the statements since the last record took.
+        done: how many of its statements are done, from the first on.
+        started_at: when the last of them began.
         release: the hash of the release.
 
     """
-    cursor.execute(
-        QUERIES["record_statements"],
-        {
-            "version": migration.version,
-            "name": migration.name,
-            "checksum": migration.checksum,
-            "applied_statements": [statement.checksum for statement in statements],
-            "done": len(statements) == len(migration.statements),
-            "duration_ms": duration_ms,
-            "release": release,
-        },
-    )
+    return QUERIES["record_statements"], {
+        "version": migration.version,
+        "name": migration.name,
+        "checksum": migration.checksum,
+        "applied_statements": [statement.checksum for statement in migration.statements[:done]],
+        "done": done == len(migration.statements),
+        "started_at": started_at,
+        "release": release,
+    }

@@ -1,4 +1,4 @@
--- The ledger schema_migrations and the lock that goes with it.
+-- The ledger schema_migrations, the lock that goes with it, and what the runner asks the server about its work.
 
 -- name: create_ledger
 -- One row a migration; applied_at stays null while a file outside a transaction is on its way.
@@ -14,8 +14,13 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     release text NOT NULL
 );
 
--- name: ledger_exists
-SELECT to_regclass('schema_migrations') IS NOT NULL;
+-- name: ledger_columns
+-- Null when there is no such table; another tool may have one of the same name.
+SELECT array_agg(attname::text ORDER BY attnum)
+FROM pg_attribute
+WHERE attrelid = to_regclass('schema_migrations')
+  AND attnum > 0
+  AND NOT attisdropped;
 
 -- name: read_ledger
 SELECT version, name, checksum, applied_statements, applied_at
@@ -25,16 +30,38 @@ ORDER BY version;
 -- name: record_statements
 -- How far a file has come, in the transaction of what was done; complete when `done`.
 INSERT INTO schema_migrations AS ledger
-    (version, name, checksum, applied_statements, applied_at, duration_ms, release)
+    (version, name, checksum, applied_statements, started_at, applied_at, duration_ms, release)
 VALUES
-    (%(version)s, %(name)s, %(checksum)s, %(applied_statements)s,
-     CASE WHEN %(done)s THEN clock_timestamp() END, %(duration_ms)s, %(release)s)
+    (%(version)s, %(name)s, %(checksum)s, %(applied_statements)s, %(started_at)s,
+     CASE WHEN %(done)s THEN clock_timestamp() END,
+     extract(epoch FROM clock_timestamp() - %(started_at)s) * 1000, %(release)s)
 ON CONFLICT (version) DO UPDATE
 SET checksum = excluded.checksum,
     applied_statements = excluded.applied_statements,
     applied_at = excluded.applied_at,
     duration_ms = ledger.duration_ms + excluded.duration_ms,
     release = excluded.release;
+
+-- name: reopen
+-- A rollback outside a transaction begins: should it die, the next deploy runs the whole file again.
+UPDATE schema_migrations
+SET applied_at = NULL,
+    applied_statements = '{}'
+WHERE version = %(version)s;
+
+-- name: forget
+DELETE FROM schema_migrations
+WHERE version = %(version)s;
+
+-- name: prepare_session
+-- The session that holds the lock must not outlive a client that is gone without a word: the server drops it when
+-- it idles for a minute or its peer does not answer. A statement that runs is not touched by either.
+SELECT set_config('idle_session_timeout', '60s', false),
+       set_config('tcp_keepalives_idle', '30', false),
+       set_config('tcp_keepalives_interval', '10', false),
+       set_config('tcp_keepalives_count', '3', false),
+       set_config('statement_timeout', '0', false),
+       set_config('lock_timeout', '0', false);
 
 -- name: try_lock
 -- A lock of the session: it ends with the connection, also after kill -9. Polled, because a session that waits inside
@@ -53,7 +80,40 @@ WHERE locks.locktype = 'advisory'
   AND (locks.classid::bigint << 32 | locks.objid::bigint) = hashtextextended('schema_migrations', 0);
 
 -- name: index_state
--- Whether an index exists and is usable; no row when it does not exist.
-SELECT indisvalid
+-- Whether an index exists, is usable, and how it is defined; no row when it does not exist.
+SELECT indisvalid, indisunique, pg_get_indexdef(indexrelid), indrelid = to_regclass(%(table)s)
 FROM pg_index
 WHERE indexrelid = to_regclass(%(index)s);
+
+-- name: activity
+-- What a session does now: its statement, and how far a build of an index has come.
+SELECT extract(epoch FROM clock_timestamp() - activity.query_start)::float8 AS seconds,
+       progress.phase,
+       progress.index_relid::regclass::text AS index,
+       progress.blocks_done,
+       progress.blocks_total,
+       progress.tuples_done,
+       progress.tuples_total
+FROM pg_stat_activity AS activity
+LEFT JOIN pg_stat_progress_create_index AS progress USING (pid)
+WHERE activity.pid = %(pid)s
+  AND activity.state = 'active';
+
+-- name: blockers
+-- The sessions that a session waits for, oldest transaction first.
+SELECT pid, usename, application_name, state, coalesce(xact_start, backend_start) AS since
+FROM pg_stat_activity
+WHERE pid = ANY (pg_blocking_pids(%(pid)s))
+ORDER BY since;
+
+-- name: relation_size
+-- Rows and bytes of a table, and the average width of some of its columns, as the last ANALYZE left them.
+SELECT greatest(class.reltuples, 0)::bigint AS rows,
+       pg_table_size(class.oid) AS bytes,
+       (SELECT sum(stats.avg_width)
+        FROM pg_stats AS stats
+        WHERE stats.schemaname = class.relnamespace::regnamespace::text
+          AND stats.tablename = class.relname
+          AND stats.attname = ANY (%(columns)s)) AS width
+FROM pg_class AS class
+WHERE class.oid = to_regclass(%(relation)s);

@@ -13,6 +13,17 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, kw_only=True)
+class Index:
+    """The index that a statement builds; the fields are those of the manifest (stacks/statements.py)."""
+
+    name: str
+    table: str
+    unique: bool
+    columns: tuple[str, ...]
+    definition: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Statement:
     """One statement; the fields are those of the manifest (stacks/statements.py)."""
 
@@ -23,7 +34,7 @@ class Statement:
     relations: tuple[str, ...]
     in_transaction: bool
     blocks_writers: bool
-    index_name: str | None
+    index: Index | None
 
     @property
     def checksum(self) -> str:
@@ -41,6 +52,7 @@ class Migration:
     checksum: str
     transactional: bool
     statements: tuple[Statement, ...]
+    down: "Migration | None"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +95,7 @@ def read_release(archive: bytes, *, expected_sha256: str) -> Release:
 
 
 def _migration(entry: dict[str, Any]) -> Migration:
+    down = entry.get("down")
     return Migration(
         version=entry["version"],
         name=entry["name"],
@@ -90,20 +103,17 @@ def _migration(entry: dict[str, Any]) -> Migration:
         checksum=entry["sha256"],
         transactional=entry["transactional"],
         statements=_statements(entry["statements"]),
+        down=_migration(down) if down else None,
     )
 
 
 def _statements(entries: list[dict[str, Any]]) -> tuple[Statement, ...]:
-    return tuple(
-        Statement(
-            sql=entry["sql"],
-            line=entry["line"],
-            kind=entry["kind"],
-            lock=entry["lock"],
-            relations=tuple(entry["relations"]),
-            in_transaction=entry["in_transaction"],
-            blocks_writers=entry["blocks_writers"],
-            index_name=entry["index"]["name"] if entry["index"] else None,
-        )
-        for entry in entries
+    return tuple(_statement(entry) for entry in entries)
+
+
+def _statement(entry: dict[str, Any]) -> Statement:
+    index = entry["index"]
+    return Statement(
+        **{**entry, "relations": tuple(entry["relations"])}
+        | {"index": Index(**{**index, "columns": tuple(index["columns"])}) if index else None}
     )

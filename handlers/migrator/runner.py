@@ -1,24 +1,19 @@
-"""Runs what is pending: a file in one transaction with its ledger row, or statement by statement where it must."""
+"""Brings a database to a release, and takes its last migration back."""
 
 import random
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg2
 import psycopg2.errors
 
-from handlers.errors import MigrationFailedError
-from handlers.migrator import ledger
+from handlers.errors import MigrationFailedError, NoRollbackError
+from handlers.migrator import indexes, ledger
 from handlers.migrator.plan import PendingMigration, plan
 from handlers.migrator.release import Migration, Release, Statement
-
-# A statement that waits for a strong lock makes every later writer wait behind it, so it gives up soon and tries again.
-LOCK_TIMEOUT_MS = 500
-LOCK_ATTEMPTS = 60
-# A build CONCURRENTLY waits for old snapshots and blocks nobody meanwhile; a timeout would only leave it INVALID.
-NO_TIMEOUT_MS = 0
+from handlers.migrator.session import Connect, Limits, Report, Session
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,38 +25,40 @@ class Result:
     already_applied: int
 
 
-def run(
-    connection: "psycopg2.extensions.connection",
-    release: Release,
-    *,
-    lock_timeout_s: float = 600,
-    report: Callable[[str], None] = lambda _message: None,
-) -> Result:
+def _silent(_message: str, **_fields: Any) -> None:
+    pass
+
+
+def run(connect: Connect, release: Release, *, limits: Limits | None = None, report: Report = _silent) -> Result:
     """Bring a database to a release.
 
     Args:
-        connection: a direct one (not through RDS Proxy), in autocommit mode, as the owner of the tables.
+        connect: opens a direct connection (not through RDS Proxy) in autocommit mode, as the owner of the tables.
         release: what to bring it to.
-        lock_timeout_s: how long to wait for another deployer.
-        report: is told each step, for people.
+        limits: how long things may take.
+        report: is told each step.
 
     Raises:
-        DeployInProgressError: another deployer worked for longer than `lock_timeout_s`.
+        DeployInProgressError: another deployer still worked at the deadline.
+        StillRunningError: the deadline came while the server works on; the next run goes on.
         DriftError: release and ledger tell different histories; nothing was run.
         MigrationFailedError: PostgreSQL refused a statement; what is recorded as applied is applied, no more.
 
     """
-    with connection.cursor() as cursor:
-        ledger.acquire_lock(cursor, timeout_s=lock_timeout_s, report=report)
-        pending = plan(release, ledger.read_ledger(cursor))
-        _transaction(connection, "roles.sql", release.roles)
-        cursor.execute(ledger.QUERIES["create_ledger"])
+    with Session(connect, limits=limits or Limits(), report=report) as session:
+        session.acquire_lock()
+        pending = plan(release, ledger.read_ledger(session.cursor))
+        _in_transaction(session, "roles.sql", release.roles)
+        session.cursor.execute(ledger.QUERIES["create_ledger"])
         for item in pending:
             started = time.monotonic()
             if item.migration.transactional:
-                _run_in_transaction(connection, item.migration, release.sha256)
+                record = ledger.record(
+                    item.migration, len(item.migration.statements), started_at=_now(), release=release.sha256
+                )
+                _in_transaction(session, item.migration.file, item.migration.statements, record)
             else:
-                _run_by_statement(connection, item, release.sha256, report)
+                _by_statement(session, item, release.sha256)
             report(f"applied {item.migration.file} in {time.monotonic() - started:.1f} s")
     return Result(
         release_sha256=release.sha256,
@@ -70,102 +67,141 @@ def run(
     )
 
 
-def _run_in_transaction(connection: Any, migration: Migration, release: str) -> None:
-    def finish(cursor: Any, duration_ms: int) -> None:
-        ledger.record(cursor, migration, migration.statements, duration_ms=duration_ms, release=release)
+def rollback(connect: Connect, release: Release, *, limits: Limits | None = None, report: Report = _silent) -> str:
+    """Take the newest migration back with its `.down.sql`, and return that file's name.
 
-    _transaction(connection, migration.file, migration.statements, finish=finish)
+    Args:
+        connect: as for `run`.
+        release: the one that is deployed; its files must be those that were applied.
+        limits: how long things may take.
+        report: is told each step.
 
+    Raises:
+        NoRollbackError: nothing is applied, or the newest migration has no `.down.sql`.
+        DriftError: release and ledger tell different histories; nothing was run.
+        DeployInProgressError, StillRunningError, MigrationFailedError: as for `run`.
 
-def _run_by_statement(connection: Any, item: PendingMigration, release: str, report: Callable[[str], None]) -> None:
-    migration = item.migration
-    for position in range(item.first_statement, len(migration.statements)):
-        statement = migration.statements[position]
-        done = migration.statements[: position + 1]
-
-        def finish(cursor: Any, duration_ms: int, done: tuple[Statement, ...] = done) -> None:
-            ledger.record(cursor, migration, done, duration_ms=duration_ms, release=release)
-
-        report(f"{migration.file}: statement {position + 1} of {len(migration.statements)}, {statement.kind}")
-        if statement.in_transaction:
-            _transaction(connection, migration.file, (statement,), finish=finish)
+    """
+    with Session(connect, limits=limits or Limits(), report=report) as session:
+        session.acquire_lock()
+        entries = ledger.read_ledger(session.cursor)
+        plan(release, entries)  # refuses drift
+        if not entries:
+            raise NoRollbackError("no migration is applied; there is nothing to roll back")
+        newest = next(item for item in release.migrations if item.version == entries[-1].version)
+        if newest.down is None:
+            raise NoRollbackError(f"migrations/{newest.file} has no .down.sql; add a migration that undoes it instead")
+        forget = (ledger.QUERIES["forget"], {"version": newest.version})
+        if newest.down.transactional:
+            _in_transaction(session, newest.down.file, newest.down.statements, forget)
         else:
-            _outside_transaction(connection, migration.file, statement, finish)
+            session.cursor.execute(ledger.QUERIES["reopen"], {"version": newest.version})
+            for position in range(len(newest.down.statements)):
+                _one(session, newest.down, position, None)
+            session.cursor.execute(*forget)
+        report(f"rolled back {newest.file}")
+        return newest.down.file
 
 
-def _transaction(
-    connection: Any,
-    file: str,
-    statements: tuple[Statement, ...],
-    *,
-    finish: Callable[[Any, int], None] = lambda _cursor, _duration_ms: None,
+def _by_statement(session: Session, item: PendingMigration, release: str) -> None:
+    for position in range(item.first_statement, len(item.migration.statements)):
+        record = ledger.record(item.migration, position + 1, started_at=_now(), release=release)
+        _one(session, item.migration, position, record)
+
+
+def _one(session: Session, migration: Migration, position: int, record: tuple[str, dict[str, Any]] | None) -> None:
+    """Run one statement of a file outside a transaction, and then record it."""
+    statement = migration.statements[position]
+    count = len(migration.statements)
+    session.report(f"{migration.file}: statement {position + 1} of {count}, {_title(statement)}")
+    if statement.in_transaction:
+        _in_one_message(session, migration.file, statement, record)
+        return
+    if statement.index and indexes.is_left_invalid(session.cursor, statement.index):
+        session.report(f"dropping {statement.index.name}, which a build that died left INVALID")
+        drop = f'DROP INDEX CONCURRENTLY "{statement.index.name}"'
+        session.execute(drop, what=f"DROP INDEX CONCURRENTLY {statement.index.name}", may_outlive=True)
+    try:
+        # No lock_timeout: the build waits for old transactions and makes nobody wait meanwhile.
+        session.execute(statement.sql, what=_title(statement), may_outlive=True)
+        if statement.index:
+            indexes.check(session.cursor, statement.index)
+    except (psycopg2.Error, MigrationFailedError) as error:
+        raise _failure(migration.file, statement, error) from error
+    if record:
+        session.cursor.execute(*record)
+
+
+def _in_one_message(
+    session: Session, file: str, statement: Statement, record: tuple[str, dict[str, Any]] | None
 ) -> None:
-    """Run statements in one transaction, again from its start while a lock cannot be had."""
-    for attempt in range(1, LOCK_ATTEMPTS + 1):
-        started = time.monotonic()
-        statement = None
+    """Run one statement with its ledger row in one transaction and one message.
+
+    The server runs a message to its end even when its sender is gone, so this may outlive the deadline.
+    """
+    recorded = session.cursor.mogrify(*record).decode() if record else ""
+    message = f"BEGIN; {_lock_timeout(session)};\n{statement.sql}\n;{recorded};\nCOMMIT"
+
+    def attempt() -> None:
         try:
-            with connection.cursor() as cursor:
-                cursor.execute("BEGIN")
-                cursor.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
-                for statement in statements:
-                    cursor.execute(statement.sql)
-                finish(cursor, round((time.monotonic() - started) * 1000))
-                cursor.execute("COMMIT")
+            session.execute(message, what=_title(statement), may_outlive=True)
         except psycopg2.Error as error:
-            _roll_back(connection)
-            locked = isinstance(error, psycopg2.errors.LockNotAvailable)
-            if not locked or attempt == LOCK_ATTEMPTS:
+            raise _failure(file, statement, error) from error
+
+    _with_patience(session, attempt, waits_for=_title(statement))
+
+
+def _in_transaction(
+    session: Session, file: str, statements: tuple[Statement, ...], record: tuple[str, dict[str, Any]] | None = None
+) -> None:
+    """Run a whole file in one transaction, with its ledger row."""
+
+    def attempt() -> None:
+        session.cursor.execute(f"BEGIN; {_lock_timeout(session)}")
+        for statement in statements:
+            try:
+                session.execute(statement.sql, what=f"{file}: {_title(statement)}", may_outlive=False)
+            except psycopg2.Error as error:
                 raise _failure(file, statement, error) from error
-            time.sleep(random.uniform(0.2, 1.0))  # noqa: S311 - spreads retries, guards nothing
+        if record:
+            session.cursor.execute(*record)
+        session.cursor.execute("COMMIT")
+
+    _with_patience(session, attempt, waits_for=file)
+
+
+def _with_patience(session: Session, attempt: Any, *, waits_for: str) -> None:
+    """Try again while a lock cannot be had: each try ends after `lock_timeout_ms`, so that writers get through."""
+    patient_until = time.monotonic() + session.limits.lock_patience_s
+    while True:
+        try:
+            attempt()
+        except MigrationFailedError as error:
+            session.cursor.execute("ROLLBACK")
+            locked = isinstance(error.__cause__, psycopg2.errors.LockNotAvailable)
+            if not locked or time.monotonic() > patient_until or session.time_is_up():
+                raise
+            session.report(f"{waits_for}: the table is busy, trying again")
+            time.sleep(random.uniform(0.2, 1.5))  # noqa: S311 - spreads retries, guards nothing
         else:
             return
 
 
-def _outside_transaction(connection: Any, file: str, statement: Statement, finish: Callable[[Any, int], None]) -> None:
-    started = time.monotonic()
-    with connection.cursor() as cursor:
-        try:
-            cursor.execute(f"SET lock_timeout = {NO_TIMEOUT_MS}")
-            if statement.index_name is not None:
-                _drop_invalid_index(cursor, statement.index_name)
-            cursor.execute(statement.sql)
-            if statement.index_name is not None:
-                _check_index(cursor, file, statement)
-            finish(cursor, round((time.monotonic() - started) * 1000))
-        except psycopg2.Error as error:
-            raise _failure(file, statement, error) from error
+def _lock_timeout(session: Session) -> str:
+    return f"SET LOCAL lock_timeout = {session.limits.lock_timeout_ms}"
 
 
-def _drop_invalid_index(cursor: Any, name: str) -> None:
-    """Remove what a killed build left, because `IF NOT EXISTS` would take it for an index."""
-    cursor.execute(ledger.QUERIES["index_state"], {"index": name})
-    if (row := cursor.fetchone()) and not row[0]:
-        cursor.execute(f'DROP INDEX CONCURRENTLY "{name}"')
+def _title(statement: Statement) -> str:
+    name = statement.index.name if statement.index else ", ".join(statement.relations)
+    return f"{statement.kind} {name}".strip()
 
 
-def _check_index(cursor: Any, file: str, statement: Statement) -> None:
-    cursor.execute(ledger.QUERIES["index_state"], {"index": statement.index_name})
-    row = cursor.fetchone()
-    if not row or not row[0]:
-        state = "INVALID" if row else "missing"
-        raise MigrationFailedError(
-            f"migrations/{file}, line {statement.line}: the index {statement.index_name} is {state} after its build; "
-            "deploy again, which drops and rebuilds it"
-        )
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
-def _roll_back(connection: Any) -> None:
-    if not connection.closed:
-        with connection.cursor() as cursor:
-            cursor.execute("ROLLBACK")
-
-
-def _failure(file: str, statement: Statement | None, error: psycopg2.Error) -> MigrationFailedError:
-    message = str(error).strip()
-    if statement is None:
-        return MigrationFailedError(f"migrations/{file}: {message}")
+def _failure(file: str, statement: Statement, error: Exception) -> MigrationFailedError:
     return MigrationFailedError(
-        f"migrations/{file}, line {statement.line}, {statement.kind}: {message}\n{statement.sql}\n"
+        f"migrations/{file}, line {statement.line}, {statement.kind}: {str(error).strip()}\n{statement.sql}\n"
         "Mend the file and deploy again; what is recorded in schema_migrations stays applied."
     )

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handlers.errors import DeployInProgressError, MigrationFailedError
-from handlers.migrator import ledger
+from handlers.migrator.ledger import QUERIES
 from handlers.migrator.runner import Result, run
+from handlers.migrator.session import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,12 +25,11 @@ TABLE = "CREATE TABLE t (a int, b int)"
 INDEX = "CREATE INDEX CONCURRENTLY IF NOT EXISTS t_a ON t (a)"
 
 
-def migrate(database: TestDatabase, release: Release, **options: float) -> Result:
-    connection = database.connect()
-    try:
-        return run(connection, release, **options)
-    finally:
-        connection.close()
+FAST = Limits(poll_interval_s=0.2)
+
+
+def migrate(database: TestDatabase, release: Release) -> Result:
+    return run(database.connect, release, limits=FAST)
 
 
 def tables(database: TestDatabase) -> set[str]:
@@ -119,14 +119,18 @@ def test_a_waiting_deployer_names_the_holder_and_gives_up_in_time(
 ) -> None:
     holder = empty_database.connect()
     with holder.cursor() as cursor:
-        ledger.acquire_lock(cursor, timeout_s=0, report=print)
+        cursor.execute(QUERIES["try_lock"])
+    pid = holder.info.backend_pid
     said: list[str] = []
-    connection = empty_database.connect()
-    with pytest.raises(DeployInProgressError, match=f"pid {holder.info.backend_pid}, since 20"):
-        run(connection, release_of({"001_a.sql": TABLE}), lock_timeout_s=0.1, report=said.append)
+    with pytest.raises(DeployInProgressError, match=rf"\(pid {pid}, since 20.*deploy again"):
+        run(
+            empty_database.connect,
+            release_of({"001_a.sql": TABLE}),
+            limits=Limits(deadline_s=0.5, poll_interval_s=0.1),
+            report=lambda message, **_: said.append(message),
+        )
     holder.close()
-    connection.close()
-    assert len(said) == 1
+    assert f"waiting for unnamed (pid {pid}" in said[0]
 
 
 def test_a_migration_waits_for_a_busy_table_in_short_turns_so_that_writers_get_through(

@@ -74,9 +74,7 @@ def _manifest() -> dict[str, Any]:
 
 
 def migrate(database: TestDatabase) -> None:
-    connection = database.connect()
-    run(connection, build_release(MIGRATIONS))
-    connection.close()
+    run(database.connect, build_release(MIGRATIONS))
 
 
 def test_job_progress_has_the_published_columns_in_their_order(database: TestDatabase) -> None:

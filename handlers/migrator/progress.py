@@ -1,0 +1,113 @@
+"""How far a session's statement has come: phase, per cent, blocks and an estimate, from the server's own views."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from handlers.migrator.ledger import QUERIES
+
+# The phases of CREATE INDEX CONCURRENTLY in their order and the share of the whole that each took here (10M rows, two
+# columns, PostgreSQL 17). A phase that waits for other transactions takes none: nobody knows how long they last.
+# https://www.postgresql.org/docs/17/progress-reporting.html#CREATE-INDEX-PHASES
+PHASES = {
+    "initializing": 0,
+    "waiting for writers before build": 0,
+    "building index: scanning table": 30,
+    "building index: sorting live tuples": 15,
+    "building index: loading tuples in tree": 20,
+    "waiting for writers before validation": 0,
+    "index validation: scanning index": 10,
+    "index validation: sorting tuples": 5,
+    "index validation: scanning table": 20,
+    "waiting for old snapshots": 0,
+    "waiting for readers before marking dead": 0,
+    "waiting for readers before dropping": 0,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a statement has come.
+
+    Attributes:
+        phase: as PostgreSQL names it, or `running` where it has no phases.
+        percent: of the whole statement, 0 to 100; `None` where it cannot be told.
+        blocks_done: table or index blocks of 8 KiB that this phase has read.
+        blocks_total: those that it has to read.
+        elapsed_s: seconds since the statement began.
+        remaining_s: seconds to go at the present rate; `None` where it cannot be told.
+        waits_for: the transactions that it waits for, for people; empty when it works.
+
+    """
+
+    phase: str
+    percent: float | None
+    blocks_done: int
+    blocks_total: int
+    elapsed_s: float
+    remaining_s: float | None
+    waits_for: str
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of a log line."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        parts = [self.phase]
+        if self.percent is not None:
+            parts.append(f"{self.percent:.0f} %")
+        if self.blocks_total:
+            parts.append(f"{self.blocks_done:,} of {self.blocks_total:,} blocks")
+        if self.remaining_s is not None:
+            parts.append(f"about {self.remaining_s:.0f} s to go")
+        if self.waits_for:
+            parts.append(f"waits for {self.waits_for}")
+        return ", ".join(parts)
+
+
+def watch(cursor: Any, pid: int) -> Progress | None:
+    """Return how far the statement of the session `pid` has come; `None` when it runs none.
+
+    Args:
+        cursor: of another session.
+        pid: the session's server process.
+
+    """
+    cursor.execute(QUERIES["activity"], {"pid": pid})
+    row = cursor.fetchone()
+    if row is None:
+        return None
+    names = [column.name for column in cursor.description]
+    cursor.execute(QUERIES["blockers"], {"pid": pid})
+    blockers = [
+        f"pid {blocker} ({user}, {application or 'unnamed'}, {state}, since {since:%H:%M:%S} UTC)"
+        for blocker, user, application, state, since in cursor.fetchall()
+    ]
+    return measure(dict(zip(names, row, strict=True)), "; ".join(blockers))
+
+
+def measure(row: Mapping[str, Any], waits_for: str) -> Progress:
+    """Turn a row of the query `activity` into a `Progress`."""
+    percent = _percent(row) if row["phase"] else None
+    elapsed_s = row["seconds"]
+    known = percent is not None and percent >= 1
+    return Progress(
+        phase=row["phase"] or "running",
+        percent=percent,
+        blocks_done=row["blocks_done"] or 0,
+        blocks_total=row["blocks_total"] or 0,
+        elapsed_s=elapsed_s,
+        remaining_s=elapsed_s * (100 - percent) / percent if known and percent is not None else None,
+        waits_for=waits_for,
+    )
+
+
+def _percent(row: Mapping[str, Any]) -> float | None:
+    phases = list(PHASES)
+    if row["phase"] not in phases:
+        return None  # an access method without these phases
+    before = sum(PHASES[name] for name in phases[: phases.index(row["phase"])])
+    done, total = row["blocks_done"] or 0, row["blocks_total"] or 0
+    if not total:
+        done, total = row["tuples_done"] or 0, row["tuples_total"] or 0
+    return before + PHASES[row["phase"]] * (min(done / total, 1) if total else 0)

@@ -1,0 +1,152 @@
+"""The one session that holds the migration lock and runs statements, watched from a second one."""
+
+import contextlib
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import psycopg2
+
+from handlers.errors import DeployInProgressError, StillRunningError
+from handlers.migrator.ledger import QUERIES
+from handlers.migrator.progress import Progress, watch
+
+Connect = Callable[[], "psycopg2.extensions.connection"]
+# Told a sentence for people, and fields for programs.
+Report = Callable[..., None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How long things may take.
+
+    Attributes:
+        lock_timeout_ms: how long a statement may wait for a lock that makes writers wait behind it, before it gives up
+            and tries again. A writer waits no longer than this and the statement itself.
+        lock_patience_s: how long to go on trying.
+        deadline_s: how long the whole run may take before it returns while the server works on; `None` for no end.
+        poll_interval_s: between two looks at a running statement, and between two tries to get the migration lock.
+
+    """
+
+    lock_timeout_ms: int = 500
+    lock_patience_s: float = 300
+    deadline_s: float | None = None
+    poll_interval_s: float = 2
+
+
+class Session:
+    """The session of one run. Use as a context manager: it ends with its connections, and the lock with it.
+
+    Args:
+        connect: opens a direct connection (not through RDS Proxy) in autocommit mode.
+        limits: how long things may take.
+        report: is told what happens.
+
+    """
+
+    def __init__(self, connect: Connect, *, limits: Limits, report: Report) -> None:
+        self.limits = limits
+        self.report = report
+        self._ends_at = None if limits.deadline_s is None else time.monotonic() + limits.deadline_s
+        self._connection = connect()
+        self._watcher = connect()
+        self.cursor: Any = self._connection.cursor()
+        self.pid: int = self._connection.info.backend_pid
+        self.cursor.execute(QUERIES["prepare_session"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for connection in (self._connection, self._watcher):
+            with contextlib.suppress(psycopg2.Error):
+                connection.close()
+
+    def time_is_up(self) -> bool:
+        """Whether the deadline has passed."""
+        return self._ends_at is not None and time.monotonic() >= self._ends_at
+
+    def acquire_lock(self) -> None:
+        """Take the migration lock, polling with no transaction open, and say meanwhile what its holder does.
+
+        Raises:
+            DeployInProgressError: another deployer holds the lock still at the deadline.
+
+        """
+        while True:
+            self.cursor.execute(QUERIES["try_lock"])
+            if self.cursor.fetchone()[0]:
+                return
+            holder, progress = self._holder()
+            if self.time_is_up():
+                doing = f": {progress}" if progress else ""
+                raise DeployInProgressError(
+                    f"{holder} still works on this database{doing}; deploy again, and the next run waits for it"
+                )
+            self.report(f"waiting for {holder}", **(progress.fields() if progress else {}))
+            time.sleep(self.limits.poll_interval_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads pollers
+
+    def execute(self, sql: str, *, what: str, may_outlive: bool) -> None:
+        """Run one statement, or several in one message, and report how far it is until it ends.
+
+        Args:
+            sql: sent as it is, in one message.
+            what: the statement, for people.
+            may_outlive: whether the server may finish it after the deadline, without us.
+
+        Raises:
+            psycopg2.Error: the server refused it.
+            StillRunningError: the deadline came first. The connection is given up: the server ends the statement, or
+                what the message holds, and then the session and its lock.
+
+        """
+        failure: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                self.cursor.execute(sql)
+            except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+                failure.append(error)
+
+        worker = threading.Thread(target=work, daemon=True)
+        worker.start()
+        worker.join(min(self.limits.poll_interval_s, 1))
+        while worker.is_alive():
+            progress = watch(self._watcher.cursor(), self.pid)
+            if progress is not None:
+                self.report(f"{what}: {progress}", **progress.fields())
+            if self.time_is_up():
+                self._give_up(what, progress, may_outlive=may_outlive)
+            worker.join(self.limits.poll_interval_s)
+        if failure:
+            raise failure[0]
+
+    def _give_up(self, what: str, progress: Progress | None, *, may_outlive: bool) -> None:
+        if not may_outlive:
+            self._connection.cancel()
+            raise StillRunningError(
+                f"{what} did not end in time ({progress or 'no progress known'}) and was undone; "
+                "give the function more time, or split the file"
+            )
+        # Closing properly would wait for the statement. The server notices that nobody listens when it has finished.
+        with socket.socket(fileno=self._connection.fileno()) as wire:
+            wire.shutdown(socket.SHUT_RDWR)
+            wire.detach()
+        raise StillRunningError(
+            f"{what} goes on in the database ({progress or 'no progress known'}); "
+            "deploy again, and the next run waits for it and goes on"
+        )
+
+    def _holder(self) -> tuple[str, Progress | None]:
+        watcher: Any = self._watcher.cursor()
+        watcher.execute(QUERIES["lock_holder"])
+        row = watcher.fetchone()
+        if row is None:
+            return "a session that just ended", None
+        pid, name, since = row
+        return f"{name or 'unnamed'} (pid {pid}, since {since:%Y-%m-%d %H:%M:%S} UTC)", watch(watcher, pid)
