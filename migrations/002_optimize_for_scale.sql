@@ -50,37 +50,139 @@ LEFT JOIN (
     GROUP BY job_id
 ) AS found ON found.job_id = jobs.job_id;
 
--- Filled by the first refresh below, which also writes the log.
-CREATE MATERIALIZED VIEW IF NOT EXISTS job_progress AS
-SELECT * FROM job_progress_direct
-WITH NO DATA;
+-- The new view is built and indexed beside an older deployment's, which goes on answering meanwhile.
+CREATE MATERIALIZED VIEW IF NOT EXISTS job_progress_next AS
+SELECT * FROM job_progress_direct;
 
--- One job's row, and what REFRESH ... CONCURRENTLY compares by. Nobody waits for this: the view is not filled yet.
+-- One job's row, and what REFRESH ... CONCURRENTLY compares by. Nobody waits for this: nobody knows the view yet.
 -- squawk-ignore require-concurrent-index-creation
-CREATE UNIQUE INDEX IF NOT EXISTS idx_job_progress_job_id ON job_progress (job_id);
+CREATE UNIQUE INDEX IF NOT EXISTS idx_job_progress_next_job_id ON job_progress_next (job_id);
 
 -- The jobs that still run, newest first: active_jobs_progress.
 -- squawk-ignore require-concurrent-index-creation
-CREATE INDEX IF NOT EXISTS idx_job_progress_active ON job_progress (created_at DESC) WHERE progress_percent < 100;
+CREATE INDEX IF NOT EXISTS idx_job_progress_next_active ON job_progress_next (created_at DESC)
+WHERE progress_percent < 100;
 
-CREATE OR REPLACE VIEW active_jobs_progress AS
-SELECT *
-FROM job_progress
-WHERE progress_percent < 100
-ORDER BY created_at DESC;
+-- Put the new view in the place of the old one, in one short ACCESS EXCLUSIVE lock on the views: readers wait for
+-- milliseconds, writers of the tables not at all. What others built on the old views (views, materialized views, their
+-- indexes, owners, comments and grants) is built again on the new ones. Nothing is dropped by CASCADE: what cannot be
+-- built again, such as a function that returns rows of the view, stops the migration with PostgreSQL's own message.
+DO $$
+DECLARE
+    ours CONSTANT text[] := ARRAY['job_progress', 'active_jobs_progress', 'job_statistics'];
+    item record;
+    part record;
+BEGIN
+    CREATE TEMPORARY TABLE adopted ON COMMIT DROP AS
+    WITH RECURSIVE dependents AS (
+        SELECT to_regclass(name)::oid AS oid, 0 AS depth
+        FROM unnest(ours) AS name
+        WHERE to_regclass(name) IS NOT NULL
+        UNION ALL
+        SELECT rewrite.ev_class, dependents.depth + 1
+        FROM dependents
+        JOIN pg_depend AS depend
+          ON depend.refclassid = 'pg_class'::regclass
+         AND depend.refobjid = dependents.oid
+         AND depend.classid = 'pg_rewrite'::regclass
+        JOIN pg_rewrite AS rewrite ON rewrite.oid = depend.objid
+        WHERE rewrite.ev_class <> dependents.oid
+    )
+    SELECT class.oid,
+           format('%I.%I', class.relnamespace::regnamespace::text, class.relname) AS name,
+           class.relnamespace = 'public'::regnamespace AND class.relname = ANY (ours) AS is_ours,
+           class.relkind,
+           max(dependents.depth) AS depth,
+           pg_get_viewdef(class.oid) AS definition,
+           pg_get_userbyid(class.relowner) AS owner,
+           obj_description(class.oid, 'pg_class') AS comment,
+           array_to_string(class.reloptions, ', ') AS options,
+           ARRAY(SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = class.oid) AS indexes
+    FROM dependents
+    JOIN pg_class AS class USING (oid)
+    GROUP BY class.oid;
 
-CREATE OR REPLACE VIEW job_statistics AS
-SELECT count(*) AS total_jobs,
-       count(*) FILTER (WHERE progress_percent = 100) AS completed_jobs,
-       count(*) FILTER (WHERE progress_percent > 0 AND progress_percent < 100) AS in_progress_jobs,
-       count(*) FILTER (WHERE progress_percent = 0) AS pending_jobs,
-       coalesce(sum(total_objects), 0)::bigint AS total_objects_all_jobs,
-       coalesce(sum(succeeded_count + failed_count), 0)::bigint AS total_objects_processed,
-       coalesce(sum(total_findings), 0)::bigint AS total_findings_all_jobs,
-       coalesce(round(avg(progress_percent), 2), 0) AS avg_progress,
-       max(created_at) AS most_recent_job,
-       min(created_at) FILTER (WHERE progress_percent < 100) AS oldest_active_job
-FROM job_progress;
+    CREATE TEMPORARY TABLE adopted_grants ON COMMIT DROP AS
+    SELECT adopted.name, grants.privilege_type, grants.grantee, grants.is_grantable, '' AS columns
+    FROM adopted
+    JOIN pg_class AS class USING (oid)
+    CROSS JOIN aclexplode(class.relacl) AS grants
+    WHERE grants.grantee <> class.relowner
+    UNION ALL
+    SELECT adopted.name, grants.privilege_type, grants.grantee, grants.is_grantable, format('(%I)', attribute.attname)
+    FROM adopted
+    JOIN pg_attribute AS attribute ON attribute.attrelid = adopted.oid
+    CROSS JOIN aclexplode(attribute.attacl) AS grants;
+
+    FOR item IN SELECT * FROM adopted ORDER BY depth DESC LOOP
+        IF item.relkind NOT IN ('v', 'm') THEN
+            RAISE EXCEPTION '% is not a view', item.name
+                USING HINT = 'Rename it, and deploy again.';
+        END IF;
+        IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = item.oid) THEN
+            RAISE EXCEPTION 'the view % has triggers, which would be lost', item.name
+                USING HINT = 'Drop the view, deploy again, and create it anew.';
+        END IF;
+        EXECUTE format('DROP %s %s', CASE item.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END, item.name);
+    END LOOP;
+
+    ALTER MATERIALIZED VIEW job_progress_next RENAME TO job_progress;
+    ALTER INDEX idx_job_progress_next_job_id RENAME TO idx_job_progress_job_id;
+    ALTER INDEX idx_job_progress_next_active RENAME TO idx_job_progress_active;
+
+    CREATE VIEW active_jobs_progress AS
+    SELECT *
+    FROM job_progress
+    WHERE progress_percent < 100
+    ORDER BY created_at DESC;
+
+    CREATE VIEW job_statistics AS
+    SELECT count(*) AS total_jobs,
+           count(*) FILTER (WHERE progress_percent = 100) AS completed_jobs,
+           count(*) FILTER (WHERE progress_percent > 0 AND progress_percent < 100) AS in_progress_jobs,
+           count(*) FILTER (WHERE progress_percent = 0) AS pending_jobs,
+           coalesce(sum(total_objects), 0)::bigint AS total_objects_all_jobs,
+           coalesce(sum(succeeded_count + failed_count), 0)::bigint AS total_objects_processed,
+           coalesce(sum(total_findings), 0)::bigint AS total_findings_all_jobs,
+           coalesce(round(avg(progress_percent), 2), 0) AS avg_progress,
+           max(created_at) AS most_recent_job,
+           min(created_at) FILTER (WHERE progress_percent < 100) AS oldest_active_job
+    FROM job_progress;
+
+    FOR item IN SELECT * FROM adopted WHERE NOT is_ours ORDER BY depth LOOP
+        EXECUTE format(
+            'CREATE %s %s %s AS %s',
+            CASE item.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END,
+            item.name,
+            CASE WHEN item.options <> '' THEN format('WITH (%s)', item.options) END,
+            rtrim(item.definition, ';')
+        );
+        FOR part IN SELECT unnest(item.indexes) AS definition LOOP
+            EXECUTE part.definition;
+        END LOOP;
+        IF item.comment IS NOT NULL THEN
+            EXECUTE format(
+                'COMMENT ON %s %s IS %L',
+                CASE item.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END, item.name, item.comment
+            );
+        END IF;
+        IF item.owner <> current_user THEN
+            EXECUTE format('ALTER TABLE %s OWNER TO %I', item.name, item.owner);
+        END IF;
+    END LOOP;
+
+    FOR item IN SELECT * FROM adopted_grants LOOP
+        EXECUTE format(
+            'GRANT %s %s ON %s TO %s %s',
+            item.privilege_type,
+            item.columns,
+            item.name,
+            CASE item.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(item.grantee)) END,
+            CASE WHEN item.is_grantable THEN 'WITH GRANT OPTION' END
+        );
+    END LOOP;
+END
+$$;
 
 CREATE TABLE IF NOT EXISTS materialized_view_refresh_log (
     view_name text PRIMARY KEY,
@@ -92,67 +194,108 @@ CREATE TABLE IF NOT EXISTS materialized_view_refresh_log (
     total_objects bigint
 );
 
--- Refreshes and logs in the caller's transaction. Takes EXCLUSIVE on job_progress (readers go on) and a transaction
--- lock of its own, so that of two callers one works and the other returns at once with refreshed = false.
--- last_refreshed_at is taken before the snapshot: every change committed by then is in the view.
--- Runs as its owner, so that its callers need no right on the tables.
--- An older deployment's function returns nothing, and a result type cannot be replaced in place.
--- squawk-ignore ban-drop-function
-DROP FUNCTION IF EXISTS refresh_job_progress();
-CREATE FUNCTION refresh_job_progress(
-    OUT refreshed boolean,
-    OUT refresh_duration_ms int,
-    OUT total_jobs bigint,
-    OUT total_objects bigint
-)
-LANGUAGE plpgsql
-SECURITY DEFINER
-SET search_path = pg_catalog, public, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-    started_at timestamptz := clock_timestamp();
+-- An older deployment's log may lack columns, keep local time, or have no key.
+ALTER TABLE materialized_view_refresh_log
+    -- squawk-ignore prefer-bigint-over-int
+    ADD COLUMN IF NOT EXISTS refresh_duration_ms int,
+    ADD COLUMN IF NOT EXISTS total_jobs bigint,
+    ADD COLUMN IF NOT EXISTS total_objects bigint;
+
+DO $$
 BEGIN
-    IF NOT pg_try_advisory_xact_lock(hashtextextended('refresh_job_progress', 0)) THEN
-        refreshed := false;
-        RETURN;
+    IF EXISTS (SELECT
+               FROM pg_attribute
+               WHERE attrelid = 'materialized_view_refresh_log'::regclass
+                 AND attname = 'last_refreshed_at'
+                 AND atttypid <> 'timestamptz'::regtype) THEN
+        ALTER TABLE materialized_view_refresh_log ALTER COLUMN last_refreshed_at TYPE timestamptz;
     END IF;
-
-    IF (SELECT relispopulated FROM pg_class WHERE oid = 'job_progress'::regclass) THEN
-        REFRESH MATERIALIZED VIEW CONCURRENTLY job_progress;
-    ELSE
-        REFRESH MATERIALIZED VIEW job_progress;
+    IF NOT EXISTS (SELECT
+                   FROM pg_index
+                   WHERE indrelid = 'materialized_view_refresh_log'::regclass
+                     AND indisunique
+                     AND pg_get_indexdef(indexrelid) LIKE '%(view_name)') THEN
+        ALTER TABLE materialized_view_refresh_log ADD PRIMARY KEY (view_name);
     END IF;
+END
+$$;
 
-    refreshed := true;
-    refresh_duration_ms := round(extract(epoch FROM clock_timestamp() - started_at) * 1000);
-    SELECT count(*), coalesce(sum(progress.total_objects), 0)
-    INTO total_jobs, total_objects
-    FROM job_progress AS progress;
+-- refresh_job_progress() refreshes and logs in the caller's transaction. It takes EXCLUSIVE on job_progress (readers go
+-- on) and a transaction lock of its own, so that of two callers one works and the other returns at once with
+-- refreshed = false. last_refreshed_at is taken before the snapshot: every change committed by then is in the view.
+-- It runs as its owner, so that its callers need no right on the tables. An older deployment's function returns
+-- nothing, and a result type cannot be replaced: the old one is dropped, and its grants go to the new one.
+DO $$
+DECLARE
+    grants CONSTANT aclitem[] := (SELECT proacl FROM pg_proc WHERE oid = to_regprocedure('refresh_job_progress()'));
+    item record;
+BEGIN
+    DROP FUNCTION IF EXISTS refresh_job_progress();
 
-    INSERT INTO materialized_view_refresh_log AS log
-        (view_name, last_refreshed_at, refresh_duration_ms, total_jobs, total_objects)
-    VALUES
-        ('job_progress', started_at, refresh_job_progress.refresh_duration_ms,
-         refresh_job_progress.total_jobs, refresh_job_progress.total_objects)
-    ON CONFLICT (view_name) DO UPDATE
-    SET last_refreshed_at = excluded.last_refreshed_at,
-        refresh_duration_ms = excluded.refresh_duration_ms,
-        total_jobs = excluded.total_jobs,
-        total_objects = excluded.total_objects;
+    CREATE FUNCTION refresh_job_progress(
+        OUT refreshed boolean,
+        OUT refresh_duration_ms int,
+        OUT total_jobs bigint,
+        OUT total_objects bigint
+    )
+    LANGUAGE plpgsql
+    SECURITY DEFINER
+    SET search_path = pg_catalog, public, pg_temp
+    AS $function$
+    DECLARE
+        started_at CONSTANT timestamptz := clock_timestamp();
+    BEGIN
+        IF NOT pg_try_advisory_xact_lock(hashtextextended('refresh_job_progress', 0)) THEN
+            refreshed := false;
+            RETURN;
+        END IF;
+
+        IF (SELECT relispopulated FROM pg_class WHERE oid = 'job_progress'::regclass) THEN
+            REFRESH MATERIALIZED VIEW CONCURRENTLY job_progress;
+        ELSE
+            REFRESH MATERIALIZED VIEW job_progress;
+        END IF;
+
+        refreshed := true;
+        refresh_duration_ms := round(extract(epoch FROM clock_timestamp() - started_at) * 1000);
+        SELECT count(*), coalesce(sum(progress.total_objects), 0)
+        INTO refresh_job_progress.total_jobs, refresh_job_progress.total_objects
+        FROM job_progress AS progress;
+
+        INSERT INTO materialized_view_refresh_log AS log
+            (view_name, last_refreshed_at, refresh_duration_ms, total_jobs, total_objects)
+        VALUES
+            ('job_progress', started_at, refresh_job_progress.refresh_duration_ms,
+             refresh_job_progress.total_jobs, refresh_job_progress.total_objects)
+        ON CONFLICT (view_name) DO UPDATE
+        SET last_refreshed_at = excluded.last_refreshed_at,
+            refresh_duration_ms = excluded.refresh_duration_ms,
+            total_jobs = excluded.total_jobs,
+            total_objects = excluded.total_objects;
+    END
+    $function$;
+
+    REVOKE EXECUTE ON FUNCTION refresh_job_progress() FROM public;
+    FOR item IN SELECT grantee, is_grantable FROM aclexplode(grants) WHERE privilege_type = 'EXECUTE' LOOP
+        EXECUTE format(
+            'GRANT EXECUTE ON FUNCTION refresh_job_progress() TO %s %s',
+            CASE item.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(item.grantee)) END,
+            CASE WHEN item.is_grantable THEN 'WITH GRANT OPTION' END
+        );
+    END LOOP;
 END
 $$;
 
 -- Takes no lock. True when what was refreshed then is older than five minutes now, or was never refreshed.
-CREATE OR REPLACE FUNCTION should_refresh_progress(last_refreshed_at timestamptz)
+CREATE OR REPLACE FUNCTION should_refresh_progress(last_refresh_time timestamptz)
 RETURNS boolean
 LANGUAGE sql
 STABLE
-RETURN last_refreshed_at IS NULL OR last_refreshed_at < now() - INTERVAL '5 minutes';
+RETURN last_refresh_time IS NULL OR last_refresh_time < now() - INTERVAL '5 minutes';
 
-REVOKE EXECUTE ON FUNCTION refresh_job_progress() FROM public;
 GRANT EXECUTE ON FUNCTION refresh_job_progress() TO progress_refresher;
 GRANT SELECT ON job_progress, job_progress_direct, active_jobs_progress, job_statistics,
     materialized_view_refresh_log TO progress_reader;
 
+-- The first entry of the log.
 SELECT refresh_job_progress();

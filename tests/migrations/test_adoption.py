@@ -1,0 +1,147 @@
+"""A database that older deployments made is taken over, and nothing that anybody built on it is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+import pytest
+
+from handlers.errors import ForeignLedgerError, MigrationFailedError
+from handlers.migrator.runner import run
+from tests.conftest import MIGRATIONS, build_release
+
+if TYPE_CHECKING:
+    from tests.conftest import TestDatabase
+
+OLD_DEPLOYMENT = Path(__file__).with_name("old_deployment.sql").read_text()
+TABLES = ("jobs", "job_objects", "findings")
+
+
+@pytest.fixture
+def old(empty_database: TestDatabase) -> TestDatabase:
+    """An old deployment with three jobs, one of them without objects."""
+    empty_database.query(
+        "DO $$ BEGIN IF to_regrole('analyst') IS NULL THEN CREATE ROLE analyst NOLOGIN; END IF; END $$",
+        user="postgres",
+    )
+    empty_database.query(OLD_DEPLOYMENT)
+    empty_database.query(
+        "INSERT INTO jobs (bucket) VALUES ('one'), ('two'), ('empty');"
+        "INSERT INTO job_objects (job_id, bucket, key, etag, status) "
+        "SELECT job_id, bucket, n::text, 'e', CASE WHEN n % 4 = 0 THEN 'queued' ELSE 'succeeded' END "
+        "FROM jobs, generate_series(1, 100) AS n WHERE bucket <> 'empty';"
+        "INSERT INTO findings (job_id, bucket, key, etag, detector, masked_match, byte_offset) "
+        "SELECT job_id, bucket, '1', 'e', 'card', 'x', n FROM jobs, generate_series(1, 3) AS n WHERE bucket = 'one'"
+    )
+    return empty_database
+
+
+def migrate(database: TestDatabase) -> None:
+    run(database.connect, build_release(MIGRATIONS))
+
+
+def content(database: TestDatabase) -> dict[str, Any]:
+    return {table: database.query(f"SELECT * FROM {table} ORDER BY 1, 2, 3") for table in TABLES}
+
+
+def test_no_row_index_trigger_or_view_of_the_old_deployment_is_lost(old: TestDatabase) -> None:
+    things = {
+        "files": "SELECT relname, relfilenode FROM pg_class WHERE relname IN ('jobs', 'job_objects', 'findings')",
+        "indexes": "SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN ('jobs', 'job_objects', 'findings')",
+        "triggers": "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal",
+        "views": "SELECT pg_get_viewdef('job_summary'::regclass)",
+    }
+    before = {name: set(old.query(sql)) for name, sql in things.items()}, content(old)
+    migrate(old)
+    assert ({name: set(old.query(sql)) for name, sql in things.items()}, content(old)) == before
+
+
+def test_the_new_view_answers_under_the_old_names(old: TestDatabase) -> None:
+    migrate(old)
+    progress = (
+        "SELECT bucket, total_objects, queued_count, total_findings, progress_percent FROM job_progress ORDER BY 1"
+    )
+    assert old.query(progress) == [("empty", 0, 0, 0, 0), ("one", 100, 25, 3, 75), ("two", 100, 25, 0, 75)]
+    assert old.query("SELECT refreshed FROM refresh_job_progress()") == [(True,)]
+    assert old.query("SELECT total_jobs, pending_jobs FROM job_statistics") == [(3, 1)]
+
+
+def test_views_that_others_made_on_top_go_on_working_with_their_indexes_options_and_comments(old: TestDatabase) -> None:
+    names = ("team_dashboard", "team_dashboard_top", "team_snapshot")
+    definitions = (
+        "SELECT relname, relkind, reloptions, pg_get_viewdef(oid), obj_description(oid) FROM pg_class "
+        "WHERE relname IN %s ORDER BY 1"
+    )
+    before = old.query(definitions, (names,))
+    migrate(old)
+    assert old.query(definitions, (names,)) == before
+    assert old.query("SELECT * FROM team_dashboard ORDER BY 1") == [("empty", 0, 0), ("one", 100, 75), ("two", 100, 75)]
+    assert old.query("SELECT total_jobs FROM team_dashboard_top") == [(3,)] * 3
+    old.query("REFRESH MATERIALIZED VIEW CONCURRENTLY team_snapshot")
+    assert old.query("SELECT count(*) FROM team_snapshot") == [(3,)]
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        "has_table_privilege('analyst', 'team_dashboard', 'SELECT WITH GRANT OPTION')",
+        "has_column_privilege('analyst', 'team_dashboard_top', 'bucket', 'SELECT')",
+        "has_column_privilege('analyst', 'job_progress', 'total_objects', 'SELECT')",
+        "has_table_privilege('analyst', 'team_snapshot', 'SELECT')",
+        "has_table_privilege('analyst', 'job_statistics', 'SELECT')",
+        "has_function_privilege('analyst', 'refresh_job_progress()', 'EXECUTE')",
+    ],
+)
+def test_every_grant_survives(old: TestDatabase, right: str) -> None:
+    assert old.query(f"SELECT {right}") == [(True,)]
+    migrate(old)
+    assert old.query(f"SELECT {right}") == [(True,)]
+
+
+def test_a_grant_that_was_not_given_is_not_given_now(old: TestDatabase) -> None:
+    migrate(old)
+    assert old.query("SELECT has_column_privilege('analyst', 'team_dashboard_top', 'total_jobs', 'SELECT')") == [
+        (False,)
+    ]
+
+
+def test_what_cannot_be_built_again_stops_the_migration_and_nothing_is_lost(old: TestDatabase) -> None:
+    old.query("CREATE FUNCTION f() RETURNS SETOF job_progress LANGUAGE sql AS 'SELECT * FROM job_progress'")
+    with pytest.raises(MigrationFailedError, match=r"function f\(\) depends on type job_progress"):
+        migrate(old)
+    assert old.query("SELECT to_regclass('team_dashboard_top') IS NULL, to_regclass('f') IS NULL") == [(False, True)]
+    old.query("DROP FUNCTION f()")
+    migrate(old)
+    assert old.query("SELECT count(*) FROM team_dashboard") == [(3,)]
+
+
+def test_a_table_under_the_name_of_the_view_is_refused_with_the_way_out(empty_database: TestDatabase) -> None:
+    empty_database.query("CREATE TABLE job_progress (a int)")
+    with pytest.raises(MigrationFailedError, match=r"public.job_progress is not a view\nHINT:  Rename it"):
+        migrate(empty_database)
+
+
+def test_another_index_under_one_of_our_names_is_refused_with_the_way_out(empty_database: TestDatabase) -> None:
+    empty_database.query(OLD_DEPLOYMENT.partition("CREATE INDEX idx_job_objects_job_status")[0])
+    empty_database.query("CREATE INDEX idx_job_objects_job_status ON job_objects (status)")
+    with pytest.raises(MigrationFailedError, match=r"an index idx_job_objects_job_status exists and is another one"):
+        migrate(empty_database)
+    empty_database.query("ALTER INDEX idx_job_objects_job_status RENAME TO idx_job_objects_only_status")
+    migrate(empty_database)
+
+
+def test_a_ledger_of_another_tool_is_refused_with_the_way_out(empty_database: TestDatabase) -> None:
+    empty_database.query("CREATE TABLE schema_migrations (version bigint, dirty boolean)")
+    with pytest.raises(ForeignLedgerError, match="has the columns version, dirty: another tool made it; rename it"):
+        migrate(empty_database)
+
+
+def test_old_callers_refresh_as_before(old: TestDatabase) -> None:
+    migrate(old)
+    connection = psycopg2.connect(old.server.dsn(database=old.name))
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT refresh_job_progress();")
+        cursor.execute("REFRESH MATERIALIZED VIEW CONCURRENTLY job_progress;")
+    connection.close()
