@@ -33,7 +33,6 @@ _HARMLESS = {
     ast.AlterRoleStmt: "ALTER ROLE",
     ast.CommentStmt: "COMMENT",
     ast.CreateExtensionStmt: "CREATE EXTENSION",
-    ast.CreateFunctionStmt: "CREATE FUNCTION",
     ast.CreateRoleStmt: "CREATE ROLE",
     ast.CreateSchemaStmt: "CREATE SCHEMA",
     ast.CreateSeqStmt: "CREATE SEQUENCE",
@@ -77,8 +76,9 @@ class Statement:
         sql: its text, without comments around it.
         line: where it begins in its file, counted from 1.
         kind: for people, as `CREATE INDEX CONCURRENTLY`.
+        name: what it makes or changes; empty when that has no name.
         lock: the strongest lock on an existing table or view, as PostgreSQL names it; `None` for none known.
-        relations: what is locked, or named by the statement.
+        relations: what is locked.
         in_transaction: whether PostgreSQL lets it run inside a transaction block.
         blocks_writers: whether a writer of `relations` waits while it runs.
         index: set when it builds an index.
@@ -88,6 +88,7 @@ class Statement:
     sql: str
     line: int
     kind: str
+    name: str
     lock: str | None
     relations: tuple[str, ...]
     in_transaction: bool
@@ -111,31 +112,32 @@ def split(sql: str) -> Iterator[Statement]:
         text = sql[part]
         line = sql.count("\n", 0, part.start) + 1
         try:
-            yield _classify(parse_sql(text)[0].stmt, text, line)
+            effect = _classify(parse_sql(text)[0].stmt)
         except UnsupportedStatementError as error:
             raise UnsupportedStatementError(f"line {line}: {error}") from error
+        yield Statement(
+            sql=text,
+            line=line,
+            kind=effect.kind,
+            name=", ".join(effect.relations) if effect.name is None else effect.name,
+            lock=effect.lock,
+            relations=effect.relations,
+            in_transaction=effect.in_transaction,
+            blocks_writers=effect.lock in BLOCKS_WRITERS,
+            index=effect.index,
+        )
 
 
-def _statement(
-    text: str,
-    line: int,
-    kind: str,
-    *,
-    lock: str | None = None,
-    relations: tuple[str, ...] = (),
-    in_transaction: bool = True,
-    index: Index | None = None,
-) -> Statement:
-    return Statement(
-        sql=text,
-        line=line,
-        kind=kind,
-        lock=lock,
-        relations=relations,
-        in_transaction=in_transaction,
-        blocks_writers=lock in BLOCKS_WRITERS,
-        index=index,
-    )
+@dataclass(frozen=True)
+class _Effect:
+    """What a node of the grammar does; `name` is that of its relations where it is not given."""
+
+    kind: str
+    lock: str | None = None
+    relations: tuple[str, ...] = ()
+    in_transaction: bool = True
+    index: Index | None = None
+    name: str | None = None
 
 
 def _name(relation: Any) -> str:
@@ -146,40 +148,21 @@ def _names(relations: Any) -> tuple[str, ...]:
     return tuple(_name(relation) for relation in relations or ())
 
 
-def _has_option(options: Any, name: str) -> bool:
-    return any(option.defname == name for option in options or ())
-
-
-def _classify(node: Any, text: str, line: int) -> Statement:  # noqa: C901, PLR0911, PLR0912 - one case a kind
-    lock: str | None
+def _classify(node: Any) -> _Effect:  # noqa: C901, PLR0911, PLR0912 - one case a kind
     match node:
         case ast.IndexStmt():
             table = _name(node.relation)
-            kind = " ".join(
-                [
-                    "CREATE",
-                    *(["UNIQUE"] if node.unique else []),
-                    "INDEX",
-                    *(["CONCURRENTLY"] if node.concurrent else []),
-                ]
-            )
-            return _statement(
-                text,
-                line,
-                kind,
-                lock="SHARE UPDATE EXCLUSIVE" if node.concurrent else "SHARE",
-                relations=(table,),
-                in_transaction=not node.concurrent,
-                index=_index(node, table),
-            )
+            words: list[Any] = ["CREATE", node.unique and "UNIQUE", "INDEX", node.concurrent and "CONCURRENTLY"]
+            lock = "SHARE UPDATE EXCLUSIVE" if node.concurrent else "SHARE"
+            index = _index(node, table)
+            return _Effect(" ".join(filter(None, words)), lock, (table,), not node.concurrent, index, index.name)
         case ast.DropStmt():
-            return _classify_drop(node, text, line)
+            return _classify_drop(node)
         case ast.ReindexStmt():
-            concurrently = _has_option(node.params, "concurrently")
-            kind = "REINDEX CONCURRENTLY" if concurrently else "REINDEX"
-            lock = "SHARE UPDATE EXCLUSIVE" if concurrently else "ACCESS EXCLUSIVE"
             relations = _names([node.relation] if node.relation else [])
-            return _statement(text, line, kind, lock=lock, relations=relations, in_transaction=not concurrently)
+            if any(option.defname == "concurrently" for option in node.params or ()):
+                return _Effect("REINDEX CONCURRENTLY", "SHARE UPDATE EXCLUSIVE", relations, in_transaction=False)
+            return _Effect("REINDEX", "ACCESS EXCLUSIVE", relations)
         case ast.CreateStmt():
             referenced = _names(
                 constraint.pktable
@@ -187,90 +170,73 @@ def _classify(node: Any, text: str, line: int) -> Statement:  # noqa: C901, PLR0
                 for constraint in (element.constraints or () if isinstance(element, ast.ColumnDef) else (element,))
                 if getattr(constraint, "pktable", None)
             )
-            lock = "SHARE ROW EXCLUSIVE" if referenced else None
-            return _statement(text, line, "CREATE TABLE", lock=lock, relations=referenced)
+            lock_of_reference = "SHARE ROW EXCLUSIVE" if referenced else None
+            return _Effect("CREATE TABLE", lock_of_reference, referenced, name=_name(node.relation))
         case ast.AlterTableStmt():
-            return _classify_alter_table(node, text, line)
+            return _classify_alter_table(node)
         case ast.RenameStmt() | ast.AlterOwnerStmt() | ast.AlterObjectSchemaStmt():
             relation = getattr(node, "relation", None)
-            lock = "ACCESS EXCLUSIVE" if relation else None
-            relations = _names([relation] if relation else [])
-            return _statement(text, line, "ALTER", lock=lock, relations=relations)
+            return _Effect("ALTER", "ACCESS EXCLUSIVE" if relation else None, _names([relation] if relation else []))
         case ast.CreateTrigStmt():
-            relations = _names([node.relation])
-            return _statement(text, line, "CREATE TRIGGER", lock="SHARE ROW EXCLUSIVE", relations=relations)
+            return _Effect("CREATE TRIGGER", "SHARE ROW EXCLUSIVE", _names([node.relation]), name=str(node.trigname))
         case ast.ViewStmt():
-            lock = "ACCESS EXCLUSIVE" if node.replace else None
-            return _statement(text, line, "CREATE VIEW", lock=lock, relations=(_name(node.view),))
+            return _Effect("CREATE VIEW", "ACCESS EXCLUSIVE" if node.replace else None, _names([node.view]))
         case ast.CreateTableAsStmt():
             view = node.objtype == enums.ObjectType.OBJECT_MATVIEW
-            return _statement(text, line, "CREATE MATERIALIZED VIEW" if view else "CREATE TABLE AS")
+            kind = "CREATE MATERIALIZED VIEW" if view else "CREATE TABLE AS"
+            return _Effect(kind, name=_name(node.into and node.into.rel))
+        case ast.CreateFunctionStmt():
+            return _Effect("CREATE FUNCTION", name=_dotted(node.funcname))
         case ast.RefreshMatViewStmt():
             lock = "EXCLUSIVE" if node.concurrent else "ACCESS EXCLUSIVE"
-            relations = _names([node.relation])
-            return _statement(text, line, "REFRESH MATERIALIZED VIEW", lock=lock, relations=relations)
+            return _Effect("REFRESH MATERIALIZED VIEW", lock, _names([node.relation]))
         case ast.TruncateStmt():
-            relations = _names(node.relations)
-            return _statement(text, line, "TRUNCATE", lock="ACCESS EXCLUSIVE", relations=relations)
+            return _Effect("TRUNCATE", "ACCESS EXCLUSIVE", _names(node.relations))
         case ast.LockStmt():
-            relations = _names(node.relations)
-            return _statement(text, line, "LOCK TABLE", lock=_lock_mode(node.mode), relations=relations)
+            return _Effect("LOCK TABLE", _lock_mode(node.mode), _names(node.relations))
         case ast.InsertStmt() | ast.UpdateStmt() | ast.DeleteStmt() | ast.MergeStmt():
             kind = type(node).__name__.removesuffix("Stmt").upper()
-            return _statement(text, line, kind, lock="ROW EXCLUSIVE", relations=(_name(node.relation),))
+            return _Effect(kind, "ROW EXCLUSIVE", _names([node.relation]))
         case ast.SelectStmt():
-            return _statement(text, line, "SELECT", lock="ACCESS SHARE")
+            return _Effect("SELECT", "ACCESS SHARE")
         case ast.VacuumStmt():
-            vacuum = bool(node.is_vacuumcmd)
             relations = _names(item.relation for item in node.rels or ())
-            return _statement(
-                text,
-                line,
-                "VACUUM" if vacuum else "ANALYZE",
-                lock="SHARE UPDATE EXCLUSIVE",
-                relations=relations,
-                in_transaction=not vacuum,
-            )
+            kind = "VACUUM" if node.is_vacuumcmd else "ANALYZE"
+            return _Effect(kind, "SHARE UPDATE EXCLUSIVE", relations, in_transaction=not node.is_vacuumcmd)
         case ast.TransactionStmt():
-            raise UnsupportedStatementError(
-                f"{text.split(maxsplit=1)[0].upper()}: the runner opens and ends transactions; leave the statement out"
-            )
+            raise UnsupportedStatementError("the runner opens and ends transactions; leave BEGIN, COMMIT and such out")
         case ast.VariableSetStmt():
             raise UnsupportedStatementError(
                 f"SET {node.name}: the runner sets timeouts for each statement; leave the statement out"
             )
     for known, kind in _HARMLESS.items():
         if isinstance(node, known):
-            return _statement(text, line, kind)
+            return _Effect(kind)
     raise UnsupportedStatementError(
         f"{type(node).__name__} is not known to stacks/statements.py; say there which locks it takes"
     )
 
 
-def _classify_drop(node: Any, text: str, line: int) -> Statement:
+def _classify_drop(node: Any) -> _Effect:
     what = str(node.removeType.name).removeprefix("OBJECT_").replace("MATVIEW", "MATERIALIZED VIEW")
-    names = tuple(RawStream()(item) if not isinstance(item, tuple) else _dotted(item) for item in node.objects)
+    names = tuple(_dotted(item) if isinstance(item, tuple) else RawStream()(item) for item in node.objects)
     if node.concurrent:
-        kind, lock = f"DROP {what} CONCURRENTLY", "SHARE UPDATE EXCLUSIVE"
-        return _statement(text, line, kind, lock=lock, relations=names, in_transaction=False)
+        return _Effect(f"DROP {what} CONCURRENTLY", "SHARE UPDATE EXCLUSIVE", names, in_transaction=False)
     locks = what in {"TABLE", "VIEW", "MATERIALIZED VIEW", "INDEX", "TRIGGER", "SEQUENCE", "POLICY", "RULE"}
-    return _statement(text, line, f"DROP {what}", lock="ACCESS EXCLUSIVE" if locks else None, relations=names)
+    return _Effect(f"DROP {what}", "ACCESS EXCLUSIVE" if locks else None, names)
 
 
-def _classify_alter_table(node: Any, text: str, line: int) -> Statement:
-    order = ["SHARE UPDATE EXCLUSIVE", "SHARE ROW EXCLUSIVE", "ACCESS EXCLUSIVE"]
-    locks = [_GENTLE_ALTERATIONS.get(command.subtype, "ACCESS EXCLUSIVE") for command in node.cmds]
-    lock = max(locks, key=order.index)
-    in_transaction = True
-    for command in node.cmds:
-        if isinstance(command.def_, ast.PartitionCmd) and command.def_.concurrent:
-            lock, in_transaction = "SHARE UPDATE EXCLUSIVE", False
+def _classify_alter_table(node: Any) -> _Effect:
     what = str(node.objtype.name).removeprefix("OBJECT_").replace("MATVIEW", "MATERIALIZED VIEW")
     relations = _names([node.relation])
-    return _statement(text, line, f"ALTER {what}", lock=lock, relations=relations, in_transaction=in_transaction)
+    if any(isinstance(command.def_, ast.PartitionCmd) and command.def_.concurrent for command in node.cmds):
+        return _Effect(f"ALTER {what}", "SHARE UPDATE EXCLUSIVE", relations, in_transaction=False)
+    order = ["SHARE UPDATE EXCLUSIVE", "SHARE ROW EXCLUSIVE", "ACCESS EXCLUSIVE"]
+    locks = [_GENTLE_ALTERATIONS.get(command.subtype, "ACCESS EXCLUSIVE") for command in node.cmds]
+    return _Effect(f"ALTER {what}", max(locks, key=order.index), relations)
 
 
-def _index(node: Any, table: str) -> Index | None:
+def _index(node: Any, table: str) -> Index:
     if not node.idxname:
         raise UnsupportedStatementError("CREATE INDEX without a name; name it, so that a killed build can be found")
     plain = not (node.whereClause or node.indexIncludingParams or node.options or node.nulls_not_distinct)
@@ -297,7 +263,7 @@ def _index_column(element: Any) -> str | None:
     return f"{element.name}{' DESC' if descending else ''}{nulls}"
 
 
-def _dotted(names: tuple[Any, ...]) -> str:
+def _dotted(names: Any) -> str:
     return ".".join(name.sval for name in names)
 
 

@@ -117,3 +117,25 @@ SELECT greatest(class.reltuples, 0)::bigint AS rows,
           AND stats.attname = ANY (%(columns)s)) AS width
 FROM pg_class AS class
 WHERE class.oid = to_regclass(%(relation)s);
+
+-- name: adopted_views
+-- Views of an older deployment that 002 builds again on the new job_progress, and how many grants each has.
+WITH RECURSIVE dependents AS (
+    SELECT to_regclass(name)::oid AS oid
+    FROM unnest(ARRAY['job_progress', 'active_jobs_progress', 'job_statistics']) AS name
+    WHERE to_regclass(name) IS NOT NULL
+    UNION
+    SELECT rewrite.ev_class
+    FROM dependents
+    JOIN pg_depend AS depend
+      ON depend.refclassid = 'pg_class'::regclass
+     AND depend.refobjid = dependents.oid
+     AND depend.classid = 'pg_rewrite'::regclass
+    JOIN pg_rewrite AS rewrite ON rewrite.oid = depend.objid
+)
+SELECT class.oid::regclass::text,
+       CASE class.relkind WHEN 'm' THEN 'materialized view' ELSE 'view' END,
+       (SELECT count(*) FROM aclexplode(class.relacl) AS grants WHERE grants.grantee <> class.relowner)
+FROM dependents
+JOIN pg_class AS class USING (oid)
+ORDER BY class.oid;

@@ -30,11 +30,17 @@ class Statement:
     sql: str
     line: int
     kind: str
+    name: str
     lock: str | None
     relations: tuple[str, ...]
     in_transaction: bool
     blocks_writers: bool
     index: Index | None
+
+    @property
+    def title(self) -> str:
+        """What the statement does and to what, for people."""
+        return f"{self.kind} {self.name}".strip()
 
     @property
     def checksum(self) -> str:

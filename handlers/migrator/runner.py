@@ -113,7 +113,7 @@ def _one(session: Session, migration: Migration, position: int, record: tuple[st
     """Run one statement of a file outside a transaction, and then record it."""
     statement = migration.statements[position]
     count = len(migration.statements)
-    session.report(f"{migration.file}: statement {position + 1} of {count}, {_title(statement)}")
+    session.report(f"{migration.file}: statement {position + 1} of {count}, {statement.title}")
     if statement.in_transaction:
         _in_one_message(session, migration.file, statement, record)
         return
@@ -123,7 +123,7 @@ def _one(session: Session, migration: Migration, position: int, record: tuple[st
         session.execute(drop, what=f"DROP INDEX CONCURRENTLY {statement.index.name}", may_outlive=True)
     try:
         # No lock_timeout: the build waits for old transactions and makes nobody wait meanwhile.
-        session.execute(statement.sql, what=_title(statement), may_outlive=True)
+        session.execute(statement.sql, what=statement.title, may_outlive=True)
         if statement.index:
             indexes.check(session.cursor, statement.index)
     except (psycopg2.Error, MigrationFailedError) as error:
@@ -144,11 +144,11 @@ def _in_one_message(
 
     def attempt() -> None:
         try:
-            session.execute(message, what=_title(statement), may_outlive=True)
+            session.execute(message, what=statement.title, may_outlive=True)
         except psycopg2.Error as error:
             raise _failure(file, statement, error) from error
 
-    _with_patience(session, attempt, waits_for=_title(statement))
+    _with_patience(session, attempt, waits_for=statement.title)
 
 
 def _in_transaction(
@@ -160,7 +160,7 @@ def _in_transaction(
         session.cursor.execute(f"BEGIN; {_lock_timeout(session)}")
         for statement in statements:
             try:
-                session.execute(statement.sql, what=f"{file}: {_title(statement)}", may_outlive=False)
+                session.execute(statement.sql, what=f"{file}: {statement.title}", may_outlive=False)
             except psycopg2.Error as error:
                 raise _failure(file, statement, error) from error
         if record:
@@ -191,17 +191,12 @@ def _lock_timeout(session: Session) -> str:
     return f"SET LOCAL lock_timeout = {session.limits.lock_timeout_ms}"
 
 
-def _title(statement: Statement) -> str:
-    name = statement.index.name if statement.index else ", ".join(statement.relations)
-    return f"{statement.kind} {name}".strip()
-
-
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
 def _failure(file: str, statement: Statement, error: Exception) -> MigrationFailedError:
     return MigrationFailedError(
-        f"migrations/{file}, line {statement.line}, {statement.kind}: {str(error).strip()}\n{statement.sql}\n"
+        f"migrations/{file}, line {statement.line}, {statement.title}: {str(error).strip()}\n{statement.sql}\n"
         "Mend the file and deploy again; what is recorded in schema_migrations stays applied."
     )

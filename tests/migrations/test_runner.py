@@ -76,7 +76,9 @@ def test_a_file_outside_a_transaction_goes_on_where_it_failed(
     empty_database: TestDatabase, release_of: ReleaseOf
 ) -> None:
     first = {"001_a.sql": TABLE, "002_b.sql": f"{INDEX};\nCREATE VIEW v AS SELECT missing FROM t"}
-    with pytest.raises(MigrationFailedError, match=r"002_b.sql, line 2, CREATE VIEW: column .missing. does not exist"):
+    with pytest.raises(
+        MigrationFailedError, match=r"002_b.sql, line 2, CREATE VIEW v: column .missing. does not exist"
+    ):
         migrate(empty_database, release_of(first))
     done = "SELECT version, cardinality(applied_statements), applied_at IS NULL FROM schema_migrations ORDER BY 1"
     assert empty_database.query(done) == [(1, 1, False), (2, 1, True)]

@@ -1,0 +1,106 @@
+"""What a run would do, for people and programs: each statement, its lock, who waits for it, and how large it gets."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from handlers.migrator.ledger import QUERIES, read_ledger
+from handlers.migrator.plan import PendingMigration, plan
+from handlers.migrator.release import Index, Release, Statement
+from handlers.migrator.session import Connect, Limits
+
+# Bytes of a B-tree entry besides its columns: tuple header and line pointer, on pages of 8 KiB that are 90 % full.
+# https://www.postgresql.org/docs/17/btree.html#BTREE-IMPLEMENTATION
+_ENTRY_OVERHEAD_BYTES = 12
+_FILL_FACTOR = 0.9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One statement that would run.
+
+    Attributes:
+        file: the migration.
+        line: where the statement begins in it.
+        title: its kind and what it is about.
+        lock: the strongest lock on an existing relation, as PostgreSQL names it; `None` for none known.
+        blocks_writers: whether writers of the relation wait while it runs.
+        estimate_bytes: the size of the index that it builds, from the table's statistics; `None` where it is unknown.
+        note: what else is worth knowing before it runs.
+
+    """
+
+    file: str
+    line: int
+    title: str
+    lock: str | None
+    blocks_writers: bool
+    estimate_bytes: int | None
+    note: str
+
+    def fields(self) -> dict[str, Any]:
+        """Return the step as JSON values."""
+        return asdict(self)
+
+
+def describe(release: Release, connect: Connect | None = None, *, limits: Limits | None = None) -> list[Step]:
+    """Return the steps that a run of this release would take; all of them when there is no database to ask.
+
+    Args:
+        release: what would be run.
+        connect: opens a connection to the database; it is only read.
+        limits: those of the run.
+
+    Raises:
+        DriftError: release and ledger tell different histories.
+
+    """
+    timeout_ms = (limits or Limits()).lock_timeout_ms
+    if connect is None:
+        return list(_steps(plan(release, []), None, timeout_ms))
+    connection = connect()
+    try:
+        with connection.cursor() as cursor:
+            return list(_steps(plan(release, read_ledger(cursor)), cursor, timeout_ms))
+    finally:
+        connection.close()
+
+
+def _steps(pending: list[PendingMigration], cursor: Any, timeout_ms: int) -> Iterable[Step]:
+    for item in pending:
+        for statement in item.migration.statements[item.first_statement :]:
+            notes = [] if cursor is None else list(_notes(cursor, statement))
+            if statement.blocks_writers:
+                notes.append(f"waits for its lock in turns of {timeout_ms} ms, so that writers get through")
+            if not statement.in_transaction:
+                notes.append("runs outside a transaction; goes on in the server when the runner's time is up")
+            yield Step(
+                file=item.migration.file,
+                line=statement.line,
+                title=statement.title,
+                lock=statement.lock,
+                blocks_writers=statement.blocks_writers,
+                estimate_bytes=None if cursor is None or not statement.index else _estimate(cursor, statement.index),
+                note="; ".join(notes),
+            )
+
+
+def _notes(cursor: Any, statement: Statement) -> Iterable[str]:
+    if statement.index:
+        cursor.execute(QUERIES["index_state"], {"index": statement.index.name, "table": statement.index.table})
+        if row := cursor.fetchone():
+            yield "exists and is checked" if row[0] else "a build that died left it INVALID; it is dropped and rebuilt"
+    if "job_progress_next" in statement.sql and statement.kind == "DO":
+        cursor.execute(QUERIES["adopted_views"])
+        for name, kind, grants in cursor.fetchall():
+            yield f"builds the {kind} {name} again, with {grants} grants"
+
+
+def _estimate(cursor: Any, index: Index) -> int | None:
+    """Return the bytes of a B-tree over the table's rows as the last ANALYZE counted them."""
+    cursor.execute(QUERIES["relation_size"], {"relation": index.table, "columns": list(index.columns)})
+    row = cursor.fetchone()
+    if row is None or row[2] is None:
+        return None
+    rows, width = int(row[0]), int(row[2])
+    return round(rows * (width + _ENTRY_OVERHEAD_BYTES) / _FILL_FACTOR)

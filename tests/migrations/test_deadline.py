@@ -1,0 +1,184 @@
+"""A build that outlives the runner goes on in the server, and the next run goes on with it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from handlers.errors import DeployInProgressError, StillRunningError
+from handlers.migrator.progress import PHASES, measure
+from handlers.migrator.runner import run
+from handlers.migrator.session import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import psycopg2
+
+    from handlers.migrator.release import Release
+    from tests.conftest import TestDatabase
+
+    ReleaseOf = Callable[[dict[str, str]], Release]
+
+INDEX = {"001_a.sql": "CREATE INDEX CONCURRENTLY IF NOT EXISTS t_a ON t (a)"}
+SHORT = Limits(deadline_s=1, poll_interval_s=0.1)
+
+
+def hold_back(database: TestDatabase) -> psycopg2.extensions.connection:
+    """Open a transaction that has written to t: a concurrent build waits for its end."""
+    connection = database.connect()
+    connection.autocommit = False
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO t VALUES (0)")
+    return connection
+
+
+@pytest.fixture
+def table(empty_database: TestDatabase) -> TestDatabase:
+    empty_database.query("CREATE TABLE t (a int); INSERT INTO t SELECT generate_series(1, 1000)")
+    return empty_database
+
+
+def builders(database: TestDatabase) -> list[tuple[Any, ...]]:
+    return database.query("SELECT pid FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%%' AND state = 'active'")
+
+
+def locks(database: TestDatabase) -> list[tuple[Any, ...]]:
+    return database.query("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted")
+
+
+def test_a_build_that_outlives_the_deadline_goes_on_and_the_next_run_waits_for_it(
+    table: TestDatabase, release_of: ReleaseOf
+) -> None:
+    release = release_of(INDEX)
+    # GIVEN a build that cannot end before the deadline
+    writer = hold_back(table)
+    with pytest.raises(
+        StillRunningError, match=r"CREATE INDEX CONCURRENTLY t_a goes on in the database .*deploy again"
+    ):
+        run(table.connect, release, limits=SHORT)
+    (pid,) = builders(table)
+    # WHEN a second run starts, it finds that session at work and says how far it is
+    said: list[str] = []
+    results: list[Any] = []
+    second = threading.Thread(
+        target=lambda: results.append(
+            run(table.connect, release, limits=Limits(poll_interval_s=0.1), report=lambda m, **_: said.append(m))
+        )
+    )
+    second.start()
+    time.sleep(0.5)
+    assert f"(pid {pid[0]}, since" in said[0]
+    # THEN it goes on as soon as the build is done
+    writer.commit()
+    writer.close()
+    second.join(10)
+    assert results[0].applied == ("001_a.sql",)
+    assert table.query("SELECT indisvalid FROM pg_index WHERE indexrelid = 't_a'::regclass") == [(True,)]
+    assert locks(table) == []
+
+
+def test_a_second_run_that_also_runs_out_of_time_says_what_still_works(
+    table: TestDatabase, release_of: ReleaseOf
+) -> None:
+    writer = hold_back(table)
+    with pytest.raises(StillRunningError):
+        run(table.connect, release_of(INDEX), limits=SHORT)
+    with pytest.raises(DeployInProgressError, match=r"still works on this database: waiting for writers before build"):
+        run(table.connect, release_of(INDEX), limits=SHORT)
+    writer.rollback()
+    writer.close()
+
+
+def test_a_waiting_build_names_the_transaction_that_it_waits_for(table: TestDatabase, release_of: ReleaseOf) -> None:
+    writer = hold_back(table)
+    said: list[dict[str, Any]] = []
+    with pytest.raises(StillRunningError):
+        run(table.connect, release_of(INDEX), limits=SHORT, report=lambda _message, **fields: said.append(fields))
+    assert f"pid {writer.info.backend_pid} (scanner_admin" in said[-1]["waits_for"]
+    assert said[-1]["phase"] == "waiting for writers before build"
+    writer.rollback()
+    writer.close()
+
+
+def test_one_statement_of_a_file_outside_a_transaction_is_finished_and_recorded_by_the_server_alone(
+    table: TestDatabase, release_of: ReleaseOf
+) -> None:
+    sql = "VACUUM t; DO $$ BEGIN PERFORM pg_sleep(2); INSERT INTO t VALUES (-1); END $$"
+    with pytest.raises(StillRunningError, match="DO goes on in the database"):
+        run(table.connect, release_of({"001_a.sql": sql}), limits=SHORT)
+    deadline = time.monotonic() + 10
+    while not table.query("SELECT a FROM t WHERE a = -1") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert table.query("SELECT version, applied_at IS NOT NULL FROM schema_migrations") == [(1, True)]
+
+
+def test_a_file_in_a_transaction_that_does_not_end_in_time_is_undone_at_once(
+    table: TestDatabase, release_of: ReleaseOf
+) -> None:
+    sql = "CREATE TABLE u (a int); DO $$ BEGIN PERFORM pg_sleep(30); END $$"
+    started = time.monotonic()
+    with pytest.raises(StillRunningError, match="was undone; give the function more time, or split the file"):
+        run(table.connect, release_of({"001_a.sql": sql}), limits=SHORT)
+    assert time.monotonic() - started < 10
+    assert table.query("SELECT to_regclass('u')") == [(None,)]
+    assert locks(table) == []
+
+
+def test_a_session_whose_client_is_gone_does_not_keep_the_lock(table: TestDatabase, release_of: ReleaseOf) -> None:
+    writer = hold_back(table)
+    with pytest.raises(StillRunningError):
+        run(table.connect, release_of(INDEX), limits=SHORT)
+    assert len(locks(table)) == 1
+    writer.rollback()
+    writer.close()
+    deadline = time.monotonic() + 5
+    while locks(table) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert locks(table) == []
+
+
+def row(phase: str | None, done: int = 0, total: int = 0, *, tuples: bool = False) -> dict[str, Any]:
+    counted, other = ("tuples", "blocks") if tuples else ("blocks", "tuples")
+    return {
+        "seconds": 10.0,
+        "phase": phase,
+        f"{counted}_done": done,
+        f"{counted}_total": total,
+        f"{other}_done": 0,
+        f"{other}_total": 0,
+    }
+
+
+def test_the_phases_of_a_build_add_up_to_a_hundred_per_cent() -> None:
+    assert sum(PHASES.values()) == 100
+
+
+@pytest.mark.parametrize(
+    ("state", "percent", "remaining_s"),
+    [
+        (row("initializing"), 0, None),
+        (row("building index: scanning table", 500, 1000), 15, 56.7),
+        (row("building index: loading tuples in tree", 5, 10, tuples=True), 55, 8.2),
+        (row("waiting for old snapshots"), 100, 0),
+        (row("an unknown phase", 1, 2), None, None),
+        (row(None), None, None),
+    ],
+)
+def test_progress_tells_per_cent_and_time_to_go(
+    state: dict[str, Any], percent: float | None, remaining_s: float | None
+) -> None:
+    progress = measure(state, "")
+    assert progress.percent == percent
+    assert progress.remaining_s == (None if remaining_s is None else pytest.approx(remaining_s, abs=0.1))
+
+
+def test_progress_reads_as_a_sentence() -> None:
+    progress = measure(row("building index: scanning table", 500, 1000), "pid 7 (app, scanner, active)")
+    assert str(progress) == (
+        "building index: scanning table, 15 %, 500 of 1,000 blocks, about 57 s to go, "
+        "waits for pid 7 (app, scanner, active)"
+    )
