@@ -29,6 +29,18 @@ demo: setup ## Deploy everything to this machine, scan OBJECTS=1000000 objects, 
 test: setup ## Run every test (about 10 minutes); ARGS="tests/stacks -k alarms" chooses
 	@$(RUN) -m pytest $(ARGS)
 
+.PHONY: test-kill
+test-kill: setup ## Kill the migration runner KILLS=100 times over ROWS=2000000 rows (about 30 minutes)
+	@KILLS=$${KILLS:-100} ROWS=$${ROWS:-2000000} $(RUN) -m pytest -s tests/migrations/test_kill.py
+
+.PHONY: bench-synth
+bench-synth: setup ## Time the synth against the plain import of the provider's bindings
+	@$(RUN) -m bench.synth
+
+.PHONY: bench-migrations
+bench-migrations: setup ## Time the longest wait of a writer while ROWS=5000000 rows are migrated, against plain SQL
+	@$(RUN) -m bench.migrations --rows $${ROWS:-5000000}
+
 .PHONY: check
 check: setup ## Lint, format check, types, SQL lint
 	@$(VENV)/bin/ruff check .

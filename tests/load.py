@@ -1,0 +1,73 @@
+"""Writers as the scanner's: each updates one object at a time, and remembers how long the longest write took."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from tests.conftest import TestDatabase
+
+UPDATE = """
+UPDATE job_objects SET status = %s, updated_at = clock_timestamp()
+WHERE job_id = %s AND bucket = 'b' AND key = %s AND etag = 'e'
+"""
+INSERT = "INSERT INTO job_objects (job_id, bucket, key, etag, status) VALUES (%s, 'b', %s, 'e', 'queued')"
+STATUSES = ("queued", "processing", "succeeded", "failed")
+
+
+class WriteLoad:
+    """Writers in threads of their own, from `with` to its end.
+
+    Args:
+        database: one that holds the job.
+        job_id: whose objects are written; their keys are `1` to `objects`.
+        objects: how many there are.
+        writers: how many threads write.
+
+    """
+
+    def __init__(self, database: TestDatabase, job_id: str, objects: int, *, writers: int = 2) -> None:
+        self.longest_wait_s = 0.0
+        self.inserted = 0
+        self.errors: list[BaseException] = []
+        self._database, self._job_id, self._objects = database, job_id, objects
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._write, args=(number,)) for number in range(writers)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _write(self, writer: int) -> None:
+        chance = random.Random(writer)
+        connection = self._database.connect("scanner_app")
+        try:
+            with connection.cursor() as cursor:
+                number = 0
+                while not self._ended.is_set():
+                    number += 1
+                    started = time.monotonic()
+                    if number % 10:
+                        key = str(chance.randint(1, self._objects))
+                        cursor.execute(UPDATE, (chance.choice(STATUSES), self._job_id, key))
+                    else:
+                        cursor.execute(INSERT, (self._job_id, f"w{writer}-{number}"))
+                    waited_s = time.monotonic() - started
+                    with self._lock:
+                        self.inserted += number % 10 == 0
+                        self.longest_wait_s = max(self.longest_wait_s, waited_s)
+                    time.sleep(0.002)
+        except BaseException as error:  # noqa: BLE001 - the test reads it
+            self.errors.append(error)
+        finally:
+            connection.close()
