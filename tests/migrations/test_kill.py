@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from handlers.migrator.runner import run
+from local.load import WriteLoad
 from tests.conftest import MIGRATIONS, build_release
-from tests.load import WriteLoad
 from tests.migrations.test_schema import apply_down
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def test_a_killed_runner_leaves_nothing_that_the_next_run_does_not_mend(empty_da
     chance = random.Random(os.environ.get("SEED", "1"))
     job_id = fill(empty_database)
     started = time.monotonic()
-    with WriteLoad(empty_database, job_id, ROWS) as load:
+    with WriteLoad(lambda: empty_database.connect("scanner_app"), job_id, ROWS) as load:
         wait_for_end(start_runner(empty_database))
         whole_s = time.monotonic() - started
         apply_down(empty_database, "002_optimize_for_scale.sql")

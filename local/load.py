@@ -8,7 +8,9 @@ import time
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from tests.conftest import TestDatabase
+    from collections.abc import Callable
+
+    import psycopg2
 
 UPDATE = """
 UPDATE job_objects SET status = %s, updated_at = clock_timestamp()
@@ -21,19 +23,23 @@ STATUSES = ("queued", "processing", "succeeded", "failed")
 class WriteLoad:
     """Writers in threads of their own, from `with` to its end.
 
+    Nine writes in ten update one object by its primary key, the tenth inserts one; each is a transaction of its own.
+
     Args:
-        database: one that holds the job.
-        job_id: whose objects are written; their keys are `1` to `objects`.
+        connect: opens a connection in autocommit mode as `scanner_app`.
+        job_id: whose objects are written, in bucket `b`; their keys are `1` to `objects`, their etag is `e`.
         objects: how many there are.
         writers: how many threads write.
 
     """
 
-    def __init__(self, database: TestDatabase, job_id: str, objects: int, *, writers: int = 2) -> None:
+    def __init__(
+        self, connect: Callable[[], psycopg2.extensions.connection], job_id: str, objects: int, *, writers: int = 2
+    ) -> None:
         self.longest_wait_s = 0.0
         self.inserted = 0
         self.errors: list[BaseException] = []
-        self._database, self._job_id, self._objects = database, job_id, objects
+        self._connect, self._job_id, self._objects = connect, job_id, objects
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._write, args=(number,)) for number in range(writers)]
@@ -49,8 +55,8 @@ class WriteLoad:
             thread.join()
 
     def _write(self, writer: int) -> None:
-        chance = random.Random(writer)
-        connection = self._database.connect("scanner_app")
+        chance = random.Random(writer)  # noqa: S311 - the same load in every run
+        connection = self._connect()
         try:
             with connection.cursor() as cursor:
                 number = 0
@@ -67,7 +73,7 @@ class WriteLoad:
                         self.inserted += number % 10 == 0
                         self.longest_wait_s = max(self.longest_wait_s, waited_s)
                     time.sleep(0.002)
-        except BaseException as error:  # noqa: BLE001 - the test reads it
+        except BaseException as error:  # noqa: BLE001 - whoever started the load reads it
             self.errors.append(error)
         finally:
             connection.close()
