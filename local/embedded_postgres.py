@@ -39,9 +39,9 @@ GRANT rds_iam TO {admin} WITH ADMIN OPTION, INHERIT FALSE, SET FALSE;
 """
 
 # The administrator proves a password, as on RDS. For the roles that use IAM, a TLS connection stands for the token
-# that AWS would check.
+# that AWS would check. The superuser, which RDS does not give to anybody, is for tools: not all of them speak TLS.
 HOST_BASED_AUTHENTICATION = """\
-hostssl all postgres            127.0.0.1/32 scram-sha-256
+host    all postgres            127.0.0.1/32 scram-sha-256
 hostssl all {admin}             127.0.0.1/32 scram-sha-256
 hostssl all all                 127.0.0.1/32 trust
 """
@@ -180,6 +180,17 @@ class EmbeddedPostgres:
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGQUIT)
             process.wait(timeout=10)
+
+    def discard(self) -> None:
+        """Stop the server, also one that outlived the process which started it, and delete its data."""
+        self.stop()
+        if self._owner is not None and self.directory.exists():
+            self._make_readable_for_owner()
+        if (self._home / "data" / "postmaster.pid").exists():
+            self._stop_orphan(self._home / "data")
+        for path in (self._home, self.directory):
+            shutil.rmtree(path, ignore_errors=True)
+        self._home, self._binaries = self.directory, _binaries()
 
     @contextlib.contextmanager
     def connect(self, **arguments: str) -> Iterator["psycopg2.extensions.connection"]:

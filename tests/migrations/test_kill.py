@@ -16,7 +16,7 @@ from uuid import uuid4
 from handlers.migrator.runner import run
 from local.load import WriteLoad
 from tests.conftest import MIGRATIONS, build_release
-from tests.migrations.test_schema import apply_down
+from tests.migrations.test_schema import roll_back
 
 if TYPE_CHECKING:
     from tests.conftest import TestDatabase
@@ -36,7 +36,7 @@ SELECT (SELECT count(*) FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.index
 def fill(database: TestDatabase) -> str:
     """Apply 001 alone and insert one job of `ROWS` objects."""
     run(database.connect, build_release(MIGRATIONS))
-    apply_down(database, "002_optimize_for_scale.sql")
+    roll_back(database)
     job_id = str(uuid4())
     database.query("INSERT INTO jobs (job_id, bucket) VALUES (%s, 'b')", (job_id,))
     database.query(
@@ -71,7 +71,7 @@ def test_a_killed_runner_leaves_nothing_that_the_next_run_does_not_mend(empty_da
     with WriteLoad(lambda: empty_database.connect("scanner_app"), job_id, ROWS) as load:
         wait_for_end(start_runner(empty_database))
         whole_s = time.monotonic() - started
-        apply_down(empty_database, "002_optimize_for_scale.sql")
+        roll_back(empty_database)
         kills = 0
         while kills < KILLS:
             runner = start_runner(empty_database)
@@ -83,7 +83,7 @@ def test_a_killed_runner_leaves_nothing_that_the_next_run_does_not_mend(empty_da
                 continue
             # It was done before its death: begin again from where there is something to do.
             runner.communicate()
-            apply_down(empty_database, "002_optimize_for_scale.sql")
+            roll_back(empty_database)
         wait_for_end(start_runner(empty_database))
     assert load.errors == []
     assert empty_database.query(STATE) == [(0, 0, [1, 2], None)]
