@@ -62,6 +62,10 @@ def plan(release: Release, ledger: Iterable[LedgerEntry]) -> list[PendingMigrati
                     f"rename it to follow {newest_file:03}"
                 )
             pending.append(PendingMigration(migration=migration, first_statement=0))
+        elif entry.name != migration.name:
+            raise ChangedMigrationError(
+                f"migrations/{migration.file} was applied as {version:03}_{entry.name}.sql; give it that name again"
+            )
         elif entry.applied_at is None:
             pending.append(PendingMigration(migration=migration, first_statement=_resume(migration, entry)))
         elif entry.checksum != migration.checksum:

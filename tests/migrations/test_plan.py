@@ -83,6 +83,13 @@ def test_a_file_that_was_changed_after_it_was_applied_is_refused(release_of: Rel
         plan(after, ledger(before, 3))
 
 
+def test_a_file_that_was_renamed_after_it_was_applied_is_refused(release_of: ReleaseOf) -> None:
+    before = release_of(THREE)
+    after = release_of({"001_other.sql": THREE["001_a.sql"], "002_b.sql": THREE["002_b.sql"], "003_c.sql": "SELECT 4"})
+    with pytest.raises(ChangedMigrationError, match=r"001_other.sql was applied as 001_a.sql; give it that name again"):
+        plan(after, ledger(before, 3))
+
+
 def test_a_file_that_vanished_is_refused(release_of: ReleaseOf) -> None:
     release = release_of(THREE)
     unknown = LedgerEntry(version=0, name="z", checksum="00", applied_statements=(), applied_at=WHEN)
