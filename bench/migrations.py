@@ -5,12 +5,9 @@
 
 import argparse
 import contextlib
-import hashlib
-import io
 import json
 import shutil
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,12 +16,12 @@ import psycopg2
 from rich.console import Console
 from rich.table import Table
 
-from handlers.migrator.release import Release, read_release
+from handlers.migrator.release import read_release
 from handlers.migrator.runner import run
 from handlers.migrator.session import Limits
 from local.embedded_postgres import EmbeddedPostgres
 from local.load import WriteLoad
-from stacks.manifest import release_entries
+from stacks.package import build_release
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
@@ -32,21 +29,13 @@ WRITERS = 4
 GOAL_S = 1.0
 
 
-def build_release() -> Release:
-    """Build the release of `migrations/` in memory."""
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as zip_file:
-        for name, content in release_entries(ROOT / "migrations").items():
-            zip_file.writestr(name, content)
-    return read_release(archive.getvalue(), expected_sha256=hashlib.sha256(archive.getvalue()).hexdigest())
-
-
 class Bench:
     """One server, a database with `rows` objects for each of the two ways."""
 
     def __init__(self, server: EmbeddedPostgres, rows: int, console: Console) -> None:
         self.server, self.rows, self.console = server, rows, console
-        self.release = build_release()
+        package = build_release()
+        self.release = read_release(package.path.read_bytes(), expected_sha256=package.sha256)
 
     def connect(self, name: str, user: str = "scanner_admin") -> "psycopg2.extensions.connection":
         """Open a connection in autocommit mode."""

@@ -2,15 +2,18 @@
 
 import json
 import os
+from dataclasses import asdict
 from typing import Any
 
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.connection import Endpoint, connect
+from handlers.errors import InvalidRequestError
+from handlers.migrator.describe import describe
 from handlers.migrator.release import read_release
-from handlers.migrator.runner import run
-from handlers.migrator.session import Limits
+from handlers.migrator.runner import rollback, run
+from handlers.migrator.session import Connect, Limits
 from handlers.telemetry import logger
 
 # What is left of the function's time when the runner must return, so that the reason gets out.
@@ -24,16 +27,37 @@ def handler(event: dict[str, str], context: LambdaContext) -> dict[str, Any]:
     """Run a release; an error fails the invocation, and with it the deploy.
 
     Args:
-        event: `{"release_bucket", "release_key", "release_sha256"}`.
+        event: `{"release_bucket", "release_key", "release_sha256"}`, and `"action"` when it is not `"migrate"`: `"plan"`
+            only tells what would run, `"rollback"` takes the newest migration back.
         context: gives the time that is left.
 
     Returns:
-        `{"release_sha256", "applied": [file, ...], "already_applied": number of files}`.
+        `{"release_sha256", "applied": [file, ...], "already_applied": number of files}`; for a plan
+        `{"release_sha256", "steps": [...]}`, for a rollback `{"release_sha256", "rolled_back": file}`.
 
     """
     location = {"Bucket": event["release_bucket"], "Key": event["release_key"]}
     archive = boto3.client("s3").get_object(**location)["Body"].read()
     release = read_release(archive, expected_sha256=event["release_sha256"])
+    master = _connect_as_master(f"migrate {release.sha256[:12]}")
+    remaining_s = context.get_remaining_time_in_millis() / 1000
+    limits = Limits(deadline_s=max(remaining_s - RESERVE_S, 0), poll_interval_s=POLL_INTERVAL_S)
+    match event.get("action", "migrate"):
+        case "migrate":
+            result = run(master, release, limits=limits, report=logger.info)
+            logger.info("migrated", applied=result.applied, already_applied=result.already_applied)
+            return {**asdict(result), "applied": list(result.applied)}
+        case "plan":
+            steps = describe(release, master, limits=limits)
+            return {"release_sha256": release.sha256, "steps": [step.fields() for step in steps]}
+        case "rollback":
+            file = rollback(master, release, limits=limits, report=logger.info)
+            return {"release_sha256": release.sha256, "rolled_back": file}
+        case action:
+            raise InvalidRequestError("unknown_action", f"action {action!r} is none of migrate, plan, rollback")
+
+
+def _connect_as_master(application_name: str) -> Connect:
     secret = boto3.client("secretsmanager").get_secret_value(SecretId=os.environ["MASTER_SECRET_ARN"])
     master = json.loads(secret["SecretString"])
     endpoint = Endpoint(
@@ -42,17 +66,4 @@ def handler(event: dict[str, str], context: LambdaContext) -> dict[str, Any]:
         database=os.environ["RDS_DBNAME"],
         user=master["username"],
     )
-    name = f"migrate {release.sha256[:12]}"
-    remaining_s = context.get_remaining_time_in_millis() / 1000
-    result = run(
-        lambda: connect(endpoint, password=master["password"], application_name=name),
-        release,
-        limits=Limits(deadline_s=max(remaining_s - RESERVE_S, 0), poll_interval_s=POLL_INTERVAL_S),
-        report=logger.info,
-    )
-    logger.info("migrated", applied=result.applied, already_applied=result.already_applied)
-    return {
-        "release_sha256": result.release_sha256,
-        "applied": list(result.applied),
-        "already_applied": result.already_applied,
-    }
+    return lambda: connect(endpoint, password=master["password"], application_name=application_name)

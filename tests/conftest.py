@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import itertools
 import os
 import shutil
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +16,13 @@ import pytest
 from handlers.migrator.release import Release, read_release
 from handlers.migrator.runner import run
 from local.embedded_postgres import ADMIN_USER, EmbeddedPostgres
-from stacks.manifest import release_entries
+from stacks.package import build_release as package_release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+BUILD = MIGRATIONS.parent / "build" / "tests"
 _numbers = itertools.count(1)
 
 
@@ -85,7 +83,7 @@ class TestDatabase:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """One server for all tests; it forgets on a crash of the machine, which no test makes."""
-    directory = MIGRATIONS.parent / "build" / "tests" / f"postgres-{os.getpid()}"
+    directory = BUILD / f"postgres-{os.getpid()}"
     with EmbeddedPostgres(directory, durable=False) as server:
         yield server
     shutil.rmtree(directory)
@@ -118,13 +116,9 @@ def database(postgres: EmbeddedPostgres, migrated_template: TestDatabase) -> Tes
 
 
 def build_release(migrations: Path) -> Release:
-    """Build a release of a folder in memory, and read it as the runner does."""
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as zip_file:
-        for name, content in release_entries(migrations).items():
-            zip_file.writestr(name, content)
-    content = archive.getvalue()
-    return read_release(content, expected_sha256=hashlib.sha256(content).hexdigest())
+    """Build a release of a folder as a deploy does, and read it as the runner does."""
+    package = package_release(migrations, folder=BUILD / "releases")
+    return read_release(package.path.read_bytes(), expected_sha256=package.sha256)
 
 
 @pytest.fixture

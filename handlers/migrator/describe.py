@@ -24,7 +24,8 @@ class Step:
         line: where the statement begins in it.
         title: its kind and what it is about.
         lock: the strongest lock on an existing relation, as PostgreSQL names it; `None` for none known.
-        blocks_writers: whether writers of the relation wait while it runs.
+        relations: what is locked.
+        blocks_writers: whether writers of these wait while it runs.
         estimate_bytes: the size of the index that it builds, from the table's statistics; `None` where it is unknown.
         note: what else is worth knowing before it runs.
 
@@ -34,6 +35,7 @@ class Step:
     line: int
     title: str
     lock: str | None
+    relations: tuple[str, ...]
     blocks_writers: bool
     estimate_bytes: int | None
     note: str
@@ -71,14 +73,15 @@ def _steps(pending: list[PendingMigration], cursor: Any, timeout_ms: int) -> Ite
         for statement in item.migration.statements[item.first_statement :]:
             notes = [] if cursor is None else list(_notes(cursor, statement))
             if statement.blocks_writers:
-                notes.append(f"waits for its lock in turns of {timeout_ms} ms, so that writers get through")
+                notes.append(f"tries for {timeout_ms} ms at a time, so that writers get through")
             if not statement.in_transaction:
-                notes.append("runs outside a transaction; goes on in the server when the runner's time is up")
+                notes.append("outside a transaction; the server goes on when the runner's time is up")
             yield Step(
                 file=item.migration.file,
                 line=statement.line,
                 title=statement.title,
                 lock=statement.lock,
+                relations=statement.relations,
                 blocks_writers=statement.blocks_writers,
                 estimate_bytes=None if cursor is None or not statement.index else _estimate(cursor, statement.index),
                 note="; ".join(notes),

@@ -26,10 +26,10 @@ def test_without_a_database_every_statement_is_listed_with_its_lock() -> None:
         "SHARE UPDATE EXCLUSIVE",
         False,
     )
-    assert "goes on in the server" in build.note
+    assert "the server goes on" in build.note
     table = steps["CREATE TABLE job_objects"]
     assert (table.lock, table.blocks_writers) == ("SHARE ROW EXCLUSIVE", True)
-    assert "in turns of 500 ms" in table.note
+    assert "tries for 500 ms at a time" in table.note
 
 
 def test_what_is_applied_is_not_listed(database: TestDatabase) -> None:

@@ -1,0 +1,71 @@
+"""What a person at a terminal sees: a bar for each long statement, two lines for each statement of a plan."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from handlers.migrator.describe import Step
+
+_MEBIBYTE = 1024**2
+
+
+class StatementBar:
+    """Prints each step of a run, and a bar for a statement whose progress PostgreSQL tells."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[blocks]}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[remaining]}"),
+            console=console,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, message: str, **fields: Any) -> None:
+        """Report one step, as the runner asks for it."""
+        if fields.get("percent") is None:
+            self._end_bar()
+            self._progress.console.print(message, highlight=False)
+            return
+        blocks = f"{fields['blocks_done']:,} of {fields['blocks_total']:,} blocks" if fields["blocks_total"] else ""
+        remaining = f"about {fields['remaining_s']:.0f} s to go" if fields["remaining_s"] is not None else ""
+        if fields["waits_for"]:
+            remaining = f"waits for {fields['waits_for']}"
+        if self._task is None:
+            self._task = self._progress.add_task("", total=100, blocks="", remaining="")
+        self._progress.update(
+            self._task, description=fields["phase"], completed=fields["percent"], blocks=blocks, remaining=remaining
+        )
+
+    def _end_bar(self) -> None:
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
+
+
+def plan_lines(steps: Iterable[Step]) -> Iterator[str]:
+    """Yield a plan as text: a heading for each file, two lines for each statement."""
+    file = ""
+    for step in steps:
+        if step.file != file:
+            file = step.file
+            yield file
+        yield f"{step.line:>5}  {step.title}"
+        where = f" on {', '.join(step.relations)}" if step.relations else ""
+        lock = f"takes {step.lock}{where}, writers {'wait' if step.blocks_writers else 'go on'}" if step.lock else ""
+        size = f"about {max(step.estimate_bytes / _MEBIBYTE, 1):,.0f} MiB" if step.estimate_bytes is not None else ""
+        if details := "; ".join(filter(None, (lock, size, step.note))):
+            yield f"       {details}"
