@@ -27,8 +27,8 @@ def handler(event: dict[str, str], context: LambdaContext) -> dict[str, Any]:
     """Run a release; an error fails the invocation, and with it the deploy.
 
     Args:
-        event: `{"release_bucket", "release_key", "release_sha256"}`, and `"action"` when it is not `"migrate"`: `"plan"`
-            only tells what would run, `"rollback"` takes the newest migration back.
+        event: `{"release_bucket", "release_key", "release_sha256"}`, and `"action"` when it is not `"migrate"`:
+            `"plan"` only tells what would run, `"rollback"` takes the newest migration back.
         context: gives the time that is left.
 
     Returns:
