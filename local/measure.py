@@ -1,0 +1,118 @@
+"""Times the ways to learn one job's progress, each on a warm connection, median of several samples."""
+
+import functools
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg2
+
+from handlers.progress import QUERIES
+from local import api_client
+from local.embedded_postgres import EmbeddedPostgres
+
+COUNT_BY_STATUS = """
+SELECT count(*),
+       count(*) FILTER (WHERE status = 'queued'),
+       count(*) FILTER (WHERE status = 'processing'),
+       count(*) FILTER (WHERE status = 'succeeded'),
+       count(*) FILTER (WHERE status = 'failed')
+FROM job_objects
+WHERE job_id = %(job_id)s
+"""
+# There is always an index, the primary key at least: these settings stand for its absence.
+WITHOUT_INDEX = ("enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan")
+# One job holds half of the rows, where the planner may prefer to read the whole table.
+WITH_INDEX = ("enable_seqscan", "enable_bitmapscan")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One way to ask, how it was executed, what it took here and what the original guide published."""
+
+    name: str
+    how: str
+    median_ms: float
+    published: str
+
+
+def measure(postgres: EmbeddedPostgres, *, job_id: str, status_url: str, region: str) -> tuple[Measurement, ...]:
+    """Time the ways that the original guide compares, and a request over HTTP.
+
+    Args:
+        postgres: the server; its tables are vacuumed, as autovacuum would do soon after a bulk load.
+        job_id: the job to ask for.
+        status_url: the address of its status.
+        region: what a request is signed for.
+
+    Raises:
+        RuntimeError: an answer is not 200.
+
+    """
+    with postgres.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("VACUUM (ANALYZE) job_objects")
+    scanner, reader = postgres.dsn(user="scanner_app"), postgres.dsn(user="progress_reader")
+    count = functools.partial(_query, scanner, COUNT_BY_STATUS, job_id, samples=5)
+    no_index, index = count(switched_off=WITHOUT_INDEX), count(switched_off=WITH_INDEX)
+    view = _query(reader, QUERIES["cached_progress"], job_id, switched_off=(), samples=200)
+    return (
+        Measurement(name="count rows, no index", published="30 s", how=no_index[0], median_ms=no_index[1]),
+        Measurement(name="count rows, composite index", published="2 s", how=index[0], median_ms=index[1]),
+        Measurement(name="row of job_progress", published="5 ms", how=view[0], median_ms=view[1]),
+        Measurement(
+            name="GET /jobs/{job_id}",
+            published="",
+            how="signed HTTP, Lambda process",
+            median_ms=_sample(lambda: _expect_200(status_url, region), samples=50),
+        ),
+    )
+
+
+def _query(dsn: str, sql: str, job_id: str, *, switched_off: Sequence[str], samples: int) -> tuple[str, float]:
+    """Return how the planner read, and the median in milliseconds."""
+    connection = psycopg2.connect(dsn)
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            for setting in switched_off:
+                cursor.execute(f"SET {setting} = off")
+            parameters = {"job_id": job_id}
+            cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", parameters)
+            row = cursor.fetchone()
+            assert row is not None
+
+            def ask() -> None:
+                cursor.execute(sql, parameters)
+                cursor.fetchall()
+
+            return _describe(row[0][0]["Plan"]), _sample(ask, samples=samples)
+    finally:
+        connection.close()
+
+
+def _describe(plan: Mapping[str, Any]) -> str:
+    """Return the kind of node that reads the most, such as `index only scan`."""
+    node, parallel = plan, False
+    while "Plans" in node:
+        parallel = parallel or node["Node Type"] == "Gather"
+        node = max(node["Plans"], key=lambda child: child["Plan Rows"])
+    return f"{'parallel ' if parallel else ''}{node['Node Type'].lower()}"
+
+
+def _sample(ask: Callable[[], None], *, samples: int) -> float:
+    ask()  # the first warms the caches
+    taken_ms = []
+    for _ in range(samples):
+        started_s = time.perf_counter()
+        ask()
+        taken_ms.append((time.perf_counter() - started_s) * 1000)
+    return statistics.median(taken_ms)
+
+
+def _expect_200(url: str, region: str) -> None:
+    answer = api_client.get(url, region=region)
+    if answer.status_code != 200:  # noqa: PLR2004 - HTTP's OK
+        raise RuntimeError(f"GET {url} answered {answer.status_code}: {json.dumps(answer.body)}")

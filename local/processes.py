@@ -1,0 +1,89 @@
+"""Ends what was started: whole trees of processes, and this one in good order when a signal asks for it."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+PROC = Path("/proc")
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class InterruptedBySignalError(BaseException):
+    """Somebody asked this process to end, with Ctrl-C or otherwise. Like `KeyboardInterrupt`, nothing catches it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
+
+
+def raise_on_signals() -> None:
+    """Turn the first signal that asks this process to end into an exception, and ignore those that follow.
+
+    So everything is cleaned up once, and an impatient second Ctrl-C does not cut that short.
+    """
+
+    def interrupt(number: int, _frame: object) -> None:
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        raise InterruptedBySignalError(number)
+
+    for each in SIGNALS:
+        signal.signal(each, interrupt)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ignore the signals that ask this process to end, while it cleans up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {each: signal.signal(each, signal.SIG_IGN) for each in SIGNALS}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def end_tree(process: "subprocess.Popen[str]") -> None:
+    """Kill a process and everything below it, and wait for it; does nothing when it has ended.
+
+    Terraform runs in a session of its own below cdktf, so a signal to the process group would not reach it.
+    Each process is stopped before its children are looked up, so that none can start another unseen. Killing is right
+    here: what these processes were at work on lives in an emulator that ends with them.
+    """
+    if process.poll() is not None:
+        return
+    stopped: list[int] = []
+    found = [process.pid]
+    while found:
+        for pid in found:
+            _signal(pid, signal.SIGSTOP)
+        stopped += found
+        parents = _parents()
+        found = [pid for pid, parent in parents.items() if parent in stopped and pid not in stopped]
+    for pid in stopped:
+        _signal(pid, signal.SIGKILL)
+    process.wait()
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _parents() -> dict[int, int]:
+    """Return the parent of every process on this machine."""
+    if not (PROC / "self" / "stat").exists():
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+        return {int(line.split()[0]): int(line.split()[1]) for line in listed.splitlines()}
+    parents = {}
+    for stat in PROC.glob("[0-9]*/stat"):
+        # A process may end meanwhile. Its name, in parentheses, may hold anything.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    return parents

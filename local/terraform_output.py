@@ -1,0 +1,100 @@
+"""Reads what `cdktf deploy` prints while it works, and tells it shorter: how far it is, and why it failed."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+
+# Of the first line of each piece, the name of the stack; of the others, as many spaces.
+LINE_PREFIX = re.compile(r"^(?:local  |       )")
+TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+PLANNED = re.compile(r"Plan: (\d+) to add, (\d+) to change, (\d+) to destroy")
+STARTED = re.compile(r"(\w+)\.(\S+): (Creating|Modifying|Destroying|Still \w+)\.\.\.")
+ENDED = re.compile(r"(\w+)\.(\S+): (Creation|Modifications|Destruction) complete after (\S+)")
+COMPLETE = re.compile(r"(Apply|Destroy) complete! Resources: (.+)\.")
+INVOCATION_ERROR = re.compile(r"invoking Lambda Function \((.+?)\): (\{.*\})")
+# What `main.py` said before it failed.
+SYNTHESIS_ERROR = "Command output on stderr:"
+REPORT_EVERY_S = 10.0
+
+
+class TerraformOutput:
+    """Takes the output line by line.
+
+    Args:
+        report: is told a line of text now and then, beginning with the seconds since the start.
+
+    """
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self.summary = ""
+        self._errors: list[str] = []
+        self._synthesis_error: list[str] | None = None
+        self._report = report
+        self._started_s = time.monotonic()
+        self._reported_s = self._started_s
+        self._planned = 0
+        self._ended = 0
+        self._running: dict[str, float] = {}
+        self._error: list[str] | None = None
+
+    @property
+    def errors(self) -> list[str]:
+        """What went wrong, in the words of whoever noticed: a function, Terraform, or `main.py`."""
+        if self._errors or not self._synthesis_error:
+            return self._errors
+        return ["\n".join(self._synthesis_error).strip()]
+
+    def take(self, raw: str) -> str:
+        """Take one line; return it cleaned of terminal codes, for the log."""
+        line = LINE_PREFIX.sub("", TERMINAL_CODES.sub("", raw).rstrip())
+        self._collect_error(line)
+        if match := PLANNED.search(line):
+            self._planned = sum(map(int, match.groups()))
+            self._tell(f"planned: {match[1]} resources to add, {match[2]} to change, {match[3]} to destroy")
+        elif match := ENDED.match(line):
+            self._running.pop(f"{match[1]}.{match[2]}", None)
+            self._ended += 1
+        elif match := STARTED.match(line):
+            self._running.setdefault(f"{match[1]}.{match[2]}", time.monotonic())
+        elif match := COMPLETE.search(line):
+            self.summary = match[2]
+        if self._running and time.monotonic() - self._reported_s >= REPORT_EVERY_S:
+            self._tell(f"{self._ended} of {self._planned} resources; {self._longest_running()}")
+        return line
+
+    def _longest_running(self) -> str:
+        resource, since_s = min(self._running.items(), key=lambda item: item[1])
+        others = f" and {len(self._running) - 1} more" if len(self._running) > 1 else ""
+        return f"{resource.partition('.')[0]} at work for {time.monotonic() - since_s:.0f} s{others}"
+
+    def _tell(self, text: str) -> None:
+        self._reported_s = time.monotonic()
+        self._report(f"{self._reported_s - self._started_s:4.0f} s  {text}")
+
+    def _collect_error(self, line: str) -> None:
+        """Terraform draws a frame around each error; its first line is the message, the rest says where."""
+        if line.strip() == SYNTHESIS_ERROR:
+            self._synthesis_error = []
+        elif self._synthesis_error is not None:
+            self._synthesis_error.append(line.strip())
+        text = line.lstrip("│╷╵ ").rstrip()
+        if line.startswith("│") and text.startswith("Error: "):
+            self._error = [text.removeprefix("Error: ")]
+        elif line.startswith("╵") and self._error is not None:
+            self._errors.append(explain("\n".join(self._error).strip()))
+            self._error = None
+        elif self._error is not None and line.startswith("│"):
+            self._error.append(text)
+
+
+def explain(error: str) -> str:
+    """Return a failed invocation as the function's own message, and any other error as it is."""
+    match = INVOCATION_ERROR.match(error.partition("\n")[0])
+    if match is None:
+        return error
+    try:
+        failure = json.loads(match[2])
+    except ValueError:
+        return error
+    return f"{match[1]} failed: {failure.get('errorType', 'error')}\n{failure.get('errorMessage', match[2])}"

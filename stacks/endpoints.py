@@ -1,0 +1,79 @@
+"""The doors of the isolated network: one endpoint for each AWS service that something inside calls."""
+
+from cdktf_cdktf_provider_aws.security_group import SecurityGroup
+from cdktf_cdktf_provider_aws.vpc_endpoint import VpcEndpoint
+from constructs import Construct
+
+from stacks import firewall, iam
+from stacks.context import Context
+from stacks.firewall import Rule
+from stacks.iam import Statement
+from stacks.network import Network
+
+
+class Endpoints(Construct):
+    """S3 through the route table, the other services through addresses inside the subnets.
+
+    Each endpoint lets through only what is called here, by this account: a stolen credential of another account
+    carries no data out.
+    """
+
+    def __init__(self, scope: Construct, id_: str, *, context: Context, network: Network, release_bucket: str) -> None:
+        super().__init__(scope, id_)
+        self._context, self._network = context, network
+        self._group = firewall.security_group(
+            self, name=context.name("endpoints"), vpc_id=network.vpc_id, description="Endpoints of AWS services"
+        )
+        releases = f"arn:{context.partition}:s3:::{release_bucket}/*"
+        self._s3 = VpcEndpoint(
+            self,
+            "s3",
+            vpc_id=network.vpc_id,
+            service_name=self._service("s3"),
+            vpc_endpoint_type="Gateway",
+            route_table_ids=[network.route_table_id],
+            policy=iam.document([self._statement("s3:GetObject", resource=releases)]),
+            tags={"Name": context.name("s3")},
+        )
+        self.ready = [
+            self._s3,
+            self._interface("secretsmanager", self._statement("secretsmanager:GetSecretValue")),
+            self._interface("states", self._statement("states:DescribeExecution")),
+            self._interface("ssm", self._statement("ssm:*")),
+            self._interface("ssmmessages", self._statement("ssmmessages:*")),
+        ]
+
+    def allow_from(self, scope: Construct, source: SecurityGroup) -> list[Rule]:
+        """Let a security group call the services that have an address here."""
+        return firewall.allow(scope, "to_endpoints", source=source, target=self._group, port=firewall.HTTPS)
+
+    def allow_s3_from(self, scope: Construct, source: SecurityGroup) -> list[Rule]:
+        """Let a security group read releases."""
+        return firewall.allow_prefix_list(
+            scope, "to_s3", source=source, prefix_list_id=self._s3.prefix_list_id, service="S3"
+        )
+
+    def _interface(self, service: str, allowed: Statement) -> VpcEndpoint:
+        return VpcEndpoint(
+            self,
+            service,
+            vpc_id=self._network.vpc_id,
+            service_name=self._service(service),
+            vpc_endpoint_type="Interface",
+            subnet_ids=self._network.subnet_ids,
+            security_group_ids=[self._group.id],
+            private_dns_enabled=True,
+            policy=iam.document([allowed]),
+            tags={"Name": self._context.name(service)},
+        )
+
+    def _service(self, service: str) -> str:
+        return f"com.amazonaws.{self._context.settings.region}.{service}"
+
+    def _statement(self, action: str, *, resource: str = "*") -> Statement:
+        return iam.statement(
+            action,
+            principals={"AWS": "*"},
+            resources=[resource],
+            conditions={"StringEquals": {"aws:PrincipalAccount": self._context.account_id}},
+        )

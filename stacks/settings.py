@@ -1,0 +1,227 @@
+"""Everything that differs between deployments, read from `environments/<name>.toml` and checked once.
+
+Any value can be set by a variable too: `SCANNER__DATABASE__PORT=5433` wins over `port` of `[database]`.
+"""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from stacks.settings_source import SettingsError, read_settings
+
+__all__ = ["Settings", "SettingsError", "environment_files", "load_settings"]
+
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+_KnownRetention = Literal[
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288
+]
+# A variable's text becomes a number first, because a literal takes its exact type only.
+RetentionDays = Annotated[_KnownRetention, BeforeValidator(lambda value: int(value) if str(value).isdigit() else value)]
+Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+Cidr = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+\.\d+/\d+$")]
+
+
+class Model(BaseModel):
+    """A table of the file: no unknown key, no change after loading. A description says what is allowed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class State(Model):
+    """Where Terraform keeps the state: a file beside main.py, or an S3 bucket with a lock file."""
+
+    path: str | None = Field(None, description="a file path, when there is no bucket")
+    bucket: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="an S3 bucket's name")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.path is None) == (self.bucket is None):
+            found = "both" if self.path else "neither"
+            raise ValueError(f"must have exactly one of path and bucket, and has {found}")
+        return self
+
+
+class Aws(Model):
+    """How Terraform talks to AWS."""
+
+    provider_version: str = Field("~> 6.25", pattern=r"^[\d.<>=~!, ]+$", description="a Terraform version constraint")
+    endpoint: str | None = Field(
+        None, pattern=r"^https?://[^/\s]+$", description="an emulator's address such as http://127.0.0.1:5000"
+    )
+
+
+class Network(Model):
+    """The isolated network: one private subnet in each zone, no way in or out but the endpoints."""
+
+    vpc_cidr: Cidr = Field(description="an IPv4 range such as 10.42.0.0/22")
+    subnet_cidrs: tuple[Cidr, ...] = Field(
+        min_length=2, description="two or more IPv4 ranges inside vpc_cidr, none overlapping"
+    )
+    availability_zones: tuple[str, ...] = Field(
+        min_length=2, description="as many zones as subnet_cidrs, all different"
+    )
+
+    @field_validator("vpc_cidr", "subnet_cidrs")
+    @classmethod
+    def _is_a_network(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for cidr in [value] if isinstance(value, str) else value:
+            ipaddress.IPv4Network(cidr)  # its ValueError says what is wrong
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        vpc = ipaddress.IPv4Network(self.vpc_cidr)
+        subnets = [ipaddress.IPv4Network(cidr) for cidr in self.subnet_cidrs]
+        for number, subnet in enumerate(subnets):
+            if not subnet.subnet_of(vpc):
+                raise ValueError(f"must have subnet_cidrs inside vpc_cidr {vpc}; {subnet} is not")
+            if overlapping := [other for other in subnets[:number] if other.overlaps(subnet)]:
+                raise ValueError(f"must have subnet_cidrs that do not overlap; {subnet} overlaps {overlapping[0]}")
+        if len(set(self.availability_zones)) != len(subnets):
+            zones = ", ".join(self.availability_zones)
+            raise ValueError(f"must have as many different availability_zones as subnet_cidrs; {zones} are not")
+        return self
+
+
+class Database(Model):
+    """The RDS instance."""
+
+    # The major version alone: RDS installs minor versions itself in the maintenance window.
+    engine_version: str = Field("17", pattern=r"^17(\.\d{1,2})?$", description='"17" or a minor version such as "17.6"')
+    instance_class: str = Field(
+        pattern=r"^db\.[a-z0-9]+\.[a-z0-9]+$", description="an instance class such as db.m7g.large"
+    )
+    allocated_storage_gib: int = Field(ge=20, le=65536, description="a whole number from 20 to 65536")
+    max_allocated_storage_gib: int = Field(
+        ge=20, le=65536, description="a whole number up to 65536, at least a tenth above allocated_storage_gib"
+    )
+    multi_az: bool = Field(description="true or false")
+    backup_retention_days: int = Field(ge=1, le=35, description="a whole number from 1 to 35")
+    deletion_protection: bool = Field(True, description="true or false")
+    log_min_duration_ms: int = Field(1000, ge=1, le=600_000, description="a whole number from 1 to 600000")
+    port: int = Field(5432, ge=1150, le=65535, description="a whole number from 1150 to 65535")
+
+    @model_validator(mode="after")
+    def _can_grow(self) -> Self:
+        # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PIOPS.Autoscaling.html
+        if self.max_allocated_storage_gib < self.allocated_storage_gib * 1.1:
+            raise ValueError(
+                f"must have max_allocated_storage_gib at least a tenth above allocated_storage_gib "
+                f"{self.allocated_storage_gib}; {self.max_allocated_storage_gib} is not"
+            )
+        return self
+
+
+class Proxy(Model):
+    """RDS Proxy."""
+
+    auth_mode: Literal["iam", "secrets"] = Field(
+        "iam", description='"iam" (IAM from caller to database) or "secrets" (the master secret; for emulators)'
+    )
+
+
+class ReservedConcurrency(Model):
+    """Concurrent executions set aside for each function; they count against the account's quota."""
+
+    migrate: int = Field(1, ge=1, le=1000, description="a whole number from 1 to 1000")
+    refresh: int = Field(1, ge=1, le=1000, description="a whole number from 1 to 1000")
+    status: int = Field(ge=1, le=1000, description="a whole number from 1 to 1000")
+
+
+class Functions(Model):
+    """The three Lambda functions."""
+
+    platform: Literal["lambda", "host"] = Field(
+        "lambda", description='"lambda" (arm64, python3.13) or "host" (this machine; for emulators)'
+    )
+    memory_mib: int = Field(512, ge=128, le=10240, description="a whole number from 128 to 10240")
+    log_retention_days: RetentionDays = Field(
+        365, description="a number of days that CloudWatch Logs knows, such as 30"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    reserved_concurrency: ReservedConcurrency | None = Field(None, description="a table; none: shared with the account")
+    ca_bundle: Path | None = Field(None, description="a PEM file that replaces the certificate authorities of AWS")
+
+    @field_validator("ca_bundle")
+    @classmethod
+    def _exists(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("a file that exists")
+        return value
+
+
+class Schedule(Model):
+    """When progress is refreshed."""
+
+    refresh_minutes: int = Field(5, ge=1, le=60, description="a whole number from 1 to 60")
+
+
+class StatusApi(Model):
+    """The HTTP API."""
+
+    state_machine: str = Field(
+        pattern=r"^[A-Za-z0-9_-]+\*?$",
+        description="the name of the Step Functions state machine that lists buckets; may end in *",
+    )
+    requests_per_second: int = Field(100, ge=1, le=10_000, description="a whole number from 1 to 10000")
+
+
+class Alarms(Model):
+    """Who is told, and when."""
+
+    emails: tuple[Email, ...] = Field((), description="a list of e-mail addresses; each must confirm its subscription")
+    runbook_url: str = Field(
+        "docs/runbook.md", min_length=1, description="the runbook's address; alarms append #section"
+    )
+    slow_queries: int = Field(10, ge=1, description="a whole number: slow statements in five minutes")
+    api_errors: int = Field(5, ge=1, description="a whole number: answers with 5xx in five minutes")
+
+
+class Settings(Model):
+    """One deployment."""
+
+    environment: str = Field(
+        pattern=r"^[a-z][a-z0-9-]{0,19}$", description="a file name of up to 20 lower case letters, digits and dashes"
+    )
+    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="an AWS region such as eu-central-1")
+    tags: dict[str, str] = Field(default_factory=dict, description="names and texts, put on every resource")
+    state: State
+    aws: Aws = Aws()
+    network: Network
+    database: Database
+    proxy: Proxy = Proxy()
+    functions: Functions = Functions()
+    schedule: Schedule = Schedule()
+    status_api: StatusApi
+    alarms: Alarms = Alarms()
+
+    @model_validator(mode="after")
+    def _zones_belong_to_region(self) -> Self:
+        for zone in self.network.availability_zones:
+            if not zone.startswith(self.region):
+                raise ValueError(f"must have network.availability_zones in region {self.region}; {zone} is not")
+        return self
+
+    @property
+    def prefix(self) -> str:
+        """How the names of all resources begin."""
+        return f"scanner-database-{self.environment}"
+
+
+def load_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read one environment's file and the variables that override it.
+
+    Raises:
+        SettingsError: a value is missing, unknown or not allowed; one line for each, naming its file or variable.
+
+    """
+    return read_settings(Settings, path, environ, fixed={"environment": path.stem})
+
+
+def environment_files(folder: Path) -> dict[str, Path]:
+    """Return the settings file of each environment by its name."""
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}

@@ -1,0 +1,54 @@
+"""One real deployment for all tests of this folder: `cdktf deploy local` into the emulator, with a small scan in it.
+
+The files are named in the order in which they may run: what is deployed, what changes it, what takes it away.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local import terraform
+from local.api_client import Answer, get
+from local.deployment import Deployment
+from local.scan import ScanJob, plan_scan, write_scan
+
+OBJECTS = 2000
+
+
+class Deployed:
+    """The deployment and what the tests ask it for."""
+
+    def __init__(self, deployment: Deployment, provider: terraform.Provider, jobs: tuple[ScanJob, ...]) -> None:
+        self.deployment = deployment
+        self.provider = provider
+        self.jobs = jobs
+        self.summary = ""
+
+    def get(self, path: str) -> Answer:
+        """Send a signed request to the status API."""
+        return get(f"{self.deployment.emulator.api_url}{path}", region=self.deployment.settings.region)
+
+    def query(self, sql: str) -> list[tuple[object, ...]]:
+        """Run one statement as the administrator and return its rows."""
+        with self.deployment.postgres.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(sql)
+            return list(cursor.fetchall())
+
+
+@pytest.fixture(scope="session")
+def provider() -> terraform.Provider:
+    found = terraform.find_provider()
+    if isinstance(found, terraform.NoProvider):
+        pytest.skip(found.reason)
+    return found
+
+
+@pytest.fixture(scope="session")
+def deployed(provider: terraform.Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    with Deployment(tmp_path_factory.mktemp("deployment")) as deployment:
+        jobs = plan_scan(OBJECTS)
+        deployed = Deployed(deployment, provider, jobs)
+        deployed.summary = deployment.deploy(provider)
+        write_scan(deployment.postgres.dsn(user="scanner_app"), jobs)
+        deployment.emulator.invoke(deployment.function_name("refresh"), {"source": "schedule"})
+        yield deployed

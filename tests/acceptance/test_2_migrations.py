@@ -1,0 +1,69 @@
+"""A broken migration fails the deploy with its cause, leaves the database as it was, and can be mended."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from local.deployment import DeploymentError
+from local.embedded_postgres import ROOT
+from tests.acceptance.conftest import Deployed
+
+# Every table, view, index and function, and what the ledger says was applied.
+CONTENT = """
+SELECT c.oid::regclass::text || ' ' || c.relkind, c.reltuples::text IS NOT NULL
+FROM pg_class AS c
+WHERE c.relnamespace = 'public'::regnamespace
+UNION ALL
+SELECT p.oid::regprocedure::text, true
+FROM pg_proc AS p
+WHERE p.pronamespace = 'public'::regnamespace
+UNION ALL
+SELECT to_jsonb(applied)::text, true
+FROM schema_migrations AS applied
+ORDER BY 1
+"""
+DOWN = "DROP TABLE IF EXISTS scan_notes;\n"
+MENDED = "CREATE TABLE scan_notes (job_id uuid PRIMARY KEY, note text NOT NULL);\n"
+SYNTAX_ERROR = "CREATE TABEL scan_notes (job_id uuid PRIMARY KEY);\n"
+# PostgreSQL's grammar takes it; only a database can tell that it is wrong. The first statement must not stay.
+WRONG_COLUMN = "CREATE TABLE scan_notes (job_id uuid PRIMARY KEY);\n\nCREATE INDEX ON job_objects (job_id, colour);\n"
+
+
+@pytest.fixture
+def migrations(tmp_path: Path, deployed: Deployed) -> Path:
+    """A copy of the migrations that the next deploy releases."""
+    folder = shutil.copytree(ROOT / "migrations", tmp_path / "migrations")
+    deployed.deployment.overrides["SCANNER__RELEASE__MIGRATIONS"] = str(folder)
+    return folder
+
+
+def test_a_broken_migration_fails_the_deploy_and_the_mended_file_deploys(deployed: Deployed, migrations: Path) -> None:
+    before = deployed.query(CONTENT)
+    migration = migrations / "900_add_scan_notes.sql"
+    (migrations / "900_add_scan_notes.down.sql").write_text(DOWN)
+
+    migration.write_text(SYNTAX_ERROR)
+    with pytest.raises(DeploymentError) as refused:
+        deployed.deployment.deploy(deployed.provider)
+    for part in ("900_add_scan_notes.sql", "CREATE TABEL scan_notes", 'syntax error at or near "TABEL"', "deploy.log"):
+        assert part in str(refused.value)
+    assert deployed.query(CONTENT) == before
+
+    migration.write_text(WRONG_COLUMN)
+    with pytest.raises(DeploymentError) as failed:
+        deployed.deployment.deploy(deployed.provider)
+    for part in (
+        "scanner-database-local-migrate failed: MigrationFailedError",
+        "migrations/900_add_scan_notes.sql, line 3",
+        'column "colour" does not exist',
+        "CREATE INDEX ON job_objects (job_id, colour)",
+    ):
+        assert part in str(failed.value)
+    assert "Traceback" not in str(failed.value)
+    assert deployed.query(CONTENT) == before
+
+    migration.write_text(MENDED)
+    deployed.deployment.deploy(deployed.provider)
+    assert deployed.query("SELECT count(*) FROM scan_notes") == [(0,)]
+    assert deployed.get(f"/jobs/{deployed.jobs[0].job_id}").status_code == 200

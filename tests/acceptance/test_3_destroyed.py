@@ -1,0 +1,12 @@
+"""What was deployed can be taken away."""
+
+from tests.acceptance.conftest import Deployed
+
+
+def test_destroy_leaves_no_function_no_database_and_no_state(deployed: Deployed) -> None:
+    summary = deployed.deployment.destroy(deployed.provider)
+    assert int(summary.split()[0]) > 90
+    emulator = deployed.deployment.emulator
+    assert emulator.client("lambda").list_functions()["Functions"] == []
+    assert emulator.client("rds").describe_db_instances()["DBInstances"] == []
+    assert deployed.deployment.plan(deployed.provider), "a plan would make everything again"

@@ -1,0 +1,154 @@
+"""The database and its proxy: encrypted, recoverable, reached by TLS and IAM, its password known to nobody."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.stacks.conftest import read_stack, run_main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.stacks.conftest import Synthesised
+
+
+@pytest.fixture
+def instance(prod: Synthesised) -> dict[str, Any]:
+    return prod.one("aws_db_instance")
+
+
+@pytest.fixture
+def parameters(prod: Synthesised) -> dict[str, tuple[str, str]]:
+    group = prod.one("aws_db_parameter_group")
+    return {item["name"]: (item["value"], item["apply_method"]) for item in group["parameter"]}
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("engine", "postgres"),
+        ("engine_version", "17"),
+        ("identifier", "scanner-database-prod"),
+        ("db_name", "scanner_db"),
+        ("username", "scanner_admin"),
+        ("manage_master_user_password", True),
+        ("iam_database_authentication_enabled", True),
+        ("storage_encrypted", True),
+        ("storage_type", "gp3"),
+        ("publicly_accessible", False),
+        ("multi_az", True),
+        ("deletion_protection", True),
+        ("skip_final_snapshot", False),
+        ("final_snapshot_identifier", "scanner-database-prod-final"),
+        ("delete_automated_backups", False),
+        ("backup_retention_period", 14),
+        ("copy_tags_to_snapshot", True),
+        ("ca_cert_identifier", "rds-ca-rsa2048-g1"),
+        ("engine_lifecycle_support", "open-source-rds-extended-support-disabled"),
+        ("auto_minor_version_upgrade", True),
+        ("allow_major_version_upgrade", False),
+        ("apply_immediately", False),
+        ("performance_insights_enabled", True),
+        ("monitoring_interval", 60),
+        ("enabled_cloudwatch_logs_exports", ["postgresql", "upgrade"]),
+    ],
+)
+def test_the_production_instance(instance: dict[str, Any], argument: str, value: object) -> None:
+    assert instance[argument] == value
+
+
+@pytest.mark.parametrize("argument", ["kms_key_id", "master_user_secret_kms_key_id", "performance_insights_kms_key_id"])
+def test_the_instance_is_encrypted_with_our_key(instance: dict[str, Any], argument: str) -> None:
+    assert instance[argument] == "${aws_kms_key.encryption_key.arn}"
+
+
+def test_a_deployment_without_deletion_protection_leaves_no_snapshot_behind(stacks: dict[str, Synthesised]) -> None:
+    instance = stacks["dev"].one("aws_db_instance")
+    assert (instance["deletion_protection"], instance["skip_final_snapshot"]) == (False, True)
+    assert "final_snapshot_identifier" not in instance
+
+
+def test_no_stack_holds_a_password(stack: Synthesised) -> None:
+    keys = set(re.findall(r'"([a-z_]*password[a-z_]*)":', stack.text()))
+    assert keys == {"manage_master_user_password"}
+
+
+def test_the_logs_that_the_instance_exports_exist_before_it(stack: Synthesised) -> None:
+    instance = stack.one("aws_db_instance")
+    for kind in instance["enabled_cloudwatch_logs_exports"]:
+        group = stack.one("aws_cloudwatch_log_group", f"database_{kind}_log_group")
+        assert group["name"] == f"/aws/rds/instance/{instance['identifier']}/{kind}"
+        assert f"aws_cloudwatch_log_group.database_{kind}_log_group" in instance["depends_on"]
+
+
+def test_the_parameter_group_is_for_postgresql_17(prod: Synthesised) -> None:
+    assert prod.one("aws_db_parameter_group")["family"] == "postgres17"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rds.force_ssl", "1"),
+        ("log_min_duration_statement", "500"),
+        ("auto_explain.log_min_duration", "500"),
+        ("auto_explain.log_format", "json"),
+        ("pg_stat_statements.track", "all"),
+        ("log_lock_waits", "1"),
+        ("log_connections", "1"),
+        ("log_statement", "ddl"),
+    ],
+)
+def test_the_parameters_of_the_production_instance(
+    parameters: dict[str, tuple[str, str]], name: str, value: str
+) -> None:
+    assert parameters[name] == (value, "immediate")
+
+
+def test_libraries_are_loaded_at_the_next_restart(parameters: dict[str, tuple[str, str]]) -> None:
+    assert parameters["shared_preload_libraries"] == ("auto_explain,pg_stat_statements", "pending-reboot")
+
+
+def test_the_proxy_demands_tls_and_gives_up_before_the_status_function_must_answer(prod: Synthesised) -> None:
+    assert prod.one("aws_db_proxy")["require_tls"] is True
+    pool = prod.one("aws_db_proxy_default_target_group")["connection_pool_config"]
+    assert pool["connection_borrow_timeout"] <= 2
+
+
+def test_the_proxy_passes_iam_through_where_the_provider_can(stacks: dict[str, Synthesised]) -> None:
+    for environment in ("dev", "prod"):
+        proxy = stacks[environment].one("aws_db_proxy")
+        assert (proxy["default_auth_scheme"], "auth" in proxy) == ("IAM_AUTH", False)
+        assert stacks[environment].json["terraform"]["required_providers"]["aws"]["version"] == "~> 6.25"
+
+
+def test_the_proxy_may_log_in_as_the_three_database_users_and_nothing_else(prod: Synthesised) -> None:
+    policy = json.loads(prod.one("aws_iam_role_policy", "proxy_role_policy")["policy"])
+    (statement,) = policy["Statement"]
+    assert statement["Action"] == ["rds-db:connect"]
+    users = [resource.partition(":dbuser:")[2] for resource in statement["Resource"]]
+    instance = "${aws_db_instance.database_instance.resource_id}"
+    assert users == [f"{instance}/{user}" for user in ("scanner_app", "progress_refresher", "progress_reader")]
+
+
+def test_the_emulator_s_proxy_reads_the_master_secret_instead(stacks: dict[str, Synthesised]) -> None:
+    proxy = stacks["local"].one("aws_db_proxy")
+    assert "default_auth_scheme" not in proxy
+    assert [auth["auth_scheme"] for auth in proxy["auth"]] == ["SECRETS"]
+
+
+def test_the_port_of_the_settings_is_the_port_of_everything(tmp_path: Path) -> None:
+    run_main("dev", outdir=tmp_path, variables={"SCANNER__DATABASE__PORT": "6432"})
+    stack = read_stack(tmp_path, "dev")
+    assert stack.one("aws_db_instance")["port"] == 6432
+    rules = [
+        *stack.every("aws_vpc_security_group_ingress_rule").values(),
+        *stack.every("aws_vpc_security_group_egress_rule").values(),
+    ]
+    assert {rule["from_port"] for rule in rules} == {443, 6432}
+    for name in ("migrate", "refresh", "status"):
+        variables = stack.one("aws_lambda_function", f"{name}_function")["environment"]["variables"]
+        assert variables["RDS_PORT"] == "6432"

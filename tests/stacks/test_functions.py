@@ -1,0 +1,220 @@
+"""The functions, their permissions, the release that comes before them, schedule and API."""
+
+from __future__ import annotations
+
+import json
+import platform
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.stacks.conftest import Synthesised
+
+NAMES = ("migrate", "refresh", "status")
+# Statements that may name every resource, and the table of the Service Authorization Reference that leaves no choice.
+EVERY_RESOURCE = {
+    "AttachToNetwork": "EC2: Lambda checks these before the interfaces exist; Describe* knows no resource",
+    "OnlyLambdaAttaches": "a Deny",
+    "Trace": "X-Ray: PutTraceSegments and PutTelemetryRecords know no resource",
+    "SessionManager": "Systems Manager: the channels of ssmmessages know no resource",
+}
+
+
+def function(stack: Synthesised, name: str) -> dict[str, Any]:
+    return stack.one("aws_lambda_function", f"{name}_function")
+
+
+def statements(stack: Synthesised, policy: str) -> dict[str, dict[str, Any]]:
+    document = json.loads(stack.one("aws_iam_role_policy", policy)["policy"])
+    return {statement["Sid"]: statement for statement in document["Statement"]}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_in_aws_the_functions_run_python_3_13_on_arm64(prod: Synthesised, name: str) -> None:
+    body = function(prod, name)
+    assert (body["runtime"], body["architectures"]) == ("python3.13", ["arm64"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_in_an_emulator_the_functions_are_for_this_machine(stacks: dict[str, Synthesised], name: str) -> None:
+    architecture = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
+    assert function(stacks["local"], name)["architectures"] == [architecture]
+
+
+@pytest.mark.parametrize(("name", "timeout_s"), [("migrate", 900), ("refresh", 300), ("status", 10)])
+def test_timeouts(prod: Synthesised, name: str, timeout_s: int) -> None:
+    assert function(prod, name)["timeout"] == timeout_s
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_and_handlers(stack: Synthesised, name: str) -> None:
+    body = function(stack, name)
+    assert body["function_name"].endswith(f"-{name}")
+    assert body["handler"] == f"handlers.{name}.handler"
+    assert body["environment"]["variables"]["POWERTOOLS_SERVICE_NAME"] == body["function_name"]
+
+
+def test_migrate_connects_directly_with_the_master_secret(prod: Synthesised) -> None:
+    variables = function(prod, "migrate")["environment"]["variables"]
+    assert variables["RDS_ENDPOINT"] == "${aws_db_instance.database_instance.address}"
+    assert variables["MASTER_SECRET_ARN"] == "${aws_db_instance.database_instance.master_user_secret[0].secret_arn}"
+    assert "RDS_PROXY_ENDPOINT" not in variables
+
+
+@pytest.mark.parametrize(("name", "user"), [("refresh", "progress_refresher"), ("status", "progress_reader")])
+def test_refresh_and_status_log_in_through_the_proxy_as_their_own_user(prod: Synthesised, name: str, user: str) -> None:
+    variables = function(prod, name)["environment"]["variables"]
+    assert variables["RDS_PROXY_ENDPOINT"] == "${aws_db_proxy.proxy_proxy.endpoint}"
+    assert (variables["RDS_DBNAME"], variables["RDS_USERNAME"]) == ("scanner_db", user)
+    assert "MASTER_SECRET_ARN" not in variables
+    log_in = statements(prod, f"{name}_role_policy")["LogIn"]
+    assert log_in["Action"] == ["rds-db:connect"]
+    (resource,) = log_in["Resource"]
+    assert resource.endswith(f":dbuser:${{local.proxy_resource_id}}/{user}")
+    # The seventh part of an ARN such as arn:aws:rds:eu-central-1:123456789012:db-proxy:prx-0123.
+    assert prod.json["locals"] == {"proxy_resource_id": '${element(split(":", aws_db_proxy.proxy_proxy.arn), 6)}'}
+
+
+def test_only_migrate_may_read_the_master_secret(prod: Synthesised) -> None:
+    readers = [
+        name
+        for name, body in prod.every("aws_iam_role_policy").items()
+        if "secretsmanager:GetSecretValue" in body["policy"]
+    ]
+    assert readers == ["migrate_role_policy"]
+
+
+def test_status_may_ask_for_executions_of_the_scanner_only(prod: Synthesised) -> None:
+    (resource,) = statements(prod, "status_role_policy")["ReadExecutions"]["Resource"]
+    assert resource.endswith(":execution:scanner-prod*:*")
+
+
+def test_a_function_s_own_code_cannot_touch_network_interfaces(prod: Synthesised) -> None:
+    for name in NAMES:
+        named = statements(prod, f"{name}_role_policy")
+        assert named["OnlyLambdaAttaches"]["Effect"] == "Deny"
+        assert named["OnlyLambdaAttaches"]["Action"] == named["AttachToNetwork"]["Action"]
+
+
+def test_no_statement_names_every_resource_without_a_written_reason(stack: Synthesised) -> None:
+    unexplained = [
+        f"{policy}.{sid}"
+        for policy in stack.every("aws_iam_role_policy")
+        for sid, statement in statements(stack, policy).items()
+        if "*" in statement["Resource"] and sid not in EVERY_RESOURCE
+    ]
+    assert unexplained == []
+
+
+def test_no_statement_allows_every_action_of_a_service(stack: Synthesised) -> None:
+    for policy in stack.every("aws_iam_role_policy"):
+        for statement in statements(stack, policy).values():
+            assert [action for action in statement["Action"] if action.endswith(":*")] == []
+
+
+def test_no_role_is_given_a_policy_that_aws_manages(stack: Synthesised) -> None:
+    assert stack.every("aws_iam_role_policy_attachment") == {}
+
+
+def test_reserved_concurrency_is_set_where_the_settings_say_so(stacks: dict[str, Synthesised]) -> None:
+    reserved = [function(stacks["prod"], name)["reserved_concurrent_executions"] for name in NAMES]
+    assert reserved == [1, 1, 50]
+    assert all("reserved_concurrent_executions" not in function(stacks["dev"], name) for name in NAMES)
+
+
+def test_all_functions_run_the_same_package_named_by_its_hash(stack: Synthesised) -> None:
+    assert {function(stack, name)["s3_key"] for name in NAMES} == {"${aws_s3_object.artifacts_functions.key}"}
+    assert len({function(stack, name)["source_code_hash"] for name in NAMES}) == 1
+
+
+def test_the_release_is_stored_and_invoked_by_its_hash(stack: Synthesised) -> None:
+    stored = stack.one("aws_s3_object", "artifacts_migrations")
+    invocation = stack.one("aws_lambda_invocation")
+    sha256 = invocation["triggers"]["release_sha256"]
+    assert (len(sha256), stored["key"]) == (64, f"{sha256}.zip")
+    assert json.loads(invocation["input"]) == {
+        "release_bucket": "${aws_s3_object.artifacts_migrations.bucket}",
+        "release_key": "${aws_s3_object.artifacts_migrations.key}",
+        "release_sha256": sha256,
+    }
+    assert stack.json["output"]["release_sha256"]["value"] == sha256
+
+
+def test_a_new_package_or_release_is_stored_before_the_old_one_goes(stack: Synthesised) -> None:
+    for body in stack.every("aws_s3_object").values():
+        assert body["lifecycle"] == {"create_before_destroy": True}
+
+
+def test_new_code_goes_live_after_the_migrations(stack: Synthesised) -> None:
+    assert (
+        stack.one("aws_lambda_invocation")["function_name"] == "${aws_lambda_function.migrate_function.function_name}"
+    )
+    for name in ("refresh", "status"):
+        assert "aws_lambda_invocation.release_invocation" in function(stack, name)["depends_on"]
+
+
+def test_migrations_wait_for_all_that_migrate_needs(stack: Synthesised) -> None:
+    needed = set(stack.one("aws_lambda_invocation")["depends_on"])
+    assert {
+        "aws_db_instance.database_instance",
+        "aws_vpc_endpoint.endpoints_s3",
+        "aws_vpc_endpoint.endpoints_secretsmanager",
+        "aws_vpc_security_group_egress_rule.migrate_to_database_out",
+        "aws_vpc_security_group_egress_rule.migrate_to_endpoints_out",
+        "aws_vpc_security_group_egress_rule.migrate_to_s3",
+        "aws_vpc_security_group_ingress_rule.migrate_to_database_in",
+        "aws_vpc_security_group_ingress_rule.migrate_to_endpoints_in",
+    } <= needed
+    assert "aws_iam_role_policy.migrate_role_policy" in function(stack, "migrate")["depends_on"]
+
+
+def test_every_log_group_is_encrypted_and_forgets_in_time(prod: Synthesised) -> None:
+    groups = prod.every("aws_cloudwatch_log_group")
+    assert len(groups) == 8
+    for name, body in groups.items():
+        assert body["kms_key_id"] == "${aws_kms_key.encryption_key.arn}", name
+        assert body["retention_in_days"] == 365, name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_function_logs_into_the_group_that_was_made_for_it(stack: Synthesised, name: str) -> None:
+    body = function(stack, name)
+    assert body["logging_config"]["log_group"] == f"${{aws_cloudwatch_log_group.{name}_log_group.name}}"
+    group = stack.one("aws_cloudwatch_log_group", f"{name}_log_group")
+    assert group["name"] == f"/aws/lambda/{body['function_name']}"
+
+
+@pytest.mark.parametrize(("environment", "expression"), [("dev", "rate(5 minutes)"), ("prod", "rate(1 minute)")])
+def test_the_schedule_invokes_refresh_at_the_interval_of_the_settings(
+    stacks: dict[str, Synthesised], environment: str, expression: str
+) -> None:
+    schedule = stacks[environment].one("aws_scheduler_schedule")
+    assert schedule["schedule_expression"] == expression
+    assert schedule["target"]["arn"] == "${aws_lambda_function.refresh_function.arn}"
+    assert json.loads(schedule["target"]["input"]) == {"source": "schedule"}
+
+
+def test_the_schedule_may_invoke_refresh_only(prod: Synthesised) -> None:
+    (statement,) = statements(prod, "schedule_role_policy").values()
+    (resource,) = statement["Resource"]
+    assert resource.endswith(":function:scanner-database-prod-refresh")
+
+
+def test_a_refresh_that_failed_is_left_to_the_next_one(prod: Synthesised) -> None:
+    assert prod.one("aws_lambda_function_event_invoke_config")["maximum_retry_attempts"] == 0
+
+
+def test_each_route_wants_iam_and_may_invoke_status(stack: Synthesised) -> None:
+    routes = {body["route_key"]: body["authorization_type"] for body in stack.every("aws_apigatewayv2_route").values()}
+    assert routes == dict.fromkeys(["GET /jobs/{job_id}", "GET /jobs", "GET /statistics"], "AWS_IAM")
+    permitted = {body["source_arn"].partition("/")[2] for body in stack.every("aws_lambda_permission").values()}
+    assert permitted == {"*/GET/jobs/{job_id}", "*/GET/jobs", "*/GET/statistics"}
+
+
+def test_the_api_logs_and_throttles(prod: Synthesised) -> None:
+    stage = prod.one("aws_apigatewayv2_stage")
+    assert json.loads(stage["access_log_settings"]["format"])["caller"] == "$context.identity.userArn"
+    assert stage["default_route_settings"]["throttling_rate_limit"] == 200
+    integration = prod.one("aws_apigatewayv2_integration")
+    assert integration["payload_format_version"] == "2.0"

@@ -1,0 +1,214 @@
+"""Settings: complete files, variables that win, and messages that tell what to change."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import ValidationError
+
+from stacks.settings import SettingsError, environment_files, load_settings
+from tests.stacks.conftest import ENVIRONMENTS, ROOT, run_main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FOLDER = ROOT / "environments"
+
+
+def message(path: Path, environ: dict[str, str] | None = None) -> str:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(path, environ or {})
+    return str(refused.value)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A copy of dev.toml to spoil."""
+    shutil.copy(FOLDER / "dev.toml", tmp_path)
+    return tmp_path / "dev.toml"
+
+
+def replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_shipped_environment_is_valid_and_named_after_its_file(environment: str) -> None:
+    settings = load_settings(environment_files(FOLDER)[environment], {})
+    assert settings.environment == environment
+    assert settings.prefix == f"scanner-database-{environment}"
+
+
+def test_only_the_local_environment_talks_to_an_emulator() -> None:
+    loaded = [load_settings(path, {}) for path in environment_files(FOLDER).values()]
+    assert [settings.environment for settings in loaded if settings.aws.endpoint] == ["local"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "section", "key", "value"),
+    [
+        ("SCANNER__DATABASE__PORT", "54321", "database", "port", 54321),
+        ("SCANNER__DATABASE__MULTI_AZ", "true", "database", "multi_az", True),
+        ("SCANNER__DATABASE__ENGINE_VERSION", "17", "database", "engine_version", "17"),
+        ("SCANNER__AWS__ENDPOINT", "http://127.0.0.1:4566", "aws", "endpoint", "http://127.0.0.1:4566"),
+        ("SCANNER__FUNCTIONS__LOG_RETENTION_DAYS", "7", "functions", "log_retention_days", 7),
+        ("SCANNER__ALARMS__EMAILS", '["a@example.com"]', "alarms", "emails", ("a@example.com",)),
+    ],
+)
+def test_a_variable_overrides_any_value_and_gets_its_type(
+    variable: str, text: str, section: str, key: str, value: object
+) -> None:
+    settings = load_settings(FOLDER / "dev.toml", {variable: text})
+    assert getattr(getattr(settings, section), key) == value
+
+
+def test_settings_cannot_be_changed_after_loading() -> None:
+    settings = load_settings(FOLDER / "dev.toml", {})
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.database.port = 1234  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "multi_az = false",
+            'multi_az = "maybe"',
+            "database.multi_az = 'maybe' is not allowed; allowed: true or false",
+        ),
+        (
+            "backup_retention_days = 1",
+            "backup_retention_days = 99",
+            "database.backup_retention_days = 99 is not allowed; allowed: a whole number from 1 to 35",
+        ),
+        (
+            "allocated_storage_gib = 20\n",
+            'allocated_storage_gib = "twenty"\n',
+            "database.allocated_storage_gib = 'twenty' is not allowed; allowed: a whole number from 20 to 65536",
+        ),
+        (
+            "log_retention_days = 30",
+            "log_retention_days = 31",
+            "functions.log_retention_days = 31 is not allowed; allowed: a number of days that CloudWatch Logs knows",
+        ),
+        (
+            'region = "eu-central-1"',
+            'region = "Frankfurt"',
+            "region = 'Frankfurt' is not allowed; allowed: an AWS region",
+        ),
+        ("multi_az = false\n", "", "database.multi_az is missing; allowed: true or false"),
+        (
+            "multi_az = false",
+            "multi_az = false\nmulti_zone = true",
+            "unknown key database.multi_zone; did you mean multi_az? allowed: allocated_storage_gib, ",
+        ),
+        ("[schedule]", "[schedul]", "unknown key schedul; did you mean schedule? allowed: alarms, aws, database,"),
+        ('region = "eu', 'environment = "prod"\nregion = "eu', "environment follows from the file's name; remove it"),
+        (
+            '"10.42.1.0/24"',
+            '"10.42.0.0/25"',
+            "network must have subnet_cidrs that do not overlap; 10.42.0.0/25 overlaps",
+        ),
+        (
+            '"10.42.1.0/24"',
+            '"10.9.0.0/24"',
+            "network must have subnet_cidrs inside vpc_cidr 10.42.0.0/22; 10.9.0.0/24 is",
+        ),
+        (
+            'vpc_cidr = "10.42.0.0/22"',
+            'vpc_cidr = "10.42.0.1/22"',
+            "network.vpc_cidr = '10.42.0.1/22' is not allowed (10.42.0.1/22 has host bits set); allowed: an IPv4 range",
+        ),
+        (
+            '"eu-central-1b"',
+            '"eu-central-1a"',
+            "network must have as many different availability_zones as subnet_cidrs; eu-central-1a, eu-central-1a",
+        ),
+        (
+            '"eu-central-1b"',
+            '"us-east-1b"',
+            "the settings must have network.availability_zones in region eu-central-1; us-east-1b is not",
+        ),
+        (
+            "max_allocated_storage_gib = 100",
+            "max_allocated_storage_gib = 21",
+            "database must have max_allocated_storage_gib at least a tenth above allocated_storage_gib 20; 21 is not",
+        ),
+        (
+            'path = "terraform',
+            'bucket = "abc"\npath = "terraform',
+            "state must have exactly one of path and bucket, and",
+        ),
+    ],
+)
+def test_a_wrong_value_names_file_key_value_and_what_is_allowed(file: Path, old: str, new: str, expected: str) -> None:
+    replace(file, old, new)
+    assert message(file).startswith(f"{file}: {expected}")
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "expected"),
+    [
+        (
+            "SCANNER__DATABASE__PORT",
+            "80",
+            "database.port = '80' is not allowed; allowed: a whole number from 1150 to 65535",
+        ),
+        ("SCANNER__DATABSE__PORT", "5432", "unknown key databse; did you mean database? allowed: "),
+        ("SCANNER__REGION__NAME", "x", "region.name is not a key, because region is a value"),
+        ("SCANNER__PROXY__AUTH_MODE", "password", "proxy.auth_mode = 'password' is not allowed; allowed: \"iam\""),
+        (
+            "SCANNER__FUNCTIONS__CA_BUNDLE",
+            "/nowhere.pem",
+            "functions.ca_bundle = '/nowhere.pem' is not allowed (a file",
+        ),
+        ("SCANNER__ALARMS__EMAILS", '["nobody"]', "alarms.emails = 'nobody' is not allowed; allowed: a list of e-mail"),
+        ("SCANNER__ENVIRONMENT", "prod", "environment follows from the file's name; remove it"),
+    ],
+)
+def test_a_wrong_variable_is_named_instead_of_the_file(variable: str, text: str, expected: str) -> None:
+    assert message(FOLDER / "dev.toml", {variable: text}).startswith(f"{variable}: {expected}")
+
+
+def test_a_broken_list_in_a_variable_is_named() -> None:
+    assert message(FOLDER / "dev.toml", {"SCANNER__ALARMS__EMAILS": "[a"}).startswith(
+        "SCANNER__ALARMS__EMAILS=[a is not"
+    )
+
+
+def test_every_wrong_value_is_told_at_once(file: Path) -> None:
+    replace(file, "multi_az = false", 'multi_az = "maybe"')
+    replace(file, "backup_retention_days = 1", "backup_retention_days = 0")
+    assert len(message(file, {"SCANNER__DATABASE__PORT": "80"}).splitlines()) == 3
+
+
+def test_a_missing_file_lists_the_environments_there_are() -> None:
+    assert message(FOLDER / "staging.toml").endswith("does not exist; environments here: dev, local, prod")
+
+
+def test_a_file_that_is_no_toml_is_told_with_its_line(file: Path) -> None:
+    file.write_text("region = \nport = 1\n")
+    assert re.search(r"dev.toml is not TOML: .*line 1", message(file))
+
+
+def test_main_prints_the_message_without_a_stack_trace(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError) as failed:
+        run_main("dev", outdir=tmp_path, variables={"SCANNER__DATABASE__PORT": "80"})
+    assert str(failed.value) == (
+        "SCANNER__DATABASE__PORT: database.port = '80' is not allowed; allowed: a whole number from 1150 to 65535\n"
+    )
+
+
+def test_main_without_a_choice_leaves_out_what_deploys_to_an_emulator(tmp_path: Path) -> None:
+    run_main(outdir=tmp_path)
+    assert sorted(path.name for path in (tmp_path / "stacks").iterdir()) == ["dev", "prod"]
+
+
+def test_main_says_so_when_every_environment_would_deploy_to_an_emulator(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="name one in SCANNER_ENVIRONMENTS"):
+        run_main(outdir=tmp_path, variables={"SCANNER__AWS__ENDPOINT": "http://127.0.0.1:1"})
