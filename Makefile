@@ -78,7 +78,7 @@ clean: ## Delete everything that the other commands made
 # The Python and the Node tools have nothing to do with each other: install them side by side.
 .PHONY: setup
 setup:
-	@$(MAKE) -j2 $(VENV)/.installed node_modules/.installed
+	@$(MAKE) -s -j2 $(VENV)/.installed node_modules/.installed
 
 $(VENV)/.installed: requirements.lock
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed; '$(PYTHON)' was not found. Install it, or: make PYTHON=/path/to/python3"; exit 1; }

@@ -41,7 +41,12 @@ def handler(event: dict[str, str], context: LambdaContext) -> dict[str, Any]:
     release = read_release(archive, expected_sha256=event["release_sha256"])
     master = _connect_as_master(f"migrate {release.sha256[:12]}")
     remaining_s = context.get_remaining_time_in_millis() / 1000
-    limits = Limits(deadline_s=max(remaining_s - RESERVE_S, 0), poll_interval_s=POLL_INTERVAL_S)
+    limits = Limits(
+        lock_timeout_ms=int(os.environ.get("LOCK_TIMEOUT_MS", Limits.lock_timeout_ms)),
+        lock_patience_s=float(os.environ.get("LOCK_PATIENCE_S", Limits.lock_patience_s)),
+        deadline_s=max(remaining_s - RESERVE_S, 0),
+        poll_interval_s=POLL_INTERVAL_S,
+    )
     match event.get("action", "migrate"):
         case "migrate":
             result = run(master, release, limits=limits, report=logger.info)

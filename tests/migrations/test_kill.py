@@ -101,3 +101,26 @@ def test_of_ten_deployers_that_start_together_one_works_and_the_others_find_noth
     runners = [start_runner(empty_database) for _ in range(10)]
     said = sorted(wait_for_end(runner) for runner in runners)
     assert said == ["done 0"] * 9 + ["done 1"]
+
+
+def test_a_server_that_crashes_during_a_build_leaves_an_index_that_the_next_run_rebuilds(
+    empty_database: TestDatabase,
+) -> None:
+    fill(empty_database)
+    writer = empty_database.connect()
+    writer.autocommit = False
+    with writer.cursor() as cursor:
+        cursor.execute("DELETE FROM job_objects WHERE key = '1'")
+    runner = start_runner(empty_database)
+    building = "SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass('idx_job_objects_job_status')"
+    deadline = time.monotonic() + 20
+    while empty_database.query(building) == [(0,)] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    empty_database.server.stop(immediate=True)
+    runner.communicate(timeout=30)
+    assert runner.returncode != 0
+    empty_database.server.start()
+    invalid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'idx_job_objects_job_status'::regclass"
+    assert empty_database.query(invalid) == [(False,)]
+    assert wait_for_end(start_runner(empty_database)) == "done 1"
+    assert empty_database.query(STATE) == [(0, 0, [1, 2], None)]
