@@ -7,6 +7,7 @@ DROP FUNCTION IF EXISTS refresh_job_progress();
 DROP VIEW IF EXISTS job_statistics;
 DROP VIEW IF EXISTS active_jobs_progress;
 DROP MATERIALIZED VIEW IF EXISTS job_progress;
+DROP VIEW IF EXISTS job_progress_source;
 DROP VIEW IF EXISTS job_progress_direct;
 DROP TABLE IF EXISTS materialized_view_refresh_log;
 

@@ -50,9 +50,13 @@ LEFT JOIN (
     GROUP BY job_id
 ) AS found ON found.job_id = jobs.job_id;
 
+-- What a refresh reads. Replacing this view changes where job_progress comes from, and nothing that is built on it.
+CREATE OR REPLACE VIEW job_progress_source AS
+SELECT * FROM job_progress_direct;
+
 -- The new view is built and indexed beside an older deployment's, which goes on answering meanwhile.
 CREATE MATERIALIZED VIEW IF NOT EXISTS job_progress_next AS
-SELECT * FROM job_progress_direct;
+SELECT * FROM job_progress_source;
 
 -- One job's row, and what REFRESH ... CONCURRENTLY compares by. Nobody waits for this: nobody knows the view yet.
 -- squawk-ignore require-concurrent-index-creation
