@@ -12,11 +12,7 @@ from moto.apigatewayv2.models import apigatewayv2_backends
 from moto.awslambda.models import LambdaFunction
 from moto.awslambda.utils import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.core.responses import ActionResult
-from moto.ec2.responses.monitoring import Monitoring
-from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.rds.models import DBInstance, DBProxy, MasterUserSecret
-from moto.s3.models import FakeBucket
 
 from local.emulator import INSTANCE_DOMAIN, PROXY_DOMAIN
 from local.http_api import Route
@@ -71,34 +67,6 @@ def name_databases(*, password: str) -> None:
     DBInstance.address = property(address)  # type: ignore[method-assign, assignment]
     MasterUserSecret._generate_secret_string = secret_string  # type: ignore[method-assign]  # noqa: SLF001
     DBProxy.__init__ = create_named_proxy  # type: ignore[method-assign]
-
-
-def ignore_conditions_of_bucket_policies() -> None:
-    """Leave out statements with conditions: moto evaluates none, and takes "deny if not TLS" for "deny"."""
-
-    def permission(self: FakeBucket, action: str, resource: str) -> PermissionResult:
-        if self.policy is None:
-            return PermissionResult.NEUTRAL
-        document = json.loads(self.policy)
-        unconditional = [statement for statement in document["Statement"] if "Condition" not in statement]
-        policy = IAMPolicy(json.dumps({**document, "Statement": unconditional}))
-        return policy.is_action_permitted(action, resource)
-
-    FakeBucket.get_permission = permission  # type: ignore[method-assign]
-
-
-def monitor_instances_in_detail() -> None:
-    """Answer `MonitorInstances`, which moto refuses and Terraform then repeats for minutes."""
-
-    def monitor(self: Monitoring) -> ActionResult:
-        instances = [self.ec2_backend.get_instance(each) for each in self._get_param("InstanceIds", [])]
-        for instance in instances:
-            instance.monitoring_state = "enabled"
-        return ActionResult(
-            {"InstanceMonitorings": [{"InstanceId": each.id, "Monitoring": each.monitoring} for each in instances]}
-        )
-
-    Monitoring.monitor_instances = monitor  # type: ignore[method-assign, assignment]
 
 
 def api_routes(region: str) -> Iterator[Route]:

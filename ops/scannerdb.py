@@ -1,5 +1,6 @@
 """`scannerdb`: what an operator asks of the database. Run it as `.venv/bin/python -m ops.scannerdb`."""
 
+import functools
 import json
 import sys
 from collections.abc import Callable
@@ -27,26 +28,49 @@ dsn_option = click.option(
     envvar="SCANNERDB_DSN",
     help="A libpq connection string or URL, of the owner of the tables. Also from SCANNERDB_DSN.",
 )
-lock_timeout_option = click.option(
-    "--lock-timeout-ms",
-    type=click.IntRange(1, 60_000),
-    default=Limits.lock_timeout_ms,
-    show_default=True,
-    help="How long a statement may wait for a lock that writers wait behind, before it tries again.",
-)
-lock_patience_option = click.option(
-    "--lock-patience-s",
-    type=click.FloatRange(0),
-    default=Limits.lock_patience_s,
-    show_default=True,
-    help="How long to go on trying.",
-)
-deadline_option = click.option(
-    "--deadline-s",
-    type=click.FloatRange(0),
-    help="Return after this; a build goes on in the database and the next run waits for it.",
-)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+LIMIT_OPTIONS = (
+    click.option(
+        "--lock-timeout-ms",
+        type=click.IntRange(1, 60_000),
+        default=Limits.lock_timeout_ms,
+        show_default=True,
+        help="How long a statement may wait for a lock that writers wait behind, before it tries again.",
+    ),
+    click.option(
+        "--lock-patience-s",
+        type=click.FloatRange(0),
+        default=Limits.lock_patience_s,
+        show_default=True,
+        help="How long to go on trying.",
+    ),
+    click.option(
+        "--deadline-s",
+        type=click.FloatRange(0),
+        help="Return after this; a build goes on in the database and the next run waits for it.",
+    ),
+)
+
+
+def limit_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of `Limits`; they arrive together as `limits`."""
+
+    @functools.wraps(function)
+    def with_limits(
+        *, lock_timeout_ms: int, lock_patience_s: float, deadline_s: float | None, **arguments: Any
+    ) -> None:
+        # A person at a terminal watches: look twice a second.
+        limits = Limits(
+            lock_timeout_ms=lock_timeout_ms,
+            lock_patience_s=lock_patience_s,
+            deadline_s=deadline_s,
+            poll_interval_s=0.5,
+        )
+        function(limits=limits, **arguments)
+
+    for option in reversed(LIMIT_OPTIONS):
+        with_limits = option(with_limits)
+    return with_limits
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -77,14 +101,12 @@ def plan(dsn: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes
 
 @main.command()
 @dsn_option
-@lock_timeout_option
-@lock_patience_option
-@deadline_option
+@limit_options
 @json_option
-def migrate(dsn: str | None, as_json: bool, **limits: Any) -> None:  # noqa: FBT001 - click passes flags by name
+def migrate(dsn: str | None, as_json: bool, limits: Limits) -> None:  # noqa: FBT001 - click passes flags by name
     """Bring the database to the release of the folder migrations/."""
     with StatementBar(Console(stderr=True)) as bar:
-        result = run(_connect(_needed(dsn)), _release(), limits=_limits(limits), report=bar)
+        result = run(_connect(_needed(dsn)), _release(), limits=limits, report=bar)
     if as_json:
         click.echo(json.dumps(asdict(result)))
     else:
@@ -94,25 +116,18 @@ def migrate(dsn: str | None, as_json: bool, **limits: Any) -> None:  # noqa: FBT
 
 @main.command("rollback")
 @dsn_option
-@lock_timeout_option
-@lock_patience_option
-@deadline_option
+@limit_options
 @json_option
-def roll_back(dsn: str | None, as_json: bool, **limits: Any) -> None:  # noqa: FBT001 - click passes flags by name
+def roll_back(dsn: str | None, as_json: bool, limits: Limits) -> None:  # noqa: FBT001 - click passes flags by name
     """Take the newest migration back with its .down.sql."""
     with StatementBar(Console(stderr=True)) as bar:
-        file = rollback(_connect(_needed(dsn)), _release(), limits=_limits(limits), report=bar)
+        file = rollback(_connect(_needed(dsn)), _release(), limits=limits, report=bar)
     click.echo(json.dumps({"rolled_back": file}) if as_json else f"Ran {file}.")
 
 
 def _release() -> Release:
     package = build_release(MIGRATIONS)
     return read_release(package.path.read_bytes(), expected_sha256=package.sha256)
-
-
-def _limits(options: dict[str, Any]) -> Limits:
-    # A person at a terminal watches: look twice a second.
-    return Limits(**options, poll_interval_s=0.5)
 
 
 def _needed(dsn: str | None) -> str:

@@ -49,11 +49,13 @@ class Bastion(Construct):
             statements={
                 # The least that Session Manager needs; the channels know no resource:
                 # https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
+                # Taken out of this network, the instance's credentials are worth nothing.
                 "SessionManager": iam.statement(
                     "ssm:UpdateInstanceInformation",
                     *("ssmmessages:CreateControlChannel", "ssmmessages:OpenControlChannel"),
                     *("ssmmessages:CreateDataChannel", "ssmmessages:OpenDataChannel"),
                     resources=[EVERY_RESOURCE],
+                    conditions={"StringEquals": {"aws:SourceVpc": network.vpc_id}},
                 )
             },
         )

@@ -103,7 +103,7 @@ class Database(Construct):
             db_subnet_group_name=subnets.name,
             vpc_security_group_ids=[self.security_group.id],
             publicly_accessible=False,
-            ca_cert_identifier="rds-ca-rsa2048-g1",
+            ca_cert_identifier=settings.ca_certificate,
             # Access
             username=MASTER_USER,
             manage_master_user_password=True,

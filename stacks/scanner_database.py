@@ -187,10 +187,11 @@ class ScannerDatabase(TerraformStack):
     # can type `aws_db_instance.database_instance`.
     @jsii.member(jsii_name="allocateLogicalId")
     def _allocate_logical_id(self, tf_element: TerraformElement | Node) -> str:
-        node = tf_element.node if isinstance(tf_element, TerraformElement) else tf_element
-        address = "_".join(node.path.split("/")[1:])
-        if self._addresses.setdefault(address, node.path) != node.path:
-            raise ValueError(f"{node.path} and {self._addresses[address]} would have the same address {address}")
+        # Each attribute is a question to the Node process, so none is asked twice.
+        path = (tf_element if isinstance(tf_element, Node) else tf_element.node).path
+        address = "_".join(path.split("/")[1:])
+        if self._addresses.setdefault(address, path) != path:
+            raise ValueError(f"{path} and {self._addresses[address]} would have the same address {address}")
         return address
 
     def _configure_terraform(self, settings: Settings) -> None:

@@ -100,6 +100,10 @@ class Database(Model):
         ge=20, le=65536, description="a whole number up to 65536, at least a tenth above allocated_storage_gib"
     )
     multi_az: bool = Field(description="true or false")
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html
+    ca_certificate: Literal["rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1"] | None = Field(
+        None, description="rds-ca-rsa2048-g1, rds-ca-rsa4096-g1 or rds-ca-ecc384-g1; none: the account's default"
+    )
     backup_retention_days: int = Field(ge=1, le=35, description="a whole number from 1 to 35")
     deletion_protection: bool = Field(True, description="true or false")
     log_min_duration_ms: int = Field(1000, ge=1, le=600_000, description="a whole number from 1 to 600000")

@@ -171,29 +171,6 @@ def test_the_managed_secret_of_an_instance_holds_the_databases_password(emulator
     assert instance["Endpoint"]["Address"] == "scanner-database-local.aaaaaaaaaaaa.us-east-1.rds.amazonaws.com"
 
 
-def test_detailed_monitoring_of_an_instance_can_be_switched_on(emulator: Emulator) -> None:
-    ec2 = emulator.client("ec2")
-    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-    instance = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
-    answer = ec2.monitor_instances(InstanceIds=[instance])["InstanceMonitorings"]
-    assert answer == [{"InstanceId": instance, "Monitoring": {"State": "enabled"}}]
-
-
-def test_a_bucket_that_refuses_plain_http_takes_objects_all_the_same(emulator: Emulator) -> None:
-    s3 = emulator.client("s3")
-    s3.create_bucket(Bucket="releases")
-    refuse = {
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:*",
-        "Resource": ["arn:aws:s3:::releases", "arn:aws:s3:::releases/*"],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
-    s3.put_bucket_policy(Bucket="releases", Policy=json.dumps({"Version": "2012-10-17", "Statement": [refuse]}))
-    s3.put_object(Bucket="releases", Key="release.zip", Body=b"content")
-    assert s3.get_object(Bucket="releases", Key="release.zip")["Body"].read() == b"content"
-
-
 def test_a_signed_request_reaches_the_function_as_payload_2_0(emulator: Emulator, api: str) -> None:
     url = f"{emulator.api_url}/jobs/8c5a?real_time=true"
     status, headers, body = get(url, signed(url))

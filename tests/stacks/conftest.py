@@ -98,7 +98,7 @@ def emulator_url() -> Iterator[str]:
     """A plain moto server: enough for the data sources of a plan."""
     code = (
         "import sys; from moto.server import ThreadedMotoServer\n"
-        "server = ThreadedMotoServer(ip_address='127.0.0.1', port=0); server.start()\n"
+        "server = ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False); server.start()\n"
         "print(server.get_host_and_port()[1], flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -127,7 +127,11 @@ def terraform_environment(provider: terraform.Provider, tmp_path_factory: pytest
 
 
 @pytest.fixture(scope="session")
-def plannable_stacks(emulator_url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Synthesised]:
+def plannable_stacks(
+    provider: terraform.Provider,
+    emulator_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Synthesised]:
     """Every environment, changed as little as any provider that can be found here and the emulator need.
 
     A provider older than 6.25 knows no `default_auth_scheme`, so the proxy authenticates by secret.

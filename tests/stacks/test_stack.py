@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from local.terraform import OLDEST_TERRAFORM
+
 if TYPE_CHECKING:
     from tests.stacks.conftest import Synthesised
 
@@ -19,6 +21,12 @@ def test_the_bastion_is_reached_by_session_manager_only(stack: Synthesised) -> N
     }
     ingress = stack.every("aws_vpc_security_group_ingress_rule").values()
     assert [rule for rule in ingress if "bastion" in rule["security_group_id"]] == []
+
+
+def test_the_bastion_s_credentials_work_inside_the_network_only(stack: Synthesised) -> None:
+    policy = json.loads(stack.one("aws_iam_role_policy", "bastion_role_policy")["policy"])
+    (statement,) = policy["Statement"]
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceVpc": "${aws_vpc.network_vpc.id}"}}
 
 
 def test_the_bastion_s_disk_is_encrypted(stack: Synthesised) -> None:
@@ -67,7 +75,11 @@ def test_production_keeps_its_state_in_a_bucket_with_a_lock_file(prod: Synthesis
             "use_lockfile": True,
         }
     }
-    assert prod.json["terraform"]["required_version"] == ">= 1.10"
+
+
+def test_the_stack_demands_the_terraform_that_is_looked_for_on_this_machine(stack: Synthesised) -> None:
+    oldest = ".".join(map(str, OLDEST_TERRAFORM))
+    assert stack.json["terraform"]["required_version"] == f">= {oldest}"
 
 
 def test_every_resource_is_tagged_by_the_provider(prod: Synthesised) -> None:
