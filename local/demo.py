@@ -18,7 +18,7 @@ from rich.table import Table
 
 from local import api_client, terraform
 from local.by_hand import deploy_by_hand
-from local.deployment import Deployment, DeploymentError
+from local.deployment import DIRECTORY, Deployment, DeploymentError
 from local.embedded_postgres import EmbeddedPostgresError
 from local.emulator import EmulatorError
 from local.measure import Measurement, measure
@@ -62,7 +62,7 @@ def main() -> int:
     raise_on_signals()
     started_s = time.monotonic()
     try:
-        _run(console, arguments.objects, keep=arguments.keep)
+        _run(console, arguments)
     except InterruptedBySignalError as interrupted:
         console.print("\nInterrupted; everything that was started is stopped.")
         return interrupted.exit_code
@@ -84,6 +84,9 @@ def _parse_arguments() -> argparse.Namespace:
         metavar="N",
         help=f"S3 objects in the synthetic scan, from {JOBS} to {MOST_OBJECTS:,} (1,000,000)",
     )
+    parser.add_argument(
+        "--directory", type=Path, default=DIRECTORY, help=f"where state and logs go ({_short(DIRECTORY)})"
+    )
     parser.add_argument("--keep", action="store_true", help="keep everything running until Ctrl-C")
     return parser.parse_args()
 
@@ -96,11 +99,12 @@ def _objects(text: str) -> int:
     return number
 
 
-def _run(console: Console, objects: int, *, keep: bool) -> None:
+def _run(console: Console, arguments: argparse.Namespace) -> None:
+    objects: int = arguments.objects
     steps = Steps(console, total=6)
     with contextlib.ExitStack() as running:
         with steps.step("Start an embedded PostgreSQL 17 and an AWS emulator"):
-            deployment = running.enter_context(Deployment(report=steps.say))
+            deployment = running.enter_context(Deployment(arguments.directory.resolve(), report=steps.say))
             steps.say(f"PostgreSQL on port {deployment.postgres.port}, AWS on {deployment.emulator.aws_url}")
             steps.say(f"logs in {_short(deployment.logs)}")
         with steps.step("Deploy"):
@@ -121,7 +125,7 @@ def _run(console: Console, objects: int, *, keep: bool) -> None:
         console.print(_table(measurements, objects))
         console.print(outcome, markup=False, highlight=False, soft_wrap=True)
         _say_what_next(console, deployment)
-        if keep:
+        if arguments.keep:
             _wait_for_interrupt(console, deployment, jobs)
 
 

@@ -5,7 +5,6 @@ Everything lives under one folder, and everything that is started is stopped at 
 
 import contextlib
 import fcntl
-import json
 import os
 import shutil
 import subprocess
@@ -67,7 +66,7 @@ class Deployment:
             host_names=database_host_names(self.settings.region),
             parameters=SERVER_PARAMETERS,
         )
-        self.emulator = Emulator(directory, region=self.settings.region, database_password="")
+        self.emulator: Emulator
         self.overrides: dict[str, str] = {}
         self._report = report
         self._environ = environ
@@ -213,13 +212,12 @@ def _locked(directory: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            holder = json.loads(lock.read() or "{}")
+            holder = lock.read() or "another process"
             raise DeploymentError(
-                f"{directory} is in use by process {holder.get('pid', 'unknown')}, which runs since "
-                f"{holder.get('since', 'an unknown time')}; wait until it is done, or stop it with Ctrl-C"
+                f"{directory} is in use by {holder}; wait for its end, stop it with Ctrl-C, or use another folder"
             ) from None
         lock.truncate(0)
-        lock.write(json.dumps({"pid": os.getpid(), "since": time.strftime("%H:%M:%S")}))
+        lock.write(f"process {os.getpid()}, which runs since {time.strftime('%H:%M:%S')}")
         lock.flush()
         yield
 

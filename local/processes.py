@@ -58,17 +58,23 @@ def end_tree(process: "subprocess.Popen[str]") -> None:
     """
     if process.poll() is not None:
         return
-    stopped: list[int] = []
-    found = [process.pid]
-    while found:
-        for pid in found:
+    stopped: set[int] = set()
+    while running := {process.pid, *descendants(process.pid)} - stopped:
+        for pid in running:
             _signal(pid, signal.SIGSTOP)
-        stopped += found
-        parents = _parents()
-        found = [pid for pid, parent in parents.items() if parent in stopped and pid not in stopped]
+        stopped |= running
     for pid in stopped:
         _signal(pid, signal.SIGKILL)
     process.wait()
+
+
+def descendants(pid: int) -> set[int]:
+    """Return every process below one."""
+    parents = _parents()
+    found = {child for child, parent in parents.items() if parent == pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -76,7 +76,7 @@ class TerraformOutput:
         """Terraform draws a frame around each error; its first line is the message, the rest says where."""
         if line.strip() == SYNTHESIS_ERROR:
             self._synthesis_error = []
-        elif self._synthesis_error is not None:
+        elif self._synthesis_error is not None and line.startswith("    "):
             self._synthesis_error.append(line.strip())
         text = line.lstrip("│╷╵ ").rstrip()
         if line.startswith("│") and text.startswith("Error: "):

@@ -30,8 +30,10 @@ def install() -> None:
     spec = importlib.machinery.ModuleSpec(BINDINGS, loader=None, origin=found.origin, is_package=True)
     spec.submodule_search_locations = list(found.submodule_search_locations)
     sys.modules[BINDINGS] = importlib.util.module_from_spec(spec)
-    hook = str(NODE_HOOK).replace("\\", "\\\\").replace('"', '\\"')
-    os.environ["NODE_OPTIONS"] = f'{os.environ.get("NODE_OPTIONS", "")} --require "{hook}"'.strip()
+    hook = '--require "{}"'.format(str(NODE_HOOK).replace("\\", "\\\\").replace('"', '\\"'))
+    options = os.environ.get("NODE_OPTIONS", "")
+    if hook not in options:
+        os.environ["NODE_OPTIONS"] = f"{options} {hook}".strip()
     # jsii warns about versions of Node that it works with; it wants them listed.
     os.environ["JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION"] = "20,22,24"
     os.environ.setdefault("JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION", "1")

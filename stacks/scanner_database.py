@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import jsii
 from cdktf import (
@@ -28,7 +27,7 @@ from stacks.endpoints import Endpoints
 from stacks.functions import Function
 from stacks.iam import Statement
 from stacks.network import Network
-from stacks.package import Package
+from stacks.package import ROOT, Package
 from stacks.provider import aws_provider
 from stacks.proxy import Proxy
 from stacks.release import Release
@@ -197,7 +196,8 @@ class ScannerDatabase(TerraformStack):
     def _configure_terraform(self, settings: Settings) -> None:
         self.add_override("terraform.required_version", TERRAFORM_VERSION)
         if settings.state.bucket is None:
-            LocalBackend(self, path=str(Path(settings.state.path or "").resolve()))
+            # Beside main.py, wherever it is started from.
+            LocalBackend(self, path=str(ROOT / (settings.state.path or "terraform.tfstate")))
             return
         backend = S3Backend(
             self,

@@ -15,6 +15,8 @@ from stacks.settings_source import SettingsError, read_settings
 
 __all__ = ["Settings", "SettingsError", "environment_files", "load_settings"]
 
+ROOT = Path(__file__).resolve().parent.parent
+
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 _KnownRetention = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288
@@ -154,7 +156,20 @@ class Functions(Model):
     @classmethod
     def _exists(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_file():
-            raise ValueError("a file that exists")
+            raise ValueError("no such file")
+        return value
+
+
+class Release(Model):
+    """The migrations of the deployment."""
+
+    migrations: Path = Field(ROOT / "migrations", description="a folder of migrations")
+
+    @field_validator("migrations")
+    @classmethod
+    def _exists(cls, value: Path) -> Path:
+        if not value.is_dir():
+            raise ValueError("no such folder")
         return value
 
 
@@ -199,6 +214,7 @@ class Settings(Model):
     database: Database
     proxy: Proxy = Proxy()
     functions: Functions = Functions()
+    release: Release = Release()
     schedule: Schedule = Schedule()
     status_api: StatusApi
     alarms: Alarms = Alarms()

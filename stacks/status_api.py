@@ -88,7 +88,6 @@ class StatusApi(Construct):
             default_route_settings=Apigatewayv2StageDefaultRouteSettings(
                 throttling_rate_limit=settings.requests_per_second,
                 throttling_burst_limit=2 * settings.requests_per_second,
-                detailed_metrics_enabled=True,
             ),
             # The stage refuses settings for routes that are not there yet.
             depends_on=routes,

@@ -32,6 +32,6 @@ def _packages(settings: Settings) -> tuple[Package, Package]:
     functions = settings.functions
     try:
         package = build_function_package(platform=functions.platform, ca_bundle=functions.ca_bundle)
-        return package, build_release()
+        return package, build_release(settings.release.migrations)
     except (PackageError, MigrationError) as error:
         raise SynthesisError(str(error)) from error

@@ -43,6 +43,7 @@ SYNTHESIS_FAILURE = [
     "\n",
     "    environments/local.toml: unknown key prot; did you mean port?\n",
     "\n",
+    "⠦  Synthesizing\n",
 ]
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.stacks.conftest import ROOT, read_stack, run_main
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.stacks.conftest import Synthesised
 
 NAMES = ("migrate", "refresh", "status")
@@ -139,6 +144,21 @@ def test_the_release_is_stored_and_invoked_by_its_hash(stack: Synthesised) -> No
         "release_sha256": sha256,
     }
     assert stack.json["output"]["release_sha256"]["value"] == sha256
+
+
+def test_a_changed_migration_changes_the_release_and_what_triggers_it(prod: Synthesised, tmp_path: Path) -> None:
+    migrations = tmp_path / "migrations"
+    shutil.copytree(ROOT / "migrations", migrations)
+    with next(migrations.glob("001_*.down.sql")).open("a") as file:
+        file.write("-- changed\n")
+    run_main("prod", outdir=tmp_path / "out", variables={"SCANNER__RELEASE__MIGRATIONS": str(migrations)})
+    changed = read_stack(tmp_path / "out", "prod")
+    assert changed.one("aws_lambda_invocation")["triggers"] != prod.one("aws_lambda_invocation")["triggers"]
+    assert (
+        changed.one("aws_s3_object", "artifacts_migrations")["key"]
+        != (prod.one("aws_s3_object", "artifacts_migrations")["key"])
+    )
+    assert function(changed, "status") == function(prod, "status")
 
 
 def test_a_new_package_or_release_is_stored_before_the_old_one_goes(stack: Synthesised) -> None:

@@ -165,7 +165,12 @@ def test_a_wrong_value_names_file_key_value_and_what_is_allowed(file: Path, old:
         (
             "SCANNER__FUNCTIONS__CA_BUNDLE",
             "/nowhere.pem",
-            "functions.ca_bundle = '/nowhere.pem' is not allowed (a file",
+            "functions.ca_bundle = '/nowhere.pem' is not allowed (no such file); allowed: a PEM file",
+        ),
+        (
+            "SCANNER__RELEASE__MIGRATIONS",
+            "/nowhere",
+            "release.migrations = '/nowhere' is not allowed (no such folder); allowed: a folder of migrations",
         ),
         ("SCANNER__ALARMS__EMAILS", '["nobody"]', "alarms.emails = 'nobody' is not allowed; allowed: a list of e-mail"),
         ("SCANNER__ENVIRONMENT", "prod", "environment follows from the file's name; remove it"),

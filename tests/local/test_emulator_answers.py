@@ -1,0 +1,82 @@
+"""What Terraform sets, the emulator returns: else every second plan would differ."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from local.emulator import Emulator
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    with Emulator(tmp_path_factory.mktemp("emulator"), region="eu-central-1", database_password="") as running:
+        yield running
+
+
+def test_a_database_instance_returns_its_insights_and_its_lifecycle(emulator: Emulator) -> None:
+    rds = emulator.client("rds")
+    settings = {
+        "EngineLifecycleSupport": "open-source-rds-extended-support-disabled",
+        "PerformanceInsightsKMSKeyId": "arn:aws:kms:eu-central-1:123456789012:key/some",
+        "PerformanceInsightsRetentionPeriod": 7,
+    }
+    rds.create_db_instance(
+        DBInstanceIdentifier="one",
+        DBInstanceClass="db.t4g.small",
+        Engine="postgres",
+        AllocatedStorage=20,
+        MasterUsername="admin1",
+        MasterUserPassword="long enough",
+        EnablePerformanceInsights=True,
+        **settings,
+    )
+    returned = rds.describe_db_instances(DBInstanceIdentifier="one")["DBInstances"][0]
+    assert returned["PerformanceInsightsEnabled"] is True
+    assert {name: returned.get(name) for name in settings} == settings
+
+
+def test_parameters_of_a_group_say_that_a_user_set_them(emulator: Emulator) -> None:
+    rds = emulator.client("rds")
+    rds.create_db_parameter_group(DBParameterGroupName="g", DBParameterGroupFamily="postgres17", Description="d")
+    parameter = {"ParameterName": "log_statement", "ParameterValue": "ddl", "ApplyMethod": "immediate"}
+    rds.modify_db_parameter_group(DBParameterGroupName="g", Parameters=[parameter])
+    returned = rds.describe_db_parameters(DBParameterGroupName="g")["Parameters"]
+    assert returned == [{**parameter, "Source": "user"}]
+
+
+def test_rules_of_security_groups_keep_their_descriptions(emulator: Emulator) -> None:
+    ec2 = emulator.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    group = ec2.create_security_group(GroupName="a", Description="a", VpcId=vpc)["GroupId"]
+    prefix_list = ec2.describe_prefix_lists()["PrefixLists"][0]["PrefixListId"]
+    ports = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1}
+    peer = {"UserIdGroupPairs": [{"GroupId": group, "Description": "to a group"}]}
+    service = {"PrefixListIds": [{"PrefixListId": prefix_list, "Description": "to a service"}]}
+    ec2.authorize_security_group_egress(GroupId=group, IpPermissions=[ports | peer])
+    ec2.authorize_security_group_egress(GroupId=group, IpPermissions=[ports | service])
+    rules = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])["SecurityGroupRules"]
+    assert {rule.get("Description") for rule in rules} == {None, "to a group", "to a service"}
+
+
+def test_detailed_monitoring_of_an_instance_can_be_switched_on(emulator: Emulator) -> None:
+    ec2 = emulator.client("ec2")
+    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    instance = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    answer = ec2.monitor_instances(InstanceIds=[instance])["InstanceMonitorings"]
+    assert answer == [{"InstanceId": instance, "Monitoring": {"State": "enabled"}}]
+
+
+def test_a_bucket_that_refuses_plain_http_takes_objects_all_the_same(emulator: Emulator) -> None:
+    s3 = emulator.client("s3")
+    s3.create_bucket(Bucket="releases", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    refuse = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": ["arn:aws:s3:::releases", "arn:aws:s3:::releases/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    s3.put_bucket_policy(Bucket="releases", Policy=json.dumps({"Version": "2012-10-17", "Statement": [refuse]}))
+    s3.put_object(Bucket="releases", Key="release.zip", Body=b"content")
+    assert s3.get_object(Bucket="releases", Key="release.zip")["Body"].read() == b"content"
