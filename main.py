@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from stacks.package import PackageError
 from stacks.settings import Settings, SettingsError, environment_files, load_settings
 
 ENVIRONMENTS = Path(__file__).resolve().parent / "environments"
@@ -35,11 +36,11 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     # Only now, so that a wrong setting is told in the blink of an eye.
-    from stacks.synthesis import SynthesisError, synthesise  # noqa: PLC0415
+    from stacks.synthesis import synthesise  # noqa: PLC0415
 
     try:
         synthesise(environments, os.environ.get("CDKTF_OUTDIR"))
-    except SynthesisError as error:
+    except PackageError as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -1,12 +1,15 @@
 """Connections to PostgreSQL: verified TLS, an IAM token instead of a password, reopened once when lost."""
 
 import os
+import select
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg2
+from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
 from psycopg2.extras import RealDictCursor
 
 from handlers.errors import DatabaseUnavailableError
@@ -15,6 +18,8 @@ from handlers.errors import DatabaseUnavailableError
 CERTIFICATES = Path(__file__).with_name("certificates.pem")
 # libpq takes no less than two seconds for a connect.
 CONNECT_TIMEOUT_S = 2
+# A caller is told 503 within three seconds: what is left is for the function itself.
+CONNECT_BUDGET_S = 2.5
 # A peer that vanished without a word is given up after this, not after the kernel's quarter of an hour.
 TCP_USER_TIMEOUT_MS = 3000
 
@@ -68,41 +73,58 @@ def iam_token(endpoint: Endpoint, environ: Mapping[str, str] = os.environ) -> st
     return str(request.url).removeprefix("https://")
 
 
-def connect(endpoint: Endpoint, *, password: str, application_name: str) -> "psycopg2.extensions.connection":
-    """Open a connection in autocommit mode.
+def connection_arguments(endpoint: Endpoint, *, password: str, application_name: str) -> dict[str, Any]:
+    """Return what psycopg2 connects with.
 
     Nothing is `SET` after connecting and no startup option is sent: RDS Proxy pins a session that sets and refuses
     `options`. Timeouts are properties of the roles (migrations/roles.sql).
+    """
+    return {
+        "host": endpoint.host,
+        "port": endpoint.port,
+        "dbname": endpoint.database,
+        "user": endpoint.user,
+        "password": password,
+        "application_name": application_name,
+        "sslmode": "verify-full",
+        "sslrootcert": os.environ.get("RDS_CA_BUNDLE", str(CERTIFICATES)),
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "tcp_user_timeout": TCP_USER_TIMEOUT_MS,
+    }
+
+
+def connect(endpoint: Endpoint, *, password: str, application_name: str) -> "psycopg2.extensions.connection":
+    """Open a connection in autocommit mode, for work that may take long.
 
     Raises:
         DatabaseUnavailableError: no connection within the timeout; libpq's message is kept.
 
     """
+    arguments = connection_arguments(endpoint, password=password, application_name=application_name)
     try:
-        connection = psycopg2.connect(
-            host=endpoint.host,
-            port=endpoint.port,
-            dbname=endpoint.database,
-            user=endpoint.user,
-            password=password,
-            application_name=application_name,
-            sslmode="verify-full",
-            sslrootcert=os.environ.get("RDS_CA_BUNDLE", str(CERTIFICATES)),
-            connect_timeout=CONNECT_TIMEOUT_S,
-            tcp_user_timeout=TCP_USER_TIMEOUT_MS,
-        )
+        connection: psycopg2.extensions.connection = psycopg2.connect(**arguments)
     except psycopg2.OperationalError as error:
-        message = f"no connection to {endpoint.host}:{endpoint.port} as {endpoint.user}: {str(error).strip()}"
-        raise DatabaseUnavailableError(message) from error
+        raise _unreachable(endpoint, error) from error
     connection.autocommit = True
     return connection
 
 
 class Database:
-    """One connection through RDS Proxy that outlives invocations, opened on first use and reopened once when lost."""
+    """One connection through RDS Proxy that outlives invocations, opened on first use and reopened once when lost.
 
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+    The connection is asynchronous, so that time limits are ours: a server that is stopped, frozen, or behind a proxy
+    that does not answer cannot keep a caller waiting. (libpq's own limit is two seconds at least, for each address.)
+
+    Args:
+        environ: the variables of `Endpoint.from_environment`, and of `iam_token` or `RDS_PASSWORD`.
+        query_timeout_s: how long one statement may take; longer than the role's `statement_timeout`, so that the
+            server has the first word.
+
+    """
+
+    def __init__(self, environ: Mapping[str, str] = os.environ, *, query_timeout_s: float) -> None:
         self._environ = environ
+        self._query_timeout_s = query_timeout_s
         self._connection: psycopg2.extensions.connection | None = None
 
     def fetch_all(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -111,12 +133,14 @@ class Database:
         Every query here may run twice: reads, and a refresh whose second run finds nothing to do.
 
         Raises:
-            DatabaseUnavailableError: the connection was lost, and lost again or refused on the second try.
+            DatabaseUnavailableError: no connection in time, no answer in time, or the connection was lost twice.
 
         """
+        # One budget for both tries: a caller waits for one of them, not for their sum.
+        connected_by = time.monotonic() + CONNECT_BUDGET_S
         for attempt in ("first", "second"):
             try:
-                return self._run(query, parameters)
+                return self._run(query, parameters, connected_by)
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
                 if self._connection is not None and not self._connection.closed:
                     raise  # the server answered: a timeout or a lack of memory, not a lost connection
@@ -125,22 +149,46 @@ class Database:
                     raise DatabaseUnavailableError(message) from error
         raise AssertionError("unreachable")
 
-    def close(self) -> None:
-        """Close the connection; the next query opens a new one."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _run(self, query: str, parameters: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    def _run(self, query: str, parameters: Mapping[str, Any] | None, connected_by: float) -> list[dict[str, Any]]:
         if self._connection is None or self._connection.closed:
-            self._connection = self._connect()
-        with self._connection.cursor(cursor_factory=RealDictCursor) as cursor:
+            self._connection = self._connect(connected_by)
+        connection = self._connection
+        with connection.cursor(cursor_factory=RealDictCursor) as cursor:
             cursor.execute(query, parameters)
+            _wait(connection, time.monotonic() + self._query_timeout_s, "the database did not answer in time")
             return [dict(row) for row in cursor.fetchall()]
 
-    def _connect(self) -> "psycopg2.extensions.connection":
+    def _connect(self, connected_by: float) -> "psycopg2.extensions.connection":
         endpoint = Endpoint.from_environment(self._environ)
         in_lambda = "AWS_LAMBDA_FUNCTION_NAME" in self._environ
         password = iam_token(endpoint, self._environ) if in_lambda else self._environ["RDS_PASSWORD"]
         name = self._environ.get("POWERTOOLS_SERVICE_NAME", "scanner-database")
-        return connect(endpoint, password=password, application_name=name)
+        arguments = connection_arguments(endpoint, password=password, application_name=name)
+        try:
+            connection: psycopg2.extensions.connection = psycopg2.connect(**arguments, async_=1)
+            _wait(connection, connected_by, "no answer")
+        except (psycopg2.OperationalError, DatabaseUnavailableError) as error:
+            raise _unreachable(endpoint, error) from error
+        return connection
+
+
+def _wait(connection: "psycopg2.extensions.connection", ends_at: float, complaint: str) -> None:
+    """Wait for an asynchronous connection to have done what it was told.
+
+    Raises:
+        DatabaseUnavailableError: it is later than `ends_at` (of `time.monotonic()`); the connection is closed.
+
+    """
+    while (state := connection.poll()) != POLL_OK:
+        wire = [connection.fileno()]
+        remaining_s = max(ends_at - time.monotonic(), 0)
+        ready = select.select(wire if state == POLL_READ else [], wire if state == POLL_WRITE else [], [], remaining_s)
+        if not any(ready):
+            connection.close()
+            raise DatabaseUnavailableError(complaint)
+
+
+def _unreachable(endpoint: Endpoint, error: Exception) -> DatabaseUnavailableError:
+    return DatabaseUnavailableError(
+        f"no connection to {endpoint.host}:{endpoint.port} as {endpoint.user}: {str(error).strip()}"
+    )

@@ -12,7 +12,8 @@ def _client() -> Any:
     import boto3  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
 
-    return boto3.client("stepfunctions", config=Config(connect_timeout=1, read_timeout=1, retries={"max_attempts": 1}))
+    once = {"total_max_attempts": 1}
+    return boto3.client("stepfunctions", config=Config(connect_timeout=1, read_timeout=1, retries=once))
 
 
 def execution_status(execution_arn: str | None) -> str | None:

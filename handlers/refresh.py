@@ -9,7 +9,8 @@ from handlers import progress
 from handlers.connection import Database
 from handlers.telemetry import logger, metrics
 
-database = Database()
+# A little more than the statement_timeout of progress_refresher.
+database = Database(query_timeout_s=285)
 
 
 @logger.inject_lambda_context

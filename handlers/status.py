@@ -10,7 +10,8 @@ from handlers.errors import InvalidRequestError
 from handlers.http import error_response, response
 from handlers.telemetry import logger
 
-database = Database()
+# A little more than the statement_timeout of progress_reader.
+database = Database(query_timeout_s=5.5)
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.requestId")

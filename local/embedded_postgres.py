@@ -121,6 +121,11 @@ class EmbeddedPostgres:
         self.stop()
 
     @property
+    def data(self) -> Path:
+        """The server's data folder."""
+        return self._home / "data"
+
+    @property
     def log_file(self) -> Path:
         """The server's log."""
         return self._home / "postgresql.log"
@@ -149,7 +154,7 @@ class EmbeddedPostgres:
         self.directory.mkdir(parents=True, exist_ok=True)
         if self._owner is not None:
             self._make_readable_for_owner()
-        data = self._home / "data"
+        data = self.data
         fresh = not (data / "PG_VERSION").exists()
         if fresh:
             self._initialise(data)

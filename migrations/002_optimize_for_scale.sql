@@ -28,7 +28,8 @@ SELECT jobs.job_id,
        coalesce(objects.succeeded_count, 0) AS succeeded_count,
        coalesce(objects.failed_count, 0) AS failed_count,
        coalesce(found.total_findings, 0) AS total_findings,
-       coalesce(round(100.0 * (objects.succeeded_count + objects.failed_count) / objects.total_objects, 2), 0)
+       -- Cut off, not rounded: a job is at 100 when its last object is done, and not before.
+       coalesce(trunc(100.0 * (objects.succeeded_count + objects.failed_count) / objects.total_objects, 2), 0)
            AS progress_percent,
        (SELECT max(job_objects.updated_at)
         FROM job_objects
@@ -69,8 +70,9 @@ WHERE progress_percent < 100;
 
 -- Put the new view in the place of the old one, in one short ACCESS EXCLUSIVE lock on the views: readers wait for
 -- milliseconds, writers of the tables not at all. What others built on the old views (views, materialized views, their
--- indexes, owners, comments and grants) is built again on the new ones. Nothing is dropped by CASCADE: what cannot be
--- built again, such as a function that returns rows of the view, stops the migration with PostgreSQL's own message.
+-- indexes, options, owners, comments and grants) is built again on the new ones; materialized views are filled by the
+-- next statement. Nothing is dropped by CASCADE: what cannot be built again, such as a function that returns rows of
+-- the view, stops the migration with PostgreSQL's own message, and nothing has changed.
 DO $$
 DECLARE
     ours CONSTANT text[] := ARRAY['job_progress', 'active_jobs_progress', 'job_statistics'];
@@ -79,10 +81,10 @@ DECLARE
 BEGIN
     CREATE TEMPORARY TABLE adopted ON COMMIT DROP AS
     WITH RECURSIVE dependents AS (
-        SELECT to_regclass(name)::oid AS oid, 0 AS depth
+        SELECT to_regclass('public.' || name)::oid AS oid, 0 AS depth
         FROM unnest(ours) AS name
-        WHERE to_regclass(name) IS NOT NULL
-        UNION ALL
+        WHERE to_regclass('public.' || name) IS NOT NULL
+        UNION
         SELECT rewrite.ev_class, dependents.depth + 1
         FROM dependents
         JOIN pg_depend AS depend
@@ -93,25 +95,33 @@ BEGIN
         WHERE rewrite.ev_class <> dependents.oid
     )
     SELECT class.oid,
-           format('%I.%I', class.relnamespace::regnamespace::text, class.relname) AS name,
-           class.relnamespace = 'public'::regnamespace AND class.relname = ANY (ours) AS is_ours,
-           class.relkind,
+           format('%I.%I', schema.nspname, class.relname) AS name,
+           CASE class.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'v' THEN 'VIEW' END AS kind,
+           schema.nspname = 'public' AND class.relname = ANY (ours) AS is_ours,
            max(dependents.depth) AS depth,
            pg_get_viewdef(class.oid) AS definition,
-           pg_get_userbyid(class.relowner) AS owner,
-           obj_description(class.oid, 'pg_class') AS comment,
+           class.relowner AS owner,
            array_to_string(class.reloptions, ', ') AS options,
            ARRAY(SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = class.oid) AS indexes
     FROM dependents
     JOIN pg_class AS class USING (oid)
-    GROUP BY class.oid;
+    JOIN pg_namespace AS schema ON schema.oid = class.relnamespace
+    GROUP BY class.oid, schema.nspname;
 
+    CREATE TEMPORARY TABLE adopted_comments ON COMMIT DROP AS
+    SELECT adopted.name, adopted.kind, attribute.attname AS column_name, description.description AS comment
+    FROM adopted
+    JOIN pg_description AS description ON description.objoid = adopted.oid AND description.classoid = 'pg_class'::regclass
+    LEFT JOIN pg_attribute AS attribute
+      ON attribute.attrelid = adopted.oid AND attribute.attnum = description.objsubid AND description.objsubid > 0;
+
+    -- The owner of an old view of ours keeps its rights on the new one, which belongs to whoever runs this.
     CREATE TEMPORARY TABLE adopted_grants ON COMMIT DROP AS
     SELECT adopted.name, grants.privilege_type, grants.grantee, grants.is_grantable, '' AS columns
     FROM adopted
     JOIN pg_class AS class USING (oid)
-    CROSS JOIN aclexplode(class.relacl) AS grants
-    WHERE grants.grantee <> class.relowner
+    CROSS JOIN aclexplode(coalesce(class.relacl, acldefault('r', class.relowner))) AS grants
+    WHERE grants.grantee <> class.relowner OR (adopted.is_ours AND class.relowner <> quote_ident(current_user)::regrole)
     UNION ALL
     SELECT adopted.name, grants.privilege_type, grants.grantee, grants.is_grantable, format('(%I)', attribute.attname)
     FROM adopted
@@ -119,15 +129,21 @@ BEGIN
     CROSS JOIN aclexplode(attribute.attacl) AS grants;
 
     FOR item IN SELECT * FROM adopted ORDER BY depth DESC LOOP
-        IF item.relkind NOT IN ('v', 'm') THEN
+        IF item.kind IS NULL THEN
             RAISE EXCEPTION '% is not a view', item.name
                 USING HINT = 'Rename it, and deploy again.';
         END IF;
-        IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = item.oid) THEN
-            RAISE EXCEPTION 'the view % has triggers, which would be lost', item.name
+        IF NOT pg_has_role(item.owner, 'USAGE') THEN
+            RAISE EXCEPTION 'the view % belongs to %, whose rights % does not have',
+                    item.name, pg_get_userbyid(item.owner), current_user
+                USING HINT = format('GRANT %I TO %I, and deploy again.', pg_get_userbyid(item.owner), current_user);
+        END IF;
+        IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = item.oid)
+           OR EXISTS (SELECT FROM pg_rewrite WHERE ev_class = item.oid AND rulename <> '_RETURN') THEN
+            RAISE EXCEPTION 'the view % has triggers or rules, which would be lost', item.name
                 USING HINT = 'Drop the view, deploy again, and create it anew.';
         END IF;
-        EXECUTE format('DROP %s %s', CASE item.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END, item.name);
+        EXECUTE format('DROP %s %s', item.kind, item.name);
     END LOOP;
 
     ALTER MATERIALIZED VIEW job_progress_next RENAME TO job_progress;
@@ -143,8 +159,8 @@ BEGIN
     CREATE VIEW job_statistics AS
     SELECT count(*) AS total_jobs,
            count(*) FILTER (WHERE progress_percent = 100) AS completed_jobs,
-           count(*) FILTER (WHERE progress_percent > 0 AND progress_percent < 100) AS in_progress_jobs,
-           count(*) FILTER (WHERE progress_percent = 0) AS pending_jobs,
+           count(*) FILTER (WHERE progress_percent < 100 AND succeeded_count + failed_count > 0) AS in_progress_jobs,
+           count(*) FILTER (WHERE succeeded_count + failed_count = 0) AS pending_jobs,
            coalesce(sum(total_objects), 0)::bigint AS total_objects_all_jobs,
            coalesce(sum(succeeded_count + failed_count), 0)::bigint AS total_objects_processed,
            coalesce(sum(total_findings), 0)::bigint AS total_findings_all_jobs,
@@ -155,24 +171,29 @@ BEGIN
 
     FOR item IN SELECT * FROM adopted WHERE NOT is_ours ORDER BY depth LOOP
         EXECUTE format(
-            'CREATE %s %s %s AS %s',
-            CASE item.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END,
+            'CREATE %s %s %s AS %s %s',
+            item.kind,
             item.name,
             CASE WHEN item.options <> '' THEN format('WITH (%s)', item.options) END,
-            rtrim(item.definition, ';')
+            rtrim(item.definition, ';'),
+            CASE item.kind WHEN 'MATERIALIZED VIEW' THEN 'WITH NO DATA' END
         );
         FOR part IN SELECT unnest(item.indexes) AS definition LOOP
             EXECUTE part.definition;
         END LOOP;
-        IF item.comment IS NOT NULL THEN
-            EXECUTE format(
-                'COMMENT ON %s %s IS %L',
-                CASE item.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END, item.name, item.comment
-            );
+        IF item.owner <> quote_ident(current_user)::regrole THEN
+            EXECUTE format('ALTER TABLE %s OWNER TO %I', item.name, pg_get_userbyid(item.owner));
         END IF;
-        IF item.owner <> current_user THEN
-            EXECUTE format('ALTER TABLE %s OWNER TO %I', item.name, item.owner);
-        END IF;
+    END LOOP;
+
+    FOR item IN SELECT * FROM adopted_comments LOOP
+        EXECUTE format(
+            'COMMENT ON %s %s%s IS %L',
+            CASE WHEN item.column_name IS NULL THEN item.kind ELSE 'COLUMN' END,
+            item.name,
+            CASE WHEN item.column_name IS NOT NULL THEN format('.%I', item.column_name) END,
+            item.comment
+        );
     END LOOP;
 
     FOR item IN SELECT * FROM adopted_grants LOOP
@@ -184,6 +205,37 @@ BEGIN
             CASE item.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(item.grantee)) END,
             CASE WHEN item.is_grantable THEN 'WITH GRANT OPTION' END
         );
+    END LOOP;
+END
+$$;
+
+-- Fill the materialized views that were built again; nobody waits for this. Innermost first.
+DO $$
+DECLARE
+    item record;
+BEGIN
+    FOR item IN
+        WITH RECURSIVE dependents AS (
+            SELECT 'public.job_progress'::regclass::oid AS oid, 0 AS depth
+            UNION
+            SELECT rewrite.ev_class, dependents.depth + 1
+            FROM dependents
+            JOIN pg_depend AS depend
+              ON depend.refclassid = 'pg_class'::regclass
+             AND depend.refobjid = dependents.oid
+             AND depend.classid = 'pg_rewrite'::regclass
+            JOIN pg_rewrite AS rewrite ON rewrite.oid = depend.objid
+            WHERE rewrite.ev_class <> dependents.oid
+        )
+        SELECT class.oid::regclass AS name
+        FROM dependents
+        JOIN pg_class AS class USING (oid)
+        WHERE class.relkind = 'm'
+          AND NOT class.relispopulated
+        GROUP BY class.oid
+        ORDER BY max(dependents.depth)
+    LOOP
+        EXECUTE format('REFRESH MATERIALIZED VIEW %s', item.name);
     END LOOP;
 END
 $$;
@@ -219,7 +271,7 @@ BEGIN
                    WHERE indrelid = 'materialized_view_refresh_log'::regclass
                      AND indisunique
                      AND pg_get_indexdef(indexrelid) LIKE '%(view_name)') THEN
-        ALTER TABLE materialized_view_refresh_log ADD PRIMARY KEY (view_name);
+        ALTER TABLE materialized_view_refresh_log ADD UNIQUE (view_name);
     END IF;
 END
 $$;
@@ -227,11 +279,17 @@ $$;
 -- refresh_job_progress() refreshes and logs in the caller's transaction. It takes EXCLUSIVE on job_progress (readers go
 -- on) and a transaction lock of its own, so that of two callers one works and the other returns at once with
 -- refreshed = false. last_refreshed_at is taken before the snapshot: every change committed by then is in the view.
--- It runs as its owner, so that its callers need no right on the tables. An older deployment's function returns
--- nothing, and a result type cannot be replaced: the old one is dropped, and its grants go to the new one.
+-- It runs as its owner, so that its callers need no right on the tables, and names every object with its schema: nothing
+-- that somebody puts into another schema can take its place. An older deployment's function returns nothing, and a
+-- result type cannot be replaced: the old one is dropped, and its owner's right and named grants go to the new one. Not
+-- PUBLIC's: anybody might then keep the database busy.
 DO $$
 DECLARE
-    grants CONSTANT aclitem[] := (SELECT proacl FROM pg_proc WHERE oid = to_regprocedure('refresh_job_progress()'));
+    grants CONSTANT aclitem[] := (
+        SELECT coalesce(proacl, acldefault('f', proowner))
+        FROM pg_proc
+        WHERE oid = to_regprocedure('refresh_job_progress()')
+    );
     item record;
 BEGIN
     DROP FUNCTION IF EXISTS refresh_job_progress();
@@ -244,7 +302,7 @@ BEGIN
     )
     LANGUAGE plpgsql
     SECURITY DEFINER
-    SET search_path = pg_catalog, public, pg_temp
+    SET search_path = pg_catalog, pg_temp
     AS $function$
     DECLARE
         started_at CONSTANT timestamptz := clock_timestamp();
@@ -254,19 +312,19 @@ BEGIN
             RETURN;
         END IF;
 
-        IF (SELECT relispopulated FROM pg_class WHERE oid = 'job_progress'::regclass) THEN
-            REFRESH MATERIALIZED VIEW CONCURRENTLY job_progress;
+        IF (SELECT relispopulated FROM pg_class WHERE oid = 'public.job_progress'::regclass) THEN
+            REFRESH MATERIALIZED VIEW CONCURRENTLY public.job_progress;
         ELSE
-            REFRESH MATERIALIZED VIEW job_progress;
+            REFRESH MATERIALIZED VIEW public.job_progress;
         END IF;
 
         refreshed := true;
         refresh_duration_ms := round(extract(epoch FROM clock_timestamp() - started_at) * 1000);
         SELECT count(*), coalesce(sum(progress.total_objects), 0)
         INTO refresh_job_progress.total_jobs, refresh_job_progress.total_objects
-        FROM job_progress AS progress;
+        FROM public.job_progress AS progress;
 
-        INSERT INTO materialized_view_refresh_log AS log
+        INSERT INTO public.materialized_view_refresh_log AS log
             (view_name, last_refreshed_at, refresh_duration_ms, total_jobs, total_objects)
         VALUES
             ('job_progress', started_at, refresh_job_progress.refresh_duration_ms,
@@ -280,10 +338,10 @@ BEGIN
     $function$;
 
     REVOKE EXECUTE ON FUNCTION refresh_job_progress() FROM public;
-    FOR item IN SELECT grantee, is_grantable FROM aclexplode(grants) WHERE privilege_type = 'EXECUTE' LOOP
+    FOR item IN SELECT grantee, is_grantable FROM aclexplode(grants) WHERE grantee <> 0 LOOP
         EXECUTE format(
-            'GRANT EXECUTE ON FUNCTION refresh_job_progress() TO %s %s',
-            CASE item.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(item.grantee)) END,
+            'GRANT EXECUTE ON FUNCTION refresh_job_progress() TO %I %s',
+            pg_get_userbyid(item.grantee),
             CASE WHEN item.is_grantable THEN 'WITH GRANT OPTION' END
         );
     END LOOP;

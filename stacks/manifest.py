@@ -55,6 +55,7 @@ def build_manifest(migrations: Path) -> dict[str, Any]:
     for entry in [*up.values(), *down.values()]:
         entry["transactional"] = all(statement["in_transaction"] for statement in entry["statements"])
     for version, entry in up.items():
+        _check_locks(migrations, entry)
         entry["down"] = down.get(version)
     return {
         "format": FORMAT,
@@ -96,6 +97,23 @@ def _split(path: Path, sql: str) -> list[Statement]:
         raise MigrationError(f"{path}, line {line}: {message}\n  {shown}\nMend the file and deploy again.") from error
     except UnsupportedStatementError as error:
         raise MigrationError(f"{path}, {error}") from error
+
+
+def _check_locks(migrations: Path, entry: dict[str, Any]) -> None:
+    """Refuse a transaction that would hold one table's writers up while it waits for another's."""
+    made = {statement["name"] for statement in entry["statements"] if statement["kind"].startswith("CREATE ")}
+    blocked = {
+        relation
+        for statement in entry["statements"]
+        if statement["blocks_writers"]
+        for relation in statement["relations"]
+        if relation not in made
+    }
+    if entry["transactional"] and len(blocked) > 1:
+        raise MigrationError(
+            f"{migrations / entry['file']} makes the writers of {', '.join(sorted(blocked))} wait in one transaction, "
+            "for one lock after the other; make a file for each of them"
+        )
 
 
 def _check_numbers(migrations: Path, up: dict[int, dict[str, Any]], down: dict[int, dict[str, Any]]) -> None:

@@ -109,17 +109,26 @@ def build_function_package(
 
 
 def build_release(migrations: Path = ROOT / "migrations", *, folder: Path = BUILD / "release") -> Package:
-    """Build the migrations and their manifest into `<sha256>.zip`.
+    """Build the migrations and their manifest into `<sha256>.zip`, or reuse it.
 
     Raises:
         stacks.manifest.MigrationError: a migration is named wrongly or PostgreSQL's grammar refuses it.
 
     """
-    from stacks.manifest import release_entries  # noqa: PLC0415 - the parser, which the functions' package needs not
+    # Parsing takes longer than all the rest, so the hash of a release is remembered with all that decides on its bytes.
+    makers = (ROOT / "requirements.lock", *Path(__file__).parent.glob("*.py"))
+    sources = {path.name: path.read_bytes() for path in (*makers, *migrations.glob("*.sql"))}
+    remembered = folder / f"{_fingerprint(sources)}.sha256"
+    if remembered.exists() and (made := folder / f"{remembered.read_text()}.zip").exists():
+        return Package(made, remembered.read_text())
 
-    made = folder / f"new-{os.getpid()}.zip"
-    sha256 = write_zip(made, release_entries(migrations))
-    return Package(made.replace(folder / f"{sha256}.zip"), sha256)
+    from stacks.manifest import release_entries  # noqa: PLC0415 - the parser
+
+    unnamed = folder / f"new-{os.getpid()}.zip"
+    sha256 = write_zip(unnamed, release_entries(migrations))
+    made = unnamed.replace(folder / f"{sha256}.zip")
+    remembered.write_text(sha256)
+    return Package(made, sha256)
 
 
 def _sha256(path: Path) -> str:

@@ -4,6 +4,7 @@ Classified with PostgreSQL's own grammar (pglast), never with a regular expressi
 https://www.postgresql.org/docs/17/explicit-locking.html and of the page of each command.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -41,6 +42,10 @@ _HARMLESS = {
     ast.GrantRoleStmt: "GRANT ROLE",
     ast.GrantStmt: "GRANT",
 }
+
+
+# A name that PostgreSQL reads back as it is; any other is quoted.
+_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 class UnsupportedStatementError(ValueError):
@@ -141,7 +146,11 @@ class _Effect:
 
 
 def _name(relation: Any) -> str:
-    return f"{relation.schemaname}.{relation.relname}" if relation.schemaname else str(relation.relname)
+    return ".".join(_quoted(part) for part in (relation.schemaname, relation.relname) if part)
+
+
+def _quoted(name: str) -> str:
+    return name if _PLAIN_NAME.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
 
 def _names(relations: Any) -> tuple[str, ...]:

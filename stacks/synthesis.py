@@ -4,34 +4,33 @@ from collections.abc import Sequence
 
 from cdktf import App
 
-from stacks.manifest import MigrationError
 from stacks.package import Package, PackageError, build_function_package, build_release
 from stacks.scanner_database import ScannerDatabase
 from stacks.settings import Settings
-
-
-class SynthesisError(RuntimeError):
-    """What would be deployed cannot be built; the message says why, fit to be shown without a stack trace."""
 
 
 def synthesise(environments: Sequence[Settings], outdir: str | None = None) -> None:
     """Write each environment's stack to `outdir` (default: cdktf.out).
 
     Raises:
-        SynthesisError: the functions' package or the migrations release cannot be built.
+        stacks.package.PackageError: the functions' package or the migrations release cannot be built.
 
     """
     app = App(outdir=outdir)
     for settings in environments:
-        package, release = _packages(settings)
-        ScannerDatabase(app, settings.environment, settings=settings, package=package, release=release)
+        functions = settings.functions
+        ScannerDatabase(
+            app,
+            settings.environment,
+            settings=settings,
+            package=build_function_package(platform=functions.platform, ca_bundle=functions.ca_bundle),
+            release=_release(settings),
+        )
     app.synth()
 
 
-def _packages(settings: Settings) -> tuple[Package, Package]:
-    functions = settings.functions
+def _release(settings: Settings) -> Package:
     try:
-        package = build_function_package(platform=functions.platform, ca_bundle=functions.ca_bundle)
-        return package, build_release(settings.release.migrations)
-    except (PackageError, MigrationError) as error:
-        raise SynthesisError(str(error)) from error
+        return build_release(settings.release.migrations)
+    except ValueError as error:  # a MigrationError; naming it would import the parser each time
+        raise PackageError(str(error)) from error

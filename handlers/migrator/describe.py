@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from handlers.migrator import indexes
 from handlers.migrator.ledger import QUERIES, read_ledger
 from handlers.migrator.plan import PendingMigration, plan
 from handlers.migrator.release import Index, Release, Statement
@@ -89,10 +90,8 @@ def _steps(pending: list[PendingMigration], cursor: Any, timeout_ms: int) -> Ite
 
 
 def _notes(cursor: Any, statement: Statement) -> Iterable[str]:
-    if statement.index:
-        cursor.execute(QUERIES["index_state"], {"index": statement.index.name, "table": statement.index.table})
-        if row := cursor.fetchone():
-            yield "exists and is checked" if row[0] else "a build that died left it INVALID; it is dropped and rebuilt"
+    if statement.index and (built := indexes.find(cursor, statement.index)):
+        yield "exists and is checked" if built.valid else "a build that died left it INVALID; it is dropped and rebuilt"
     if "job_progress_next" in statement.sql and statement.kind == "DO":
         cursor.execute(QUERIES["adopted_views"])
         for name, kind, grants in cursor.fetchall():
@@ -103,7 +102,7 @@ def _estimate(cursor: Any, index: Index) -> int | None:
     """Return the bytes of a B-tree over the table's rows as the last ANALYZE counted them."""
     cursor.execute(QUERIES["relation_size"], {"relation": index.table, "columns": list(index.columns)})
     row = cursor.fetchone()
-    if row is None or row[2] is None:
+    if row is None or row[1] is None:
         return None
-    rows, width = int(row[0]), int(row[2])
+    rows, width = int(row[0]), int(row[1])
     return round(rows * (width + _ENTRY_OVERHEAD_BYTES) / _FILL_FACTOR)

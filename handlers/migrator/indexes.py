@@ -1,5 +1,6 @@
-"""Indexes that a migration builds: what a killed build left goes first, and what is recorded is checked."""
+"""Indexes that a migration builds: what a killed build left is found, and what is recorded is checked."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from handlers.errors import MigrationFailedError
@@ -7,38 +8,47 @@ from handlers.migrator.ledger import QUERIES
 from handlers.migrator.release import Index
 
 
-def is_left_invalid(cursor: Any, index: Index) -> bool:
-    """Whether a build of this name died and left an INVALID index, which `IF NOT EXISTS` would take for an index."""
-    state = _state(cursor, index)
-    return state is not None and not state[0]
+@dataclass(frozen=True, kw_only=True)
+class BuiltIndex:
+    """An index as the catalogue has it. `qualified_name` is quoted, to stand in a statement."""
+
+    qualified_name: str
+    valid: bool
+    unique: bool
+    definition: str
+    same_table: bool
 
 
-def check(cursor: Any, index: Index) -> None:
+def find(cursor: Any, index: Index) -> BuiltIndex | None:
+    """Return the index of this name in the schema of its table; `None` when there is none, or no such table."""
+    cursor.execute("SELECT to_regclass(%s)::oid::text", (index.table,))
+    table = cursor.fetchone()[0]
+    if table is None:
+        return None
+    cursor.execute(QUERIES["index_state"], {"index": index.name, "table": table})
+    row = cursor.fetchone()
+    if row is None:
+        return None
+    name, valid, unique, definition, same_table = row
+    return BuiltIndex(qualified_name=name, valid=valid, unique=unique, definition=definition, same_table=same_table)
+
+
+def check(built: BuiltIndex | None, index: Index) -> None:
     """Check that the index is there, valid, and the one that the migration means.
 
     Raises:
         MigrationFailedError: it is not.
 
     """
-    state = _state(cursor, index)
-    if state is None:
+    if built is None:
         raise MigrationFailedError(f"the index {index.name} is missing after its build; deploy again to rebuild it")
-    valid, unique, definition, same_table = state
-    if not valid:
+    if not built.valid:
         raise MigrationFailedError(f"the index {index.name} is INVALID after its build; deploy again to rebuild it")
-    same = index.definition is None or definition.endswith(f" {index.definition}")
-    if not (same and same_table and unique == index.unique):
+    same = index.definition is None or built.definition.endswith(f" {index.definition}")
+    if not (same and built.same_table and built.unique == index.unique):
         wanted = f"{'UNIQUE ' if index.unique else ''}on {index.table} {index.definition or ''}".strip()
         raise MigrationFailedError(
-            f"an index {index.name} exists and is another one: {definition}; wanted is {wanted}. Rename it "
-            f"(ALTER INDEX {index.name} RENAME TO ...) or drop it (DROP INDEX CONCURRENTLY {index.name}), "
-            "and deploy again"
+            f"an index {index.name} exists and is another one: {built.definition}; wanted is {wanted}. Rename it "
+            f"(ALTER INDEX {built.qualified_name} RENAME TO ...) or drop it "
+            f"(DROP INDEX CONCURRENTLY {built.qualified_name}), and deploy again"
         )
-
-
-def _state(cursor: Any, index: Index) -> tuple[bool, bool, str, bool] | None:
-    schema, _, _ = index.table.rpartition(".")
-    name = f"{schema}.{index.name}" if schema else index.name
-    cursor.execute(QUERIES["index_state"], {"index": name, "table": index.table})
-    row: tuple[bool, bool, str, bool] | None = cursor.fetchone()
-    return row

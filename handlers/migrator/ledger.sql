@@ -55,13 +55,19 @@ WHERE version = %(version)s;
 
 -- name: prepare_session
 -- The session that holds the lock must not outlive a client that is gone without a word: the server drops it when
--- it idles for a minute or its peer does not answer. A statement that runs is not touched by either.
+-- it idles for a minute or its peer does not answer. A statement that runs must outlive its client: no timeout ends it,
+-- the server does not look whether the client is there, and sends nothing meanwhile that could fail to arrive.
 SELECT set_config('idle_session_timeout', '60s', false),
        set_config('tcp_keepalives_idle', '30', false),
        set_config('tcp_keepalives_interval', '10', false),
        set_config('tcp_keepalives_count', '3', false),
        set_config('statement_timeout', '0', false),
-       set_config('lock_timeout', '0', false);
+       set_config('transaction_timeout', '0', false),
+       set_config('idle_in_transaction_session_timeout', '0', false),
+       set_config('lock_timeout', '0', false),
+       set_config('client_connection_check_interval', '0', false),
+       set_config('client_min_messages', 'error', false),
+       set_config('timezone', 'UTC', false);
 
 -- name: try_lock
 -- A lock of the session: it ends with the connection, also after kill -9. Polled, because a session that waits inside
@@ -80,16 +86,22 @@ WHERE locks.locktype = 'advisory'
   AND (locks.classid::bigint << 32 | locks.objid::bigint) = hashtextextended('schema_migrations', 0);
 
 -- name: index_state
--- Whether an index exists, is usable, and how it is defined; no row when it does not exist.
-SELECT indisvalid, indisunique, pg_get_indexdef(indexrelid), indrelid = to_regclass(%(table)s)
-FROM pg_index
-WHERE indexrelid = to_regclass(%(index)s);
+-- An index by its name and its table: how to name it in a statement, whether it is usable, how it is defined.
+SELECT format('%%I.%%I', index_schema.nspname, index_class.relname),
+       index.indisvalid,
+       index.indisunique,
+       pg_get_indexdef(index.indexrelid),
+       index.indrelid = %(table)s::regclass
+FROM pg_index AS index
+JOIN pg_class AS index_class ON index_class.oid = index.indexrelid
+JOIN pg_namespace AS index_schema ON index_schema.oid = index_class.relnamespace
+WHERE index_class.relname = %(index)s
+  AND index_class.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = %(table)s::regclass);
 
 -- name: activity
 -- What a session does now: its statement, and how far a build of an index has come.
 SELECT extract(epoch FROM clock_timestamp() - activity.query_start)::float8 AS seconds,
        progress.phase,
-       progress.index_relid::regclass::text AS index,
        progress.blocks_done,
        progress.blocks_total,
        progress.tuples_done,
@@ -107,9 +119,8 @@ WHERE pid = ANY (pg_blocking_pids(%(pid)s))
 ORDER BY since;
 
 -- name: relation_size
--- Rows and bytes of a table, and the average width of some of its columns, as the last ANALYZE left them.
+-- Rows of a table, and the average width of some of its columns, as the last ANALYZE left them.
 SELECT greatest(class.reltuples, 0)::bigint AS rows,
-       pg_table_size(class.oid) AS bytes,
        (SELECT sum(stats.avg_width)
         FROM pg_stats AS stats
         WHERE stats.schemaname = class.relnamespace::regnamespace::text

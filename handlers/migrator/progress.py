@@ -79,8 +79,16 @@ def watch(cursor: Any, pid: int) -> Progress | None:
         return None
     names = [column.name for column in cursor.description]
     cursor.execute(QUERIES["blockers"], {"pid": pid})
+    # Without pg_monitor, another user's session shows little more than its pid.
     blockers = [
-        f"pid {blocker} ({user}, {application or 'unnamed'}, {state}, since {since:%H:%M:%S} UTC)"
+        ", ".join(
+            [
+                f"pid {blocker} ({user or 'another user'}",
+                application or "unnamed",
+                state or "state unknown",
+                f"since {since:%H:%M:%S} UTC)" if since else "since when is not to be seen)",
+            ]
+        )
         for blocker, user, application, state, since in cursor.fetchall()
     ]
     return measure(dict(zip(names, row, strict=True)), "; ".join(blockers))

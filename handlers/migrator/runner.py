@@ -1,5 +1,6 @@
 """Brings a database to a release, and takes its last migration back."""
 
+import contextlib
 import random
 import time
 from dataclasses import dataclass
@@ -12,8 +13,13 @@ import psycopg2.errors
 from handlers.errors import MigrationFailedError, NoRollbackError
 from handlers.migrator import indexes, ledger
 from handlers.migrator.plan import PendingMigration, plan
-from handlers.migrator.release import Migration, Release, Statement
+from handlers.migrator.release import Index, Migration, Release, Statement
 from handlers.migrator.session import Connect, Limits, Report, Session
+
+# A statement and its parameters, as the cursor takes them.
+Record = tuple[str, dict[str, Any]]
+# Not a fault of the file: somebody else was faster.
+_BUSY = (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +58,7 @@ def run(connect: Connect, release: Release, *, limits: Limits | None = None, rep
         session.cursor.execute(ledger.QUERIES["create_ledger"])
         for item in pending:
             started = time.monotonic()
-            if item.migration.transactional:
-                record = ledger.record(
-                    item.migration, len(item.migration.statements), started_at=_now(), release=release.sha256
-                )
-                _in_transaction(session, item.migration.file, item.migration.statements, record)
-            else:
-                _by_statement(session, item, release.sha256)
+            _apply(session, item, release.sha256)
             report(f"applied {item.migration.file} in {time.monotonic() - started:.1f} s")
     return Result(
         release_sha256=release.sha256,
@@ -95,21 +95,35 @@ def rollback(connect: Connect, release: Release, *, limits: Limits | None = None
         if newest.down.transactional:
             _in_transaction(session, newest.down.file, newest.down.statements, forget)
         else:
-            session.cursor.execute(ledger.QUERIES["reopen"], {"version": newest.version})
+            # With the first statement, so that a rollback that is refused there has changed nothing.
+            reopen = (ledger.QUERIES["reopen"], {"version": newest.version})
+            if not newest.down.statements[0].in_transaction:
+                session.cursor.execute(*reopen)
             for position in range(len(newest.down.statements)):
-                _one(session, newest.down, position, None)
+                _one(session, newest.down, position, reopen)
             session.cursor.execute(*forget)
         report(f"rolled back {newest.file}")
         return newest.down.file
 
 
-def _by_statement(session: Session, item: PendingMigration, release: str) -> None:
-    for position in range(item.first_statement, len(item.migration.statements)):
-        record = ledger.record(item.migration, position + 1, started_at=_now(), release=release)
-        _one(session, item.migration, position, record)
+def _apply(session: Session, item: PendingMigration, release: str) -> None:
+    """Run what is left of a file, and record it as it is done."""
+    migration, started_at = item.migration, datetime.now(UTC)
+
+    def record(done: int) -> Record:
+        return ledger.record(migration, done, started_at=started_at, release=release)
+
+    rest = migration.statements[item.first_statement :]
+    if migration.transactional or not rest:
+        # Also a file that was outside a transaction when it failed, and was mended into one that need not be.
+        _in_transaction(session, migration.file, rest, record(len(migration.statements)))
+        return
+    for position in range(item.first_statement, len(migration.statements)):
+        _one(session, migration, position, record(position + 1))
+        started_at = datetime.now(UTC)
 
 
-def _one(session: Session, migration: Migration, position: int, record: tuple[str, dict[str, Any]] | None) -> None:
+def _one(session: Session, migration: Migration, position: int, record: Record) -> None:
     """Run one statement of a file outside a transaction, and then record it."""
     statement = migration.statements[position]
     count = len(migration.statements)
@@ -117,29 +131,39 @@ def _one(session: Session, migration: Migration, position: int, record: tuple[st
     if statement.in_transaction:
         _in_one_message(session, migration.file, statement, record)
         return
-    if statement.index and indexes.is_left_invalid(session.cursor, statement.index):
-        session.report(f"dropping {statement.index.name}, which a build that died left INVALID")
-        drop = f'DROP INDEX CONCURRENTLY "{statement.index.name}"'
-        session.execute(drop, what=f"DROP INDEX CONCURRENTLY {statement.index.name}", may_outlive=True)
     try:
-        # No lock_timeout: the build waits for old transactions and makes nobody wait meanwhile.
-        session.execute(statement.sql, what=statement.title, may_outlive=True)
         if statement.index:
-            indexes.check(session.cursor, statement.index)
+            _build(session, statement, statement.index)
+        else:
+            session.execute(statement.sql, what=statement.title, may_outlive=True)
     except (psycopg2.Error, MigrationFailedError) as error:
         raise _failure(migration.file, statement, error) from error
-    if record:
-        session.cursor.execute(*record)
+    session.cursor.execute(*record)
 
 
-def _in_one_message(
-    session: Session, file: str, statement: Statement, record: tuple[str, dict[str, Any]] | None
-) -> None:
+def _build(session: Session, statement: Statement, index: Index) -> None:
+    """Build an index, unless an earlier run, or the server after it, has done so already.
+
+    No lock_timeout: the build waits for old transactions and makes nobody wait meanwhile.
+    """
+    built = indexes.find(session.cursor, index)
+    if built is not None and not built.valid:
+        session.report(f"dropping {index.name}, which a build that died left INVALID")
+        drop = f"DROP INDEX CONCURRENTLY {built.qualified_name}"
+        session.execute(drop, what=drop, may_outlive=True)
+        built = None
+    if built is None:
+        session.execute(statement.sql, what=statement.title, may_outlive=True)
+        built = indexes.find(session.cursor, index)
+    indexes.check(built, index)
+
+
+def _in_one_message(session: Session, file: str, statement: Statement, record: Record) -> None:
     """Run one statement with its ledger row in one transaction and one message.
 
     The server runs a message to its end even when its sender is gone, so this may outlive the deadline.
     """
-    recorded = session.cursor.mogrify(*record).decode() if record else ""
+    recorded = session.cursor.mogrify(*record).decode()
     message = f"BEGIN; {_lock_timeout(session)};\n{statement.sql}\n;{recorded};\nCOMMIT"
 
     def attempt() -> None:
@@ -152,7 +176,7 @@ def _in_one_message(
 
 
 def _in_transaction(
-    session: Session, file: str, statements: tuple[Statement, ...], record: tuple[str, dict[str, Any]] | None = None
+    session: Session, file: str, statements: tuple[Statement, ...], record: Record | None = None
 ) -> None:
     """Run a whole file in one transaction, with its ledger row."""
 
@@ -177,9 +201,9 @@ def _with_patience(session: Session, attempt: Any, *, waits_for: str) -> None:
         try:
             attempt()
         except MigrationFailedError as error:
-            session.cursor.execute("ROLLBACK")
-            locked = isinstance(error.__cause__, psycopg2.errors.LockNotAvailable)
-            if not locked or time.monotonic() > patient_until or session.time_is_up():
+            with contextlib.suppress(psycopg2.Error):  # the connection may be what was lost
+                session.cursor.execute("ROLLBACK")
+            if not isinstance(error.__cause__, _BUSY) or time.monotonic() > patient_until or session.time_is_up():
                 raise
             session.report(f"{waits_for}: the table is busy, trying again")
             time.sleep(random.uniform(0.2, 1.5))  # noqa: S311 - spreads retries, guards nothing
@@ -191,12 +215,12 @@ def _lock_timeout(session: Session) -> str:
     return f"SET LOCAL lock_timeout = {session.limits.lock_timeout_ms}"
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 def _failure(file: str, statement: Statement, error: Exception) -> MigrationFailedError:
+    way_out = (
+        "Mend the file and roll back again; until then a deploy applies the migration anew."
+        if file.endswith(".down.sql")
+        else "Mend the file and deploy again; what is recorded in schema_migrations stays applied."
+    )
     return MigrationFailedError(
-        f"migrations/{file}, line {statement.line}, {statement.title}: {str(error).strip()}\n{statement.sql}\n"
-        "Mend the file and deploy again; what is recorded in schema_migrations stays applied."
+        f"migrations/{file}, line {statement.line}, {statement.title}: {str(error).strip()}\n{statement.sql}\n{way_out}"
     )

@@ -1,6 +1,7 @@
 """The one session that holds the migration lock and runs statements, watched from a second one."""
 
 import contextlib
+import os
 import random
 import socket
 import threading
@@ -57,12 +58,16 @@ class Session:
         self._watcher = connect()
         self.cursor: Any = self._connection.cursor()
         self.pid: int = self._connection.info.backend_pid
-        self.cursor.execute(QUERIES["prepare_session"])
+        self._worker: threading.Thread | None = None
+        for connection in (self._connection, self._watcher):
+            connection.cursor().execute(QUERIES["prepare_session"])
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._worker is not None and self._worker.is_alive():
+            self._hang_up()  # else closing would wait for the statement, also after Ctrl-C
         for connection in (self._connection, self._watcher):
             with contextlib.suppress(psycopg2.Error):
                 connection.close()
@@ -113,7 +118,7 @@ class Session:
             except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
                 failure.append(error)
 
-        worker = threading.Thread(target=work, daemon=True)
+        worker = self._worker = threading.Thread(target=work, daemon=True)
         worker.start()
         worker.join(min(self.limits.poll_interval_s, 1))
         while worker.is_alive():
@@ -133,14 +138,16 @@ class Session:
                 f"{what} did not end in time ({progress or 'no progress known'}) and was undone; "
                 "give the function more time, or split the file"
             )
-        # Closing properly would wait for the statement. The server notices that nobody listens when it has finished.
-        with socket.socket(fileno=self._connection.fileno()) as wire:
-            wire.shutdown(socket.SHUT_RDWR)
-            wire.detach()
+        self._hang_up()
         raise StillRunningError(
             f"{what} goes on in the database ({progress or 'no progress known'}); "
             "deploy again, and the next run waits for it and goes on"
         )
+
+    def _hang_up(self) -> None:
+        """Leave the statement to the server, which notices that nobody listens when it has finished."""
+        with socket.socket(fileno=os.dup(self._connection.fileno())) as wire, contextlib.suppress(OSError):
+            wire.shutdown(socket.SHUT_RDWR)
 
     def _holder(self) -> tuple[str, Progress | None]:
         watcher: Any = self._watcher.cursor()
@@ -149,4 +156,5 @@ class Session:
         if row is None:
             return "a session that just ended", None
         pid, name, since = row
-        return f"{name or 'unnamed'} (pid {pid}, since {since:%Y-%m-%d %H:%M:%S} UTC)", watch(watcher, pid)
+        began = f", since {since:%Y-%m-%d %H:%M:%S} UTC" if since else ""
+        return f"{name or 'unnamed'} (pid {pid}{began})", watch(watcher, pid)

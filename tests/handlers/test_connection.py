@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import signal
+import time
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -105,7 +108,7 @@ def test_an_unreachable_server_is_named_with_its_port_and_user(
 def client(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Database:
     variables = database.variables("progress_reader")
     monkeypatch.setenv("RDS_CA_BUNDLE", variables["RDS_CA_BUNDLE"])
-    return Database(variables)
+    return Database(variables, query_timeout_s=3)
 
 
 PID = "SELECT pg_backend_pid() AS pid"
@@ -125,5 +128,27 @@ def test_a_lost_connection_is_opened_again(client: Database, database: TestDatab
 def test_a_statement_that_the_server_ends_is_not_taken_for_a_lost_connection(client: Database) -> None:
     (before,) = client.fetch_all(PID)
     with pytest.raises(psycopg2.errors.QueryCanceled):
-        client.fetch_all("SELECT set_config('statement_timeout', '50', false), pg_sleep(0); SELECT pg_sleep(5)")
+        client.fetch_all("SET statement_timeout = 50; SELECT pg_sleep(5)")
     assert client.fetch_all(PID) == [before]
+
+
+def test_a_frozen_server_is_given_up_in_time_and_found_again(client: Database, database: TestDatabase) -> None:
+    backend = client.fetch_all(PID)[0]["pid"]
+    server = int((database.server.data / "postmaster.pid").read_text().splitlines()[0])
+    os.kill(server, signal.SIGSTOP)
+    try:
+        os.kill(backend, signal.SIGSTOP)
+        started = time.monotonic()
+        with pytest.raises(DatabaseUnavailableError, match="did not answer in time"):
+            client.fetch_all(PID)
+        assert time.monotonic() - started < 4
+        started = time.monotonic()
+        with pytest.raises(
+            DatabaseUnavailableError, match=r"no connection to localhost:\d+ as progress_reader: no answer"
+        ):
+            client.fetch_all(PID)
+        assert time.monotonic() - started < 3
+    finally:
+        os.kill(backend, signal.SIGCONT)
+        os.kill(server, signal.SIGCONT)
+    assert client.fetch_all("SELECT 1 AS one") == [{"one": 1}]

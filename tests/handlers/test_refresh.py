@@ -21,7 +21,7 @@ def client(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Database:
     monkeypatch.setenv("RDS_CA_BUNDLE", variables["RDS_CA_BUNDLE"])
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "ScannerDatabase")
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "scanner-database-test-refresh")
-    client = Database(variables)
+    client = Database(variables, query_timeout_s=3)
     monkeypatch.setattr(refresh, "database", client)
     refresh.metrics.provider.namespace = "ScannerDatabase"
     refresh.metrics.provider.service = "scanner-database-test-refresh"
@@ -80,5 +80,5 @@ def test_readers_go_on_while_a_refresh_is_at_work(client: Database, database: Te
 @pytest.mark.filterwarnings("ignore:No application metrics")
 def test_a_refresh_that_fails_fails_the_invocation(client: Database, database: TestDatabase) -> None:
     database.query("DROP MATERIALIZED VIEW job_progress CASCADE")
-    with pytest.raises(Exception, match='relation "job_progress" does not exist'):
+    with pytest.raises(Exception, match=r'relation "public.job_progress" does not exist'):
         refresh.handler({}, Context())

@@ -43,7 +43,7 @@ def get(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Answer:
     """A function that sends one request to the handler and returns status code and body."""
     variables = database.variables("progress_reader")
     monkeypatch.setenv("RDS_CA_BUNDLE", variables["RDS_CA_BUNDLE"])
-    client = Database(variables)
+    client = Database(variables, query_timeout_s=3)
     monkeypatch.setattr(status, "database", client)
 
     def answer(
@@ -131,7 +131,7 @@ def test_the_cached_answer_takes_one_round_trip(
     statements: list[str] = []
     run = Database._run
     monkeypatch.setattr(
-        Database, "_run", lambda self, query, parameters: statements.append(query) or run(self, query, parameters)
+        Database, "_run", lambda self, query, *rest: statements.append(query) or run(self, query, *rest)
     )
     get(job_id)
     assert len(statements) == 1

@@ -96,10 +96,10 @@ def get(url: str, headers: dict[str, str] | None = None) -> tuple[int, dict[str,
 
 
 def signed(
-    url: str, *, secret: str = "test", service: str = "execute-api", region: str = "us-east-1"
+    url: str, *, key: str = "test", secret: str = "test", service: str = "execute-api", region: str = "us-east-1"
 ) -> dict[str, str]:
     request = AWSRequest(method="GET", url=url)
-    SigV4Auth(Credentials("test", secret), service, region).add_auth(request)
+    SigV4Auth(Credentials(key, secret), service, region).add_auth(request)
     return dict(request.headers)
 
 
@@ -193,7 +193,9 @@ def test_curl_signs_a_request_that_is_let_in(emulator: Emulator) -> None:
 
 
 @pytest.mark.usefixtures("api")
-@pytest.mark.parametrize("wrong", [{}, {"secret": "guessed"}, {"service": "lambda"}, {"region": "eu-west-1"}], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [{}, {"key": "stranger"}, {"secret": "guessed"}, {"service": "lambda"}, {"region": "eu-west-1"}], ids=str
+)
 def test_an_unsigned_or_wrongly_signed_request_is_forbidden(emulator: Emulator, wrong: dict[str, str]) -> None:
     url = f"{emulator.api_url}/jobs/8c5a"
     status, _, body = get(url, signed(url, **wrong) if wrong else None)

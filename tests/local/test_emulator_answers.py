@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from local.emulator import Emulator
+from tests.local.tiny_functions import package
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,24 @@ def test_rules_of_security_groups_keep_their_descriptions(emulator: Emulator) ->
     ec2.authorize_security_group_egress(GroupId=group, IpPermissions=[ports | service])
     rules = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])["SecurityGroupRules"]
     assert {rule.get("Description") for rule in rules} == {None, "to a group", "to a service"}
+
+
+def test_a_function_returns_its_logging_configuration(emulator: Emulator) -> None:
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    role = emulator.client("iam").create_role(
+        RoleName="r", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    )
+    logging = {"LogFormat": "JSON", "LogGroup": "/aws/lambda/f"}
+    functions = emulator.client("lambda")
+    functions.create_function(
+        FunctionName="f",
+        Runtime="python3.13",
+        Role=role["Role"]["Arn"],
+        Handler="app.handler",
+        Code={"ZipFile": package("def handler(event, context): return 1")},
+        LoggingConfig=logging,
+    )
+    assert functions.get_function_configuration(FunctionName="f")["LoggingConfig"] == logging
 
 
 def test_detailed_monitoring_of_an_instance_can_be_switched_on(emulator: Emulator) -> None:

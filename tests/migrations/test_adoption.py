@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 
 from handlers.errors import ForeignLedgerError, MigrationFailedError
-from handlers.migrator.runner import run
+from handlers.migrator.runner import rollback, run
 from tests.conftest import MIGRATIONS, build_release
 
 if TYPE_CHECKING:
@@ -143,6 +143,76 @@ def test_what_cannot_be_built_again_stops_the_migration_and_nothing_is_lost(old:
     old.query("DROP FUNCTION f()")
     migrate(old)
     assert old.query("SELECT count(*) FROM team_dashboard") == [(3,)]
+
+
+def test_a_rollback_of_what_never_took_the_old_views_place_leaves_them(old: TestDatabase) -> None:
+    old.query("CREATE FUNCTION f() RETURNS SETOF job_progress LANGUAGE sql AS 'SELECT * FROM job_progress'")
+    with pytest.raises(MigrationFailedError):
+        migrate(old)
+    rollback(old.connect, build_release(MIGRATIONS))
+    assert old.query("SELECT to_regclass('job_progress') IS NULL, to_regclass('job_progress_next') IS NULL") == [
+        (False, True)
+    ]
+
+
+def test_a_rollback_that_would_lose_somebodys_view_changes_nothing(old: TestDatabase) -> None:
+    migrate(old)
+    with pytest.raises(MigrationFailedError, match="view team_dashboard_top depends on"):
+        rollback(old.connect, build_release(MIGRATIONS))
+    assert old.query("SELECT refreshed FROM refresh_job_progress()") == [(True,)]
+    assert old.query("SELECT version, applied_at IS NULL FROM schema_migrations ORDER BY 1") == [(1, False), (2, False)]
+
+
+def test_the_old_owner_may_go_on_reading_and_refreshing(empty_database: TestDatabase) -> None:
+    create_analyst(empty_database)
+    owner = "DO $$ BEGIN IF to_regrole('old_owner') IS NULL THEN CREATE ROLE old_owner LOGIN; END IF; END $$"
+    empty_database.query(owner, user="postgres")
+    empty_database.query("GRANT old_owner TO scanner_admin", user="postgres")
+    empty_database.query("GRANT CREATE, USAGE ON SCHEMA public TO old_owner")
+    empty_database.query(OLD_DEPLOYMENT, user="old_owner")
+    migrate(empty_database)
+    for sql in ("SELECT refresh_job_progress()", "REFRESH MATERIALIZED VIEW CONCURRENTLY job_progress"):
+        empty_database.query(sql, user="old_owner")
+    assert empty_database.query("SELECT total_jobs FROM job_statistics", user="old_owner") == [(0,)]
+    assert empty_database.query(
+        "SELECT has_function_privilege('scanner_app', 'refresh_job_progress()', 'EXECUTE')"
+    ) == [(False,)]
+
+
+def test_a_view_of_a_stranger_stops_the_migration_with_the_way_out(old: TestDatabase) -> None:
+    stranger = "DO $$ BEGIN IF to_regrole('stranger') IS NULL THEN CREATE ROLE stranger; END IF; END $$"
+    old.query(stranger, user="postgres")
+    old.query("ALTER VIEW team_dashboard_top OWNER TO stranger", user="postgres")
+    with pytest.raises(MigrationFailedError, match="HINT:  GRANT stranger TO scanner_admin, and deploy again"):
+        migrate(old)
+
+
+def test_a_view_with_rules_is_not_taken_apart(old: TestDatabase) -> None:
+    old.query("CREATE RULE keep AS ON DELETE TO team_dashboard DO INSTEAD NOTHING")
+    with pytest.raises(MigrationFailedError, match="team_dashboard has triggers or rules, which would be lost"):
+        migrate(old)
+
+
+def test_views_in_other_schemas_and_deep_chains_are_built_again(old: TestDatabase) -> None:
+    old.query('CREATE SCHEMA "Reports"')
+    old.query('CREATE VIEW "Reports".v0 AS SELECT * FROM job_progress')
+    for depth in range(1, 8):
+        old.query(f'CREATE VIEW "Reports".v{depth} AS SELECT * FROM "Reports".v{depth - 1}')
+    old.query("""COMMENT ON COLUMN "Reports".v0.bucket IS 'where it was found'""")
+    migrate(old)
+    assert old.query('SELECT count(*) FROM "Reports".v7') == [(3,)]
+    assert old.query("""SELECT col_description('"Reports".v0'::regclass, 2)""") == [("where it was found",)]
+
+
+def test_a_log_with_a_key_of_its_own_is_taken_over(empty_database: TestDatabase) -> None:
+    empty_database.query(
+        "CREATE TABLE materialized_view_refresh_log "
+        "(id serial PRIMARY KEY, view_name text, last_refreshed_at timestamp)"
+    )
+    migrate(empty_database)
+    assert empty_database.query("SELECT view_name, total_jobs FROM materialized_view_refresh_log") == [
+        ("job_progress", 0)
+    ]
 
 
 def test_a_table_under_the_name_of_the_view_is_refused_with_the_way_out(empty_database: TestDatabase) -> None:

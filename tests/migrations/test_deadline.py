@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handlers.errors import DeployInProgressError, StillRunningError
-from handlers.migrator.progress import PHASES, measure
+from handlers.migrator.progress import PHASES, measure, watch
 from handlers.migrator.runner import run
 from handlers.migrator.session import Limits
 
@@ -114,6 +114,58 @@ def test_one_statement_of_a_file_outside_a_transaction_is_finished_and_recorded_
     while not table.query("SELECT a FROM t WHERE a = -1") and time.monotonic() < deadline:
         time.sleep(0.1)
     assert table.query("SELECT version, applied_at IS NOT NULL FROM schema_migrations") == [(1, True)]
+
+
+@pytest.mark.parametrize(
+    "setting", ["client_connection_check_interval = '100ms'", "transaction_timeout = '2s'", "statement_timeout = '2s'"]
+)
+def test_no_setting_of_the_database_ends_what_goes_on(table: TestDatabase, release_of: ReleaseOf, setting: str) -> None:
+    table.query(f"ALTER DATABASE {table.name} SET {setting}")
+    noisy = "DO $$ BEGIN PERFORM pg_sleep(2.5); RAISE WARNING 'a'; RAISE WARNING 'b'; INSERT INTO t VALUES (-1); END $$"
+    with pytest.raises(StillRunningError):
+        run(table.connect, release_of({"001_a.sql": f"VACUUM t; {noisy}"}), limits=SHORT)
+    deadline = time.monotonic() + 10
+    while locks(table) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert table.query("SELECT version, applied_at IS NOT NULL FROM schema_migrations") == [(1, True)]
+
+
+def test_an_interrupted_run_ends_at_once_and_leaves_the_build_to_the_server(
+    table: TestDatabase, release_of: ReleaseOf
+) -> None:
+    writer = hold_back(table)
+
+    def interrupt(message: str, **_: object) -> None:
+        if "waiting for writers" in message:
+            raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run(table.connect, release_of(INDEX), limits=Limits(poll_interval_s=0.1), report=interrupt)
+    assert time.monotonic() - started < 5
+    assert len(builders(table)) == 1
+    writer.commit()
+    writer.close()
+    assert run(table.connect, release_of(INDEX)).applied == ("001_a.sql",)
+
+
+def test_a_blocker_that_may_not_be_seen_does_not_stop_a_run() -> None:
+    class Cursor:
+        description = ()
+
+        def execute(self, sql: str, _parameters: object) -> None:
+            self.sql = sql
+
+        def fetchone(self) -> Any:
+            self.description = [type("Column", (), {"name": name}) for name in row(None)]  # type: ignore[assignment]
+            return tuple(row("waiting for writers before build").values())
+
+        def fetchall(self) -> Any:
+            return [(7, None, None, None, None)]
+
+    progress = watch(Cursor(), 1)
+    assert progress is not None
+    assert progress.waits_for == "pid 7 (another user, unnamed, state unknown, since when is not to be seen)"
 
 
 def test_a_file_in_a_transaction_that_does_not_end_in_time_is_undone_at_once(

@@ -43,6 +43,7 @@ def test_our_own_release_carries_every_file_and_a_rollback_for_each() -> None:
         ({"001_a.sql": "SELECT 1", "003_c.sql": "SELECT 1"}, "003_c.sql but no migration numbered 002"),
         ({"001_a.sql": "SELECT 1", "001_b.down.sql": "SELECT 1"}, "001_b.down.sql takes back no migration"),
         ({"001_a.sql": "-- nothing"}, "001_a.sql holds no statement"),
+        ({"001_a.sql": "ALTER TABLE t ADD a int; ALTER TABLE u ADD a int"}, "makes the writers of t, u wait in one"),
         ({}, "holds no migration"),
     ],
 )

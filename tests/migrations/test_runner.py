@@ -87,6 +87,62 @@ def test_a_file_outside_a_transaction_goes_on_where_it_failed(
     assert empty_database.query(done) == [(1, 1, False), (2, 2, False)]
 
 
+def test_a_file_that_failed_part_way_may_be_mended_into_one_that_fits_a_transaction(
+    empty_database: TestDatabase, release_of: ReleaseOf
+) -> None:
+    start = f"{TABLE}; INSERT INTO t VALUES (1, 1)"
+    with pytest.raises(MigrationFailedError, match="missing"):
+        migrate(empty_database, release_of({"001_a.sql": f"{start}; CREATE INDEX CONCURRENTLY t_a ON t (missing)"}))
+    assert migrate(empty_database, release_of({"001_a.sql": f"{start}; CREATE INDEX t_a ON t (a)"})).applied
+    assert empty_database.query("SELECT count(*) FROM t") == [(1,)]
+    assert empty_database.query("SELECT cardinality(applied_statements) FROM schema_migrations") == [(3,)]
+
+
+def test_a_file_that_failed_part_way_may_be_mended_by_deleting_its_end(
+    empty_database: TestDatabase, release_of: ReleaseOf
+) -> None:
+    with pytest.raises(MigrationFailedError, match="missing"):
+        migrate(empty_database, release_of({"001_a.sql": f"{TABLE}; CREATE INDEX CONCURRENTLY t_a ON t (missing)"}))
+    mended = release_of({"001_a.sql": TABLE})
+    assert migrate(empty_database, mended).applied == ("001_a.sql",)
+    assert migrate(empty_database, mended).applied == ()
+
+
+def test_an_invalid_index_is_dropped_in_its_own_schema_only(
+    empty_database: TestDatabase, release_of: ReleaseOf
+) -> None:
+    empty_database.query('CREATE SCHEMA "Audit"; CREATE TABLE t (a int); CREATE INDEX t_a ON t (a)')
+    empty_database.query('CREATE TABLE "Audit".t (a int); CREATE INDEX t_a ON "Audit".t (a)')
+    empty_database.query(
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = '\"Audit\".t_a'::regclass", user="postgres"
+    )
+    untouched = empty_database.query("SELECT 't_a'::regclass::oid")
+    migrate(empty_database, release_of({"001_a.sql": 'CREATE INDEX CONCURRENTLY t_a ON "Audit".t (a)'}))
+    assert empty_database.query("SELECT 't_a'::regclass::oid") == untouched
+    valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = '\"Audit\".t_a'::regclass"
+    assert empty_database.query(valid) == [(True,)]
+
+
+def test_an_index_whose_name_needs_quotes_is_found_again(empty_database: TestDatabase, release_of: ReleaseOf) -> None:
+    empty_database.query('CREATE TABLE "Order" (a int)')
+    migrate(empty_database, release_of({"001_a.sql": 'CREATE INDEX CONCURRENTLY "Order_a" ON "Order" (a)'}))
+
+
+def test_a_build_that_an_earlier_run_finished_is_not_built_again(
+    empty_database: TestDatabase, release_of: ReleaseOf
+) -> None:
+    empty_database.query("CREATE TABLE t (a int, b int); CREATE INDEX t_a ON t (a)")
+    assert migrate(empty_database, release_of({"001_a.sql": "CREATE INDEX CONCURRENTLY t_a ON t (a)"})).applied
+
+
+def test_a_session_that_is_ended_mid_statement_is_told_with_its_file(
+    empty_database: TestDatabase, release_of: ReleaseOf
+) -> None:
+    sql = "SELECT pg_terminate_backend(pg_backend_pid())"
+    with pytest.raises(MigrationFailedError, match=r"001_a.sql, line 1, SELECT: .*connection"):
+        migrate(empty_database, release_of({"001_a.sql": sql}))
+
+
 def test_an_invalid_index_that_a_killed_build_left_is_rebuilt(
     empty_database: TestDatabase, release_of: ReleaseOf
 ) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import subprocess
+import threading
+import time
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -176,3 +180,64 @@ def test_rolling_back_the_first_migration_refuses_while_there_are_rows(database:
     with pytest.raises(MigrationFailedError, match="rolling back 001 would drop tables that hold rows"):
         roll_back(database)
     assert database.query("SELECT count(*) FROM job_objects") == [(1,)]
+
+
+def test_rolling_back_the_first_migration_waits_for_a_writer_and_then_refuses(database: TestDatabase) -> None:
+    roll_back(database)
+    writer = database.connect()
+    writer.autocommit = False
+    with writer.cursor() as cursor:
+        cursor.execute("INSERT INTO jobs (job_id, bucket) VALUES (gen_random_uuid(), 'b')")
+    refusals: list[str] = []
+
+    def attempt() -> None:
+        try:
+            roll_back(database)
+        except MigrationFailedError as refusal:
+            refusals.append(str(refusal))
+
+    attempts = threading.Thread(target=attempt)
+    attempts.start()
+    time.sleep(1)
+    writer.commit()
+    writer.close()
+    attempts.join()
+    assert "would drop tables that hold rows" in refusals[0]
+    assert database.query("SELECT count(*) FROM jobs") == [(1,)]
+
+
+@pytest.mark.parametrize("done", [0, 1, 4, 6, 7, 9, 10, 13, 16])
+def test_a_migration_that_stopped_anywhere_can_be_rolled_back(empty_database: TestDatabase, done: int) -> None:
+    release = build_release(MIGRATIONS)
+    second = release.migrations[1]
+    first_only = replace(release, migrations=release.migrations[:1])
+    run(empty_database.connect, first_only)
+    before = schema(empty_database)
+    for position in range(done):
+        empty_database.query(second.statements[position].sql)
+    empty_database.query(
+        "INSERT INTO schema_migrations (version, name, checksum, applied_statements, release) "
+        "VALUES (2, %s, %s, %s, '')",
+        (second.name, second.checksum, [statement.checksum for statement in second.statements[:done]]),
+    )
+    roll_back(empty_database)
+    assert schema(empty_database) == before
+
+
+def test_a_job_is_at_a_hundred_per_cent_with_its_last_object_and_not_before(database: TestDatabase) -> None:
+    database.add_job({"succeeded": 20_000, "queued": 1})
+    database.add_job({"succeeded": 1, "queued": 20_000})
+    database.query("SELECT refresh_job_progress()")
+    assert database.query("SELECT progress_percent FROM job_progress ORDER BY 1") == [(0,), (Decimal("99.99"),)]
+    assert database.query("SELECT completed_jobs, in_progress_jobs, pending_jobs FROM job_statistics") == [(0, 2, 0)]
+
+
+def test_nothing_in_another_schema_takes_the_place_of_what_a_refresh_calls(database: TestDatabase) -> None:
+    # GIVEN a database in which anybody may create in public, as those born before PostgreSQL 15
+    database.query("GRANT CREATE ON SCHEMA public TO public")
+    database.query(
+        "CREATE FUNCTION public.hashtextextended(text, int) RETURNS bigint LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'ran as %', current_user; END $$",
+        user="scanner_app",
+    )
+    assert database.query("SELECT refreshed FROM refresh_job_progress()", user="progress_refresher") == [(True,)]

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import stat
+import sys
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import pytest
 
 from stacks import package as package_module
 from stacks.package import PackageError, build_function_package, build_release, write_zip
-from tests.stacks.conftest import ROOT
+from tests.stacks.conftest import ROOT, run_main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,3 +163,19 @@ def test_a_release_is_named_by_its_hash_and_changes_with_a_migration(tmp_path: P
     with (migrations / "001_create_scanner_tables.sql").open("a") as file:
         file.write("-- changed\n")
     assert build_release(migrations, folder=tmp_path / "one").sha256 != first.sha256
+
+
+def test_an_unchanged_release_is_not_parsed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = build_release(folder=tmp_path)
+    monkeypatch.setitem(sys.modules, "stacks.manifest", None)  # an import would fail now
+    assert build_release(folder=tmp_path) == first
+    first.path.unlink()
+    with pytest.raises(ImportError):
+        build_release(folder=tmp_path)
+
+
+def test_main_names_file_and_line_of_a_migration_that_postgresql_refuses(tmp_path: Path) -> None:
+    (tmp_path / "001_create.sql").write_text("\nCREATE TABEL jobs ();\n")
+    with pytest.raises(RuntimeError) as failed:
+        run_main("dev", outdir=tmp_path / "out", variables={"SCANNER__RELEASE__MIGRATIONS": str(tmp_path)})
+    assert str(failed.value).startswith(f'{tmp_path}/001_create.sql, line 2: syntax error at or near "TABEL"')
