@@ -14,8 +14,8 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 
 # No telemetry, no warnings about a Node.js version that works.
 export CHECKPOINT_DISABLE := 1
-export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 1
-export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 1
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20,22,24
+export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 20,22,24
 
 .PHONY: help
 help: ## Show this list
@@ -88,6 +88,8 @@ $(VENV)/.installed: requirements.lock
 	@awk '/^uv==/ {on = 1} on {print; if (!/\\$$/) exit}' requirements.lock > $(VENV)/uv.lock
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.lock
 	@$(UV) pip sync --quiet --require-hashes --python $(RUN) requirements.lock
+	@# Compile once what each synth loads; the rest of the provider's bindings would take a minute.
+	@env -u PYTHONDONTWRITEBYTECODE $(RUN) -c "import stacks.synthesis"
 	@touch $@
 
 node_modules/.installed: package-lock.json

@@ -1,7 +1,8 @@
 """How long synthesis takes, against importing the provider's bindings as its documentation says.
 
-Both in fresh interpreters, side by side in one run: first without bytecode, as in a container that may not write any,
-then with it. The share is of CPU time, which other work on the machine changes least.
+Both in fresh interpreters, in turn, in one run. First as `make setup` leaves them: it compiles the modules that main.py
+names, nothing more, and this bench writes no bytecode. Then with everything compiled. The share is of CPU time, which
+other work on the machine changes least.
 """
 
 import os
@@ -32,14 +33,11 @@ class Time:
         return f"{self.wall_s:.1f} s ({self.cpu_s:.1f} s)"
 
 
-def run(arguments: tuple[str, ...], *, bytecode: Path, outdir: Path) -> Time:
-    """Run Python once in a fresh interpreter that keeps its bytecode in a folder of its own."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name != "PYTHONDONTWRITEBYTECODE" and not name.startswith("SCANNER_")
-    }
-    environment = kept | {"PYTHONPYCACHEPREFIX": str(bytecode), "CDKTF_OUTDIR": str(outdir)}
+def run(arguments: tuple[str, ...], *, outdir: Path, bytecode: Path | None = None) -> Time:
+    """Run Python once in a fresh interpreter, with a folder for its bytecode or writing none."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SCANNER_"))}
+    chosen = {"PYTHONPYCACHEPREFIX": str(bytecode)} if bytecode else {"PYTHONDONTWRITEBYTECODE": "1"}
+    environment = kept | chosen | {"CDKTF_OUTDIR": str(outdir)}
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, check=False)
     wall_s, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -58,26 +56,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         outdir = Path(temporary, "cdktf.out")
 
-        def measure(what: str, arguments: tuple[str, ...]) -> list[Time]:
-            times = []
+        def compare(label: str, *, bytecode: Path | None) -> None:
+            ways = {"main.py": WHOLE_SYNTHESIS, "plain import": PLAIN_IMPORT}
+            times: dict[str, list[Time]] = {name: [] for name in ways}
+            # The first run of each fills its caches and does not count.
             for number in range(1 + REPEATED):
-                print(f"{what}, run {number + 1} of {1 + REPEATED} ...", file=sys.stderr)
-                times.append(run(arguments, bytecode=Path(temporary, what), outdir=outdir))
-            return times
+                for name, arguments in ways.items():
+                    print(f"{label}: {name}, run {number} of {REPEATED} ...", file=sys.stderr)
+                    own_bytecode = bytecode / name if bytecode else None
+                    times[name].append(run(arguments, outdir=outdir, bytecode=own_bytecode))
+            own, theirs = (median(times[name][1:]) for name in ways)
+            print(f"| {label} | {theirs} | {own} | {own.cpu_s / theirs.cpu_s:.0%} |", flush=True)
 
-        # Once for the packages and for jsii's own cache, which both sides use.
-        print("Filling the caches that both share ...", file=sys.stderr)
-        run(WHOLE_SYNTHESIS, bytecode=Path(temporary, "unused"), outdir=outdir)
-        ours = measure("main.py", WHOLE_SYNTHESIS)
-        plain = measure("plain import", PLAIN_IMPORT)
-
-    print("| bytecode | plain import of the bindings (CPU) | all of main.py (CPU) | share of CPU |")
-    print("|---|---|---|---|")
-    for label, theirs, own in (
-        ("none", plain[0], ours[0]),
-        (f"cached (median of {REPEATED})", median(plain[1:]), median(ours[1:])),
-    ):
-        print(f"| {label} | {theirs} | {own} | {own.cpu_s / theirs.cpu_s:.0%} |")
+        print(f"| medians of {REPEATED} | plain import of the bindings (CPU) | all of main.py (CPU) | share of CPU |")
+        print("|---|---|---|---|", flush=True)
+        compare("as `make setup` leaves it", bytecode=None)
+        compare("everything compiled", bytecode=Path(temporary, "bytecode"))
 
 
 if __name__ == "__main__":
