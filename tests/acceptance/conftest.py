@@ -3,13 +3,16 @@
 The files are named in the order in which they may run: what is deployed, what changes it, what takes it away.
 """
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from local import terraform
 from local.api_client import Answer, get
 from local.deployment import Deployment
+from local.embedded_postgres import ROOT
 from local.scan import ScanJob, plan_scan, write_scan
 
 OBJECTS = 2000
@@ -18,8 +21,11 @@ OBJECTS = 2000
 class Deployed:
     """The deployment and what the tests ask it for."""
 
-    def __init__(self, deployment: Deployment, provider: terraform.Provider, jobs: tuple[ScanJob, ...]) -> None:
+    def __init__(
+        self, deployment: Deployment, provider: terraform.Provider, jobs: tuple[ScanJob, ...], migrations: Path
+    ) -> None:
         self.deployment = deployment
+        self.migrations = migrations
         self.provider = provider
         self.jobs = jobs
         self.summary = ""
@@ -45,9 +51,12 @@ def provider() -> terraform.Provider:
 
 @pytest.fixture(scope="session")
 def deployed(provider: terraform.Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    # A copy, because one of the tests breaks it.
+    migrations = shutil.copytree(ROOT / "migrations", tmp_path_factory.mktemp("release") / "migrations")
     with Deployment(tmp_path_factory.mktemp("deployment")) as deployment:
+        deployment.overrides["SCANNER__RELEASE__MIGRATIONS"] = str(migrations)
         jobs = plan_scan(OBJECTS)
-        deployed = Deployed(deployment, provider, jobs)
+        deployed = Deployed(deployment, provider, jobs, migrations)
         deployed.summary = deployment.deploy(provider)
         write_scan(deployment.postgres.dsn(user="scanner_app"), jobs)
         deployment.emulator.invoke(deployment.function_name("refresh"), {"source": "schedule"})

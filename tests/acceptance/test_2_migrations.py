@@ -1,12 +1,8 @@
 """A broken migration fails the deploy with its cause, leaves the database as it was, and can be mended."""
 
-import shutil
-from pathlib import Path
-
 import pytest
 
 from local.deployment import DeploymentError
-from local.embedded_postgres import ROOT
 from tests.acceptance.conftest import Deployed
 
 # Every table, view, index and function, and what the ledger says was applied.
@@ -30,18 +26,10 @@ SYNTAX_ERROR = "CREATE TABEL scan_notes (job_id uuid PRIMARY KEY);\n"
 WRONG_COLUMN = "CREATE TABLE scan_notes (job_id uuid PRIMARY KEY);\n\nUPDATE jobs SET colour = 'red';\n"
 
 
-@pytest.fixture
-def migrations(tmp_path: Path, deployed: Deployed) -> Path:
-    """A copy of the migrations that the next deploy releases."""
-    folder = shutil.copytree(ROOT / "migrations", tmp_path / "migrations")
-    deployed.deployment.overrides["SCANNER__RELEASE__MIGRATIONS"] = str(folder)
-    return folder
-
-
-def test_a_broken_migration_fails_the_deploy_and_the_mended_file_deploys(deployed: Deployed, migrations: Path) -> None:
+def test_a_broken_migration_fails_the_deploy_and_the_mended_file_deploys(deployed: Deployed) -> None:
     before = deployed.query(CONTENT)
-    number = max(int(file.name[:3]) for file in migrations.glob("[0-9][0-9][0-9]_*.sql")) + 1
-    migration = migrations / f"{number:03}_add_scan_notes.sql"
+    number = max(int(file.name[:3]) for file in deployed.migrations.glob("[0-9][0-9][0-9]_*.sql")) + 1
+    migration = deployed.migrations / f"{number:03}_add_scan_notes.sql"
     migration.with_suffix(".down.sql").write_text(DOWN)
 
     migration.write_text(SYNTAX_ERROR)
