@@ -26,7 +26,7 @@ demo: setup ## Deploy everything to this machine, scan OBJECTS=1000000 objects, 
 	@$(RUN) -m local.demo --objects $(OBJECTS)
 
 .PHONY: test
-test: setup ## Run every test (about 10 minutes); ARGS="tests/stacks -k alarms" chooses
+test: setup ## Run every test (about 12 minutes); ARGS="tests/stacks -k alarms" chooses
 	@$(RUN) -m pytest $(ARGS)
 
 .PHONY: test-kill

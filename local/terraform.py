@@ -19,7 +19,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PROVIDER = Path("registry.terraform.io/hashicorp/aws")
-REGISTRY_DISCOVERY_URL = "https://registry.terraform.io/.well-known/terraform.json"
+REGISTRY_DISCOVERY_URL = f"https://{PROVIDER.parts[0]}/.well-known/terraform.json"
 MIRROR_VARIABLE = "SCANNER_PROVIDER_MIRROR"
 OLDEST_TERRAFORM = (1, 10)
 # The versions that environments/local.toml accepts: from the first number up to, and without, the second.
