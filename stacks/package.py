@@ -39,6 +39,10 @@ NOT_SHIPPED_FILES = frozenset({".lock", "INSTALLER", "RECORD", "REQUESTED", "dir
 TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
 
+# Of 20 MB each; more than are in use at a time, fewer than anybody would wonder about.
+KEPT_PACKAGES = 8
+
+
 class PackageError(RuntimeError):
     """A package cannot be built; the message carries what the tool said."""
 
@@ -105,7 +109,15 @@ def build_function_package(
         installed = _install(lock, platform, root / "build" / "package" / f"dependencies-{dependencies}")
         shipped = {path.relative_to(installed).as_posix(): path.read_bytes() for path in _files(installed)}
         write_zip(package, shipped | handlers)
+        _forget_old_packages(package.parent)
     return Package(package, _sha256(package))
+
+
+def _forget_old_packages(folder: Path) -> None:
+    """Delete all but the newest: each local deployment has certificates of its own, and so a package of its own."""
+    packages = sorted(folder.glob("functions-*.zip"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for package in packages[KEPT_PACKAGES:]:
+        package.unlink(missing_ok=True)
 
 
 def build_release(migrations: Path = ROOT / "migrations", *, folder: Path = BUILD / "release") -> Package:

@@ -137,6 +137,16 @@ def test_a_certificate_bundle_of_our_own_replaces_that_of_aws(tmp_path: Path) ->
     package.path.unlink()
 
 
+def test_only_the_newest_packages_are_kept(tmp_path: Path) -> None:
+    for number in range(package_module.KEPT_PACKAGES + 3):
+        package = tmp_path / f"functions-{number}.zip"
+        package.touch()
+        os.utime(package, (number, number))
+    package_module._forget_old_packages(tmp_path)
+    kept = {int(path.stem.removeprefix("functions-")) for path in tmp_path.iterdir()}
+    assert kept == set(range(3, package_module.KEPT_PACKAGES + 3))
+
+
 def test_a_dependency_that_cannot_be_installed_names_the_lock(tmp_path: Path) -> None:
     root = copy_of_repository(tmp_path)
     lock = root / "handlers" / "requirements.lock"
