@@ -1,40 +1,72 @@
 -- The queries of refresh and status. Each is one statement, so each is one round trip in autocommit mode.
 
--- name: cached_progress
--- One job from the materialized view, with the view's age; nothing for a job younger than five minutes.
-SELECT progress.*,
-       log.last_refreshed_at AS cache_refreshed_at,
-       log.refresh_duration_ms AS cache_refresh_duration_ms
-FROM job_progress AS progress
-LEFT JOIN materialized_view_refresh_log AS log ON log.view_name = 'job_progress'
-WHERE progress.job_id = %(job_id)s
-  AND progress.created_at < now() - INTERVAL '5 minutes';
+-- name: read_progress
+-- One job as JSON: from job_progress while that will do, else the live numbers; null when there is no such job.
+SELECT read_job_progress(%(job_id)s, %(real_time)s) AS progress;
 
 -- name: direct_progress
--- One job counted from its rows, exact now.
-SELECT *
-FROM job_progress_direct
+-- One job counted from its rows, exact now: for a database without migration 003.
+SELECT row_to_json(direct) AS progress
+FROM job_progress_direct AS direct
 WHERE job_id = %(job_id)s;
 
--- name: active_jobs
--- The jobs below 100 %, newest first, with the view's age on each row.
-SELECT progress.*,
+-- name: active_jobs_cached
+-- The jobs below 100 % after a cursor, newest first, from job_progress; one row at least, for its age.
+SELECT active.*,
        log.last_refreshed_at AS cache_refreshed_at,
        log.refresh_duration_ms AS cache_refresh_duration_ms
-FROM active_jobs_progress AS progress
-LEFT JOIN materialized_view_refresh_log AS log ON log.view_name = 'job_progress'
-ORDER BY progress.created_at DESC
+FROM (VALUES ('job_progress')) AS cache (view_name)
+LEFT JOIN materialized_view_refresh_log AS log USING (view_name)
+LEFT JOIN (
+    SELECT *
+    FROM active_jobs_progress
+    WHERE (created_at, job_id) < (%(created_at)s::timestamptz, %(job_id)s::uuid)
+    ORDER BY created_at DESC, job_id DESC
+    LIMIT %(limit)s
+) AS active ON true
+ORDER BY active.created_at DESC, active.job_id DESC;
+
+-- name: active_jobs_real_time
+-- The same from the live numbers.
+SELECT *
+FROM job_progress_live
+WHERE progress_percent < 100
+  AND (created_at, job_id) < (%(created_at)s::timestamptz, %(job_id)s::uuid)
+ORDER BY created_at DESC, job_id DESC
 LIMIT %(limit)s;
 
--- name: statistics
--- All jobs in one row, with the view's age.
+-- name: statistics_cached
+-- All jobs in one row, from job_progress, with its age.
 SELECT statistics.*,
        log.last_refreshed_at AS cache_refreshed_at,
        log.refresh_duration_ms AS cache_refresh_duration_ms
 FROM job_statistics AS statistics
 LEFT JOIN materialized_view_refresh_log AS log ON log.view_name = 'job_progress';
 
+-- name: statistics_real_time
+-- The same from the live numbers; the columns are those of job_statistics.
+SELECT count(*) AS total_jobs,
+       count(*) FILTER (WHERE progress_percent = 100) AS completed_jobs,
+       count(*) FILTER (WHERE progress_percent < 100 AND succeeded_count + failed_count > 0) AS in_progress_jobs,
+       count(*) FILTER (WHERE succeeded_count + failed_count = 0) AS pending_jobs,
+       coalesce(sum(total_objects), 0)::bigint AS total_objects_all_jobs,
+       coalesce(sum(succeeded_count + failed_count), 0)::bigint AS total_objects_processed,
+       coalesce(sum(total_findings), 0)::bigint AS total_findings_all_jobs,
+       coalesce(round(avg(progress_percent), 2), 0) AS avg_progress,
+       max(created_at) AS most_recent_job,
+       min(created_at) FILTER (WHERE progress_percent < 100) AS oldest_active_job
+FROM job_progress_live;
+
 -- name: refresh
--- Refresh and log in one transaction; refreshed is false when another refresh is at work.
-SELECT refreshed, refresh_duration_ms, total_jobs, total_objects
+-- Fold, refresh and log in one transaction; refreshed is false when another refresh is at work.
+SELECT refreshed, refresh_duration_ms, total_jobs, total_objects, folded_rows, backlog_rows, lag_seconds
 FROM refresh_job_progress();
+
+-- name: verify
+-- The jobs whose known numbers differ from a full count.
+SELECT *
+FROM verify_job_progress();
+
+-- name: rebuild
+-- Take the drift of each job out of its counts; the number of jobs that had one.
+SELECT rebuild_job_progress() AS mended_jobs;

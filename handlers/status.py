@@ -25,16 +25,17 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 
 def _answer(event: dict[str, Any]) -> dict[str, Any]:
     query = event.get("queryStringParameters") or {}
+    real_time = query.get("real_time", "false").lower() == "true"
     match event["routeKey"]:
         case "GET /jobs/{job_id}":
-            real_time = query.get("real_time", "false").lower() == "true"
             return progress.job_status(database, event["pathParameters"]["job_id"], real_time=real_time)
         case "GET /jobs":
             if (state := query.get("state")) != "active":
                 raise InvalidRequestError("invalid_state", f"state {state!r} is not known; ask for state=active")
-            return progress.active_jobs(database, limit=_limit(query.get("limit", "50")))
+            limit = _limit(query.get("limit", "50"))
+            return progress.active_jobs(database, limit=limit, cursor=query.get("cursor"), real_time=real_time)
         case "GET /statistics":
-            return progress.statistics(database)
+            return progress.statistics(database, real_time=real_time)
         case route:
             raise InvalidRequestError("unknown_route", f"{route} is not served here")
 

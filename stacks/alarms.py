@@ -18,6 +18,7 @@ MissingData = Literal["breaching", "notBreaching", "ignore", "missing"]
 Severity = Literal["page", "ticket"]
 
 FIVE_MINUTES_S = 300
+ONE_HOUR_S = 3600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +97,16 @@ def catalogue(settings: Settings, *, api_id: str) -> tuple[Alarm, ...]:
             missing_data="breaching",  # silence is the very fault that this is about
             severity="page",
             meaning=f"No refresh has succeeded for {stale_minutes} minutes; callers see old progress.",
+        ),
+        Alarm(
+            name="progress-drift",
+            metric=Metric(namespace="ScannerDatabase", name="DriftedJobs", dimensions={"service": refresh}),
+            statistic="Maximum",
+            period_s=ONE_HOUR_S,
+            threshold=1,
+            missing_data="ignore",  # what the last verification said holds until the next
+            severity="ticket",
+            meaning="The nightly verification found jobs whose progress differs from a full count.",
         ),
         Alarm(
             name="api-errors",

@@ -160,7 +160,7 @@ class ScannerDatabase(TerraformStack):
             query_log_group=db.query_log_group,
             api_id=api.api_id,
             # Nothing is stale before the first refresh can have run.
-            depends_on=[schedule.schedule],
+            depends_on=[schedule.refresh],
         )
 
         tunnel = {"host": [proxy.endpoint], "portNumber": [str(proxy.port)], "localPortNumber": ["5432"]}

@@ -9,6 +9,7 @@ import pytest
 
 from handlers import refresh
 from handlers.connection import Database
+from handlers.errors import InvalidRequestError
 from tests.handlers.test_status import Context
 
 if TYPE_CHECKING:
@@ -49,6 +50,43 @@ def test_a_refresh_brings_the_view_up_to_date_and_emits_its_metrics(
     assert metrics["RefreshSucceeded"] == (1, "Count")
     assert metrics["Objects"] == (3, "Count")
     assert metrics["RefreshDuration"] == (result["duration_ms"], "Milliseconds")
+    # One statement inserted the objects; the template's last refresh was at its migration.
+    assert metrics["ProgressBacklog"] == (1, "Count")
+    assert metrics["FoldedRows"] == (1, "Count")
+    assert metrics["ProgressLag"] == (pytest.approx(result["lag_s"]), "Seconds")
+    assert result["lag_s"] > 0
+    assert refresh.handler({}, Context())["folded_rows"] == 0
+
+
+def test_a_first_refresh_has_no_lag_to_tell(
+    client: Database, database: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database.query("DELETE FROM materialized_view_refresh_log")
+    assert refresh.handler({}, Context())["lag_s"] is None
+    assert "ProgressLag" not in emitted(capsys)
+
+
+def test_a_verification_says_which_jobs_drifted_and_a_rebuild_mends_them(
+    client: Database, database: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job_id = database.add_job({"queued": 3})
+    database.add_job({"queued": 3})
+    assert refresh.handler({"action": "verify"}, Context()) == {"drifted_jobs": 0, "job_ids": []}
+    assert emitted(capsys) == {"DriftedJobs": (0, "Count")}
+    database.query("ALTER TABLE job_objects DISABLE TRIGGER USER")
+    database.query("DELETE FROM job_objects WHERE job_id = %s AND key = 'queued1'", (job_id,))
+    database.query("ALTER TABLE job_objects ENABLE TRIGGER USER")
+    assert refresh.handler({"action": "verify"}, Context()) == {"drifted_jobs": 1, "job_ids": [job_id]}
+    assert emitted(capsys) == {"DriftedJobs": (1, "Count")}
+    assert refresh.handler({"action": "rebuild"}, Context()) == {"mended_jobs": 1}
+    assert emitted(capsys) == {"MendedJobs": (1, "Count")}
+    assert refresh.handler({"action": "verify"}, Context())["drifted_jobs"] == 0
+
+
+@pytest.mark.filterwarnings("ignore:No application metrics")
+def test_an_unknown_action_is_refused(client: Database) -> None:
+    with pytest.raises(InvalidRequestError, match="action 'refrsh' is not refresh, verify or rebuild"):
+        refresh.handler({"action": "refrsh"}, Context())
 
 
 def test_a_refresh_beside_another_returns_at_once_and_says_so(
@@ -58,11 +96,14 @@ def test_a_refresh_beside_another_returns_at_once_and_says_so(
     other.autocommit = False
     with other.cursor() as cursor:
         cursor.execute("SELECT refresh_job_progress()")
+    database.add_job({"queued": 1})
     result = refresh.handler({}, Context())
     other.rollback()
     other.close()
     assert result["refreshed"] is False
-    assert emitted(capsys) == {"RefreshSkipped": (1, "Count")}
+    metrics = emitted(capsys)
+    assert set(metrics) == {"RefreshSkipped", "ProgressBacklog", "ProgressLag"}
+    assert metrics["ProgressBacklog"] == (1, "Count")
 
 
 def test_readers_go_on_while_a_refresh_is_at_work(client: Database, database: TestDatabase) -> None:

@@ -13,7 +13,9 @@ import pytest
 
 from handlers import executions, status
 from handlers.connection import Database
+from handlers.migrator.runner import rollback
 from handlers.progress import describe
+from tests.conftest import MIGRATIONS, build_release
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +92,7 @@ def test_an_old_job_is_answered_from_the_view_with_its_age(get: Answer, database
     assert body["cache_refreshed_at"].endswith("+00:00")
 
 
-def test_a_young_job_is_counted_now(get: Answer, database: TestDatabase) -> None:
+def test_a_young_job_is_answered_live(get: Answer, database: TestDatabase) -> None:
     job_id = database.add_job({"queued": 1})
     age(database, job_id, "4 minutes")
     refresh(database)
@@ -100,7 +102,7 @@ def test_a_young_job_is_counted_now(get: Answer, database: TestDatabase) -> None
     assert (body["data_source"], body["succeeded"], body["status"]) == ("real_time", 1, "completed")
 
 
-def test_real_time_counts_now_whatever_the_view_says(get: Answer, database: TestDatabase) -> None:
+def test_real_time_is_exact_whatever_the_view_says(get: Answer, database: TestDatabase) -> None:
     job_id = database.add_job({"queued": 2})
     age(database, job_id, "1 day")
     refresh(database)
@@ -111,7 +113,7 @@ def test_real_time_counts_now_whatever_the_view_says(get: Answer, database: Test
 
 
 @pytest.mark.parametrize("state", ["not yet in the view", "view not filled", "view dropped"])
-def test_an_old_job_is_counted_when_the_view_cannot_tell(get: Answer, database: TestDatabase, state: str) -> None:
+def test_an_old_job_is_answered_live_when_the_view_cannot_tell(get: Answer, database: TestDatabase, state: str) -> None:
     job_id = database.add_job({"queued": 2})
     age(database, job_id, "1 day")
     if state == "view not filled":
@@ -122,19 +124,33 @@ def test_an_old_job_is_counted_when_the_view_cannot_tell(get: Answer, database: 
     assert (code, body["data_source"], body["total"]) == (200, "real_time", 2)
 
 
-def test_the_cached_answer_takes_one_round_trip(
-    get: Answer, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("state", ["in the view", "asked for in real time", "young", "not yet in the view", "unknown"])
+def test_an_answer_takes_one_round_trip(
+    get: Answer, database: TestDatabase, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     job_id = database.add_job({"queued": 2})
-    age(database, job_id, "1 day")
-    refresh(database)
+    if state != "young":
+        age(database, job_id, "1 day")
+    if state != "not yet in the view":
+        refresh(database)
     statements: list[str] = []
     run = Database._run
     monkeypatch.setattr(
         Database, "_run", lambda self, query, *rest: statements.append(query) or run(self, query, *rest)
     )
-    get(job_id)
+    query = {"real_time": "true"} if state == "asked for in real time" else {}
+    code, _ = get(str(uuid4()) if state == "unknown" else job_id, **query)
+    assert code == (404 if state == "unknown" else 200)
     assert len(statements) == 1
+
+
+def test_a_job_is_counted_from_its_rows_while_003_is_not_applied(get: Answer, database: TestDatabase) -> None:
+    job_id = database.add_job({"queued": 2}, findings=1)
+    rollback(database.connect, build_release(MIGRATIONS))
+    code, body = get(job_id)
+    assert (code, set(body)) == (200, KEYS)
+    assert (body["data_source"], body["total"], body["total_findings"]) == ("real_time", 2, 1)
+    assert get(str(uuid4()))[0] == 404
 
 
 def test_a_job_id_that_is_no_uuid_is_a_bad_request(get: Answer) -> None:
@@ -166,14 +182,55 @@ def test_a_stopped_database_is_503_within_three_seconds_and_200_again_after_it_i
     assert get(job_id)[0] == 200
 
 
-def test_active_jobs_are_listed_newest_first(get: Answer, database: TestDatabase) -> None:
+def test_active_jobs_are_listed_newest_first_with_the_age_of_the_list(get: Answer, database: TestDatabase) -> None:
     older, newer = database.add_job({"queued": 1}), database.add_job({"processing": 1})
     database.add_job({"succeeded": 1})
     refresh(database)
+    unseen = database.add_job({"queued": 1})
     code, body = get(route="GET /jobs", state="active")
-    assert (code, body["data_source"]) == (200, "cached")
+    assert (code, body["data_source"], body["next_cursor"]) == (200, "cached", None)
     assert [job["job_id"] for job in body["jobs"]] == [newer, older]
-    assert len(get(route="GET /jobs", state="active", limit="1")[1]["jobs"]) == 1
+    assert body["cache_refreshed_at"].endswith("+00:00")
+    code, body = get(route="GET /jobs", state="active", real_time="true")
+    assert (code, set(body), body["data_source"]) == (200, {"jobs", "next_cursor", "data_source"}, "real_time")
+    assert [job["job_id"] for job in body["jobs"]] == [unseen, newer, older]
+
+
+def test_an_empty_list_says_its_age_too(get: Answer, database: TestDatabase) -> None:
+    refresh(database)
+    code, body = get(route="GET /jobs", state="active")
+    assert (code, body["jobs"], body["data_source"]) == (200, [], "cached")
+    assert body["cache_refreshed_at"]
+
+
+@pytest.mark.parametrize("real_time", ["false", "true"])
+def test_pages_of_active_jobs_follow_one_another_without_gap_or_repetition(
+    get: Answer, database: TestDatabase, real_time: str
+) -> None:
+    # Three of them have the same time.
+    added = [database.add_job({"queued": 1}) for _ in range(7)]
+    database.query("UPDATE jobs SET created_at = now() WHERE job_id = ANY (%s::uuid[])", (added[2:5],))
+    refresh(database)
+    query = {"state": "active", "limit": "2", "real_time": real_time}
+    pages, cursor = [], None
+    while not pages or cursor:
+        body = get(route="GET /jobs", **query, **({"cursor": cursor} if cursor else {}))[1]
+        pages.append([job["job_id"] for job in body["jobs"]])
+        cursor = body["next_cursor"]
+    assert [len(page) for page in pages] == [2, 2, 2, 1]
+    listed = [job_id for page in pages for job_id in page]
+    newest_first = database.query("SELECT job_id::text FROM jobs ORDER BY created_at DESC, job_id DESC")
+    assert listed == [job_id for (job_id,) in newest_first]
+
+
+@pytest.mark.parametrize("route", ["GET /jobs", "GET /statistics"])
+def test_lists_and_statistics_are_live_when_the_view_cannot_tell(
+    get: Answer, database: TestDatabase, route: str
+) -> None:
+    database.add_job({"queued": 1})
+    database.query("DROP MATERIALIZED VIEW job_progress CASCADE")
+    code, body = get(route=route, state="active")
+    assert (code, body["data_source"]) == (200, "real_time")
 
 
 @pytest.mark.parametrize(
@@ -184,6 +241,9 @@ def test_active_jobs_are_listed_newest_first(get: Answer, database: TestDatabase
         ({"state": "active", "limit": "many"}, "invalid_limit"),
         ({"state": "active", "limit": "0"}, "invalid_limit"),
         ({"state": "active", "limit": "101"}, "invalid_limit"),
+        ({"state": "active", "cursor": "bm9uc2Vuc2U"}, "invalid_cursor"),
+        ({"state": "active", "cursor": "\u00e4"}, "invalid_cursor"),
+        ({"state": "active", "cursor": "a"}, "invalid_cursor"),
     ],
 )
 def test_a_list_that_cannot_be_meant_is_a_bad_request(get: Answer, query: dict[str, str], error: str) -> None:
@@ -198,6 +258,10 @@ def test_statistics_are_one_row_over_all_jobs(get: Answer, database: TestDatabas
     code, body = get(route="GET /statistics")
     assert (code, body["total_jobs"], body["completed_jobs"], body["total_objects_all_jobs"]) == (200, 2, 1, 4)
     assert set(body) > CACHE_KEYS
+    database.add_job({"queued": 1})
+    live = get(route="GET /statistics", real_time="true")[1]
+    assert (live["data_source"], live["total_jobs"], live["pending_jobs"]) == ("real_time", 3, 2)
+    assert set(live) == set(body) - CACHE_KEYS
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,11 @@ def roll_back(database: TestDatabase, *, count: int = 1) -> None:
         rollback(database.connect, build_release(MIGRATIONS))
 
 
+def roll_back_to_first(database: TestDatabase) -> None:
+    """Take every migration but the first back."""
+    roll_back(database, count=len(build_release(MIGRATIONS).migrations) - 1)
+
+
 def migrate(database: TestDatabase) -> None:
     run(database.connect, build_release(MIGRATIONS))
 
@@ -175,7 +180,7 @@ def test_rolling_back_and_forward_again_gives_the_same_schema(database: TestData
 
 
 def test_rolling_back_the_first_migration_refuses_while_there_are_rows(database: TestDatabase) -> None:
-    roll_back(database)
+    roll_back_to_first(database)
     database.add_job({"queued": 1})
     with pytest.raises(MigrationFailedError, match="rolling back 001 would drop tables that hold rows"):
         roll_back(database)
@@ -183,7 +188,7 @@ def test_rolling_back_the_first_migration_refuses_while_there_are_rows(database:
 
 
 def test_rolling_back_the_first_migration_waits_for_a_writer_and_then_refuses(database: TestDatabase) -> None:
-    roll_back(database)
+    roll_back_to_first(database)
     writer = database.connect()
     writer.autocommit = False
     with writer.cursor() as cursor:
@@ -206,19 +211,24 @@ def test_rolling_back_the_first_migration_waits_for_a_writer_and_then_refuses(da
     assert database.query("SELECT count(*) FROM jobs") == [(1,)]
 
 
-@pytest.mark.parametrize("done", [0, 1, 4, 6, 7, 9, 10, 13, 16])
-def test_a_migration_that_stopped_anywhere_can_be_rolled_back(empty_database: TestDatabase, done: int) -> None:
+@pytest.mark.parametrize(
+    ("version", "done"),
+    [(2, done) for done in (0, 1, 4, 6, 7, 9, 10, 13, 16)]
+    + [(3, done) for done in (0, 2, 4, 6, 10, 14, 17, 19, 21, 23)],
+)
+def test_a_migration_that_stopped_anywhere_can_be_rolled_back(
+    empty_database: TestDatabase, version: int, done: int
+) -> None:
     release = build_release(MIGRATIONS)
-    second = release.migrations[1]
-    first_only = replace(release, migrations=release.migrations[:1])
-    run(empty_database.connect, first_only)
+    stopped = release.migrations[version - 1]
+    run(empty_database.connect, replace(release, migrations=release.migrations[: version - 1]))
     before = schema(empty_database)
     for position in range(done):
-        empty_database.query(second.statements[position].sql)
+        empty_database.query(stopped.statements[position].sql)
     empty_database.query(
         "INSERT INTO schema_migrations (version, name, checksum, applied_statements, release) "
-        "VALUES (2, %s, %s, %s, '')",
-        (second.name, second.checksum, [statement.checksum for statement in second.statements[:done]]),
+        "VALUES (%s, %s, %s, %s, '')",
+        (version, stopped.name, stopped.checksum, [statement.checksum for statement in stopped.statements[:done]]),
     )
     roll_back(empty_database)
     assert schema(empty_database) == before

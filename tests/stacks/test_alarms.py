@@ -50,6 +50,18 @@ FACTS = {
         "treat_missing_data": "breaching",
         "tags": {"severity": "page"},
     },
+    "progress_drift": {
+        "namespace": "ScannerDatabase",
+        "metric_name": "DriftedJobs",
+        "dimensions": {"service": "scanner-database-prod-refresh"},
+        "statistic": "Maximum",
+        "period": 3600,
+        "evaluation_periods": 1,
+        "comparison_operator": "GreaterThanOrEqualToThreshold",
+        "threshold": 1,
+        "treat_missing_data": "ignore",
+        "tags": {"severity": "ticket"},
+    },
     "api_errors": {
         "namespace": "AWS/ApiGateway",
         "metric_name": "5xx",
@@ -114,7 +126,7 @@ def test_an_alarm_tells_both_its_begin_and_its_end_and_links_the_runbook(stack: 
 
 def test_the_alarms_come_after_the_schedule_that_they_watch(stack: Synthesised) -> None:
     stale = stack.one("aws_cloudwatch_metric_alarm", "alarms_progress_stale")
-    assert stale["depends_on"] == ["aws_scheduler_schedule.schedule_schedule"]
+    assert stale["depends_on"] == ["aws_scheduler_schedule.schedule_refresh"]
 
 
 def test_slow_statements_are_measured_once_each_from_the_database_s_log(prod: Synthesised) -> None:

@@ -209,10 +209,17 @@ def test_a_function_logs_into_the_group_that_was_made_for_it(stack: Synthesised,
 def test_the_schedule_invokes_refresh_at_the_interval_of_the_settings(
     stacks: dict[str, Synthesised], environment: str, expression: str
 ) -> None:
-    schedule = stacks[environment].one("aws_scheduler_schedule")
+    schedule = stacks[environment].one("aws_scheduler_schedule", "schedule_refresh")
     assert schedule["schedule_expression"] == expression
     assert schedule["target"]["arn"] == "${aws_lambda_function.refresh_function.arn}"
     assert json.loads(schedule["target"]["input"]) == {"source": "schedule"}
+
+
+def test_a_nightly_schedule_has_refresh_verify_what_is_known(stack: Synthesised) -> None:
+    schedule = stack.one("aws_scheduler_schedule", "schedule_verify")
+    assert schedule["schedule_expression"] == "cron(17 3 * * ? *)"
+    assert schedule["target"]["arn"] == "${aws_lambda_function.refresh_function.arn}"
+    assert json.loads(schedule["target"]["input"]) == {"source": "schedule", "action": "verify"}
 
 
 def test_the_schedule_may_invoke_refresh_only(prod: Synthesised) -> None:
