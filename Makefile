@@ -33,6 +33,10 @@ test: setup ## Run every test (about 12 minutes); ARGS="tests/stacks -k alarms" 
 test-kill: setup ## Kill the migration runner KILLS=100 times over ROWS=2000000 rows (about 30 minutes)
 	@KILLS=$${KILLS:-100} ROWS=$${ROWS:-2000000} $(RUN) -m pytest -s tests/migrations/test_kill.py
 
+.PHONY: bench
+bench: setup ## Measure exact progress against the guide's SQL, at OBJECTS=10000000 objects for instance (15 minutes)
+	@$(RUN) -m bench.progress --objects $(OBJECTS)
+
 .PHONY: bench-synth
 bench-synth: setup ## Time the synth against the plain import of the provider's bindings
 	@$(RUN) -m bench.synth
@@ -40,6 +44,10 @@ bench-synth: setup ## Time the synth against the plain import of the provider's 
 .PHONY: bench-migrations
 bench-migrations: setup ## Time the longest wait of a writer while ROWS=5000000 rows are migrated, against plain SQL
 	@$(RUN) -m bench.migrations --rows $${ROWS:-5000000}
+
+.PHONY: log-lines
+log-lines: setup ## Record anew what a real server logs, for the tests of the slow-query filters
+	@$(RUN) -m tests.stacks.record_log_lines
 
 .PHONY: check
 check: setup ## Lint, format check, types, SQL lint
@@ -64,7 +72,7 @@ synth: setup ## Write Terraform JSON for every environment to cdktf.out/
 .PHONY: lock
 lock: setup ## Resolve the newest allowed versions into the three lock files
 	@$(COMPILE) handlers/requirements.in -o handlers/requirements.lock --upgrade
-	@$(COMPILE) pyproject.toml --group functions --group local --group test --group check \
+	@$(COMPILE) pyproject.toml --group functions --group local --group test --group bench --group check \
 		-c handlers/requirements.lock -o requirements.lock --upgrade
 	@npm install --package-lock-only
 	@node -e "const file = 'package-lock.json', fs = require('fs'), lock = JSON.parse(fs.readFileSync(file)); \

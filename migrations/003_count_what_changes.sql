@@ -76,6 +76,7 @@ $$;
 
 -- Writes what one statement did to the objects of each job: also when nothing but updated_at changed, because
 -- last_object_update is part of the progress. It runs as its owner, so that a writer needs no right on the deltas.
+-- A statement that writes one row, as a worker's does, needs no sums: without them it costs a third less.
 -- One statement in two thousand compacts the deltas of its jobs: a read sums up thousands of rows, not millions, however
 -- long no refresh has run.
 CREATE OR REPLACE FUNCTION track_job_objects()
@@ -88,29 +89,55 @@ BEGIN
     IF TG_OP = 'UPDATE' THEN
         INSERT INTO public.job_progress_deltas
             (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
-        SELECT job_id,
-               coalesce(sum(change) FILTER (WHERE status = 'queued'), 0),
-               coalesce(sum(change) FILTER (WHERE status = 'processing'), 0),
-               coalesce(sum(change) FILTER (WHERE status = 'succeeded'), 0),
-               coalesce(sum(change) FILTER (WHERE status = 'failed'), 0),
+        SELECT new_row.job_id,
+               (new_row.status = 'queued')::int - (old_row.status = 'queued')::int,
+               (new_row.status = 'processing')::int - (old_row.status = 'processing')::int,
+               (new_row.status = 'succeeded')::int - (old_row.status = 'succeeded')::int,
+               (new_row.status = 'failed')::int - (old_row.status = 'failed')::int,
                0
-        FROM (
-            SELECT job_id, status, 1 AS change FROM new_rows
-            UNION ALL
-            SELECT job_id, status, -1 FROM old_rows
-        ) AS changes
-        GROUP BY job_id;
+        FROM new_rows AS new_row
+        CROSS JOIN old_rows AS old_row
+        WHERE new_row.job_id = old_row.job_id
+          AND NOT EXISTS (SELECT FROM new_rows OFFSET 1);
+        IF NOT FOUND THEN
+            INSERT INTO public.job_progress_deltas
+                (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
+            SELECT job_id,
+                   coalesce(sum(change) FILTER (WHERE status = 'queued'), 0),
+                   coalesce(sum(change) FILTER (WHERE status = 'processing'), 0),
+                   coalesce(sum(change) FILTER (WHERE status = 'succeeded'), 0),
+                   coalesce(sum(change) FILTER (WHERE status = 'failed'), 0),
+                   0
+            FROM (
+                SELECT job_id, status, 1 AS change FROM new_rows
+                UNION ALL
+                SELECT job_id, status, -1 FROM old_rows
+            ) AS changes
+            GROUP BY job_id;
+        END IF;
     ELSIF TG_OP = 'INSERT' THEN
         INSERT INTO public.job_progress_deltas
             (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
         SELECT job_id,
-               count(*) FILTER (WHERE status = 'queued'),
-               count(*) FILTER (WHERE status = 'processing'),
-               count(*) FILTER (WHERE status = 'succeeded'),
-               count(*) FILTER (WHERE status = 'failed'),
+               (status = 'queued')::int,
+               (status = 'processing')::int,
+               (status = 'succeeded')::int,
+               (status = 'failed')::int,
                0
         FROM new_rows
-        GROUP BY job_id;
+        WHERE NOT EXISTS (SELECT FROM new_rows OFFSET 1);
+        IF NOT FOUND THEN
+            INSERT INTO public.job_progress_deltas
+                (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
+            SELECT job_id,
+                   count(*) FILTER (WHERE status = 'queued'),
+                   count(*) FILTER (WHERE status = 'processing'),
+                   count(*) FILTER (WHERE status = 'succeeded'),
+                   count(*) FILTER (WHERE status = 'failed'),
+                   0
+            FROM new_rows
+            GROUP BY job_id;
+        END IF;
     ELSIF TG_OP = 'DELETE' THEN
         INSERT INTO public.job_progress_deltas
             (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
@@ -124,6 +151,11 @@ BEGIN
         GROUP BY job_id;
         RETURN NULL;
     ELSE -- TRUNCATE waited for every writer: what is known of all jobs is what there was.
+        IF current_setting('transaction_isolation') <> 'read committed' THEN
+            RAISE EXCEPTION '% cannot be truncated in a % transaction, whose snapshot may be too old to count what goes',
+                    TG_TABLE_NAME, upper(current_setting('transaction_isolation'))
+                USING ERRCODE = 'feature_not_supported', HINT = 'Truncate it in a READ COMMITTED transaction.';
+        END IF;
         INSERT INTO public.job_progress_deltas
             (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
         SELECT job_id, -sum(queued_count), -sum(processing_count), -sum(succeeded_count), -sum(failed_count), 0
@@ -178,6 +210,11 @@ BEGIN
         FROM old_rows
         GROUP BY job_id;
     ELSE
+        IF current_setting('transaction_isolation') <> 'read committed' THEN
+            RAISE EXCEPTION '% cannot be truncated in a % transaction, whose snapshot may be too old to count what goes',
+                    TG_TABLE_NAME, upper(current_setting('transaction_isolation'))
+                USING ERRCODE = 'feature_not_supported', HINT = 'Truncate it in a READ COMMITTED transaction.';
+        END IF;
         INSERT INTO public.job_progress_deltas
             (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
         SELECT job_id, 0, 0, 0, 0, -sum(total_findings)
@@ -224,7 +261,8 @@ CREATE OR REPLACE TRIGGER track_findings_truncate AFTER TRUNCATE ON findings
 FOR EACH STATEMENT EXECUTE FUNCTION track_findings();
 
 -- Every job whose known numbers differ from a full count, all in one snapshot: no writer is waited for, none waits.
--- A drift is known minus counted. The counts are parallel index-only scans.
+-- A drift is known minus counted. The counts are parallel index-only scans. Not STABLE: it may have to wait for a TRUNCATE,
+-- and then needs a snapshot that is newer than the wait.
 CREATE OR REPLACE FUNCTION verify_job_progress()
 RETURNS TABLE (
     job_id uuid,
@@ -237,7 +275,6 @@ RETURNS TABLE (
     last_object_update timestamptz
 )
 LANGUAGE plpgsql
-STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -298,7 +335,7 @@ END
 $$;
 
 -- Takes the drift of each job out of its counts, and says how many jobs had one. Deltas stay where they are, so writers
--- and compaction go on; a refresh waits, by the lock that it takes too.
+-- and compaction go on; it waits for a refresh, and a refresh beside it returns at once with refreshed = false.
 CREATE OR REPLACE FUNCTION rebuild_job_progress()
 RETURNS bigint
 LANGUAGE plpgsql
@@ -308,6 +345,11 @@ AS $$
 DECLARE
     mended bigint;
 BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'rebuild_job_progress() cannot run in a % transaction, whose snapshot may be too old',
+                upper(current_setting('transaction_isolation'))
+            USING ERRCODE = 'feature_not_supported', HINT = 'Call it in a READ COMMITTED transaction.';
+    END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('refresh_job_progress', 0));
 
     INSERT INTO public.job_progress_counts AS counts
@@ -333,7 +375,8 @@ GRANT EXECUTE ON FUNCTION verify_job_progress(), rebuild_job_progress() TO progr
 -- Count the rows that were there before the triggers: one snapshot, no lock that a writer waits for.
 SELECT rebuild_job_progress();
 
--- The columns of job_progress, exact now: counts and deltas of one snapshot.
+-- The columns of job_progress, exact now: counts and deltas of one snapshot. Deltas are summed up before the join, as in
+-- job_progress_direct: one job reads a range of their index, all jobs read them once.
 CREATE OR REPLACE VIEW job_progress_live AS
 SELECT jobs.job_id,
        jobs.bucket,
@@ -357,27 +400,27 @@ SELECT jobs.job_id,
            0
        ) AS progress_percent,
        CASE
-           WHEN deltas.rows = 0 THEN counts.last_object_update
+           WHEN deltas.job_id IS NULL THEN counts.last_object_update
            ELSE (SELECT max(job_objects.updated_at) FROM job_objects WHERE job_objects.job_id = jobs.job_id)
        END AS last_object_update
 FROM jobs
 LEFT JOIN job_progress_counts AS counts ON counts.job_id = jobs.job_id
-CROSS JOIN LATERAL (
-    SELECT count(*) AS rows,
-           coalesce(sum(job_progress_deltas.queued_count), 0) AS queued_count,
-           coalesce(sum(job_progress_deltas.processing_count), 0) AS processing_count,
-           coalesce(sum(job_progress_deltas.succeeded_count), 0) AS succeeded_count,
-           coalesce(sum(job_progress_deltas.failed_count), 0) AS failed_count,
-           coalesce(sum(job_progress_deltas.total_findings), 0) AS total_findings
+LEFT JOIN (
+    SELECT job_id,
+           sum(queued_count) AS queued_count,
+           sum(processing_count) AS processing_count,
+           sum(succeeded_count) AS succeeded_count,
+           sum(failed_count) AS failed_count,
+           sum(total_findings) AS total_findings
     FROM job_progress_deltas
-    WHERE job_progress_deltas.job_id = jobs.job_id
-) AS deltas
+    GROUP BY job_id
+) AS deltas ON deltas.job_id = jobs.job_id
 CROSS JOIN LATERAL (
-    SELECT coalesce(counts.queued_count, 0) + deltas.queued_count AS queued_count,
-           coalesce(counts.processing_count, 0) + deltas.processing_count AS processing_count,
-           coalesce(counts.succeeded_count, 0) + deltas.succeeded_count AS succeeded_count,
-           coalesce(counts.failed_count, 0) + deltas.failed_count AS failed_count,
-           coalesce(counts.total_findings, 0) + deltas.total_findings AS total_findings
+    SELECT coalesce(counts.queued_count, 0) + coalesce(deltas.queued_count, 0) AS queued_count,
+           coalesce(counts.processing_count, 0) + coalesce(deltas.processing_count, 0) AS processing_count,
+           coalesce(counts.succeeded_count, 0) + coalesce(deltas.succeeded_count, 0) AS succeeded_count,
+           coalesce(counts.failed_count, 0) + coalesce(deltas.failed_count, 0) AS failed_count,
+           coalesce(counts.total_findings, 0) + coalesce(deltas.total_findings, 0) AS total_findings
 ) AS known;
 
 -- From here on a refresh reads what is known instead of counting rows. Compaction may have some deltas in hand that a
@@ -427,8 +470,9 @@ $$;
 -- job_progress (readers go on), and a transaction lock of its own, so that of two callers one works and the other
 -- returns at once with refreshed = false. A fold deletes the deltas that no transaction has in hand and adds them to the
 -- counts, in one statement and so in one snapshot.
--- backlog_rows are the deltas that waited when it began, lag_seconds the age of job_progress then: also when it was not
--- refreshed. A result type cannot be replaced: the old function is dropped, and its grants go to the new one.
+-- lag_seconds is the age of job_progress when it began, backlog_rows the deltas that waited: those that it folded, or, when
+-- another refresh is at work, all there are. A result type cannot be replaced: the old function is dropped, and its grants
+-- go to the new one.
 DO $$
 DECLARE
     grants CONSTANT aclitem[] := (
@@ -456,7 +500,6 @@ BEGIN
     DECLARE
         started_at CONSTANT timestamptz := clock_timestamp();
     BEGIN
-        SELECT count(*) INTO backlog_rows FROM public.job_progress_deltas;
         SELECT extract(epoch FROM started_at - last_refreshed_at)
         INTO lag_seconds
         FROM public.materialized_view_refresh_log
@@ -464,6 +507,7 @@ BEGIN
 
         IF NOT pg_try_advisory_xact_lock(hashtextextended('refresh_job_progress', 0)) THEN
             refreshed := false;
+            SELECT count(*) INTO backlog_rows FROM public.job_progress_deltas;
             RETURN;
         END IF;
 
@@ -505,6 +549,7 @@ BEGIN
                 last_object_update = excluded.last_object_update
         )
         SELECT coalesce(sum(rows), 0) INTO folded_rows FROM sums;
+        backlog_rows := folded_rows;
 
         DELETE FROM public.job_progress_counts
         WHERE (queued_count, processing_count, succeeded_count, failed_count, total_findings) = (0, 0, 0, 0, 0);

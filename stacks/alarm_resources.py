@@ -18,8 +18,12 @@ from stacks.context import Context
 
 # RDS begins each line with `%t:%r:%u@%d:[%p]:`, so a slow statement reads
 #   2026-04-01 20:17:33 UTC:10.0.1.5(51401):progress_reader@scanner_db:[20768]:LOG:  duration: 1454.486 ms  statement: S
-# auto_explain writes the same statement once more, as `plan:`, which must not count twice.
-SLOW_STATEMENT = '[date, time, context, label="duration:", milliseconds, unit="ms", kind!="plan:", ...]'
+# auto_explain writes the same statement once more, as `plan:`, which must not count twice. A statement may hold
+# whatever its author likes, so only a line of the level LOG counts.
+SLOW_STATEMENT = '[date, time, context="*:LOG:", label="duration:", milliseconds, unit="ms", kind!="plan:", ...]'
+# Where log_statement has written the text already, the measurement is the end of its line.
+SLOW_LOGGED_STATEMENT = '[..., context="*:LOG:", label="duration:", milliseconds, unit="ms"]'
+SLOW_STATEMENTS = {"slow_statements": SLOW_STATEMENT, "slow_logged_statements": SLOW_LOGGED_STATEMENT}
 
 
 class AlarmResources(Construct):
@@ -59,16 +63,17 @@ class AlarmResources(Construct):
 
     def _measure_slow_statements(self, log_group: CloudwatchLogGroup) -> None:
         metric = slow_query_metric(self._context.settings)
-        CloudwatchLogMetricFilter(
-            self,
-            "slow_statements",
-            name=self._context.name("slow-statements"),
-            log_group_name=log_group.name,
-            pattern=SLOW_STATEMENT,
-            metric_transformation=CloudwatchLogMetricFilterMetricTransformation(
-                namespace=metric.namespace, name=metric.name, value="$milliseconds", unit="Milliseconds"
-            ),
-        )
+        for id_, pattern in SLOW_STATEMENTS.items():
+            CloudwatchLogMetricFilter(
+                self,
+                id_,
+                name=self._context.name(id_.replace("_", "-")),
+                log_group_name=log_group.name,
+                pattern=pattern,
+                metric_transformation=CloudwatchLogMetricFilterMetricTransformation(
+                    namespace=metric.namespace, name=metric.name, value="$milliseconds", unit="Milliseconds"
+                ),
+            )
 
     def _alarm(self, alarm: Alarm) -> None:
         runbook = f"{self._context.settings.alarms.runbook_url}#{alarm.runbook_section}"

@@ -16,7 +16,8 @@ def parameters(database: settings.Database) -> list[DbParameterGroupParameter]:
     values = {
         # Plain connections are refused. The default since PostgreSQL 15, written down because all else relies on it.
         "rds.force_ssl": "1",
-        # Slow statements, with their plan. Both write a line that holds "duration:"; the alarm counts the first.
+        # Slow statements, with their plan. Both write a line that holds "duration:"; the filters count the first. A
+        # statement that log_statement wrote already is measured in a line of its own, without its text.
         "log_min_duration_statement": slow_ms,
         "auto_explain.log_min_duration": slow_ms,
         "auto_explain.log_format": "json",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from stacks.alarm_resources import SLOW_STATEMENTS
 from stacks.alarms import catalogue
 from stacks.settings import load_settings
 from tests.stacks.conftest import ENVIRONMENTS, ROOT
@@ -129,11 +130,11 @@ def test_the_alarms_come_after_the_schedule_that_they_watch(stack: Synthesised) 
     assert stale["depends_on"] == ["aws_scheduler_schedule.schedule_refresh"]
 
 
-def test_slow_statements_are_measured_once_each_from_the_database_s_log(prod: Synthesised) -> None:
-    measured = prod.one("aws_cloudwatch_log_metric_filter")
+@pytest.mark.parametrize("name", ["slow_statements", "slow_logged_statements"])
+def test_slow_statements_are_measured_from_the_database_s_log(prod: Synthesised, name: str) -> None:
+    measured = prod.one("aws_cloudwatch_log_metric_filter", f"alarms_{name}")
     assert measured["log_group_name"] == "${aws_cloudwatch_log_group.database_postgresql_log_group.name}"
-    # What auto_explain writes about the same statement begins with "plan:".
-    assert 'kind!="plan:"' in measured["pattern"]
+    assert measured["pattern"] == SLOW_STATEMENTS[name]
     assert measured["metric_transformation"] == {
         "name": "SlowQueryDuration",
         "namespace": "ScannerDatabase/prod",
