@@ -34,7 +34,7 @@ test-kill: setup ## Kill the migration runner KILLS=100 times over ROWS=2000000 
 	@KILLS=$${KILLS:-100} ROWS=$${ROWS:-2000000} $(RUN) -m pytest -s tests/migrations/test_kill.py
 
 .PHONY: bench
-bench: setup ## Measure exact progress against the guide's SQL, at OBJECTS=10000000 objects for instance (15 minutes)
+bench: setup ## Measure exact progress against the guide's SQL, OBJECTS=10000000 for instance (10 minutes)
 	@$(RUN) -m bench.progress --objects $(OBJECTS)
 
 .PHONY: bench-synth
