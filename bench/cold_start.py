@@ -98,7 +98,6 @@ class Cold:
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(self._package),
             "PYTHONDONTWRITEBYTECODE": "1",
-            "RDS_CA_BUNDLE": str(self._dataset.server.certificate_authority),
             "RDS_ENDPOINT": self._dataset.server.host,
             "MASTER_SECRET_ARN": "master",
             "AWS_LAMBDA_FUNCTION_NAME": "bench",

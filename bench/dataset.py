@@ -146,13 +146,7 @@ class Dataset:
 
     def variables(self, user: str) -> dict[str, str]:
         """Return the variables that a handler outside Lambda reads."""
-        return {
-            "RDS_PROXY_ENDPOINT": self.server.host,
-            "RDS_PORT": str(self.server.port),
-            "RDS_DBNAME": self.name,
-            "RDS_USERNAME": user,
-            "RDS_PASSWORD": "unused",
-        }
+        return self.server.variables(user=user, database=self.name)
 
     def build(self, release: Release, say: Say) -> None:
         """Create the database, load it and bring it to the release."""

@@ -42,7 +42,10 @@ def job_status(database: Database, job_id: str, *, real_time: bool) -> dict[str,
         DatabaseUnavailableError: the database cannot be reached.
 
     """
-    key = _uuid(job_id, code="invalid_job_id", what="job_id")
+    try:
+        key = str(UUID(job_id))
+    except ValueError:
+        raise InvalidRequestError("invalid_job_id", f"job_id {job_id!r} is not a UUID") from None
     row = _read(database, key, real_time=real_time)
     if row is None:
         raise JobNotFoundError(f"no job has the id {key}")
@@ -198,13 +201,6 @@ def _cached_or_live(
         except _NO_VIEW:
             pass
     return database.fetch_all(QUERIES[f"{name}_real_time"], parameters)
-
-
-def _uuid(text: str, *, code: str, what: str) -> str:
-    try:
-        return str(UUID(text))
-    except ValueError:
-        raise InvalidRequestError(code, f"{what} {text!r} is not a UUID") from None
 
 
 def _encode_cursor(row: Mapping[str, Any]) -> str:

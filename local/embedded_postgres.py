@@ -207,6 +207,17 @@ class EmbeddedPostgres:
         finally:
             connection.close()
 
+    def variables(self, *, user: str, database: str = DATABASE) -> dict[str, str]:
+        """Return the variables that a handler outside Lambda reads."""
+        return {
+            "RDS_PROXY_ENDPOINT": self.host,
+            "RDS_PORT": str(self.port),
+            "RDS_DBNAME": database,
+            "RDS_USERNAME": user,
+            "RDS_PASSWORD": "unused",
+            "RDS_CA_BUNDLE": str(self.certificate_authority),
+        }
+
     def _server_parameters(self) -> dict[str, str]:
         speed = {} if self._durable else {"fsync": "off", "full_page_writes": "off"}
         return {

@@ -1,18 +1,18 @@
 """Times the ways to learn one job's progress, each on a warm connection, median of several samples."""
 
-import functools
 import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import psycopg2
+from typing import TYPE_CHECKING, Any
 
 from handlers.progress import QUERIES
 from local import api_client
 from local.embedded_postgres import EmbeddedPostgres
+
+if TYPE_CHECKING:
+    import psycopg2
 
 COUNT_BY_STATUS = """
 SELECT count(*),
@@ -54,10 +54,8 @@ def measure(postgres: EmbeddedPostgres, *, job_id: str, status_url: str, region:
     """
     with postgres.connect() as connection, connection.cursor() as cursor:
         cursor.execute("VACUUM (ANALYZE) job_objects")
-    scanner, reader = postgres.dsn(user="scanner_app"), postgres.dsn(user="progress_reader")
-    count = functools.partial(_query, scanner, COUNT_BY_STATUS, job_id, samples=5)
-    no_index, index = count(switched_off=WITHOUT_INDEX), count(switched_off=WITH_INDEX)
-    cached, live = (_read(reader, job_id, real_time=real_time, samples=200) for real_time in (False, True))
+    no_index, index = (_count(postgres, job_id, switched_off=settings) for settings in (WITHOUT_INDEX, WITH_INDEX))
+    cached, live = (_read(postgres, job_id, real_time=real_time) for real_time in (False, True))
     return (
         Measurement(name="count rows, no index", published="30 s", how=no_index[0], median_ms=no_index[1]),
         Measurement(name="count rows, composite index", published="2 s", how=index[0], median_ms=index[1]),
@@ -72,43 +70,23 @@ def measure(postgres: EmbeddedPostgres, *, job_id: str, status_url: str, region:
     )
 
 
-def _query(dsn: str, sql: str, job_id: str, *, switched_off: Sequence[str], samples: int) -> tuple[str, float]:
-    """Return how the planner read, and the median in milliseconds."""
-    connection = psycopg2.connect(dsn)
-    connection.autocommit = True
-    try:
-        with connection.cursor() as cursor:
-            for setting in switched_off:
-                cursor.execute(f"SET {setting} = off")
-            parameters = {"job_id": job_id}
-            cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", parameters)
-            row = cursor.fetchone()
-            assert row is not None
-
-            def ask() -> None:
-                cursor.execute(sql, parameters)
-                cursor.fetchall()
-
-            return _describe(row[0][0]["Plan"]), _sample(ask, samples=samples)
-    finally:
-        connection.close()
+def _count(postgres: EmbeddedPostgres, job_id: str, *, switched_off: Sequence[str]) -> tuple[str, float]:
+    """Return how the planner counted a job's rows, and the median in milliseconds."""
+    with postgres.connect(user="scanner_app") as connection, connection.cursor() as cursor:
+        for setting in switched_off:
+            cursor.execute(f"SET {setting} = off")
+        parameters = {"job_id": job_id}
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {COUNT_BY_STATUS}", parameters)
+        row = cursor.fetchone()
+        assert row is not None
+        return _describe(row[0][0]["Plan"]), _sample_query(cursor, COUNT_BY_STATUS, parameters, samples=5)
 
 
-def _read(dsn: str, job_id: str, *, real_time: bool, samples: int) -> float:
+def _read(postgres: EmbeddedPostgres, job_id: str, *, real_time: bool) -> float:
     """Return the median in milliseconds of what the function `status` asks."""
-    connection = psycopg2.connect(dsn)
-    connection.autocommit = True
-    parameters = {"job_id": job_id, "real_time": real_time}
-    try:
-        with connection.cursor() as cursor:
-
-            def ask() -> None:
-                cursor.execute(QUERIES["read_progress"], parameters)
-                cursor.fetchall()
-
-            return _sample(ask, samples=samples)
-    finally:
-        connection.close()
+    with postgres.connect(user="progress_reader") as connection, connection.cursor() as cursor:
+        parameters = {"job_id": job_id, "real_time": real_time}
+        return _sample_query(cursor, QUERIES["read_progress"], parameters, samples=200)
 
 
 def _describe(plan: Mapping[str, Any]) -> str:
@@ -118,6 +96,16 @@ def _describe(plan: Mapping[str, Any]) -> str:
         parallel = parallel or node["Node Type"] == "Gather"
         node = max(node["Plans"], key=lambda child: child["Plan Rows"])
     return f"{'parallel ' if parallel else ''}{node['Node Type'].lower()}"
+
+
+def _sample_query(
+    cursor: "psycopg2.extensions.cursor", sql: str, parameters: Mapping[str, Any], *, samples: int
+) -> float:
+    def ask() -> None:
+        cursor.execute(sql, parameters)
+        cursor.fetchall()
+
+    return _sample(ask, samples=samples)
 
 
 def _sample(ask: Callable[[], None], *, samples: int) -> float:

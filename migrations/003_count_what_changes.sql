@@ -281,56 +281,56 @@ AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT job_id,
-           coalesce(known.queued_count, 0) - coalesce(objects.queued_count, 0),
-           coalesce(known.processing_count, 0) - coalesce(objects.processing_count, 0),
-           coalesce(known.succeeded_count, 0) - coalesce(objects.succeeded_count, 0),
-           coalesce(known.failed_count, 0) - coalesce(objects.failed_count, 0),
-           coalesce(known.total_findings, 0) - coalesce(found.total_findings, 0),
-           -- While a job has deltas, whoever reads it looks the time up.
-           CASE WHEN known.has_deltas THEN looked_up.last_object_update ELSE known.last_object_update END,
-           looked_up.last_object_update
+    SELECT *
     FROM (
         SELECT job_id,
-               sum(queued_count)::bigint AS queued_count,
-               sum(processing_count)::bigint AS processing_count,
-               sum(succeeded_count)::bigint AS succeeded_count,
-               sum(failed_count)::bigint AS failed_count,
-               sum(total_findings)::bigint AS total_findings,
-               bool_or(is_delta) AS has_deltas,
-               max(last_object_update) AS last_object_update
+               coalesce(known.queued_count, 0) - coalesce(objects.queued_count, 0) AS queued_drift,
+               coalesce(known.processing_count, 0) - coalesce(objects.processing_count, 0) AS processing_drift,
+               coalesce(known.succeeded_count, 0) - coalesce(objects.succeeded_count, 0) AS succeeded_drift,
+               coalesce(known.failed_count, 0) - coalesce(objects.failed_count, 0) AS failed_drift,
+               coalesce(known.total_findings, 0) - coalesce(found.total_findings, 0) AS findings_drift,
+               -- While a job has deltas, whoever reads it looks the time up.
+               CASE WHEN known.has_deltas THEN looked_up.last_object_update ELSE known.last_object_update END
+                   AS known_object_update,
+               looked_up.last_object_update
         FROM (
-            SELECT *, false AS is_delta FROM public.job_progress_counts
-            UNION ALL
-            SELECT *, NULL, true FROM public.job_progress_deltas
-        ) AS counts_and_deltas
-        GROUP BY job_id
-    ) AS known
-    FULL JOIN (
-        SELECT job_id,
-               count(*) FILTER (WHERE status = 'queued') AS queued_count,
-               count(*) FILTER (WHERE status = 'processing') AS processing_count,
-               count(*) FILTER (WHERE status = 'succeeded') AS succeeded_count,
-               count(*) FILTER (WHERE status = 'failed') AS failed_count
-        FROM public.job_objects
-        GROUP BY job_id
-    ) AS objects USING (job_id)
-    FULL JOIN (
-        SELECT job_id, count(*) AS total_findings
-        FROM public.findings
-        GROUP BY job_id
-    ) AS found USING (job_id)
-    CROSS JOIN LATERAL (
-        SELECT max(job_objects.updated_at) AS last_object_update
-        FROM public.job_objects
-        WHERE job_objects.job_id = coalesce(known.job_id, objects.job_id, found.job_id)
-    ) AS looked_up
-    WHERE coalesce(known.queued_count, 0) <> coalesce(objects.queued_count, 0)
-       OR coalesce(known.processing_count, 0) <> coalesce(objects.processing_count, 0)
-       OR coalesce(known.succeeded_count, 0) <> coalesce(objects.succeeded_count, 0)
-       OR coalesce(known.failed_count, 0) <> coalesce(objects.failed_count, 0)
-       OR coalesce(known.total_findings, 0) <> coalesce(found.total_findings, 0)
-       OR (known.has_deltas IS NOT TRUE AND known.last_object_update IS DISTINCT FROM looked_up.last_object_update);
+            SELECT job_id,
+                   sum(queued_count)::bigint AS queued_count,
+                   sum(processing_count)::bigint AS processing_count,
+                   sum(succeeded_count)::bigint AS succeeded_count,
+                   sum(failed_count)::bigint AS failed_count,
+                   sum(total_findings)::bigint AS total_findings,
+                   bool_or(is_delta) AS has_deltas,
+                   max(last_object_update) AS last_object_update
+            FROM (
+                SELECT *, false AS is_delta FROM public.job_progress_counts
+                UNION ALL
+                SELECT *, NULL, true FROM public.job_progress_deltas
+            ) AS counts_and_deltas
+            GROUP BY job_id
+        ) AS known
+        FULL JOIN (
+            SELECT job_id,
+                   count(*) FILTER (WHERE status = 'queued') AS queued_count,
+                   count(*) FILTER (WHERE status = 'processing') AS processing_count,
+                   count(*) FILTER (WHERE status = 'succeeded') AS succeeded_count,
+                   count(*) FILTER (WHERE status = 'failed') AS failed_count
+            FROM public.job_objects
+            GROUP BY job_id
+        ) AS objects USING (job_id)
+        FULL JOIN (
+            SELECT job_id, count(*) AS total_findings
+            FROM public.findings
+            GROUP BY job_id
+        ) AS found USING (job_id)
+        CROSS JOIN LATERAL (
+            SELECT max(job_objects.updated_at) AS last_object_update
+            FROM public.job_objects
+            WHERE job_objects.job_id = coalesce(known.job_id, objects.job_id, found.job_id)
+        ) AS looked_up
+    ) AS compared
+    WHERE (queued_drift, processing_drift, succeeded_drift, failed_drift, findings_drift) <> (0, 0, 0, 0, 0)
+       OR known_object_update IS DISTINCT FROM last_object_update;
 END
 $$;
 

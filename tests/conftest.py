@@ -70,14 +70,7 @@ class TestDatabase:
 
     def variables(self, user: str) -> dict[str, str]:
         """Return the variables that a handler reads, for this database."""
-        return {
-            "RDS_PROXY_ENDPOINT": self.server.host,
-            "RDS_PORT": str(self.server.port),
-            "RDS_DBNAME": self.name,
-            "RDS_USERNAME": user,
-            "RDS_PASSWORD": "unused",
-            "RDS_CA_BUNDLE": str(self.server.certificate_authority),
-        }
+        return self.server.variables(user=user, database=self.name)
 
 
 @pytest.fixture(scope="session")
