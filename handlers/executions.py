@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-from handlers.telemetry import logger
+from handlers.request_log import log
 
 
 @cache
@@ -32,5 +32,5 @@ def execution_status(execution_arn: str | None) -> str | None:
     try:
         return str(_client().describe_execution(executionArn=execution_arn)["status"])
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not fail the request
-        logger.warning("the state of an execution is unknown", execution_arn=execution_arn, reason=str(error))
+        log().warning("the state of an execution is unknown", execution_arn=execution_arn, reason=str(error))
         return None

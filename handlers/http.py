@@ -8,7 +8,7 @@ from typing import Any
 import psycopg2
 
 from handlers.errors import DatabaseUnavailableError, InvalidRequestError, JobNotFoundError
-from handlers.telemetry import logger
+from handlers.request_log import log
 
 RETRY_AFTER_S = 5
 
@@ -30,7 +30,7 @@ def error_response(error: Exception) -> dict[str, Any]:
         case JobNotFoundError():
             return response(404, {"error": "job_not_found", "message": str(error)})
         case DatabaseUnavailableError() | psycopg2.errors.QueryCanceled():
-            logger.error("the database did not answer", reason=str(error))
+            log().error("the database did not answer", reason=str(error))
             body = {
                 "error": "database_unavailable",
                 "message": f"The database did not answer; retry in {RETRY_AFTER_S} s",

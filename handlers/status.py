@@ -1,22 +1,23 @@
 """Lambda `status`: answers the HTTP API from one long-lived connection as `progress_reader`."""
 
-from typing import Any
-
-from aws_lambda_powertools.utilities.typing import LambdaContext
+from typing import TYPE_CHECKING, Any
 
 from handlers import progress
 from handlers.connection import Database
 from handlers.errors import InvalidRequestError
 from handlers.http import error_response, response
-from handlers.telemetry import logger
+from handlers.request_log import begin
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 # A little more than the statement_timeout of progress_reader.
 database = Database(query_timeout_s=5.5)
 
 
-@logger.inject_lambda_context(correlation_id_path="requestContext.requestId")
-def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Answer one request of the HTTP API (payload format 2.0)."""
+    begin(event, context)
     try:
         return response(200, _answer(event))
     except Exception as error:  # noqa: BLE001 - error_response raises again what it does not know

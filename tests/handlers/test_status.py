@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from handlers import executions, status
+from handlers import executions, status, telemetry
 from handlers.connection import Database
 from handlers.migrator.runner import rollback
 from handlers.progress import describe
@@ -328,8 +329,21 @@ def test_a_step_functions_that_fails_does_not_fail_the_request(
     assert (code, body["status"], body["step_function_status"]) == (200, "processing", None)
 
 
-def test_the_handler_imports_neither_the_aws_sdk_nor_a_router() -> None:
-    heavy = ["boto3", "botocore.client", "aws_lambda_powertools.event_handler"]
+def test_a_line_of_the_log_says_whose_request_it_is(
+    get: Answer, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = database.add_job({"queued": 1})
+    database.query("UPDATE jobs SET execution_arn = %s", (ARN,))
+    written = io.StringIO()
+    monkeypatch.setattr(telemetry.logger.registered_handler, "stream", written)
+    monkeypatch.setattr(executions, "_client", lambda: None)
+    assert get(job_id)[0] == 200
+    line = json.loads(written.getvalue())
+    assert (line["level"], line["function_request_id"], line["correlation_id"]) == ("WARNING", "1", "r-1")
+
+
+def test_the_handler_imports_neither_the_aws_sdk_nor_powertools() -> None:
+    heavy = ["boto3", "botocore", "aws_lambda_powertools"]
     code = f"import handlers.status, sys; print([name for name in {heavy} if name in sys.modules])"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert printed.stdout.strip() == "[]"
