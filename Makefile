@@ -49,6 +49,14 @@ bench-migrations: setup ## Time the longest wait of a writer while ROWS=5000000 
 log-lines: setup ## Record anew what a real server logs, for the tests of the slow-query filters
 	@$(RUN) -m tests.stacks.record_log_lines
 
+.PHONY: gameday
+gameday: setup ## Break the system in a dozen ways; see each alarm ring, the doctor name it, the runbook end it (10 minutes)
+	@$(RUN) -m local.gameday $(ARGS)
+
+.PHONY: runbook
+runbook: setup ## Renew the table of alarms in docs/runbook.md after a threshold changed
+	@$(RUN) -m stacks.alarms.table
+
 .PHONY: check
 check: setup ## Lint, format check, types, SQL lint
 	@$(VENV)/bin/ruff check .
@@ -86,7 +94,12 @@ clean: ## Delete everything that the other commands made
 # The Python and the Node tools have nothing to do with each other: install them side by side.
 .PHONY: setup
 setup:
-	@$(MAKE) -s -j2 $(VENV)/.installed node_modules/.installed
+	@$(MAKE) -s -j2 $(VENV)/bin/scannerdb node_modules/.installed
+
+# The operator's command, from this folder's code.
+$(VENV)/bin/scannerdb: $(VENV)/.installed
+	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" -m ops.scannerdb "$$@"\n' "$(CURDIR)" "$(CURDIR)/$(RUN)" > $@
+	@chmod +x $@
 
 $(VENV)/.installed: requirements.lock
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed; '$(PYTHON)' was not found. Install it, or: make PYTHON=/path/to/python3"; exit 1; }

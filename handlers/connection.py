@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
@@ -50,6 +50,16 @@ class Endpoint:
         )
 
 
+def password_for(endpoint: Endpoint, environ: Mapping[str, str] = os.environ) -> str:
+    """Return an IAM token in Lambda, and `RDS_PASSWORD` outside.
+
+    Raises:
+        KeyError: a variable that it takes is not set.
+
+    """
+    return iam_token(endpoint, environ) if "AWS_LAMBDA_FUNCTION_NAME" in environ else environ["RDS_PASSWORD"]
+
+
 def iam_token(endpoint: Endpoint, environ: Mapping[str, str] = os.environ) -> str:
     """Sign an IAM authentication token for `endpoint.user`, valid for 15 minutes.
 
@@ -73,8 +83,10 @@ def iam_token(endpoint: Endpoint, environ: Mapping[str, str] = os.environ) -> st
     return str(request.url).removeprefix("https://")
 
 
-def connection_arguments(endpoint: Endpoint, *, password: str, application_name: str) -> dict[str, Any]:
-    """Return what psycopg2 connects with.
+def connection_arguments(
+    endpoint: Endpoint, *, password: str, application_name: str, environ: Mapping[str, str] = os.environ
+) -> dict[str, Any]:
+    """Return what psycopg2 connects with; `RDS_CA_BUNDLE` names other authorities than those of AWS.
 
     Nothing is `SET` after connecting and no startup option is sent: RDS Proxy pins a session that sets and refuses
     `options`. Timeouts are properties of the roles (migrations/roles.sql).
@@ -87,7 +99,7 @@ def connection_arguments(endpoint: Endpoint, *, password: str, application_name:
         "password": password,
         "application_name": application_name,
         "sslmode": "verify-full",
-        "sslrootcert": os.environ.get("RDS_CA_BUNDLE", str(CERTIFICATES)),
+        "sslrootcert": environ.get("RDS_CA_BUNDLE", str(CERTIFICATES)),
         "connect_timeout": CONNECT_TIMEOUT_S,
         "tcp_user_timeout": TCP_USER_TIMEOUT_MS,
     }
@@ -107,6 +119,13 @@ def connect(endpoint: Endpoint, *, password: str, application_name: str) -> "psy
         raise _unreachable(endpoint, error) from error
     connection.autocommit = True
     return connection
+
+
+class Rows(Protocol):
+    """Whatever answers a statement with rows: a `Database`, or a command line's own connection."""
+
+    def fetch_all(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Run one statement and return its rows."""
 
 
 class Database:
@@ -160,10 +179,9 @@ class Database:
 
     def _connect(self, connected_by: float) -> "psycopg2.extensions.connection":
         endpoint = Endpoint.from_environment(self._environ)
-        in_lambda = "AWS_LAMBDA_FUNCTION_NAME" in self._environ
-        password = iam_token(endpoint, self._environ) if in_lambda else self._environ["RDS_PASSWORD"]
+        password = password_for(endpoint, self._environ)
         name = self._environ.get("POWERTOOLS_SERVICE_NAME", "scanner-database")
-        arguments = connection_arguments(endpoint, password=password, application_name=name)
+        arguments = connection_arguments(endpoint, password=password, application_name=name, environ=self._environ)
         try:
             connection: psycopg2.extensions.connection = psycopg2.connect(**arguments, async_=1)
             _wait(connection, connected_by, "no answer")

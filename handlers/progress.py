@@ -9,7 +9,7 @@ from uuid import UUID
 
 import psycopg2.errors
 
-from handlers.connection import Database
+from handlers.connection import Rows
 from handlers.errors import InvalidRequestError, JobNotFoundError
 from handlers.executions import execution_status
 from handlers.queries import load_queries
@@ -28,7 +28,7 @@ _LISTING = frozenset({"RUNNING", "PENDING_REDRIVE"})
 _ENDED_BADLY = {"FAILED": "failed", "TIMED_OUT": "failed", "ABORTED": "aborted"}
 
 
-def job_status(database: Database, job_id: str, *, real_time: bool) -> dict[str, Any]:
+def job_status(database: Rows, job_id: str, *, real_time: bool) -> dict[str, Any]:
     """Return the body of `GET /jobs/{job_id}`.
 
     Args:
@@ -60,7 +60,7 @@ def job_status(database: Database, job_id: str, *, real_time: bool) -> dict[str,
     }
 
 
-def active_jobs(database: Database, *, limit: int, cursor: str | None, real_time: bool) -> dict[str, Any]:
+def active_jobs(database: Rows, *, limit: int, cursor: str | None, real_time: bool) -> dict[str, Any]:
     """Return the body of `GET /jobs?state=active`: one page of the jobs below 100 %, newest first.
 
     Args:
@@ -89,7 +89,7 @@ def active_jobs(database: Database, *, limit: int, cursor: str | None, real_time
     }
 
 
-def statistics(database: Database, *, real_time: bool) -> dict[str, Any]:
+def statistics(database: Rows, *, real_time: bool) -> dict[str, Any]:
     """Return the body of `GET /statistics`: one row over all jobs.
 
     Raises:
@@ -100,7 +100,30 @@ def statistics(database: Database, *, real_time: bool) -> dict[str, Any]:
     return {**{name: value for name, value in row.items() if name not in _CACHE}, **_source(row)}
 
 
-def refresh(database: Database) -> dict[str, Any]:
+def measure_sessions(database: Rows) -> dict[str, float] | None:
+    """Return how long the longest wait for a lock and the oldest transaction of the database last by now, in seconds.
+
+    Args:
+        database: a connection as `progress_refresher`.
+
+    Returns:
+        `{"longest_lock_wait_s", "oldest_transaction_age_s"}`, each 0 when there is none; `None` before migration 004.
+
+    Raises:
+        DatabaseUnavailableError: the database cannot be reached.
+
+    """
+    try:
+        row = database.fetch_all(QUERIES["measure_sessions"])[0]
+    except psycopg2.errors.UndefinedFunction:
+        return None
+    return {
+        "longest_lock_wait_s": row["longest_lock_wait_seconds"],
+        "oldest_transaction_age_s": row["oldest_transaction_age_seconds"],
+    }
+
+
+def refresh(database: Rows) -> dict[str, Any]:
     """Fold what changed, refresh the view and log it, unless another refresh is at work.
 
     Args:
@@ -127,7 +150,7 @@ def refresh(database: Database) -> dict[str, Any]:
     }
 
 
-def verify(database: Database) -> list[dict[str, Any]]:
+def verify(database: Rows) -> list[dict[str, Any]]:
     """Compare what is known of every job with a full count.
 
     Args:
@@ -143,7 +166,7 @@ def verify(database: Database) -> list[dict[str, Any]]:
     return database.fetch_all(QUERIES["verify"])
 
 
-def rebuild(database: Database) -> int:
+def rebuild(database: Rows) -> int:
     """Mend every job that `verify` would list, while writers go on, and return how many there were.
 
     Args:
@@ -180,7 +203,7 @@ def describe(row: Mapping[str, Any], execution: str | None) -> tuple[str, str]:
     return "completed", f"All {total:,} objects are done, {row['failed_count']:,} of them failed"
 
 
-def _read(database: Database, job_id: str, *, real_time: bool) -> dict[str, Any] | None:
+def _read(database: Rows, job_id: str, *, real_time: bool) -> dict[str, Any] | None:
     """Return a row of job_progress or job_progress_live, or one counted now, as JSON gives it."""
     try:
         try:
@@ -193,7 +216,7 @@ def _read(database: Database, job_id: str, *, real_time: bool) -> dict[str, Any]
 
 
 def _cached_or_live(
-    database: Database, name: str, parameters: Mapping[str, Any], *, real_time: bool
+    database: Rows, name: str, parameters: Mapping[str, Any], *, real_time: bool
 ) -> list[dict[str, Any]]:
     if not real_time:
         try:

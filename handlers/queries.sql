@@ -57,6 +57,11 @@ SELECT count(*) AS total_jobs,
        min(created_at) FILTER (WHERE progress_percent < 100) AS oldest_active_job
 FROM job_progress_live;
 
+-- name: measure_sessions
+-- The longest wait for a lock and the oldest transaction of all sessions of the database.
+SELECT longest_lock_wait_seconds, oldest_transaction_age_seconds
+FROM measure_sessions();
+
 -- name: refresh
 -- Fold, refresh and log in one transaction; refreshed is false when another refresh is at work.
 SELECT refreshed, refresh_duration_ms, total_jobs, total_objects, folded_rows, backlog_rows, lag_seconds

@@ -37,10 +37,10 @@ def deploy_by_hand(deployment: Deployment, *, report: Callable[[str], None] = pr
     made = _Resources(configuration, deployment.emulator, folder=deployment.stack_directory)
     made.make_all()
     report(f"{made.count} resources made; now the migrations, in their Lambda function")
-    for _, arguments in made.of_type("aws_lambda_invocation"):
-        event = json.loads(made.resolve(arguments["input"]))
-        result = deployment.emulator.invoke(made.resolve(arguments["function_name"]), event)
-        report(f"applied: {', '.join(result['applied']) or 'nothing, all were applied'}")
+    for name, event in made.invocations():
+        result = deployment.emulator.invoke(name, event)
+        if "applied" in result:
+            report(f"applied: {', '.join(result['applied']) or 'nothing, all were applied'}")
     return made.count
 
 
@@ -91,6 +91,21 @@ class _Resources:
             for address, arguments in self.of_type(kind):
                 self._known[address] = make(arguments)
                 self.count += 1
+
+    def invocations(self) -> list[tuple[str, Any]]:
+        """Return function and event of the deployment's invocations: the migrations, then the first refresh."""
+        arguments = [arguments for _, arguments in self.of_type("aws_lambda_invocation")]
+        # Everything is made already; what is left of the order is who invokes a function that waited for another.
+        functions = self._resources["aws_lambda_function"]
+
+        def waits(invocation: Mapping[str, Any]) -> bool:
+            _, name, _ = invocation["function_name"].strip("${}").split(".")
+            return any(each.startswith("aws_lambda_invocation.") for each in functions[name]["depends_on"])
+
+        return [
+            (self.resolve(each["function_name"]), json.loads(self.resolve(each["input"])))
+            for each in sorted(arguments, key=waits)
+        ]
 
     def of_type(self, kind: str) -> list[tuple[str, Mapping[str, Any]]]:
         """Return address and arguments of the resources of one type."""

@@ -25,6 +25,7 @@ def serve(configuration: dict[str, Any]) -> dict[str, Any]:
     from werkzeug.serving import make_server  # noqa: PLC0415
 
     from local import emulator_patches  # noqa: PLC0415
+    from local.emulator_alarms import add_missing_actions  # noqa: PLC0415
     from local.emulator_answers import complete_answers  # noqa: PLC0415
     from local.http_front import HttpFront  # noqa: PLC0415
     from local.lambda_runtime import LambdaRuntime  # noqa: PLC0415
@@ -46,6 +47,7 @@ def serve(configuration: dict[str, Any]) -> dict[str, Any]:
     emulator_patches.run_functions(runtime)
     emulator_patches.name_databases(password=configuration["database_password"])
     complete_answers()
+    add_missing_actions()
     front = HttpFront(
         routes=functools.partial(emulator_patches.api_routes, configuration["region"]),
         invoke=functools.partial(emulator_patches.invoke_route, runtime, configuration["region"]),

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 import time
 from typing import TYPE_CHECKING, Self
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+import psycopg2
 
-    import psycopg2
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 UPDATE = """
 UPDATE job_objects SET status = %s, updated_at = clock_timestamp()
 WHERE job_id = %s AND bucket = 'b' AND key = %s AND etag = 'e'
 """
 INSERT = "INSERT INTO job_objects (job_id, bucket, key, etag, status) VALUES (%s, 'b', %s, 'e', 'queued')"
+RECONNECT_PAUSE_S = 0.2
 STATUSES = ("queued", "processing", "succeeded", "failed")
 
 
@@ -30,19 +32,30 @@ class WriteLoad:
         job_id: whose objects are written, in bucket `b`; their keys are `1` to `objects`, their etag is `e`.
         objects: how many there are.
         writers: how many threads write.
+        pause_s: how long each rests after a write.
+        survives: whether a writer whose connection is lost opens another, as a scanner does; else it ends, and `errors`
+            says why.
 
     """
 
     def __init__(
-        self, connect: Callable[[], psycopg2.extensions.connection], job_id: str, objects: int, *, writers: int = 2
+        self,
+        connect: Callable[[], psycopg2.extensions.connection],
+        job_id: str,
+        objects: int,
+        *,
+        writers: int = 2,
+        pause_s: float = 0.002,
+        survives: bool = False,
     ) -> None:
         self.longest_wait_s = 0.0
         self.inserted = 0
         self.errors: list[BaseException] = []
         self._connect, self._job_id, self._objects = connect, job_id, objects
+        self._pause_s, self._survives = pause_s, survives
         self._ended = threading.Event()
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._write, args=(number,)) for number in range(writers)]
+        self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(writers)]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -54,14 +67,27 @@ class WriteLoad:
         for thread in self._threads:
             thread.join()
 
-    def _write(self, writer: int) -> None:
+    def _run(self, writer: int) -> None:
         chance = random.Random(writer)  # noqa: S311 - the same load in every run
+        numbers = itertools.count(1)
+        while not self._ended.is_set():
+            try:
+                self._write(writer, numbers, chance)
+            except psycopg2.OperationalError as error:
+                if not self._survives:
+                    self.errors.append(error)
+                    return
+                self._ended.wait(RECONNECT_PAUSE_S)
+            except BaseException as error:  # noqa: BLE001 - whoever started the load reads it
+                self.errors.append(error)
+                return
+
+    def _write(self, writer: int, numbers: Iterator[int], chance: random.Random) -> None:
         connection = self._connect()
         try:
             with connection.cursor() as cursor:
-                number = 0
                 while not self._ended.is_set():
-                    number += 1
+                    number = next(numbers)
                     started = time.monotonic()
                     if number % 10:
                         key = str(chance.randint(1, self._objects))
@@ -72,8 +98,6 @@ class WriteLoad:
                     with self._lock:
                         self.inserted += number % 10 == 0
                         self.longest_wait_s = max(self.longest_wait_s, waited_s)
-                    time.sleep(0.002)
-        except BaseException as error:  # noqa: BLE001 - whoever started the load reads it
-            self.errors.append(error)
+                    time.sleep(self._pause_s)
         finally:
             connection.close()

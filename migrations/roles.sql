@@ -7,7 +7,7 @@ DO $$
 DECLARE
     role_name text;
 BEGIN
-    FOREACH role_name IN ARRAY ARRAY['scanner_app', 'progress_refresher', 'progress_reader'] LOOP
+    FOREACH role_name IN ARRAY ARRAY['scanner_app', 'progress_refresher', 'progress_reader', 'scanner_doctor'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
             EXECUTE format('CREATE ROLE %I LOGIN', role_name);
         END IF;
@@ -38,3 +38,20 @@ ALTER ROLE progress_reader SET default_transaction_read_only = on;
 -- all is as good: an index scan marks the dead ones, and the next read skips them; the others pass them every time.
 ALTER ROLE progress_reader SET enable_seqscan = off;
 ALTER ROLE progress_reader SET enable_bitmapscan = off;
+
+-- The doctor looks and never touches, gives up before the on-call does, and queues for no lock that writers wait behind.
+ALTER ROLE scanner_doctor SET default_transaction_read_only = on;
+ALTER ROLE scanner_doctor SET statement_timeout = '20s';
+ALTER ROLE scanner_doctor SET lock_timeout = '2s';
+
+-- Other sessions' statements, statistics, and the size of the write-ahead log. On RDS the master user may give this on.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT
+                   FROM pg_auth_members
+                   WHERE roleid = 'pg_monitor'::regrole
+                     AND member = 'scanner_doctor'::regrole) THEN
+        GRANT pg_monitor TO scanner_doctor;
+    END IF;
+END
+$$;

@@ -1,11 +1,10 @@
-"""`scannerdb`: what an operator asks of the database. Run it as `.venv/bin/python -m ops.scannerdb`."""
+"""`scannerdb`: what an operator asks of the database."""
 
 import functools
 import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,21 +13,15 @@ from rich.console import Console
 
 from handlers.errors import ScannerDatabaseError
 from handlers.migrator.describe import describe
-from handlers.migrator.release import Release, read_release
 from handlers.migrator.runner import rollback, run
 from handlers.migrator.session import Limits
+from ops.doctor import doctor
+from ops.options import connect_to, current_release, dsn_option, json_option, needed
+from ops.progress_commands import rebuild, refresh, verify
 from ops.terminal import StatementBar, plan_lines
 from stacks.manifest import MigrationError
-from stacks.package import build_release
+from stacks.settings import SettingsError
 
-MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
-
-dsn_option = click.option(
-    "--dsn",
-    envvar="SCANNERDB_DSN",
-    help="A libpq connection string or URL, of the owner of the tables. Also from SCANNERDB_DSN.",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 LIMIT_OPTIONS = (
     click.option(
         "--lock-timeout-ms",
@@ -75,14 +68,21 @@ def limit_options(function: Callable[..., None]) -> Callable[..., None]:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    r"""Plan, run and take back migrations.
+    """Find out what is wrong, keep progress right, and migrate.
 
     \b
-    scannerdb plan                              what a release would do to an empty database
-    scannerdb plan --dsn postgresql://...       what it would do to this one
-    scannerdb migrate --dsn postgresql://...    do it
-    scannerdb rollback --dsn postgresql://...   take the newest migration back
-    """
+    export SCANNERDB_DSN='host=127.0.0.1 dbname=scanner_db user=scanner_admin'
+
+    \b
+    scannerdb doctor                          what is wrong, why it matters, and the next command
+    scannerdb doctor lock-waits -e prod       what belongs to one alarm, with the limits of prod
+    scannerdb refresh                         bring cached progress up to date now
+    scannerdb verify                          compare every job with a full count
+    scannerdb rebuild                         mend the jobs that verify lists, while writers go on
+    scannerdb plan                            what a release would do to this database
+    scannerdb migrate                         do it
+    scannerdb rollback                        take the newest migration back
+    """  # noqa: D301 - click takes the character for "do not wrap"
 
 
 @main.command()
@@ -90,7 +90,7 @@ def main() -> None:
 @json_option
 def plan(dsn: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
     """Print each pending statement with its lock, who waits for it, and the size of an index."""
-    steps = describe(_release(), _connect(dsn) if dsn else None)
+    steps = describe(current_release(), connect_to(dsn) if dsn else None)
     if as_json:
         click.echo(json.dumps([step.fields() for step in steps]))
     elif steps:
@@ -106,7 +106,7 @@ def plan(dsn: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes
 def migrate(dsn: str | None, as_json: bool, limits: Limits) -> None:  # noqa: FBT001 - click passes flags by name
     """Bring the database to the release of the folder migrations/."""
     with StatementBar(Console(stderr=True)) as bar:
-        result = run(_connect(_needed(dsn)), _release(), limits=limits, report=bar)
+        result = run(connect_to(needed(dsn)), current_release(), limits=limits, report=bar)
     if as_json:
         click.echo(json.dumps(asdict(result)))
     else:
@@ -121,35 +121,19 @@ def migrate(dsn: str | None, as_json: bool, limits: Limits) -> None:  # noqa: FB
 def roll_back(dsn: str | None, as_json: bool, limits: Limits) -> None:  # noqa: FBT001 - click passes flags by name
     """Take the newest migration back with its .down.sql."""
     with StatementBar(Console(stderr=True)) as bar:
-        file = rollback(_connect(_needed(dsn)), _release(), limits=limits, report=bar)
+        file = rollback(connect_to(needed(dsn)), current_release(), limits=limits, report=bar)
     click.echo(json.dumps({"rolled_back": file}) if as_json else f"Ran {file}.")
 
 
-def _release() -> Release:
-    package = build_release(MIGRATIONS)
-    return read_release(package.path.read_bytes(), expected_sha256=package.sha256)
-
-
-def _needed(dsn: str | None) -> str:
-    if dsn is None:
-        raise click.UsageError("name the database with --dsn or SCANNERDB_DSN")
-    return dsn
-
-
-def _connect(dsn: str) -> Callable[[], "psycopg2.extensions.connection"]:
-    def connect() -> "psycopg2.extensions.connection":
-        connection = psycopg2.connect(dsn, application_name="scannerdb")
-        connection.autocommit = True
-        return connection
-
-    return connect
+for registered in (doctor, refresh, verify, rebuild):
+    main.add_command(registered)
 
 
 def command(arguments: list[str] | None = None) -> Any:
     """Run the command line; a user's mistake ends with one message and exit code 1, without a stack trace."""
     try:
         return main(arguments, standalone_mode=True)
-    except (ScannerDatabaseError, MigrationError, psycopg2.Error) as error:
+    except (ScannerDatabaseError, MigrationError, SettingsError, psycopg2.Error) as error:
         click.echo(f"scannerdb: {str(error).strip()}", err=True)
         sys.exit(1)
 

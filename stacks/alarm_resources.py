@@ -1,33 +1,29 @@
-"""The catalogue of alarms as resources: the topic, the metric from the log, one CloudWatch alarm for each entry."""
+"""The catalogue of alarms as resources: one CloudWatch alarm for each entry, and one over all that page."""
+
+from collections.abc import Iterator
+from typing import Any
 
 from cdktf import ITerraformDependable
-from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
-from cdktf_cdktf_provider_aws.cloudwatch_log_metric_filter import (
-    CloudwatchLogMetricFilter,
-    CloudwatchLogMetricFilterMetricTransformation,
+from cdktf_cdktf_provider_aws.cloudwatch_composite_alarm import CloudwatchCompositeAlarm
+from cdktf_cdktf_provider_aws.cloudwatch_metric_alarm import (
+    CloudwatchMetricAlarm,
+    CloudwatchMetricAlarmMetricQuery,
+    CloudwatchMetricAlarmMetricQueryMetric,
 )
-from cdktf_cdktf_provider_aws.cloudwatch_metric_alarm import CloudwatchMetricAlarm
-from cdktf_cdktf_provider_aws.sns_topic import SnsTopic
-from cdktf_cdktf_provider_aws.sns_topic_policy import SnsTopicPolicy
-from cdktf_cdktf_provider_aws.sns_topic_subscription import SnsTopicSubscription
 from constructs import Construct
 
-from stacks import iam
-from stacks.alarms import Alarm, catalogue, slow_query_metric
+from stacks.alarms import OUTAGE, catalogue
+from stacks.alarms.model import Alarm, Expression, Notice, Statistic
 from stacks.context import Context
+from stacks.topics import Topics
 
-# RDS begins each line with `%t:%r:%u@%d:[%p]:`, so a slow statement reads
-#   2026-04-01 20:17:33 UTC:10.0.1.5(51401):progress_reader@scanner_db:[20768]:LOG:  duration: 1454.486 ms  statement: S
-# auto_explain writes the same statement once more, as `plan:`, which must not count twice. A statement may hold
-# whatever its author likes, so only a line of the level LOG counts.
-SLOW_STATEMENT = '[date, time, context="*:LOG:", label="duration:", milliseconds, unit="ms", kind!="plan:", ...]'
-# Where log_statement has written the text already, the measurement is the end of its line.
-SLOW_LOGGED_STATEMENT = '[..., context="*:LOG:", label="duration:", milliseconds, unit="ms"]'
-SLOW_STATEMENTS = {"slow_statements": SLOW_STATEMENT, "slow_logged_statements": SLOW_LOGGED_STATEMENT}
+# Any other statistic is an extended one, as a percentile.
+STATISTICS = frozenset({"Average", "Maximum", "Minimum", "SampleCount", "Sum"})
+RESULT = "result"
 
 
 class AlarmResources(Construct):
-    """Everything that watches the deployment."""
+    """The alarms. Those that page only count towards `outage`, so that an outage pages once."""
 
     def __init__(
         self,
@@ -35,64 +31,86 @@ class AlarmResources(Construct):
         id_: str,
         *,
         context: Context,
-        key_arn: str,
-        query_log_group: CloudwatchLogGroup,
+        topics: Topics,
         api_id: str,
         depends_on: list[ITerraformDependable],
     ) -> None:
         super().__init__(scope, id_)
         self._context, self._depends_on = context, depends_on
-        self.topic_arn = self._topic(key_arn)
-        self._measure_slow_statements(query_log_group)
+        pages, tickets = [], []
         for alarm in catalogue(context.settings, api_id=api_id):
-            self._alarm(alarm)
-
-    def _topic(self, key_arn: str) -> str:
-        topic = SnsTopic(self, "topic", name=self._context.name("alarms"), kms_master_key_id=key_arn)
-        publish = iam.statement(
-            "sns:Publish",
-            sid="Alarms",
-            principals={"Service": "cloudwatch.amazonaws.com"},
-            resources=[topic.arn],
-            conditions={"StringEquals": {"aws:SourceAccount": self._context.account_id}},
+            if alarm.severity == "page":
+                pages.append(self._alarm(alarm, actions=[]))
+            else:
+                tickets.append(self._alarm(alarm, actions=[topics.ticket_arn]))
+        outage = CloudwatchCompositeAlarm(
+            self,
+            OUTAGE.name,
+            alarm_name=context.name(OUTAGE.name),
+            alarm_description=describe(context, OUTAGE),
+            alarm_rule=" OR ".join(f'ALARM("{page.alarm_name}")' for page in pages),
+            alarm_actions=[topics.page_arn],
+            ok_actions=[topics.page_arn],
+            tags={"severity": "page"},
         )
-        SnsTopicPolicy(self, "topic_policy", arn=topic.arn, policy=iam.document([publish]))
-        for number, address in enumerate(self._context.settings.alarms.emails):
-            SnsTopicSubscription(self, f"email_{number}", topic_arn=topic.arn, protocol="email", endpoint=address)
-        return topic.arn
+        self.page_arns = [outage.arn, *(page.arn for page in pages)]
+        self.ticket_arns = [ticket.arn for ticket in tickets]
 
-    def _measure_slow_statements(self, log_group: CloudwatchLogGroup) -> None:
-        metric = slow_query_metric(self._context.settings)
-        for id_, pattern in SLOW_STATEMENTS.items():
-            CloudwatchLogMetricFilter(
-                self,
-                id_,
-                name=self._context.name(id_.replace("_", "-")),
-                log_group_name=log_group.name,
-                pattern=pattern,
-                metric_transformation=CloudwatchLogMetricFilterMetricTransformation(
-                    namespace=metric.namespace, name=metric.name, value="$milliseconds", unit="Milliseconds"
-                ),
-            )
-
-    def _alarm(self, alarm: Alarm) -> None:
-        runbook = f"{self._context.settings.alarms.runbook_url}#{alarm.runbook_section}"
-        CloudwatchMetricAlarm(
+    def _alarm(self, alarm: Alarm, *, actions: list[str]) -> CloudwatchMetricAlarm:
+        return CloudwatchMetricAlarm(
             self,
             alarm.name.replace("-", "_"),
             alarm_name=self._context.name(alarm.name),
-            alarm_description=f"{alarm.meaning} ({alarm.severity}) Runbook: {runbook}",
-            namespace=alarm.metric.namespace,
-            metric_name=alarm.metric.name,
-            dimensions=dict(alarm.metric.dimensions),
-            statistic=alarm.statistic,
-            period=alarm.period_s,
+            alarm_description=describe(self._context, alarm),
             evaluation_periods=alarm.evaluation_periods,
+            datapoints_to_alarm=alarm.datapoints_to_alarm,
             comparison_operator=alarm.comparison,
             threshold=alarm.threshold,
             treat_missing_data=alarm.missing_data,
-            alarm_actions=[self.topic_arn],
-            ok_actions=[self.topic_arn],
+            alarm_actions=actions,
+            ok_actions=actions,
             tags={"severity": alarm.severity},
             depends_on=self._depends_on,
+            **_watched(alarm),
         )
+
+
+def describe(context: Context, told: Alarm | Notice) -> str:
+    """Return what a message says of itself: what it means, where to read on, what to type first."""
+    runbook = f"{context.settings.alarms.runbook_url}#{told.name}"
+    return f"{told.meaning} Runbook: {runbook}. First: scannerdb doctor {told.name}"
+
+
+def _watched(alarm: Alarm) -> dict[str, Any]:
+    if isinstance(alarm.watches, Expression):
+        return {"metric_query": list(_queries(alarm.watches, alarm.period_s))}
+    metric, statistic = alarm.watches.metric, alarm.watches.statistic
+    return {
+        "namespace": metric.namespace,
+        "metric_name": metric.name,
+        "dimensions": dict(metric.dimensions),
+        "period": alarm.period_s,
+        "statistic" if statistic in STATISTICS else "extended_statistic": statistic,
+    }
+
+
+def _queries(expression: Expression, period_s: int) -> Iterator[CloudwatchMetricAlarmMetricQuery]:
+    yield CloudwatchMetricAlarmMetricQuery(
+        id=RESULT,
+        expression=expression.formula,
+        # A formula has the period of its metrics; a query that names them itself has none to take it from.
+        period=None if expression.inputs else period_s,
+        return_data=True,
+    )
+    for id_, watched in expression.inputs.items():
+        yield CloudwatchMetricAlarmMetricQuery(id=id_, metric=_metric(watched, period_s), return_data=False)
+
+
+def _metric(watched: Statistic, period_s: int) -> CloudwatchMetricAlarmMetricQueryMetric:
+    return CloudwatchMetricAlarmMetricQueryMetric(
+        namespace=watched.metric.namespace,
+        metric_name=watched.metric.name,
+        dimensions=dict(watched.metric.dimensions),
+        period=period_s,
+        stat=watched.statistic,
+    )

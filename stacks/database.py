@@ -1,13 +1,14 @@
 """RDS for PostgreSQL: encrypted, backed up, IAM logins, a master password that only RDS and Secrets Manager know."""
 
 from cdktf_cdktf_provider_aws.db_instance import DbInstance
-from cdktf_cdktf_provider_aws.db_parameter_group import DbParameterGroup
+from cdktf_cdktf_provider_aws.db_parameter_group import DbParameterGroup, DbParameterGroupParameter
 from cdktf_cdktf_provider_aws.db_subnet_group import DbSubnetGroup
 from constructs import Construct
 
 from stacks import firewall, iam
 from stacks.context import Context
 from stacks.database_parameters import FAMILY, parameters
+from stacks.iam import Statement
 from stacks.logs import log_group
 from stacks.network import Network
 
@@ -17,7 +18,8 @@ MASTER_USER = "scanner_admin"
 APPLICATION_USER = "scanner_app"
 REFRESH_USER = "progress_refresher"
 STATUS_USER = "progress_reader"
-IAM_USERS = (APPLICATION_USER, REFRESH_USER, STATUS_USER)
+DOCTOR_USER = "scanner_doctor"
+IAM_USERS = (APPLICATION_USER, REFRESH_USER, STATUS_USER, DOCTOR_USER)
 
 LOG_TYPES = ("postgresql", "upgrade")
 # UTC. A backup may not overlap the maintenance.
@@ -33,6 +35,7 @@ class Database(Construct):
     def __init__(self, scope: Construct, id_: str, *, context: Context, network: Network, key_arn: str) -> None:
         super().__init__(scope, id_)
         settings = context.settings.database
+        self._context = context
         self.identifier = context.settings.prefix
         self.port = settings.port
         self.security_group = firewall.security_group(
@@ -56,7 +59,10 @@ class Database(Construct):
             name=context.name(FAMILY),
             family=FAMILY,
             description=f"Parameters of {self.identifier}",
-            parameter=parameters(settings),
+            parameter=[
+                DbParameterGroupParameter(name=each.name, value=each.value, apply_method=each.apply_method)
+                for each in parameters(settings)
+            ],
         )
         monitoring_role, monitoring_policy = iam.service_role(
             self,
@@ -129,5 +135,12 @@ class Database(Construct):
             depends_on=[*log_groups.values(), monitoring_policy],
         )
         self.address = self.instance.address
-        self.resource_id = self.instance.resource_id
         self.master_secret_arn = self.instance.master_user_secret.get(0).secret_arn
+
+    def user_arn(self, user: str) -> str:
+        """Return what `rds-db:connect` names in order to log in as `user`, on the instance itself."""
+        return self._context.arn("rds-db", f"dbuser:{self.instance.resource_id}/{user}")
+
+    def login(self, user: str) -> Statement:
+        """Return the permission to log in as `user`, past the proxy."""
+        return iam.statement("rds-db:connect", resources=[self.user_arn(user)])

@@ -1,16 +1,24 @@
 """PostgreSQL's parameters: what is logged for the on-call, what is counted, what protects a busy table."""
 
-from cdktf_cdktf_provider_aws.db_parameter_group import DbParameterGroupParameter
+from dataclasses import dataclass
+from typing import Literal
 
 from stacks import settings
+from stacks.instance_classes import describe
 
 FAMILY = "postgres17"
 
-# Parameters that PostgreSQL reads at its start only; RDS refuses any other way to apply them.
-AT_NEXT_RESTART = "pending-reboot"
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One parameter. Those that PostgreSQL reads at its start only are `pending-reboot`; RDS refuses any other way."""
+
+    name: str
+    value: str
+    apply_method: Literal["immediate", "pending-reboot"]
 
 
-def parameters(database: settings.Database) -> list[DbParameterGroupParameter]:
+def parameters(database: settings.Database) -> list[Parameter]:
     """Return the parameters of an instance, sorted by name as RDS returns them."""
     slow_ms = str(database.log_min_duration_ms)
     values = {
@@ -39,12 +47,13 @@ def parameters(database: settings.Database) -> list[DbParameterGroupParameter]:
         # Random reads cost little more than sequential ones on gp3.
         "random_page_cost": "1.1",
     }
-    at_restart = {"shared_preload_libraries": "auto_explain,pg_stat_statements"}
+    at_restart = {
+        # RDS's own formula depends on what the host leaves free; the alarms must know the number.
+        "max_connections": str(describe(database.instance_class).max_connections),
+        "shared_preload_libraries": "auto_explain,pg_stat_statements",
+    }
     described = [
-        *((name, value, "immediate") for name, value in values.items()),
-        *((name, value, AT_NEXT_RESTART) for name, value in at_restart.items()),
+        *(Parameter(name=name, value=value, apply_method="immediate") for name, value in values.items()),
+        *(Parameter(name=name, value=value, apply_method="pending-reboot") for name, value in at_restart.items()),
     ]
-    return [
-        DbParameterGroupParameter(name=name, value=value, apply_method=method)
-        for name, value, method in sorted(described)
-    ]
+    return sorted(described, key=lambda parameter: parameter.name)

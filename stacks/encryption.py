@@ -32,13 +32,24 @@ class Encryption(Construct):
                 resources=[THIS_KEY],
                 conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": context.arn("logs", "log-group:*")}},
             ),
-            # An alarm publishes to the encrypted topic in its own name.
+            # An alarm publishes to the encrypted topics in its own name.
             iam.statement(
                 *("kms:Decrypt", "kms:GenerateDataKey*"),
                 sid="Alarms",
                 principals={"Service": "cloudwatch.amazonaws.com"},
                 resources=[THIS_KEY],
                 conditions={"StringEquals": {"aws:SourceAccount": context.account_id}},
+            ),
+            # EventBridge too, but with a condition on its account it could not:
+            # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services
+            iam.statement(
+                *("kms:Decrypt", "kms:GenerateDataKey*"),
+                sid="Notices",
+                principals={"Service": "events.amazonaws.com"},
+                resources=[THIS_KEY],
+                conditions={
+                    "ArnEquals": {"kms:EncryptionContext:aws:sns:topicArn": context.arn("sns", context.name("ticket"))}
+                },
             ),
         ]
         key = KmsKey(

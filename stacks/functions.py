@@ -37,7 +37,7 @@ NETWORK_INTERFACE_ACTIONS = (
 
 
 class Function(Construct):
-    """One of the three functions; they share one package and differ in handler, variables and permissions."""
+    """One of the four functions; they share one package and differ in handler, variables and permissions."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Function(Construct):
             # Size
             memory_size=settings.memory_mib,
             timeout=timeout_s,
-            reserved_concurrent_executions=getattr(reserved, id_) if reserved else None,
+            reserved_concurrent_executions=getattr(reserved, id_, None),
             # Network
             vpc_config=LambdaFunctionVpcConfig(
                 subnet_ids=network.subnet_ids, security_group_ids=[self.security_group.id]

@@ -7,7 +7,7 @@ from stacks.settings import Settings
 
 # As the provider calls them; an emulator needs every service that the stack uses.
 SERVICES = (
-    *("apigatewayv2", "cloudwatch", "ec2", "iam", "kms", "lambda_", "logs"),
+    *("apigatewayv2", "cloudwatch", "ec2", "events", "iam", "kms", "lambda_", "logs"),
     *("rds", "s3", "scheduler", "secretsmanager", "sns", "ssm", "sts"),
 )
 

@@ -13,14 +13,13 @@ from stacks import firewall, iam
 from stacks.context import Context
 from stacks.database import IAM_USERS, Database
 from stacks.iam import Statement
+from stacks.limits import PROXY_CONNECTIONS_PERCENT
 from stacks.logs import log_group
 from stacks.network import Network
 
 IDLE_CLIENT_TIMEOUT_S = 900
 # Short, so that `status` can answer 503 within three seconds while the database is away.
 BORROW_TIMEOUT_S = 2
-# The rest is for `migrate`, the bastion and RDS itself, which connect directly.
-MAX_CONNECTIONS_PERCENT = 80
 MAX_IDLE_CONNECTIONS_PERCENT = 20
 
 
@@ -46,7 +45,7 @@ class Proxy(Construct):
             "role",
             name=context.name("proxy"),
             service="rds.amazonaws.com",
-            statements=_iam_access(context, database) if by_iam else _secret_access(context, database, key_arn),
+            statements=_iam_access(database) if by_iam else _secret_access(context, database, key_arn),
         )
         self._proxy = DbProxy(
             self,
@@ -68,7 +67,7 @@ class Proxy(Construct):
             db_proxy_name=self._proxy.name,
             connection_pool_config=DbProxyDefaultTargetGroupConnectionPoolConfig(
                 connection_borrow_timeout=BORROW_TIMEOUT_S,
-                max_connections_percent=MAX_CONNECTIONS_PERCENT,
+                max_connections_percent=PROXY_CONNECTIONS_PERCENT,
                 max_idle_connections_percent=MAX_IDLE_CONNECTIONS_PERCENT,
             ),
         )
@@ -92,8 +91,8 @@ class Proxy(Construct):
         return iam.statement("rds-db:connect", resources=[self.user_arn(user)])
 
 
-def _iam_access(context: Context, database: Database) -> dict[str, Statement]:
-    users = [context.arn("rds-db", f"dbuser:{database.resource_id}/{user}") for user in IAM_USERS]
+def _iam_access(database: Database) -> dict[str, Statement]:
+    users = [database.user_arn(user) for user in IAM_USERS]
     return {"LogInAsTheCaller": iam.statement("rds-db:connect", resources=users)}
 
 

@@ -4,14 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 import jsii
-from cdktf import (
-    ITerraformDependable,
-    LocalBackend,
-    S3Backend,
-    TerraformElement,
-    TerraformOutput,
-    TerraformStack,
-)
+from cdktf import ITerraformDependable, TerraformElement, TerraformOutput, TerraformStack
 from cdktf_cdktf_provider_aws.data_aws_caller_identity import DataAwsCallerIdentity
 from cdktf_cdktf_provider_aws.data_aws_partition import DataAwsPartition
 from constructs import Construct, Node
@@ -21,26 +14,28 @@ from stacks.alarm_resources import AlarmResources
 from stacks.artifacts import Artifacts
 from stacks.bastion import Bastion
 from stacks.context import Context
+from stacks.dashboard import Dashboard
 from stacks.database import Database
+from stacks.doctor_limits import doctor_limits
 from stacks.encryption import Encryption
 from stacks.endpoints import Endpoints
+from stacks.first_refresh import FirstRefresh
 from stacks.functions import Function
 from stacks.iam import Statement
+from stacks.limits import DOCTOR_TIMEOUT_S, MIGRATE_TIMEOUT_S, REFRESH_TIMEOUT_S, STATUS_TIMEOUT_S
+from stacks.log_metrics import LogMetrics
 from stacks.network import Network
-from stacks.package import ROOT, Package
+from stacks.notices import Notices
+from stacks.package import Package
 from stacks.provider import aws_provider
 from stacks.proxy import Proxy
 from stacks.release import Release
+from stacks.saved_queries import SavedQueries
 from stacks.schedule import Schedule
 from stacks.settings import Settings
+from stacks.state import terraform_state
 from stacks.status_api import StatusApi
-
-# The first version whose S3 backend locks the state without a DynamoDB table.
-TERRAFORM_VERSION = ">= 1.10"
-
-MIGRATE_TIMEOUT_S = 900  # the most that Lambda allows
-REFRESH_TIMEOUT_S = 300
-STATUS_TIMEOUT_S = 10
+from stacks.topics import Topics
 
 
 class ScannerDatabase(TerraformStack):
@@ -49,7 +44,7 @@ class ScannerDatabase(TerraformStack):
     def __init__(self, scope: Construct, id_: str, *, settings: Settings, package: Package, release: Package) -> None:
         self._addresses: dict[str, str] = {}
         super().__init__(scope, id_)
-        self._configure_terraform(settings)
+        terraform_state(self, settings)
         aws_provider(self, settings)
         context = Context(
             settings=settings,
@@ -144,23 +139,69 @@ class ScannerDatabase(TerraformStack):
             },
             depends_on=[migrated.invocation],
         )
+        doctor = function(
+            "doctor",
+            timeout_s=DOCTOR_TIMEOUT_S,
+            variables={
+                # Directly, because it is asked when the proxy does not answer; the proxy is one of its patients.
+                "RDS_ENDPOINT": db.address,
+                "RDS_PROXY_ENDPOINT": proxy.endpoint,
+                "RDS_USERNAME": database.DOCTOR_USER,
+                "DOCTOR_LIMITS": json.dumps(doctor_limits(settings)),
+                "DEPLOYMENT": settings.prefix,
+                "RELEASE_BUCKET": stored_release.bucket,
+                "RELEASE_KEY": stored_release.key,
+                "RELEASE_SHA256": release.sha256,
+            },
+            statements={
+                "LogIn": db.login(database.DOCTOR_USER),
+                "LogInThroughProxy": proxy.login(database.DOCTOR_USER),
+                "ReadRelease": iam.statement(
+                    "s3:GetObject", resources=[f"{artifacts.bucket_arn}/{stored_release.key}"]
+                ),
+            },
+            depends_on=[migrated.invocation],
+        )
         endpoints.allow_from(status, status.security_group)
-        for caller in (refresh, status):
-            firewall.allow(
+        endpoints.allow_s3_from(doctor, doctor.security_group)
+        firewall.allow(doctor, "to_database", source=doctor.security_group, target=db.security_group, port=db.port)
+        to_proxy = {
+            caller: firewall.allow(
                 caller, "to_proxy", source=caller.security_group, target=proxy.security_group, port=proxy.port
             )
+            for caller in (refresh, status, doctor)
+        }
 
         schedule = Schedule(self, "schedule", context=context, refresh=refresh)
+        refreshed = FirstRefresh(
+            self,
+            "first_refresh",
+            refresh=refresh,
+            release=release,
+            depends_on=[proxy.target, *to_proxy[refresh]],
+        )
         api = StatusApi(self, "status_api", context=context, status=status, key_arn=key_arn)
+
+        topics = Topics(self, "topics", context=context, key_arn=key_arn)
+        LogMetrics(self, "log_metrics", context=context, log_group=db.query_log_group)
+        SavedQueries(self, "saved_queries", context=context)
+        Notices(self, "notices", context=context, database_identifier=db.identifier, topic_arn=topics.ticket_arn)
         alarms = AlarmResources(
             self,
             "alarms",
             context=context,
-            key_arn=key_arn,
-            query_log_group=db.query_log_group,
+            topics=topics,
             api_id=api.api_id,
-            # Nothing is stale before the first refresh can have run.
-            depends_on=[schedule.refresh],
+            # Nothing is stale before the first refresh has run.
+            depends_on=[schedule.refresh, refreshed.invocation],
+        )
+        dashboard = Dashboard(
+            self,
+            "dashboard",
+            context=context,
+            api_id=api.api_id,
+            page_arns=alarms.page_arns,
+            ticket_arns=alarms.ticket_arns,
         )
 
         tunnel = {"host": [proxy.endpoint], "portNumber": [str(proxy.port)], "localPortNumber": ["5432"]}
@@ -178,7 +219,10 @@ class ScannerDatabase(TerraformStack):
             migrate_function_name=migrate.function_name,
             refresh_function_name=refresh.function_name,
             status_function_name=status.function_name,
-            alarm_topic_arn=alarms.topic_arn,
+            doctor_function_name=doctor.function_name,
+            page_topic_arn=topics.page_arn,
+            ticket_topic_arn=topics.ticket_arn,
+            dashboard_url=dashboard.url,
             release_sha256=release.sha256,
         )
 
@@ -192,21 +236,6 @@ class ScannerDatabase(TerraformStack):
         if self._addresses.setdefault(address, path) != path:
             raise ValueError(f"{path} and {self._addresses[address]} would have the same address {address}")
         return address
-
-    def _configure_terraform(self, settings: Settings) -> None:
-        self.add_override("terraform.required_version", TERRAFORM_VERSION)
-        if settings.state.bucket is None:
-            # Beside main.py, wherever it is started from.
-            LocalBackend(self, path=str(ROOT / (settings.state.path or "terraform.tfstate")))
-            return
-        backend = S3Backend(
-            self,
-            bucket=settings.state.bucket,
-            key=f"{settings.prefix}.tfstate",
-            region=settings.region,
-            encrypt=True,
-        )
-        backend.add_override("use_lockfile", True)  # younger than cdktf's own arguments
 
     def _outputs(self, **values: str) -> None:
         for name, value in values.items():

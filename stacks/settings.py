@@ -5,15 +5,26 @@ Any value can be set by a variable too: `SCANNER__DATABASE__PORT=5433` wins over
 
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from stacks.settings_source import SettingsError, read_settings
+from stacks.instance_classes import describe
+from stacks.profiles import PROFILES
+from stacks.settings_problems import explain
+from stacks.settings_source import Profiles, SettingsError, Source
 
-__all__ = ["Settings", "SettingsError", "environment_files", "load_settings"]
+__all__ = ["Settings", "SettingsError", "environment_files", "load_settings", "resolve_settings"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -111,6 +122,12 @@ class Database(Model):
     log_min_duration_ms: int = Field(1000, ge=1, le=600_000, description="a whole number from 1 to 600000")
     port: int = Field(5432, ge=1150, le=65535, description="a whole number from 1150 to 65535")
 
+    @field_validator("instance_class")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        describe(value)  # its ValueError says what is known
+        return value
+
     @model_validator(mode="after")
     def _can_grow(self) -> Self:
         # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PIOPS.Autoscaling.html
@@ -139,7 +156,7 @@ class ReservedConcurrency(Model):
 
 
 class Functions(Model):
-    """The three Lambda functions."""
+    """The Lambda functions."""
 
     platform: Literal["lambda", "host"] = Field(
         "lambda", description='"lambda" (arm64, python3.13) or "host" (this machine; for emulators)'
@@ -196,8 +213,16 @@ class Alarms(Model):
     runbook_url: str = Field(
         "docs/runbook.md", min_length=1, description="the runbook's address; alarms append #section"
     )
-    slow_queries: int = Field(10, ge=1, description="a whole number: slow statements in five minutes")
     api_errors: int = Field(5, ge=1, description="a whole number: answers with 5xx in five minutes")
+    api_latency_ms: int = Field(1000, ge=1, description="a whole number: what nine answers in ten stay below")
+    backlog_rows: int = Field(100_000, ge=1, description="a whole number: changes that wait to be folded")
+    connections_percent: int = Field(85, ge=1, le=100, description="a whole number from 1 to 100")
+    denied_statements: int = Field(5, ge=1, description="a whole number: refused statements in five minutes")
+    lock_wait_s: int = Field(60, ge=1, description="a whole number: seconds that a session waits for a lock")
+    slow_queries: int = Field(10, ge=1, description="a whole number: slow statements in five minutes")
+    slow_query_p99_ms: int = Field(60_000, ge=1, description="a whole number: the slowest of a hundred slow statements")
+    storage_hours: int = Field(48, ge=1, description="a whole number: hours until the disk is full")
+    transaction_s: int = Field(900, ge=1, description="a whole number: seconds that a transaction is open")
 
 
 class Settings(Model):
@@ -207,6 +232,9 @@ class Settings(Model):
         pattern=r"^[a-z][a-z0-9-]{0,19}$", description="a file name of up to 20 lower case letters, digits and dashes"
     )
     region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="an AWS region such as eu-central-1")
+    size: Literal["small", "medium", "large"] | None = Field(
+        None, description='"small", "medium" or "large"; sets what the file does not'
+    )
     tags: dict[str, str] = Field(default_factory=dict, description="names and texts, put on every resource")
     state: State
     aws: Aws = Aws()
@@ -233,15 +261,60 @@ class Settings(Model):
 
 
 def load_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read one environment's file and the variables that override it.
+    """Read one environment's file and the variables that override it; its `size` completes both.
 
     Raises:
         SettingsError: a value is missing, unknown or not allowed; one line for each, naming its file or variable.
 
     """
-    return read_settings(Settings, path, environ, fixed={"environment": path.stem})
+    return _load(_read(path, environ))
+
+
+def resolve_settings(path: Path, environ: Mapping[str, str] = os.environ) -> list[tuple[str, Any, str]]:
+    """Return each setting as key, value and where the value came from.
+
+    Raises:
+        SettingsError: as of `load_settings`.
+
+    """
+    source = _read(path, environ)
+    settings = _load(source)
+    return [
+        (".".join(key), value, source.origin(key) if source.is_set(key) else "default")
+        for key, value in _leaves(settings)
+        if key not in {(name,) for name in _fixed(path)}
+    ]
 
 
 def environment_files(folder: Path) -> dict[str, Path]:
     """Return the settings file of each environment by its name."""
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def _read(path: Path, environ: Mapping[str, str]) -> Source:
+    source = Source.read(path, environ, profiles=Profiles(key="size", values=PROFILES))
+    for name in _fixed(path).keys() & source.values.keys():
+        raise SettingsError(f"{source.origin((name,))}: {name} follows from the file's name; remove it")
+    return source
+
+
+def _load(source: Source) -> Settings:
+    fixed = _fixed(source.path)
+    try:
+        return Settings.model_validate({**source.values, **fixed})
+    except ValidationError as invalid:
+        problems = [explain(Settings, source, fixed.keys(), dict(error)) for error in invalid.errors()]
+        raise SettingsError("\n".join(problems)) from invalid
+
+
+def _fixed(path: Path) -> dict[str, str]:
+    return {"environment": path.stem}
+
+
+def _leaves(model: BaseModel, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name in type(model).model_fields:
+        value, key = getattr(model, name), (*above, name)
+        if isinstance(value, BaseModel):
+            yield from _leaves(value, key)
+        else:
+            yield key, value

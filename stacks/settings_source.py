@@ -1,17 +1,15 @@
-"""Read a pydantic model from a TOML file and `SCANNER__` variables, and explain what is wrong in their terms."""
+"""The values that settings are made of: a TOML file, `SCANNER__` variables that win, a profile that completes them."""
 
-import difflib
+import copy
+import os
 import tomllib
-from collections.abc import Iterator, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args
-
-from pydantic import BaseModel, ValidationError
+from typing import Any, Self
 
 VARIABLE_PREFIX = "SCANNER__"
 
-AnyModel = TypeVar("AnyModel", bound=BaseModel)
 Key = tuple[str, ...]
 
 
@@ -19,25 +17,52 @@ class SettingsError(ValueError):
     """The settings cannot be used; the message has one line a problem, fit to be shown without a stack trace."""
 
 
-def read_settings(
-    model: type[AnyModel], path: Path, environ: Mapping[str, str], *, fixed: Mapping[str, Any]
-) -> AnyModel:
-    """Return `model` filled from the file, the variables, and `fixed`, which neither may set.
+@dataclass(frozen=True, kw_only=True)
+class Profiles:
+    """Named sets of values, and the key whose value names the one that completes a file."""
 
-    Raises:
-        SettingsError: the file cannot be read, or a value is missing, unknown or not allowed.
+    key: str
+    values: Mapping[str, Mapping[str, Any]]
 
-    """
-    values = _read_toml(path)
-    variables = _variables(environ)
-    _override(values, variables)
-    for name in fixed.keys() & values.keys():
-        raise SettingsError(f"{_origin(path, variables, (name,))}: {name} follows from the file's name; remove it")
-    try:
-        return model.model_validate({**values, **fixed})
-    except ValidationError as invalid:
-        problems = [_explain(model, path, variables, fixed.keys(), dict(error)) for error in invalid.errors()]
-        raise SettingsError("\n".join(problems)) from invalid
+
+@dataclass(frozen=True)
+class Source:
+    """What one file says with all that overrides or completes it, and where each value came from."""
+
+    path: Path
+    values: Mapping[str, Any]
+    variables: Mapping[Key, str]
+    profile: str
+    in_file: frozenset[Key]
+
+    @classmethod
+    def read(cls, path: Path, environ: Mapping[str, str] = os.environ, *, profiles: Profiles) -> Self:
+        """Read a file and the variables.
+
+        Raises:
+            SettingsError: the file cannot be read, or a variable sets what cannot be set.
+
+        """
+        values = _read_toml(path)
+        in_file = frozenset(_keys(values))
+        texts = _variables(environ)
+        _override(values, texts)
+        chosen = values.get(profiles.key)
+        completed = _completed(profiles.values.get(chosen, {}) if isinstance(chosen, str) else {}, values)
+        variables = {key: variable for key, (variable, _) in texts.items()}
+        return cls(path, completed, variables, f"{profiles.key} {chosen}", in_file)
+
+    def origin(self, key: Key) -> str:
+        """Return what set a key or something in it: a variable, the file or the profile; else the file."""
+        for overridden, variable in self.variables.items():
+            if overridden[: len(key)] == key or key[: len(overridden)] == overridden:
+                return variable
+        from_profile = bool(key) and key not in self.in_file and self.is_set(key)
+        return self.profile if from_profile else str(self.path)
+
+    def is_set(self, key: Key) -> bool:
+        """Return whether anything sets the key; else it is the model's own default."""
+        return _holds(self.values, key)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -79,72 +104,29 @@ def _parse(variable: str, text: str) -> Any:
         raise SettingsError(f"{variable}={text} is not a TOML list: {broken}") from broken
 
 
-def _origin(path: Path, variables: Mapping[Key, tuple[str, str]], key: Key) -> str:
-    """Return the variable that set the key or something in it, or else the file."""
-    for overridden, (variable, _) in variables.items():
-        if overridden[: len(key)] == key or key[: len(overridden)] == overridden:
-            return variable
-    return str(path)
+def _completed(profile: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values, completed by the profile; a value where a table should be is for the model to refuse."""
+    merged = copy.deepcopy(dict(profile))
+    for name, value in values.items():
+        inner = merged.get(name)
+        merged[name] = _completed(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return merged
 
 
-def _explain(
-    model: type[BaseModel],
-    path: Path,
-    variables: Mapping[Key, tuple[str, str]],
-    hidden: AbstractSet[str],
-    error: Mapping[str, Any],
-) -> str:
-    # Positions in a list are for the value shown, not for finding the key's description.
-    key: Key = tuple(part for part in error["loc"] if isinstance(part, str))
-    origin, name = _origin(path, variables, key), ".".join(key)
-    if error["type"] == "extra_forbidden":
-        return f"{origin}: unknown key {name}; {_known_keys(model, key, hidden)}"
-    allowed = _allowed(model, key, error)
-    if error["type"] == "missing":
-        return f"{origin}: {name} is missing; allowed: {allowed}"
-    reason = str(error["ctx"]["error"]) if error["type"] == "value_error" else ""
-    if reason and _field(model, key) is None:
-        return f"{origin}: {name or 'the settings'} {reason}"
-    because = f" ({reason})" if reason else ""
-    return f"{origin}: {name} = {error['input']!r} is not allowed{because}; allowed: {allowed}"
+def _keys(values: Mapping[str, Any], above: Key = ()) -> list[Key]:
+    """Return the keys of all values and of all tables."""
+    found: list[Key] = []
+    for name, value in values.items():
+        found.append((*above, name))
+        if isinstance(value, dict):
+            found += _keys(value, (*above, name))
+    return found
 
 
-def _known_keys(model: type[BaseModel], key: Key, hidden: AbstractSet[str]) -> str:
-    table = _table(model, key[:-1]) or model
-    close = difflib.get_close_matches(key[-1], table.model_fields, n=1)
-    keys = ", ".join(sorted(table.model_fields.keys() - hidden))
-    return (f"did you mean {close[0]}? " if close else "") + f"allowed: {keys}"
-
-
-def _allowed(model: type[BaseModel], key: Key, error: Mapping[str, Any]) -> str:
-    field = _field(model, key)
-    if field is not None and field.description:
-        return str(field.description)
-    if (table := _table(model, key)) is not None:
-        return f"a table with {', '.join(table.model_fields)}"
-    return str(error["msg"])
-
-
-def _field(model: type[BaseModel], key: Key) -> Any:
-    """Return the field of a value; None for a table and for the file as a whole."""
-    table = _table(model, key[:-1])
-    if not key or table is None or _table(model, key) is not None:
-        return None
-    return table.model_fields.get(key[-1])
-
-
-def _table(model: type[BaseModel], key: Key) -> type[BaseModel] | None:
+def _holds(values: Mapping[str, Any], key: Key) -> bool:
+    inner: Any = values
     for part in key:
-        field = model.model_fields.get(part)
-        tables = list(_models(field.annotation)) if field is not None else []
-        if not tables:
-            return None
-        model = tables[0]
-    return model
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _models(argument)
+        if not isinstance(inner, dict) or part not in inner:
+            return False
+        inner = inner[part]
+    return True

@@ -21,6 +21,8 @@ ROUTES = {"job": "/jobs/{job_id}", "jobs": "/jobs", "statistics": "/statistics"}
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html
 ACCESS_LOG_FIELDS = {
     "request_id": "$context.requestId",
+    # As `status` logs it, also where it did not get so far as to know the request's own id.
+    "function_request_id": "$context.awsEndpointRequestId",
     "time": "$context.requestTime",
     "caller": "$context.identity.userArn",
     "source_ip": "$context.identity.sourceIp",

@@ -146,7 +146,11 @@ class Session:
 
     def _hang_up(self) -> None:
         """Leave the statement to the server, which notices that nobody listens when it has finished."""
-        with socket.socket(fileno=os.dup(self._connection.fileno())) as wire, contextlib.suppress(OSError):
+        # The wire may be gone: libpq closes it as soon as the worker notices the first call.
+        with (
+            contextlib.suppress(OSError, psycopg2.Error),
+            socket.socket(fileno=os.dup(self._connection.fileno())) as wire,
+        ):
             wire.shutdown(socket.SHUT_RDWR)
 
     def _holder(self) -> tuple[str, Progress | None]:

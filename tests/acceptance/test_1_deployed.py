@@ -1,5 +1,7 @@
 """What `cdktf deploy` left behind works, and Terraform agrees that it is all there."""
 
+import json
+import re
 import time
 import urllib.error
 import urllib.request
@@ -12,9 +14,48 @@ from tests.acceptance.conftest import OBJECTS, Deployed
 
 def test_the_apply_ran_the_migrations(deployed: Deployed) -> None:
     added = int(deployed.summary.split()[0])
-    assert added > 90
+    assert added > 150
     names = [name for (name,) in deployed.query("SELECT matviewname FROM pg_matviews WHERE schemaname = 'public'")]
     assert names == ["job_progress"]
+
+
+def test_the_deploy_ended_with_a_refresh_so_that_no_alarm_misses_the_first(deployed: Deployed) -> None:
+    group = f"/aws/lambda/{deployed.deployment.function_name('refresh')}"
+    events = deployed.deployment.emulator.client("logs").filter_log_events(logGroupName=group)["events"]
+    lines = [json.loads(event["message"]) for event in events if event["message"].startswith("{")]
+    # Nobody had written a job; the scan came after the deploy, and a refresh after the scan.
+    assert [line["jobs"] for line in lines if line.get("message") == "refreshed"][:2] == [0, len(deployed.jobs)]
+
+
+def test_the_outage_watches_alarms_that_are_deployed_and_rings_alone(deployed: Deployed) -> None:
+    cloudwatch = deployed.deployment.emulator.client("cloudwatch")
+    pages = cloudwatch.get_paginator("describe_alarms").paginate(AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    alarms = [alarm for page in pages for alarm in page["MetricAlarms"]]
+    (outage,) = [alarm for page in pages for alarm in page["CompositeAlarms"]]
+    watched = set(re.findall(r'ALARM\("([^"]+)"\)', outage["AlarmRule"]))
+    assert watched == {alarm["AlarmName"] for alarm in alarms if not alarm["AlarmActions"]}
+    assert [arn.rpartition(":")[2] for arn in outage["AlarmActions"]] == ["scanner-database-local-page"]
+    told = {arn for alarm in alarms for arn in (*alarm["AlarmActions"], *alarm["OKActions"])}
+    assert [arn.rpartition(":")[2] for arn in told] == ["scanner-database-local-ticket"]
+
+
+def test_the_dashboard_and_the_saved_queries_are_there(deployed: Deployed) -> None:
+    emulator = deployed.deployment.emulator
+    dashboard = emulator.client("cloudwatch").get_dashboard(DashboardName="scanner-database-local")
+    pages, tickets = [each for each in json.loads(dashboard["DashboardBody"])["widgets"] if each["type"] == "alarm"]
+    assert pages["properties"]["alarms"][0].endswith(":alarm:scanner-database-local-outage")
+    assert len(tickets["properties"]["alarms"]) > 30
+    saved = emulator.client("logs").describe_query_definitions(queryDefinitionNamePrefix="scanner-database-local/")
+    assert len(saved["queryDefinitions"]) == 6
+
+
+def test_doctor_examines_the_database_through_lambda(deployed: Deployed) -> None:
+    function = deployed.deployment.function_name("doctor")
+    for event in ({}, {"alarm": "progress-stale"}):
+        result = deployed.deployment.emulator.invoke(function, event)
+        assert result["state"] in {"ok", "warning"}
+        assert result["findings"]
+        assert {"check", "state", "value", "why", "next"} <= result["findings"][0].keys()
 
 
 def test_a_refresh_through_lambda_counts_everything(deployed: Deployed) -> None:

@@ -105,10 +105,8 @@ def test_an_unreachable_server_is_named_with_its_port_and_user(
 
 
 @pytest.fixture
-def client(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Database:
-    variables = database.variables("progress_reader")
-    monkeypatch.setenv("RDS_CA_BUNDLE", variables["RDS_CA_BUNDLE"])
-    return Database(variables, query_timeout_s=3)
+def client(database: TestDatabase) -> Database:
+    return Database(database.variables("progress_reader"), query_timeout_s=3)
 
 
 PID = "SELECT pg_backend_pid() AS pid"

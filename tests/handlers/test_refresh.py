@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from handlers import refresh
 from handlers.connection import Database
-from handlers.errors import InvalidRequestError
+from handlers.errors import DatabaseUnavailableError, InvalidRequestError
+from handlers.migrator.runner import rollback
+from tests.conftest import MIGRATIONS, build_release
 from tests.handlers.test_status import Context
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.conftest import TestDatabase
 
 
 @pytest.fixture
 def client(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Database:
     variables = database.variables("progress_refresher")
-    monkeypatch.setenv("RDS_CA_BUNDLE", variables["RDS_CA_BUNDLE"])
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "ScannerDatabase")
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "scanner-database-test-refresh")
     client = Database(variables, query_timeout_s=3)
@@ -83,9 +89,43 @@ def test_a_verification_says_which_jobs_drifted_and_a_rebuild_mends_them(
     assert refresh.handler({"action": "verify"}, Context())["drifted_jobs"] == 0
 
 
+def test_a_deploy_waits_for_the_proxy_refreshes_and_verifies(
+    client: Database,
+    database: TestDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    away = Database({**database.variables("progress_refresher"), "RDS_PORT": "1"}, query_timeout_s=3)
+    monkeypatch.setattr(refresh, "database", away)
+    monkeypatch.setattr(refresh.time, "sleep", lambda _s: monkeypatch.setattr(refresh, "database", client))
+    result = refresh.handler({"source": "deploy", "action": "begin"}, Context())
+    assert (result["refreshed"], result["drifted_jobs"]) == (True, 0)
+    metrics = emitted(capsys)
+    assert (metrics["RefreshSucceeded"], metrics["DriftedJobs"]) == ((1, "Count"), (0, "Count"))
+
+
+@pytest.mark.filterwarnings("ignore:No application metrics")
+def test_a_deploy_does_not_wait_for_a_proxy_for_ever(
+    database: TestDatabase, client: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = Database({**database.variables("progress_refresher"), "RDS_PORT": "1"}, query_timeout_s=3)
+    monkeypatch.setattr(refresh, "database", away)
+    monkeypatch.setattr(refresh, "PROXY_PATIENCE_S", 0)
+    with pytest.raises(DatabaseUnavailableError, match="no connection to"):
+        refresh.handler({"source": "deploy", "action": "begin"}, Context())
+
+
+def test_a_deploy_leaves_the_verification_of_many_objects_to_the_night(
+    client: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.add_job({"queued": 2})
+    monkeypatch.setattr(refresh, "MOST_OBJECTS_VERIFIED_AT_DEPLOY", 1)
+    assert "drifted_jobs" not in refresh.handler({"source": "deploy", "action": "begin"}, Context())
+
+
 @pytest.mark.filterwarnings("ignore:No application metrics")
 def test_an_unknown_action_is_refused(client: Database) -> None:
-    with pytest.raises(InvalidRequestError, match="action 'refrsh' is not refresh, verify or rebuild"):
+    with pytest.raises(InvalidRequestError, match="action 'refrsh' is none of refresh, verify, rebuild, begin"):
         refresh.handler({"action": "refrsh"}, Context())
 
 
@@ -102,7 +142,10 @@ def test_a_refresh_beside_another_returns_at_once_and_says_so(
     other.close()
     assert result["refreshed"] is False
     metrics = emitted(capsys)
-    assert set(metrics) == {"RefreshSkipped", "ProgressBacklog", "ProgressLag"}
+    assert set(metrics) == {
+        *("RefreshSkipped", "ProgressBacklog", "ProgressLag"),
+        *("LongestLockWait", "OldestTransactionAge"),
+    }
     assert metrics["ProgressBacklog"] == (1, "Count")
 
 
@@ -118,8 +161,98 @@ def test_readers_go_on_while_a_refresh_is_at_work(client: Database, database: Te
     assert database.query("SELECT total_objects FROM job_progress", user="progress_reader") == [(3,)]
 
 
-@pytest.mark.filterwarnings("ignore:No application metrics")
-def test_a_refresh_that_fails_fails_the_invocation(client: Database, database: TestDatabase) -> None:
+def test_a_refresh_that_fails_fails_the_invocation_and_emits_what_it_measured_before(
+    client: Database, database: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
     database.query("DROP MATERIALIZED VIEW job_progress CASCADE")
     with pytest.raises(Exception, match=r'relation "public.job_progress" does not exist'):
         refresh.handler({}, Context())
+    assert emitted(capsys) == {"LongestLockWait": (0, "Seconds"), "OldestTransactionAge": (0, "Seconds")}
+
+
+@contextlib.contextmanager
+def waiting_for_a_lock(database: TestDatabase) -> Iterator[int]:
+    """A writer that waits for a lock which another session's open transaction holds; yields the holder's pid."""
+    holder, waiter = database.connect("scanner_app"), database.connect("scanner_app")
+    holder.autocommit = False
+    with holder.cursor() as cursor:
+        cursor.execute("UPDATE jobs SET bucket = 'held'")
+    blocked = threading.Thread(target=lambda: waiter.cursor().execute("UPDATE jobs SET bucket = 'waits'"))
+    blocked.start()
+    while not database.query("SELECT pid FROM pg_locks WHERE NOT granted AND waitstart IS NOT NULL"):
+        time.sleep(0.01)
+    yield holder.info.backend_pid
+    holder.rollback()
+    blocked.join()
+    holder.close()
+    waiter.close()
+
+
+def test_a_wait_for_a_lock_and_an_open_transaction_of_others_are_measured_as_progress_refresher(
+    client: Database, database: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database.add_job({"queued": 1})
+    with waiting_for_a_lock(database):
+        time.sleep(0.5)
+        refresh.handler({}, Context())
+    metrics = emitted(capsys)
+    assert 0.5 <= metrics["LongestLockWait"][0] <= metrics["OldestTransactionAge"][0] < 30
+
+
+def test_a_concurrent_build_that_waits_for_a_writer_is_not_a_wait_for_a_lock(
+    client: Database, database: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database.add_job({"queued": 1})
+    writer, builder = database.connect("scanner_app"), database.connect()
+    writer.autocommit = False
+    with writer.cursor() as cursor:
+        cursor.execute("UPDATE jobs SET bucket = 'held'")
+    build = threading.Thread(
+        target=lambda: builder.cursor().execute("CREATE INDEX CONCURRENTLY jobs_bucket ON jobs (bucket)")
+    )
+    build.start()
+    while not database.query("SELECT pid FROM pg_locks WHERE locktype = 'virtualxid' AND NOT granted"):
+        time.sleep(0.01)
+    refresh.handler({}, Context())
+    writer.rollback()
+    build.join()
+    writer.close()
+    builder.close()
+    assert emitted(capsys)["LongestLockWait"] == (0, "Seconds")
+
+
+def test_the_transaction_of_a_concurrent_build_is_not_an_old_transaction(
+    client: Database, database: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database.add_job({"queued": 1})
+    database.query(
+        "CREATE FUNCTION slowly(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_sleep(1); RETURN $1; END $$"
+    )
+    builder = database.connect()
+    build = threading.Thread(
+        target=lambda: builder.cursor().execute("CREATE INDEX CONCURRENTLY jobs_bucket ON jobs (slowly(bucket))")
+    )
+    build.start()
+    while not database.query("SELECT pid FROM pg_stat_progress_create_index"):
+        time.sleep(0.01)
+    refresh.handler({}, Context())
+    build.join()
+    builder.close()
+    assert emitted(capsys)["OldestTransactionAge"] == (0, "Seconds")
+
+
+def test_a_database_without_the_measuring_function_is_refreshed_all_the_same(
+    client: Database, database: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rollback(database.connect, build_release(MIGRATIONS))
+    assert refresh.handler({}, Context())["refreshed"] is True
+    assert "LongestLockWait" not in emitted(capsys)
+
+
+def test_a_refresh_that_may_not_measure_refreshes_all_the_same(
+    client: Database, database: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database.query("REVOKE EXECUTE ON FUNCTION measure_sessions() FROM progress_refresher")
+    assert refresh.handler({}, Context())["refreshed"] is True
+    assert "LongestLockWait" not in emitted(capsys)

@@ -45,7 +45,6 @@ class Context:
 def get(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Answer:
     """A function that sends one request to the handler and returns status code and body."""
     variables = database.variables("progress_reader")
-    monkeypatch.setenv("RDS_CA_BUNDLE", variables["RDS_CA_BUNDLE"])
     client = Database(variables, query_timeout_s=3)
     monkeypatch.setattr(status, "database", client)
 
@@ -147,7 +146,8 @@ def test_an_answer_takes_one_round_trip(
 
 def test_a_job_is_counted_from_its_rows_while_003_is_not_applied(get: Answer, database: TestDatabase) -> None:
     job_id = database.add_job({"queued": 2}, findings=1)
-    rollback(database.connect, build_release(MIGRATIONS))
+    for _ in ("004", "003"):
+        rollback(database.connect, build_release(MIGRATIONS))
     code, body = get(job_id)
     assert (code, set(body)) == (200, KEYS)
     assert (body["data_source"], body["total"], body["total_findings"]) == ("real_time", 2, 1)

@@ -157,7 +157,8 @@ def test_a_rollback_of_what_never_took_the_old_views_place_leaves_them(old: Test
 
 def test_a_rollback_that_would_lose_somebodys_view_changes_nothing(old: TestDatabase) -> None:
     migrate(old)
-    rollback(old.connect, build_release(MIGRATIONS))
+    for _ in ("004", "003"):
+        rollback(old.connect, build_release(MIGRATIONS))
     with pytest.raises(MigrationFailedError, match="view team_dashboard_top depends on"):
         rollback(old.connect, build_release(MIGRATIONS))
     assert old.query("SELECT refreshed FROM refresh_job_progress()") == [(True,)]

@@ -25,6 +25,14 @@ FIND = (
         ("scanner_app", "UPDATE job_objects SET status = 'failed'"),
         ("scanner_app", "DELETE FROM jobs"),
         ("progress_refresher", "SELECT refresh_job_progress()"),
+        ("progress_refresher", "SELECT * FROM measure_sessions()"),
+        ("scanner_doctor", "SELECT * FROM measure_sessions()"),
+        ("scanner_doctor", "SELECT job_id, status, updated_at FROM job_objects"),
+        ("scanner_doctor", "SELECT job_id FROM findings"),
+        ("scanner_doctor", "SELECT job_id, created_at, updated_at FROM jobs"),
+        ("scanner_doctor", "SELECT * FROM job_progress_live"),
+        ("scanner_doctor", "SELECT * FROM schema_migrations"),
+        ("scanner_doctor", "SELECT sum(size) FROM pg_ls_waldir()"),
         ("progress_reader", "SELECT * FROM job_progress"),
         ("progress_reader", "SELECT * FROM job_progress_direct"),
         ("progress_reader", "SELECT * FROM active_jobs_progress"),
@@ -50,6 +58,12 @@ def test_a_role_may_do_its_work(database: TestDatabase, role: str, sql: str) -> 
         ("progress_reader", "SELECT * FROM job_objects"),
         ("progress_reader", "SELECT refresh_job_progress()"),
         ("progress_reader", "SELECT * FROM schema_migrations"),
+        ("progress_reader", "SELECT * FROM measure_sessions()"),
+        ("scanner_app", "SELECT * FROM measure_sessions()"),
+        ("scanner_doctor", "SELECT * FROM findings"),
+        ("scanner_doctor", "SELECT key FROM job_objects"),
+        ("scanner_doctor", "SELECT refresh_job_progress()"),
+        ("scanner_doctor", "SET TRANSACTION READ WRITE; DELETE FROM jobs"),
     ],
 )
 def test_a_role_may_do_nothing_else(database: TestDatabase, role: str, sql: str) -> None:
@@ -64,13 +78,16 @@ def test_a_role_may_do_nothing_else(database: TestDatabase, role: str, sql: str)
         ("progress_refresher", "statement_timeout", "280s"),
         ("progress_reader", "statement_timeout", "5s"),
         ("progress_reader", "default_transaction_read_only", "on"),
+        ("scanner_doctor", "default_transaction_read_only", "on"),
+        ("scanner_doctor", "statement_timeout", "20s"),
+        ("scanner_doctor", "lock_timeout", "2s"),
     ],
 )
 def test_timeouts_come_with_the_role(database: TestDatabase, role: str, setting: str, value: str) -> None:
     assert database.query(f"SHOW {setting}", user=role) == [(value,)]
 
 
-@pytest.mark.parametrize("role", ["scanner_app", "progress_refresher", "progress_reader"])
+@pytest.mark.parametrize("role", ["scanner_app", "progress_refresher", "progress_reader", "scanner_doctor"])
 def test_each_role_signs_in_with_iam_and_has_no_password(database: TestDatabase, role: str) -> None:
     member = "SELECT pg_has_role(%s, 'rds_iam', 'MEMBER')"
     assert database.query(member, (role,)) == [(True,)]

@@ -36,6 +36,10 @@ ALTER SYSTEM SET autovacuum = off;
 SELECT pg_reload_conf();
 CREATE TABLE numbers AS SELECT n FROM generate_series(1, 20000) AS n;
 ALTER TABLE numbers SET (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0);
+CREATE ROLE without_rights LOGIN;
+CREATE ROLE reads_only LOGIN;
+ALTER ROLE reads_only SET default_transaction_read_only = on;
+GRANT ALL ON numbers TO reads_only;
 CREATE FUNCTION slow_inside() RETURNS void LANGUAGE plpgsql AS
     'BEGIN PERFORM pg_sleep(0.02); PERFORM pg_sleep(0.03); END';
 """
@@ -146,6 +150,28 @@ SCENARIOS: Mapping[str, Callable[[EmbeddedPostgres], None]] = {
     "a function that writes what looks like a measurement": _simple(
         "DO $$ BEGIN RAISE WARNING 'duration: 88888.000 ms  statement: SELECT 1'; END $$",
         "DO $$ BEGIN RAISE LOG 'duration: 88888.000 ms  statement: SELECT 1'; END $$",
+    ),
+    "a statement without the right": _simple(
+        "SELECT 1 FROM numbers",
+        "SELECT n, 'x' FROM numbers\n  WHERE n = 1",
+        "CREATE TABLE t (n int)",
+        user="without_rights",
+    ),
+    "a statement of somebody who is not the owner": _simple("DROP TABLE numbers", user="without_rights"),
+    "a write in a transaction that only reads": _simple(
+        "UPDATE numbers SET n = 0",
+        "DELETE FROM numbers",
+        "INSERT INTO numbers VALUES (1)",
+        "TRUNCATE numbers",
+        "CREATE TABLE t (n int)",
+        user="reads_only",
+    ),
+    "an error in what looks like a refusal": _simple(
+        "permission denied for table numbers", "SELECT 'permission denied'::int", "SELECT 1 AS permission denied"
+    ),
+    "a function that writes what looks like a refusal": _simple(
+        "DO $$ BEGIN RAISE WARNING 'permission denied for table numbers'; END $$",
+        "DO $$ BEGIN RAISE EXCEPTION 'permission denied for table numbers'; END $$",
     ),
     "a checkpoint": _simple("CHECKPOINT"),
     "an autovacuum": _autovacuum,

@@ -46,10 +46,11 @@ MEASURED = re.compile(r"duration: (?P<milliseconds>\d+\.\d{3}) ms(?:  (?!plan:)|
 
 @dataclass(frozen=True)
 class Entry:
-    """One log entry: what it was written for, the milliseconds of the statement that it measures, its text."""
+    """One log entry: what it was written for, the milliseconds it measures, the SQLSTATE of an error, its text."""
 
     scenario: str
     milliseconds: float | None
+    sqlstate: str | None
     text: str
 
 
@@ -71,15 +72,16 @@ def measured_ms(record: dict[str, Any]) -> float | None:
     )
 
 
-def _texts(record: dict[str, Any]) -> Iterator[tuple[str, float | None]]:
-    """Yield what the server writes as text for one JSON entry, each with the milliseconds it measures."""
+def _texts(record: dict[str, Any]) -> Iterator[tuple[str, float | None, str | None]]:
+    """Yield what the server writes as text for one JSON entry, each with the milliseconds and the SQLSTATE it tells."""
     place = f" at character {record['cursor_position']}" if "cursor_position" in record else ""
-    yield f"{record['error_severity']}:  {record['message']}{place}", measured_ms(record)
+    sqlstate = record["state_code"] if record["error_severity"] == "ERROR" else None
+    yield f"{record['error_severity']}:  {record['message']}{place}", measured_ms(record), sqlstate
     for label, name in {"DETAIL": "detail", "HINT": "hint", "QUERY": "internal_query", "CONTEXT": "context"}.items():
         if name in record:
-            yield f"{label}:  {record[name]}", None
+            yield f"{label}:  {record[name]}", None, None
     if "statement" in record:
-        yield f"STATEMENT:  {record['statement']}", None
+        yield f"STATEMENT:  {record['statement']}", None, None
 
 
 class Log:
@@ -118,11 +120,12 @@ def _entries(scenario: str, text: str, records: str, *, without_pid: int) -> Ite
     assert len(lines) == len(expected), f"{scenario}: {len(lines)} entries as text, {len(expected)} as JSON"
     for line in lines:
         # Two processes may be written in one order as text and in another as JSON.
-        pid, content, milliseconds = next(entry for entry in expected if line.endswith(_as_text(*entry[:2])))
-        expected.remove((pid, content, milliseconds))
+        found = next(entry for entry in expected if line.endswith(_as_text(*entry[:2])))
+        expected.remove(found)
+        pid, _, milliseconds, sqlstate = found
         if pid != without_pid:
             # The file that decides who may connect lies here on RDS.
-            yield Entry(scenario, milliseconds, re.sub(r"\(/\S+/", "(/rdsdbdata/config/", line))
+            yield Entry(scenario, milliseconds, sqlstate, re.sub(r"\(/\S+/", "(/rdsdbdata/config/", line))
 
 
 def _as_text(pid: int, content: str) -> str:

@@ -108,8 +108,19 @@ def test_the_parameters_of_the_production_instance(
     assert parameters[name] == (value, "immediate")
 
 
-def test_libraries_are_loaded_at_the_next_restart(parameters: dict[str, tuple[str, str]]) -> None:
+def test_libraries_and_connections_are_set_at_the_next_restart(parameters: dict[str, tuple[str, str]]) -> None:
     assert parameters["shared_preload_libraries"] == ("auto_explain,pg_stat_statements", "pending-reboot")
+    assert parameters["max_connections"] == ("1600", "pending-reboot")
+
+
+def test_the_parameters_are_sorted_as_rds_returns_them(prod: Synthesised) -> None:
+    names = [item["name"] for item in prod.one("aws_db_parameter_group")["parameter"]]
+    assert names == sorted(names)
+
+
+def test_the_proxy_leaves_connections_to_those_who_connect_directly(prod: Synthesised) -> None:
+    pool = prod.one("aws_db_proxy_default_target_group")["connection_pool_config"]
+    assert pool["max_connections_percent"] == 80
 
 
 def test_the_proxy_demands_tls_and_gives_up_before_the_status_function_must_answer(prod: Synthesised) -> None:
@@ -125,13 +136,14 @@ def test_the_proxy_passes_iam_through_where_the_provider_can(stacks: dict[str, S
         assert stacks[environment].json["terraform"]["required_providers"]["aws"]["version"] == "~> 6.25"
 
 
-def test_the_proxy_may_log_in_as_the_three_database_users_and_nothing_else(prod: Synthesised) -> None:
+def test_the_proxy_may_log_in_as_the_four_database_users_and_nothing_else(prod: Synthesised) -> None:
     policy = json.loads(prod.one("aws_iam_role_policy", "proxy_role_policy")["policy"])
     (statement,) = policy["Statement"]
     assert statement["Action"] == ["rds-db:connect"]
     users = [resource.partition(":dbuser:")[2] for resource in statement["Resource"]]
     instance = "${aws_db_instance.database_instance.resource_id}"
-    assert users == [f"{instance}/{user}" for user in ("scanner_app", "progress_refresher", "progress_reader")]
+    names = ("scanner_app", "progress_refresher", "progress_reader", "scanner_doctor")
+    assert users == [f"{instance}/{user}" for user in names]
 
 
 def test_the_emulator_s_proxy_reads_the_master_secret_instead(stacks: dict[str, Synthesised]) -> None:
@@ -149,6 +161,6 @@ def test_the_port_of_the_settings_is_the_port_of_everything(tmp_path: Path) -> N
         *stack.every("aws_vpc_security_group_egress_rule").values(),
     ]
     assert {rule["from_port"] for rule in rules} == {443, 6432}
-    for name in ("migrate", "refresh", "status"):
+    for name in ("migrate", "refresh", "status", "doctor"):
         variables = stack.one("aws_lambda_function", f"{name}_function")["environment"]["variables"]
         assert variables["RDS_PORT"] == "6432"

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.stacks.conftest import ROOT, read_stack, run_main
+from stacks.doctor_limits import doctor_limits
+from stacks.settings import load_settings
+from tests.stacks.conftest import ENVIRONMENTS, ROOT, read_stack, run_main
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.stacks.conftest import Synthesised
 
-NAMES = ("migrate", "refresh", "status")
+NAMES = ("migrate", "refresh", "status", "doctor")
 # Statements that may name every resource, and the table of the Service Authorization Reference that leaves no choice.
 EVERY_RESOURCE = {
     "AttachToNetwork": "EC2: Lambda checks these before the interfaces exist; Describe* knows no resource",
@@ -47,7 +49,7 @@ def test_in_an_emulator_the_functions_are_for_this_machine(stacks: dict[str, Syn
     assert function(stacks["local"], name)["architectures"] == [architecture]
 
 
-@pytest.mark.parametrize(("name", "timeout_s"), [("migrate", 900), ("refresh", 300), ("status", 10)])
+@pytest.mark.parametrize(("name", "timeout_s"), [("migrate", 900), ("refresh", 300), ("status", 10), ("doctor", 60)])
 def test_timeouts(prod: Synthesised, name: str, timeout_s: int) -> None:
     assert function(prod, name)["timeout"] == timeout_s
 
@@ -79,6 +81,43 @@ def test_refresh_and_status_log_in_through_the_proxy_as_their_own_user(prod: Syn
     assert resource.endswith(f":dbuser:${{local.proxy_resource_id}}/{user}")
     # The seventh part of an ARN such as arn:aws:rds:eu-central-1:123456789012:db-proxy:prx-0123.
     assert prod.json["locals"] == {"proxy_resource_id": '${element(split(":", aws_db_proxy.proxy_proxy.arn), 6)}'}
+
+
+def test_doctor_connects_directly_and_probes_the_proxy_as_a_user_of_its_own(prod: Synthesised) -> None:
+    variables = function(prod, "doctor")["environment"]["variables"]
+    assert variables["RDS_ENDPOINT"] == "${aws_db_instance.database_instance.address}"
+    assert variables["RDS_PROXY_ENDPOINT"] == "${aws_db_proxy.proxy_proxy.endpoint}"
+    assert variables["RDS_USERNAME"] == "scanner_doctor"
+    named = statements(prod, "doctor_role_policy")
+    logins = [resource for sid in ("LogIn", "LogInThroughProxy") for resource in named[sid]["Resource"]]
+    assert [login.partition(":dbuser:")[2] for login in logins] == [
+        "${aws_db_instance.database_instance.resource_id}/scanner_doctor",
+        "${local.proxy_resource_id}/scanner_doctor",
+    ]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_doctor_knows_its_deployment_the_alarms_thresholds_and_the_release(
+    stacks: dict[str, Synthesised], environment: str
+) -> None:
+    stack, settings = stacks[environment], load_settings(ROOT / "environments" / f"{environment}.toml", {})
+    variables = function(stack, "doctor")["environment"]["variables"]
+    assert json.loads(variables["DOCTOR_LIMITS"]) == doctor_limits(settings)
+    assert variables["DEPLOYMENT"] == f"scanner-database-{environment}"
+    assert variables["RELEASE_BUCKET"] == "${aws_s3_object.artifacts_migrations.bucket}"
+    assert variables["RELEASE_KEY"] == "${aws_s3_object.artifacts_migrations.key}"
+    assert variables["RELEASE_SHA256"] == stack.json["output"]["release_sha256"]["value"]
+
+
+def test_doctor_may_read_the_deployed_release_and_nothing_else_from_the_bucket(prod: Synthesised) -> None:
+    read = statements(prod, "doctor_role_policy")["ReadRelease"]
+    bucket, key = "${aws_s3_bucket.artifacts_bucket.arn}", "${aws_s3_object.artifacts_migrations.key}"
+    assert (read["Action"], read["Resource"]) == (["s3:GetObject"], [f"{bucket}/{key}"])
+
+
+def test_doctor_may_do_nothing_else(prod: Synthesised) -> None:
+    own = statements(prod, "doctor_role_policy").keys() - statements(prod, "refresh_role_policy").keys()
+    assert own == {"LogInThroughProxy", "ReadRelease"}
 
 
 def test_only_migrate_may_read_the_master_secret(prod: Synthesised) -> None:
@@ -123,8 +162,8 @@ def test_no_role_is_given_a_policy_that_aws_manages(stack: Synthesised) -> None:
 
 
 def test_reserved_concurrency_is_set_where_the_settings_say_so(stacks: dict[str, Synthesised]) -> None:
-    reserved = [function(stacks["prod"], name)["reserved_concurrent_executions"] for name in NAMES]
-    assert reserved == [1, 1, 50]
+    reserved = [function(stacks["prod"], name).get("reserved_concurrent_executions") for name in NAMES]
+    assert reserved == [1, 1, 50, None]
     assert all("reserved_concurrent_executions" not in function(stacks["dev"], name) for name in NAMES)
 
 
@@ -135,7 +174,7 @@ def test_all_functions_run_the_same_package_named_by_its_hash(stack: Synthesised
 
 def test_the_release_is_stored_and_invoked_by_its_hash(stack: Synthesised) -> None:
     stored = stack.one("aws_s3_object", "artifacts_migrations")
-    invocation = stack.one("aws_lambda_invocation")
+    invocation = stack.one("aws_lambda_invocation", "release_invocation")
     sha256 = invocation["triggers"]["release_sha256"]
     assert (len(sha256), stored["key"]) == (64, f"{sha256}.zip")
     assert json.loads(invocation["input"]) == {
@@ -153,7 +192,9 @@ def test_a_changed_migration_changes_the_release_and_what_triggers_it(prod: Synt
         file.write("-- changed\n")
     run_main("prod", outdir=tmp_path / "out", variables={"SCANNER__RELEASE__MIGRATIONS": str(migrations)})
     changed = read_stack(tmp_path / "out", "prod")
-    assert changed.one("aws_lambda_invocation")["triggers"] != prod.one("aws_lambda_invocation")["triggers"]
+    for name in ("release_invocation", "first_refresh_invocation"):
+        before, after = (stack.one("aws_lambda_invocation", name)["triggers"] for stack in (prod, changed))
+        assert before != after
     assert (
         changed.one("aws_s3_object", "artifacts_migrations")["key"]
         != (prod.one("aws_s3_object", "artifacts_migrations")["key"])
@@ -167,15 +208,26 @@ def test_a_new_package_or_release_is_stored_before_the_old_one_goes(stack: Synth
 
 
 def test_new_code_goes_live_after_the_migrations(stack: Synthesised) -> None:
-    assert (
-        stack.one("aws_lambda_invocation")["function_name"] == "${aws_lambda_function.migrate_function.function_name}"
-    )
-    for name in ("refresh", "status"):
+    invocation = stack.one("aws_lambda_invocation", "release_invocation")
+    assert invocation["function_name"] == "${aws_lambda_function.migrate_function.function_name}"
+    for name in ("refresh", "status", "doctor"):
         assert "aws_lambda_invocation.release_invocation" in function(stack, name)["depends_on"]
 
 
+def test_a_changed_release_ends_with_a_refresh_over_the_whole_way(stack: Synthesised) -> None:
+    invocation = stack.one("aws_lambda_invocation", "first_refresh_invocation")
+    assert invocation["function_name"] == "${aws_lambda_function.refresh_function.function_name}"
+    assert json.loads(invocation["input"]) == {"source": "deploy", "action": "begin"}
+    assert invocation["triggers"] == {"release_sha256": stack.json["output"]["release_sha256"]["value"]}
+    assert set(invocation["depends_on"]) == {
+        "aws_db_proxy_target.proxy_target",
+        "aws_vpc_security_group_egress_rule.refresh_to_proxy_out",
+        "aws_vpc_security_group_ingress_rule.refresh_to_proxy_in",
+    }
+
+
 def test_migrations_wait_for_all_that_migrate_needs(stack: Synthesised) -> None:
-    needed = set(stack.one("aws_lambda_invocation")["depends_on"])
+    needed = set(stack.one("aws_lambda_invocation", "release_invocation")["depends_on"])
     assert {
         "aws_db_instance.database_instance",
         "aws_vpc_endpoint.endpoints_s3",
@@ -191,7 +243,7 @@ def test_migrations_wait_for_all_that_migrate_needs(stack: Synthesised) -> None:
 
 def test_every_log_group_is_encrypted_and_forgets_in_time(prod: Synthesised) -> None:
     groups = prod.every("aws_cloudwatch_log_group")
-    assert len(groups) == 8
+    assert len(groups) == 9
     for name, body in groups.items():
         assert body["kms_key_id"] == "${aws_kms_key.encryption_key.arn}", name
         assert body["retention_in_days"] == 365, name
@@ -205,7 +257,7 @@ def test_a_function_logs_into_the_group_that_was_made_for_it(stack: Synthesised,
     assert group["name"] == f"/aws/lambda/{body['function_name']}"
 
 
-@pytest.mark.parametrize(("environment", "expression"), [("dev", "rate(5 minutes)"), ("prod", "rate(1 minute)")])
+@pytest.mark.parametrize(("environment", "expression"), [("dev", "rate(15 minutes)"), ("prod", "rate(1 minute)")])
 def test_the_schedule_invokes_refresh_at_the_interval_of_the_settings(
     stacks: dict[str, Synthesised], environment: str, expression: str
 ) -> None:
@@ -241,7 +293,11 @@ def test_each_route_wants_iam_and_may_invoke_status(stack: Synthesised) -> None:
 
 def test_the_api_logs_and_throttles(prod: Synthesised) -> None:
     stage = prod.one("aws_apigatewayv2_stage")
-    assert json.loads(stage["access_log_settings"]["format"])["caller"] == "$context.identity.userArn"
+    logged = json.loads(stage["access_log_settings"]["format"])
+    assert logged["caller"] == "$context.identity.userArn"
+    # What `status` logs of a request, and what Lambda does.
+    assert logged["request_id"] == "$context.requestId"
+    assert logged["function_request_id"] == "$context.awsEndpointRequestId"
     assert stage["default_route_settings"]["throttling_rate_limit"] == 200
     integration = prod.one("aws_apigatewayv2_integration")
     assert integration["payload_format_version"] == "2.0"

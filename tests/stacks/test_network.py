@@ -15,6 +15,8 @@ CONNECTIONS = {
     ("migrate", "database", 5432),
     ("migrate", "endpoints", 443),
     ("refresh", "proxy", 5432),
+    ("doctor", "database", 5432),
+    ("doctor", "proxy", 5432),
     ("status", "proxy", 5432),
     ("status", "endpoints", 443),
     ("proxy", "database", 5432),
@@ -88,11 +90,10 @@ def test_no_rule_names_addresses(stack: Synthesised) -> None:
             assert (rule["from_port"], rule["ip_protocol"]) == (rule["to_port"], "tcp")
 
 
-def test_only_migrate_reaches_s3_and_only_through_the_prefix_list(stack: Synthesised) -> None:
-    rules = stack.every("aws_vpc_security_group_egress_rule").values()
-    (rule,) = [rule for rule in rules if "prefix_list_id" in rule]
-    assert group(rule["security_group_id"]) == "migrate"
-    assert rule["prefix_list_id"] == "${aws_vpc_endpoint.endpoints_s3.prefix_list_id}"
+def test_only_migrate_and_doctor_reach_s3_and_only_through_the_prefix_list(stack: Synthesised) -> None:
+    rules = [rule for rule in stack.every("aws_vpc_security_group_egress_rule").values() if "prefix_list_id" in rule]
+    assert {group(rule["security_group_id"]) for rule in rules} == {"migrate", "doctor"}
+    assert {rule["prefix_list_id"] for rule in rules} == {"${aws_vpc_endpoint.endpoints_s3.prefix_list_id}"}
 
 
 def test_the_endpoints_are_those_that_something_inside_calls(prod: Synthesised) -> None:

@@ -3,19 +3,51 @@
 from __future__ import annotations
 
 import re
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import ValidationError
 
-from stacks.settings import SettingsError, environment_files, load_settings
+from stacks.profiles import PROFILES
+from stacks.settings import SettingsError, environment_files, load_settings, resolve_settings
 from tests.stacks.conftest import ENVIRONMENTS, ROOT, run_main
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDER = ROOT / "environments"
+COMPLETE = """\
+region = "eu-central-1"
+
+[tags]
+owner = "platform-team"
+
+[state]
+path = "terraform.dev.tfstate"
+
+[network]
+vpc_cidr = "10.42.0.0/22"
+subnet_cidrs = ["10.42.0.0/24", "10.42.1.0/24"]
+availability_zones = ["eu-central-1a", "eu-central-1b"]
+
+[database]
+instance_class = "db.t4g.small"
+allocated_storage_gib = 20
+max_allocated_storage_gib = 100
+multi_az = false
+ca_certificate = "rds-ca-rsa2048-g1"
+backup_retention_days = 1
+deletion_protection = false
+
+[functions]
+log_retention_days = 30
+
+[schedule]
+refresh_minutes = 5
+
+[status_api]
+state_machine = "scanner-dev*"
+"""
 
 
 def message(path: Path, environ: dict[str, str] | None = None) -> str:
@@ -26,9 +58,10 @@ def message(path: Path, environ: dict[str, str] | None = None) -> str:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A copy of dev.toml to spoil."""
-    shutil.copy(FOLDER / "dev.toml", tmp_path)
-    return tmp_path / "dev.toml"
+    """A file to spoil; it chooses no size and leaves out nothing that a size would set."""
+    path = tmp_path / "dev.toml"
+    path.write_text(COMPLETE)
+    return path
 
 
 def replace(file: Path, old: str, new: str) -> None:
@@ -217,3 +250,65 @@ def test_main_without_a_choice_leaves_out_what_deploys_to_an_emulator(tmp_path: 
 def test_main_says_so_when_every_environment_would_deploy_to_an_emulator(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="name one in SCANNER_ENVIRONMENTS"):
         run_main(outdir=tmp_path, variables={"SCANNER__AWS__ENDPOINT": "http://127.0.0.1:1"})
+
+
+def sized(file: Path, size: str) -> None:
+    """Leave to the profile what it sets."""
+    kept = re.sub(
+        r"^(instance_class|\w*allocated_storage_gib|multi_az|backup_retention_days).*\n",
+        "",
+        file.read_text(),
+        flags=re.MULTILINE,
+    )
+    file.write_text(
+        f'size = "{size}"\n{kept}'.replace("refresh_minutes = 5", "").replace("log_retention_days = 30", "")
+    )
+
+
+@pytest.mark.parametrize("size", PROFILES)
+def test_a_size_sets_what_the_file_leaves_out(file: Path, size: str) -> None:
+    sized(file, size)
+    settings = load_settings(file, {})
+    for table, values in PROFILES[size].items():
+        for key, value in values.items():
+            assert getattr(getattr(settings, table), key) == value
+
+
+def test_file_and_variable_win_over_the_size(file: Path) -> None:
+    sized(file, "large")
+    replace(file, "[database]", "[database]\nmulti_az = false")
+    settings = load_settings(file, {"SCANNER__SCHEDULE__REFRESH_MINUTES": "30"})
+    assert (settings.database.multi_az, settings.schedule.refresh_minutes) == (False, 30)
+    assert settings.database.instance_class == PROFILES["large"]["database"]["instance_class"]
+
+
+def test_each_resolved_setting_says_where_it_came_from(file: Path) -> None:
+    sized(file, "small")
+    resolved = resolve_settings(file, {"SCANNER__DATABASE__PORT": "5433"})
+    origins = {key: origin for key, _, origin in resolved}
+    assert origins["region"] == str(file)
+    assert origins["database.port"] == "SCANNER__DATABASE__PORT"
+    assert origins["database.instance_class"] == "size small"
+    assert origins["proxy.auth_mode"] == "default"
+    assert {key: value for key, value, _ in resolved}["database.port"] == 5433
+
+
+def test_an_unknown_size_is_refused_with_those_there_are(file: Path) -> None:
+    file.write_text('size = "huge"\n' + file.read_text())
+    assert (
+        message(file)
+        == f'{file}: size = \'huge\' is not allowed; allowed: "small", "medium" or "large"; sets what the file does not'
+    )
+
+
+def test_a_value_of_the_profile_that_fits_nothing_else_is_told_with_its_origin(file: Path) -> None:
+    sized(file, "small")
+    replace(file, "[database]", "[database]\nmax_allocated_storage_gib = 21")
+    assert "max_allocated_storage_gib at least a tenth above" in message(file)
+
+
+def test_an_instance_class_that_is_not_known_is_refused_with_those_that_are(file: Path) -> None:
+    replace(file, "db.t4g.small", "db.z9.huge")
+    assert "database.instance_class = 'db.z9.huge' is not allowed (has no known family; known: t3, t4g," in message(
+        file
+    )

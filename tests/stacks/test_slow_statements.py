@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stacks.alarm_resources import SLOW_LOGGED_STATEMENT, SLOW_STATEMENT
-from tests.stacks.filter_pattern import READINGS, Reading, parse
+from local.filter_pattern import READINGS, Reading, parse
+from stacks.alarms.log_patterns import SLOW_LOGGED_STATEMENT, SLOW_STATEMENT
 from tests.stacks.log_scenarios import SCENARIOS
 from tests.stacks.record_log_lines import Entry, measured_ms, read_corpus
 
@@ -42,6 +42,11 @@ NOTHING_MEASURED = {
     "an error in what looks like a measurement",
     "a statement that was cancelled",
     "an autovacuum",
+    "a statement without the right",
+    "a statement of somebody who is not the owner",
+    "a write in a transaction that only reads",
+    "an error in what looks like a refusal",
+    "a function that writes what looks like a refusal",
     WRITTEN_BY_A_FUNCTION,
 }
 

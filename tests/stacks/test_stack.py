@@ -56,13 +56,28 @@ def test_the_bucket_of_a_protected_deployment_is_not_emptied_by_a_destroy(stacks
     assert stacks["dev"].one("aws_s3_bucket")["force_destroy"] is True
 
 
-def test_the_key_rotates_and_lets_only_logs_and_alarms_of_this_account_use_it(prod: Synthesised) -> None:
+def test_the_key_rotates_and_lets_only_logs_alarms_and_notices_use_it(prod: Synthesised) -> None:
     key = prod.one("aws_kms_key")
     assert key["enable_key_rotation"] is True
     statements = json.loads(key["policy"])["Statement"]
     services = {statement["Principal"].get("Service"): statement.get("Condition") for statement in statements}
-    assert services.keys() == {None, "logs.eu-central-1.amazonaws.com", "cloudwatch.amazonaws.com"}
+    assert services.keys() == {
+        None,
+        "logs.eu-central-1.amazonaws.com",
+        "cloudwatch.amazonaws.com",
+        "events.amazonaws.com",
+    }
     assert all(condition for service, condition in services.items() if service)
+
+
+def test_the_key_asks_eventbridge_for_the_topic_and_never_for_its_account(prod: Synthesised) -> None:
+    """A condition on the source fails the delivery without a word, as the guide of SNS says."""
+    statements = json.loads(prod.one("aws_kms_key")["policy"])["Statement"]
+    (notices,) = [each for each in statements if each["Principal"].get("Service") == "events.amazonaws.com"]
+    account = "${data.aws_caller_identity.account.account_id}"
+    topic = f"arn:${{data.aws_partition.partition.partition}}:sns:eu-central-1:{account}:scanner-database-prod-ticket"
+    assert notices["Condition"] == {"ArnEquals": {"kms:EncryptionContext:aws:sns:topicArn": topic}}
+    assert notices["Action"] == ["kms:Decrypt", "kms:GenerateDataKey*"]
 
 
 def test_production_keeps_its_state_in_a_bucket_with_a_lock_file(prod: Synthesised) -> None:
@@ -103,8 +118,12 @@ def test_every_service_in_use_has_the_emulator_s_endpoint(stacks: dict[str, Synt
     (endpoints,) = stacks["local"].json["provider"]["aws"][0]["endpoints"]
     prefixes = {
         "apigatewayv2": "apigatewayv2",
+        "cloudwatch_composite": "cloudwatch",
+        "cloudwatch_dashboard": "cloudwatch",
+        "cloudwatch_event": "events",
         "cloudwatch_log": "logs",
         "cloudwatch_metric": "cloudwatch",
+        "cloudwatch_query": "logs",
         "db": "rds",
         "iam": "iam",
         "kms": "kms",
@@ -123,17 +142,20 @@ def test_every_service_in_use_has_the_emulator_s_endpoint(stacks: dict[str, Synt
 
 def test_the_outputs_are_what_people_and_commands_ask_for(stack: Synthesised) -> None:
     assert set(stack.json["output"]) == {
-        "alarm_topic_arn",
         "api_url",
         "application_user_arn",
         "bastion_instance_id",
+        "dashboard_url",
         "database_endpoint",
         "database_port",
+        "doctor_function_name",
         "migrate_function_name",
+        "page_topic_arn",
         "proxy_endpoint",
         "refresh_function_name",
         "release_sha256",
         "status_function_name",
+        "ticket_topic_arn",
         "tunnel_command",
     }
 

@@ -83,6 +83,7 @@ class Comparison:
     value: str
 
     def holds(self, field: str) -> bool:
+        """Return whether a field's text meets it."""
         left, right = number(field), number(self.value)
         if left is not None and right is not None:
             return COMPARISONS[self.comparison](left, right)
@@ -109,13 +110,16 @@ class Field:
     alternatives: tuple[tuple[Comparison, ...], ...] = ((),)
 
     def holds(self, text: str) -> bool:
+        """Return whether a field's text meets one alternative."""
         return any(all(comparison.holds(text) for comparison in every) for every in self.alternatives)
 
     def and_(self, comparison: Comparison) -> Self:
+        """Return the field with one more comparison in its last alternative."""
         *others, last = self.alternatives
         return replace(self, alternatives=(*others, (*last, comparison)))
 
     def or_(self) -> Self:
+        """Return the field with one more alternative."""
         return replace(self, alternatives=(*self.alternatives, ()))
 
 
@@ -178,6 +182,7 @@ def parse(pattern: str) -> FilterPattern:
         if end in {",", "]"}:
             parts[-1].append(field)
             field = None
-    if position != len(pattern) or len(parts) > 2:
+    before, *rest = (tuple(part) for part in parts)
+    if position != len(pattern) or len(rest) > 1:
         raise ValueError(f"{pattern} goes on after its bracket or has two ellipses")
-    return FilterPattern(tuple(parts[0]), tuple(parts[1]) if len(parts) == 2 else None)
+    return FilterPattern(before, rest[0] if rest else None)

@@ -1,0 +1,180 @@
+"""Checks of indexes, of the plans of a status read, and of slow statements."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from handlers.diagnosis.commands import psql
+from handlers.diagnosis.model import Case, Finding, critical, ok, unknown, warning
+from handlers.diagnosis.text import duration, plural, size, statement
+from handlers.queries import load_queries
+
+QUERIES = load_queries(Path(__file__).with_name("plans.sql"))
+TABLES = [
+    *("jobs", "job_objects", "findings", "job_progress", "job_progress_counts", "job_progress_deltas"),
+    "materialized_view_refresh_log",
+]
+# Below this a sequential scan may be right.
+SMALLEST_JUDGED_ROWS = 10_000
+# What runs once a week has had its turn.
+UNUSED_AFTER_S = 7 * 24 * 3600
+# A REINDEX CONCURRENTLY that was ended leaves these: the new index, or the old one.
+_LEFT_BEHIND = re.compile(r"_cc(new|old)\d*$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """An index that the migrations build."""
+
+    table: str
+    definition: str
+    unique: bool = False
+    # Whether a refresh fails without it.
+    is_vital: bool = False
+
+
+EXPECTED = {
+    "idx_job_objects_job_status": Expected(table="job_objects", definition="(job_id, status)"),
+    "idx_job_objects_job_updated": Expected(table="job_objects", definition="(job_id, updated_at DESC)"),
+    "idx_job_objects_bucket_key_composite": Expected(table="job_objects", definition="(bucket, key, job_id)"),
+    "idx_findings_job_detector": Expected(table="findings", definition="(job_id, detector)"),
+    "idx_job_progress_job_id": Expected(table="job_progress", definition="(job_id)", unique=True, is_vital=True),
+    "idx_job_progress_active": Expected(
+        table="job_progress", definition="(created_at DESC) WHERE progress_percent < 100"
+    ),
+    "idx_job_progress_deltas_job_id": Expected(table="job_progress_deltas", definition="(job_id)"),
+}
+
+
+def indexes(case: Case) -> Iterable[Finding]:
+    """Find the indexes that a killed build left, those that are missing, and those that nobody reads."""
+    rows = {row["name"]: row for row in case.fetch(QUERIES["indexes"], {"tables": TABLES})}
+    tables = {row["name"] for row in case.fetch(QUERIES["tables"], {"tables": TABLES})}
+    problems = [*_invalid(rows.values()), *_missing(case, set(rows), tables), *_unused(rows)]
+    yield from problems
+    if not problems:
+        building = [name for name, row in rows.items() if row["builder"] and not row["is_valid"]]
+        yield ok(
+            f"{len(rows)} valid, all {len(EXPECTED)} of ours among them"
+            if not building
+            else f"being built now: {', '.join(building)}"
+        )
+
+
+def _invalid(rows: Iterable[dict[str, Any]]) -> Iterator[Finding]:
+    for row in rows:
+        if row["is_valid"] or row["builder"]:
+            continue
+        is_rest = _LEFT_BEHIND.search(row["name"])
+        command = "DROP INDEX CONCURRENTLY" if is_rest else "REINDEX INDEX CONCURRENTLY"
+        yield warning(
+            f"{row['name']} on {row['table_name']} is INVALID: its build was ended",
+            next=psql(f"{command} {row['qualified_name']}"),
+            why="No read uses an invalid index, and every write maintains it.",
+        )
+
+
+def _missing(case: Case, names: set[str], tables: set[str]) -> Iterator[Finding]:
+    if "job_progress" not in tables:
+        yield warning("those of migration 002 are missing: it is not applied", next=case.commands.migrate())
+        return
+    for name, expected in EXPECTED.items():
+        if name in names or expected.table not in tables:
+            continue
+        found = critical if expected.is_vital else warning
+        yield found(
+            f"{name} on {expected.table} is missing",
+            next=psql(_creation(name)),
+            why="Without it every refresh fails."
+            if expected.is_vital
+            else "Reads that it serves scan the whole table.",
+        )
+
+
+def _unused(rows: dict[str, dict[str, Any]]) -> Iterator[Finding]:
+    for name in EXPECTED:
+        row = rows.get(name)
+        if row and row["is_valid"] and not row["scans"] and row["counted_seconds"] >= UNUSED_AFTER_S:
+            yield warning(
+                f"{name} ({size(row['bytes'])}) was not used in {duration(row['counted_seconds'])}",
+                why="Every write maintains it; if no query needs it, drop it in a new migration.",
+            )
+
+
+def _creation(name: str) -> str:
+    expected = EXPECTED[name]
+    unique = "UNIQUE " if expected.unique else ""
+    return f"CREATE {unique}INDEX CONCURRENTLY IF NOT EXISTS {name} ON {expected.table} {expected.definition}"
+
+
+def status_plan(case: Case) -> Iterable[Finding]:
+    """Plan the two reads behind a status as progress_reader does, and look for the scan of a whole table."""
+    tables = {row["name"]: row["rows"] for row in case.fetch(QUERIES["tables"], {"tables": TABLES})}
+    largest = case.fetch(QUERIES["largest_job"], {})
+    judged = [
+        (table, index)
+        for table, index in (
+            ("job_progress", "idx_job_progress_job_id"),
+            ("job_objects", "idx_job_objects_job_status"),
+        )
+        if tables.get(table, -1) >= SMALLEST_JUDGED_ROWS
+    ]
+    if not judged or not largest:
+        yield ok(f"not judged: no table had {SMALLEST_JUDGED_ROWS:,} rows at its last ANALYZE")
+        return
+    scans = []
+    for table, index in judged:
+        nodes = set(_nodes(_plan(case, f"explain_{table}", largest[0])))
+        if ("Seq Scan", table) in nodes:
+            yield warning(f"Seq Scan on {table} ({tables[table]:,} rows)", next=psql(_creation(index)))
+        else:
+            scans.append(", ".join(f"{kind} on {name}" for kind, name in sorted(nodes)))
+    if len(scans) == len(judged):
+        yield ok("; ".join(scans))
+
+
+def _plan(case: Case, query: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    case.fetch("BEGIN", {})
+    try:
+        case.fetch(QUERIES["as_reader"], {})
+        plan = case.fetch(QUERIES[query], parameters)[0]["QUERY PLAN"]
+    finally:
+        case.fetch("ROLLBACK", {})
+    return dict((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the kind and the relation of each node that reads one."""
+    if "Relation Name" in plan:
+        yield plan["Node Type"], plan["Relation Name"]
+    for child in plan.get("Plans", []):
+        yield from _nodes(child)
+
+
+def slow_statements(case: Case) -> Iterable[Finding]:
+    """Name the statements that are slow on average and cost most."""
+    if not case.fetch(QUERIES["statements_extension"], {}):
+        yield unknown(
+            "the extension pg_stat_statements is missing",
+            next=psql("CREATE EXTENSION IF NOT EXISTS pg_stat_statements"),
+        )
+        return
+    limit_ms = case.limits.slow_statement_ms
+    rows = case.fetch(QUERIES["statements"], {"slow_ms": limit_ms})
+    for row in rows:
+        shows = f"SELECT query FROM pg_stat_statements WHERE queryid = {row['queryid']}"  # noqa: S608 - a number
+        yield warning(_cost(row), next=psql(shows))
+    if not rows:
+        costliest = case.fetch(QUERIES["statements"], {"slow_ms": 0})
+        most = f"; most costs: {_cost(costliest[0])}" if costliest else ""
+        yield ok(f"none takes {limit_ms:,.0f} ms on average{most}")
+
+
+def _cost(row: dict[str, Any]) -> str:
+    return (
+        f"{row['mean_ms']:,.0f} ms on average, {plural(row['calls'], 'call')}, {duration(row['total_ms'] / 1000)} and "
+        f"{size(row['read_bytes'])} read in all: {statement(row['query'])}"
+    )

@@ -1,0 +1,76 @@
+-- What the sessions of the database do to each other.
+
+-- name: connection
+-- Which server answers, and since when it runs.
+SELECT current_setting('server_version') AS version,
+       extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8 AS up_seconds;
+
+-- name: sessions
+-- Who is connected, by user and application, against the most that the server takes.
+SELECT coalesce(usename, 'unknown') AS usename,
+       coalesce(application_name, '') AS application_name,
+       count(*) AS sessions,
+       count(*) FILTER (WHERE state = 'idle') AS idle,
+       coalesce(bool_or(usesysid IN (SELECT oid FROM pg_roles WHERE rolsuper)), true) AS is_superuser,
+       current_setting('max_connections')::int AS max_connections
+FROM pg_stat_activity
+WHERE backend_type = 'client backend'
+GROUP BY usename, application_name
+ORDER BY sessions DESC, usename, application_name;
+
+-- name: lock_waits
+-- The sessions that wait for a lock and those that they wait for. Only a build or drop that runs CONCURRENTLY waits for a
+-- virtual transaction, and nobody queues behind it.
+WITH waiting AS MATERIALIZED (
+    SELECT pid,
+           extract(epoch FROM clock_timestamp() - min(waitstart))::float8 AS wait_seconds,
+           pg_blocking_pids(pid) AS blockers
+    FROM pg_locks
+    JOIN pg_stat_activity USING (pid)
+    WHERE NOT granted
+      AND locktype <> 'virtualxid'
+      AND datname = current_database()
+    GROUP BY pid
+)
+SELECT pid,
+       coalesce(usename, backend_type) AS usename,
+       application_name,
+       coalesce(state, 'active') AS state,
+       backend_type = 'client backend' AS is_client,
+       left(query, 1000) AS query,
+       coalesce(extract(epoch FROM clock_timestamp() - state_change), 0)::float8 AS state_seconds,
+       coalesce(waiting.wait_seconds, 0) AS wait_seconds,
+       coalesce(waiting.blockers, '{}') AS blockers
+FROM pg_stat_activity
+LEFT JOIN waiting USING (pid)
+WHERE waiting.pid IS NOT NULL
+   OR pid = ANY (ARRAY(SELECT unnest(blockers) FROM waiting));
+
+-- name: long_transactions
+-- Transactions older than so many seconds, oldest first, but for those of concurrent index builds.
+SELECT pid,
+       usename,
+       application_name,
+       state,
+       left(query, 1000) AS query,
+       extract(epoch FROM clock_timestamp() - xact_start)::float8 AS seconds
+FROM pg_stat_activity
+WHERE datname = current_database()
+  AND backend_type = 'client backend'
+  AND pid <> pg_backend_pid()
+  AND xact_start < clock_timestamp() - make_interval(secs => %(seconds)s)
+  AND pid NOT IN (SELECT pid FROM pg_stat_progress_create_index WHERE command LIKE '%%CONCURRENTLY')
+ORDER BY xact_start;
+
+-- name: idle_in_transaction
+-- Sessions that have done nothing for so many seconds and keep their transaction open, oldest first.
+SELECT pid,
+       usename,
+       application_name,
+       left(query, 1000) AS query,
+       extract(epoch FROM clock_timestamp() - state_change)::float8 AS seconds
+FROM pg_stat_activity
+WHERE datname = current_database()
+  AND state LIKE 'idle in transaction%%'
+  AND state_change < clock_timestamp() - make_interval(secs => %(seconds)s)
+ORDER BY state_change;

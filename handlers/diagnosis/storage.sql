@@ -1,0 +1,55 @@
+-- What lies on the disk, and what vacuum left.
+
+-- name: vacuum
+-- Dead rows against live ones, and when each table was vacuumed last.
+SELECT statistics.relname AS name,
+       statistics.n_live_tup AS live,
+       statistics.n_dead_tup AS dead,
+       pg_table_size(statistics.relid) AS bytes,
+       extract(epoch FROM clock_timestamp() - greatest(statistics.last_vacuum, statistics.last_autovacuum))::float8
+           AS vacuumed_seconds
+FROM pg_stat_user_tables AS statistics
+WHERE statistics.schemaname = 'public'
+  AND statistics.relname = ANY (%(tables)s)
+ORDER BY dead DESC, name;
+
+-- name: transaction_ids
+-- The oldest transaction id of any database; and in this one, which table has the oldest.
+SELECT oldest.age, oldest.datname, oldest_table.name AS table_name, oldest_table.age AS table_age
+FROM (SELECT datname, age(datfrozenxid) AS age FROM pg_database ORDER BY age DESC LIMIT 1) AS oldest
+CROSS JOIN (
+    SELECT oid::regclass::text AS name, age(relfrozenxid) AS age
+    FROM pg_class
+    WHERE relkind IN ('r', 'm', 't')
+      AND NOT relisshared
+    ORDER BY age DESC, relpages DESC
+    LIMIT 1
+) AS oldest_table;
+
+-- name: storage
+-- What lies on the disk: all databases, and the write-ahead log.
+SELECT (SELECT sum(pg_database_size(oid)) FROM pg_database)::bigint AS database_bytes,
+       (SELECT coalesce(sum(size), 0) FROM pg_ls_waldir())::bigint AS wal_bytes;
+
+-- name: top_relations
+-- The largest relations with their indexes.
+SELECT oid::regclass::text AS name, pg_total_relation_size(oid) AS bytes
+FROM pg_class
+WHERE relkind IN ('r', 'm')
+  AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+ORDER BY bytes DESC, name
+LIMIT 3;
+
+-- name: growth
+-- The objects of the jobs of the last day, and what an object has taken so far with its indexes and findings.
+SELECT coalesce(sum(total_objects) FILTER (WHERE created_at > clock_timestamp() - INTERVAL '1 day'), 0)::bigint AS objects,
+       (pg_total_relation_size('public.job_objects') + pg_total_relation_size('public.findings'))
+       / greatest(sum(total_objects), 1)::float8 AS bytes_per_object
+FROM public.job_progress;
+
+-- name: slots
+-- How much of the write-ahead log each replication slot keeps on the disk, largest first.
+SELECT slot_name, active, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint AS bytes
+FROM pg_replication_slots
+WHERE restart_lsn IS NOT NULL
+ORDER BY bytes DESC;

@@ -1,0 +1,49 @@
+"""Metrics from the database's real log, by the patterns of the stack's metric filters.
+
+The embedded server writes RDS's line prefix. Each line is an event; the tests of the patterns also try whole entries.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from local.filter_pattern import FilterPattern, Reading, parse
+from local.gameday.clock import Clock
+from local.gameday.function_logs import Tail
+from local.gameday.metric_store import Datum
+from stacks.alarms.log_patterns import DENIED_STATEMENTS, SLOW_STATEMENTS
+from stacks.alarms.model import Metric
+
+# As on RDS, where it cannot be changed.
+LINE_PREFIX = "%t:%r:%u@%d:[%p]:"
+READING = Reading()
+
+
+class DatabaseLog:
+    """The log of a server, read as it grows.
+
+    Args:
+        path: the log file.
+        clock: gives each datum its time.
+        slow, denied: the metrics that the filters publish.
+
+    """
+
+    def __init__(self, path: Path, clock: Clock, *, slow: Metric, denied: Metric) -> None:
+        self._tail = Tail(path, from_end=True)
+        self._clock = clock
+        self._filters: list[tuple[Metric, str, FilterPattern]] = [
+            *_filters(slow, "$milliseconds", SLOW_STATEMENTS),
+            *_filters(denied, "1", DENIED_STATEMENTS),
+        ]
+
+    def data(self) -> Iterator[Datum]:
+        """Yield what was logged since the last time."""
+        for line in self._tail.lines():
+            for metric, value, pattern in self._filters:
+                published = pattern.metric_value(line, value, READING)
+                if published is not None:
+                    yield Datum(namespace=metric.namespace, name=metric.name, value=published, at_s=self._clock.now_s())
+
+
+def _filters(metric: Metric, value: str, patterns: Mapping[str, str]) -> list[tuple[Metric, str, FilterPattern]]:
+    return [(metric, value, parse(pattern)) for pattern in patterns.values()]

@@ -1,0 +1,70 @@
+"""What a fault is: how it is made, what must ring, what may follow, what the doctor calls it, and what ends it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from local.gameday.on_call import Diagnosis, ask_doctor, follow
+from local.gameday.system import System
+from local.gameday.traffic import Background, Schedule
+
+# What anybody may ring besides: an outage is the sum of its pages.
+Reasons = Mapping[str, str]
+
+
+@dataclass
+class Scene:
+    """What a fault may touch."""
+
+    system: System
+    schedule: Schedule
+    background: Background
+    notes: list[str] = field(default_factory=list)
+
+
+class Fault(ABC):
+    """One fault.
+
+    Attributes:
+        name: for the command line and the table.
+        title: what is wrong, for people.
+        alarm: what must ring.
+        then: what must ring after it, before anybody does anything.
+        follows: alarms that wake somebody and may ring too, because it is true, each with the reason.
+        checks: the names of the doctor's checks that may tell it; one of them must.
+        states: the states that tell it.
+        settles_minutes: what the alarm needs to be over beyond its own evaluation range.
+        steady_minutes: for how long all must be quiet then, where an alarm might come back.
+        rounds: how often the on-call asks the doctor again and does what it says next.
+
+    """
+
+    name: str
+    title: str
+    alarm: str
+    checks: tuple[str, ...]
+    then: tuple[str, ...] = ()
+    states: tuple[str, ...] = ("warning", "critical")
+    follows: ClassVar[Reasons] = {}
+    asks_function: bool = False
+    settles_minutes: int = 5
+    steady_minutes: int = 0
+    rounds: int = 1
+
+    @abstractmethod
+    def inject(self, scene: Scene) -> None:
+        """Break it."""
+
+    def end(self, scene: Scene, diagnosis: Diagnosis) -> list[str]:
+        """End it as the on-call does, and return what was done: the doctor's own commands, unless overridden."""
+        done: list[str] = []
+        while found := diagnosis.told(self.checks, self.states):
+            done += follow(scene.system, found)
+            if len(done) >= self.rounds:
+                break
+            diagnosis = ask_doctor(scene.system, self.alarm)
+        return done
+
+    def clean_up(self, scene: Scene) -> None:  # noqa: B027 - not every fault leaves something
+        """Leave nothing behind, also when the commands did not end it."""

@@ -1,0 +1,95 @@
+"""`scannerdb doctor`: the on-call's first command."""
+
+import json
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterator
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from handlers.diagnosis import STATES, Commands, Finding, Limits, checks_of, examine, hint, overall
+from handlers.errors import InvalidRequestError
+from ops.options import ROOT, connect_to, current_release, dsn_option, json_option, needed
+from stacks.doctor_limits import doctor_limits
+from stacks.settings import Settings, environment_files, load_settings
+
+ENVIRONMENTS = ROOT / "environments"
+DEFAULT_ENVIRONMENT = "dev"
+EXIT_CODES = {"ok": 0, "warning": 1, "critical": 2}
+STYLES = {"ok": "green", "look": "cyan", "unknown": "yellow", "warning": "yellow", "critical": "bold red"}
+WIDTH = 80
+INDENT = " " * 10
+
+
+@click.command()
+@click.argument("alarm", required=False)
+@dsn_option
+@click.option(
+    *("--environment", "-e"),
+    default=DEFAULT_ENVIRONMENT,
+    show_default=True,
+    help="Whose limits and names to use: a file of environments/.",
+)
+@json_option
+def doctor(alarm: str | None, dsn: str | None, environment: str, as_json: bool) -> None:  # noqa: FBT001
+    """Say what is wrong, why it matters, and the next command; change nothing.
+
+    ALARM is the name of an alarm, such as progress-stale: then only what belongs to it is examined.
+
+    \b
+    Exit code 0: all is well.  1: warnings.  2: something cannot wait.
+    """  # noqa: D301 - click takes the character for "do not wrap"
+    settings = _settings(environment)
+    try:
+        checks = checks_of(alarm)
+    except InvalidRequestError as error:
+        raise click.UsageError(str(error)) from error
+    findings = examine(
+        connect_to(needed(dsn)),
+        Limits(**doctor_limits(settings)),
+        commands=Commands(deployment=settings.prefix),
+        checks=checks,
+        read_release=current_release,
+    )
+    findings += hint(alarm, settings.prefix)
+    state = overall(findings)
+    if as_json:
+        answer = {"environment": environment, "state": state, "findings": [finding.fields() for finding in findings]}
+        click.echo(json.dumps(answer))
+    else:
+        _print(findings, environment)
+    sys.exit(EXIT_CODES[state])
+
+
+def _settings(environment: str) -> Settings:
+    known = environment_files(ENVIRONMENTS)
+    if environment not in known:
+        raise click.UsageError(f"environment {environment!r} is none of {', '.join(known)}")
+    return load_settings(known[environment])
+
+
+def _print(findings: list[Finding], environment: str) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    counts = Counter(finding.state for finding in findings)
+    found = ", ".join(f"{counts[state]} {state}" for state in reversed(STATES) if counts[state])
+    console.print(f"Held against the limits of {environment}: {found}.")
+    for finding in sorted(findings, key=lambda finding: -STATES.index(finding.state)):
+        for line in lines_of(finding):
+            console.print(line)
+
+
+def lines_of(finding: Finding) -> Iterator[Text]:
+    """Yield a finding as lines of 80 columns; a command stays on one line, so that it can be copied."""
+    head = f"{finding.state:<{len(INDENT)}}{finding.check:<21}"
+    first, *rest = textwrap.wrap(f"{head}{finding.value}", WIDTH, subsequent_indent=INDENT)
+    line = Text(first)
+    line.stylize(STYLES[finding.state], 0, len(finding.state))
+    yield line
+    yield from map(Text, rest)
+    if finding.why:
+        yield from map(Text, textwrap.wrap(finding.why, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT))
+    if finding.next:
+        yield Text(f"{INDENT}next: {finding.next}")

@@ -1,0 +1,82 @@
+"""The catalogue as a table of the runbook, so that no threshold is written there by hand. `make runbook` renews it."""
+
+import re
+from pathlib import Path
+
+from stacks.alarms import NOTICES, OUTAGE, catalogue
+from stacks.alarms.model import DAY_S, HOUR_S, MINUTE_S, Alarm, Statistic
+from stacks.settings import ROOT, Settings, load_settings
+
+RUNBOOK = ROOT / "docs" / "runbook.md"
+# The deployment that people are woken up for.
+ENVIRONMENT = "prod"
+MARKS = ("<!-- alarms: written by `make runbook` -->", "<!-- end of alarms -->")
+SIGNS = {
+    "GreaterThanOrEqualToThreshold": "≥",
+    "GreaterThanThreshold": ">",
+    "LessThanThreshold": "<",
+    "LessThanOrEqualToThreshold": "≤",
+}
+PERIODS = {"d": DAY_S, "h": HOUR_S, "min": MINUTE_S}
+SEVERITIES = ("page", "ticket")
+
+
+def table(settings: Settings) -> str:
+    """Return the alarms of a deployment in Markdown, those that wake somebody first."""
+    alarms = sorted(catalogue(settings, api_id=""), key=lambda alarm: SEVERITIES.index(alarm.severity))
+    rows = [
+        "| | alarm | rings when |",
+        "|---|---|---|",
+        *(f"| {alarm.severity} | [{alarm.name}](#{alarm.name}) | {condition(alarm)} |" for alarm in alarms),
+        f"| page | [{OUTAGE.name}](#{OUTAGE.name}) | any of the alarms above that page rings |",
+        *(f"| ticket | [{notice.name}](#{notice.name}) | AWS announces it |" for notice in NOTICES),
+    ]
+    return "\n".join(rows)
+
+
+def condition(alarm: Alarm) -> str:
+    """Return in words when an alarm rings."""
+    if isinstance(alarm.watches, Statistic):
+        value = f"{alarm.watches.statistic} of `{alarm.watches.metric.name}`"
+    else:
+        value = alarm.watches.label
+    periods = alarm.datapoints_to_alarm or alarm.evaluation_periods
+    of = f" of {alarm.evaluation_periods}" if periods < alarm.evaluation_periods else ""
+    period = _period(alarm.period_s)
+    during = f"in {period}" if alarm.evaluation_periods == 1 else f"in {periods}{of} times {period}"
+    return f"{value} {SIGNS[alarm.comparison]} {_amount(alarm.threshold, alarm.unit)} {during}"
+
+
+def _period(seconds: int) -> str:
+    amount, unit = next((seconds // size, unit) for unit, size in PERIODS.items() if not seconds % size)
+    return f"{amount} {unit}"
+
+
+def _amount(value: float, unit: str) -> str:
+    if unit == "bytes":
+        return f"{value / 1024**3:,.2g} GiB"
+    return f"{int(value) if value == int(value) else value:,} {unit}"
+
+
+def renewed(runbook: str) -> str:
+    """Return the runbook's text with the table as it is now.
+
+    Raises:
+        ValueError: the marks around the table are gone.
+
+    """
+    begin, end = MARKS
+    if not re.search(f"{re.escape(begin)}.*{re.escape(end)}", runbook, re.DOTALL):
+        raise ValueError(f"{RUNBOOK} has lost its marks {begin!r} and {end!r}; put them around the table of alarms")
+    before, _, rest = runbook.partition(begin)
+    settings = load_settings(ROOT / "environments" / f"{ENVIRONMENT}.toml", {})
+    return f"{before}{begin}\n\n{table(settings)}\n\n{end}{rest.partition(end)[2]}"
+
+
+def main(path: Path = RUNBOOK) -> None:
+    """Renew the table in the runbook."""
+    path.write_text(renewed(path.read_text()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Questions to the logs that are worth keeping, in the language of CloudWatch Logs Insights."""
+
+from dataclasses import dataclass
+
+from stacks.settings import Settings
+
+FUNCTIONS = ("migrate", "refresh", "status", "doctor")
+
+# RDS begins each line with `%t:%r:%u@%d:[%p]:`.
+LINE_PREFIX = r"UTC:(?<client>[^(]*)\(\d+\):(?<user>[^@]*)@(?<database>[^:]*):\[(?<pid>\d+)\]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogQuery:
+    """One question.
+
+    Args:
+        name: what people look for.
+        log_groups: where it is asked.
+        text: the query.
+
+    """
+
+    name: str
+    log_groups: tuple[str, ...]
+    text: str
+
+
+def database_log(settings: Settings) -> str:
+    """Return the name of PostgreSQL's log group."""
+    return f"/aws/rds/instance/{settings.prefix}/postgresql"
+
+
+def function_log(settings: Settings, function: str) -> str:
+    """Return the name of a function's log group."""
+    return f"/aws/lambda/{settings.prefix}-{function}"
+
+
+def access_log(settings: Settings) -> str:
+    """Return the name of the log group of the status API's requests."""
+    return f"/aws/apigateway/{settings.prefix}-api"
+
+
+def log_queries(settings: Settings) -> tuple[LogQuery, ...]:
+    """Return the questions, in the order in which they are asked."""
+    return (
+        slowest_statements(settings),
+        LogQuery(
+            name="denied statements",
+            log_groups=(database_log(settings),),
+            text=rf"""
+parse @message /{LINE_PREFIX}:ERROR:  (?<refusal>(?:permission denied|must be owner|cannot execute).*)/
+| filter ispresent(refusal)
+| stats count(*) as statements, latest(@timestamp) as last by user, refusal
+| sort statements desc
+| limit 50
+""".strip(),
+        ),
+        LogQuery(
+            name="one request",
+            # The line of the API has both its own id, which `status` logs as correlation_id, and the function's, by
+            # which Lambda's own lines and errors go.
+            log_groups=(access_log(settings), function_log(settings, "status")),
+            text="""
+fields @timestamp, @log, route, path, caller, status, latency_ms, error, integration_error, level, message, reason,
+       errorType, errorMessage, record.status, record.metrics.durationMs
+| filter @message like "PUT-THE-ID-HERE"
+| sort @timestamp asc
+| limit 100
+""".strip(),
+        ),
+        LogQuery(
+            name="refresh history",
+            log_groups=(function_log(settings, "refresh"),),
+            text="""
+fields @timestamp, level, message, lag_s, backlog_rows, folded_rows, duration_ms, jobs, objects, drifted_jobs,
+       mended_jobs
+| filter ispresent(message) and ispresent(function_request_id)
+| sort @timestamp desc
+| limit 200
+""".strip(),
+        ),
+        LogQuery(
+            name="migration history",
+            log_groups=(function_log(settings, "migrate"),),
+            text="""
+fields @timestamp, level, message, already_applied, errorType, errorMessage
+| filter (ispresent(message) and ispresent(function_request_id)) or ispresent(errorType)
+| sort @timestamp desc
+| limit 200
+""".strip(),
+        ),
+        LogQuery(
+            name="errors of all functions",
+            log_groups=tuple(function_log(settings, function) for function in FUNCTIONS),
+            text="""
+fields @timestamp, @log, level, message, reason, errorType, errorMessage, record.status, function_request_id, requestId
+| filter level in ["WARNING", "ERROR", "CRITICAL"] or ispresent(errorType)
+      or (type = "platform.report" and record.status != "success")
+| sort @timestamp desc
+| limit 200
+""".strip(),
+        ),
+    )
+
+
+def slowest_statements(settings: Settings) -> LogQuery:
+    """Return the question for the slowest statements, which the dashboard asks too.
+
+    A statement that log_statement wrote already is measured without its text; the line before it, of the same pid, has
+    it.
+    """
+    return LogQuery(
+        name="slowest statements",
+        log_groups=(database_log(settings),),
+        # A plan of auto_explain would be the same statement once more.
+        text=rf"""
+parse @message /{LINE_PREFIX}:LOG:  duration: (?<duration_ms>[0-9.]+) ms(?:  (?<kind>[^:]+):\s*(?<statement>.*))?/
+| filter ispresent(duration_ms) and (not ispresent(kind) or kind != "plan")
+| sort duration_ms desc
+| limit 50
+| display @timestamp, duration_ms, user, database, pid, statement
+""".strip(),
+    )

@@ -1,0 +1,176 @@
+"""What the tests of the diagnosis share: a database to look at, a fault, and the command that a finding names."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+import pytest
+
+from handlers import progress
+from handlers.connection import Database
+from handlers.diagnosis import Commands, Finding, Limits, examine
+from handlers.migrator.runner import rollback, run
+from tests.conftest import MIGRATIONS, build_release
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.conftest import TestDatabase
+
+LIMITS = {
+    "lag_s": 600,
+    "backlog_rows": 100_000,
+    "lock_wait_s": 60,
+    "transaction_s": 900,
+    "connections_percent": 85,
+    "transaction_ids": 1_000_000_000,
+    "storage_hours": 48,
+    "refresh_interval_s": 300,
+    "slow_statement_ms": 1000,
+    "storage_gib": 100,
+}
+COMMANDS = Commands(deployment="scanner-database-test")
+INVOKE_REFRESH = (
+    "aws lambda invoke --function-name scanner-database-test-refresh "
+    '--cli-binary-format raw-in-base64-out --payload \'{"action": "%s"}\' /dev/stdout'
+)
+# The shell takes a command apart as it does an on-call's, and prints its words instead of running it.
+PRINT_WORDS = 'psql() { printf "%s\\0" psql "$@"; }; aws() { printf "%s\\0" aws "$@"; }; '
+
+
+def diagnose(
+    database: TestDatabase,
+    *checks: str,
+    user: str = "scanner_doctor",
+    connect_proxy: Callable[[], Any] | None = None,
+    time_limit_s: float = 30,
+    **limits: float,
+) -> list[Finding]:
+    """Return what the checks find in a database."""
+    return examine(
+        lambda: database.connect(user),
+        Limits(**{**LIMITS, **limits}),
+        commands=COMMANDS,
+        checks=checks,
+        read_release=lambda: build_release(MIGRATIONS),
+        connect_proxy=connect_proxy,
+        time_limit_s=time_limit_s,
+    )
+
+
+def only(findings: list[Finding]) -> tuple[str, str, str]:
+    """Return state, value and next of the one finding."""
+    (finding,) = findings
+    return finding.state, finding.value, finding.next
+
+
+def words_of(command: str, database: TestDatabase) -> list[str]:
+    """Return a command as the shell takes it apart."""
+    environment = {"SCANNERDB_DSN": database.server.dsn(database=database.name)}
+    shell = ["sh", "-c", PRINT_WORDS + command]
+    printed = subprocess.run(shell, capture_output=True, text=True, check=True, env=environment).stdout
+    return printed.split("\0")[:-1]
+
+
+def carry_out(command: str, database: TestDatabase) -> None:
+    """Do what a finding's `next` says."""
+    release = build_release(MIGRATIONS)
+    if command == "scannerdb migrate":
+        run(database.connect, release)
+        return
+    if command == "scannerdb rollback":
+        rollback(database.connect, release)
+        return
+    words = words_of(command, database)
+    if words[0] == "psql":
+        assert words[2] == "-c"
+        connection = psycopg2.connect(words[1])
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(words[3])
+        connection.close()
+    else:
+        assert words[:4] == ["aws", "lambda", "invoke", "--function-name"]
+        assert words[4] == "scanner-database-test-refresh"
+        action = json.loads(words[words.index("--payload") + 1])["action"]
+        refresher = Database(database.variables("progress_refresher"), query_timeout_s=30)
+        {"refresh": progress.refresh, "rebuild": progress.rebuild, "verify": progress.verify}[action](refresher)
+
+
+@pytest.fixture
+def well(database: TestDatabase) -> TestDatabase:
+    """A database with two jobs, refreshed a moment ago."""
+    # As RDS lets the master user; here only a superuser may.
+    database.query("CREATE EXTENSION IF NOT EXISTS pg_stat_statements", user="postgres")
+    database.add_job({"queued": 1, "succeeded": 3}, findings=2)
+    database.add_job({"succeeded": 2})
+    database.query("SELECT refresh_job_progress()")
+    return database
+
+
+def wait_until(database: TestDatabase, sql: str) -> None:
+    """Wait until a statement returns a row."""
+    ends_at = time.monotonic() + 10
+    while not database.query(sql):
+        assert time.monotonic() < ends_at, sql
+        time.sleep(0.01)
+
+
+class Session:
+    """A session with an open transaction, or one that runs something in the background."""
+
+    def __init__(self, database: TestDatabase, user: str = "scanner_app") -> None:
+        self.connection = database.connect(user)
+        self.pid = self.connection.info.backend_pid
+        self.error: Exception | None = None
+        self._thread: threading.Thread | None = None
+
+    def execute(self, sql: str) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql)
+
+    def begin(self, sql: str) -> None:
+        """Open a transaction and leave it open."""
+        self.connection.autocommit = False
+        self.execute(sql)
+
+    def start(self, *statements: str) -> None:
+        """Run statements in the background."""
+
+        def work() -> None:
+            try:
+                for sql in statements:
+                    self.execute(sql)
+            except psycopg2.Error as error:
+                self.error = error
+
+        self._thread = threading.Thread(target=work, daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for what runs in the background."""
+        assert self._thread is not None
+        self._thread.join(timeout=10)
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture
+def sessions(database: TestDatabase) -> Iterator[Callable[..., Session]]:
+    """Make sessions that end with the test."""
+    made: list[Session] = []
+
+    def make(user: str = "scanner_app") -> Session:
+        made.append(Session(database, user))
+        return made[-1]
+
+    yield make
+    for session in made:
+        with contextlib.suppress(psycopg2.Error):
+            database.query("SELECT pg_terminate_backend(%s)", (session.pid,), user="postgres")
+        session.connection.close()

@@ -1,0 +1,199 @@
+"""The examination as a whole: everybody is told everything that can be found out, in time, and nothing is changed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import psycopg2.errors
+import pytest
+
+from handlers.diagnosis import ALARMS, CHECKS, HINTS, Finding, checks_of, hint, overall
+from handlers.diagnosis import checks as registry
+from handlers.diagnosis.model import Check
+from handlers.errors import InvalidRequestError
+from handlers.migrator.runner import run
+from stacks.alarms import NOTICES, OUTAGE, catalogue
+from stacks.settings import load_settings
+from tests.conftest import MIGRATIONS, build_release
+from tests.handlers.diagnosis.conftest import diagnose, words_of
+
+if TYPE_CHECKING:
+    from tests.conftest import TestDatabase
+
+ENVIRONMENTS = MIGRATIONS.parent / "environments"
+
+
+@pytest.mark.parametrize("user", ["scanner_doctor", "scanner_admin"])
+def test_a_database_that_is_well_is_well_in_every_respect(well: TestDatabase, user: str) -> None:
+    findings = diagnose(well, *CHECKS, user=user)
+    assert [finding for finding in findings if finding.state != "ok"] == []
+    assert {finding.check for finding in findings} == set(CHECKS) - {"proxy"}
+    assert all(finding.value and not finding.next for finding in findings)
+    assert overall(findings) == "ok"
+
+
+@pytest.mark.parametrize("user", ["scanner_doctor", "scanner_admin"])
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_an_older_schema_is_examined_too(empty_database: TestDatabase, user: str, count: int) -> None:
+    release = build_release(MIGRATIONS)
+    run(empty_database.connect, replace(release, migrations=release.migrations[:count]))
+    findings = diagnose(empty_database, *CHECKS, user=user)
+    assert {finding.check for finding in findings} == set(CHECKS) - {"proxy"}
+    assert {finding.next for finding in findings if finding.state != "ok"} <= {
+        *("scannerdb migrate", 'psql "$SCANNERDB_DSN" -c "CREATE EXTENSION IF NOT EXISTS pg_stat_statements"')
+    }
+    states = {finding.check: finding.state for finding in findings}
+    assert states["connection"] == states["connections"] == states["lock-waits"] == states["storage"] == "ok"
+    assert states["migrations"] != "ok"
+    assert not any("the check itself failed" in finding.why.lower() for finding in findings)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT context FROM findings",
+        "SELECT masked_match FROM findings",
+        "SELECT key FROM job_objects",
+        "SELECT last_error FROM job_objects",
+        "SELECT bucket FROM jobs",
+        "SELECT refresh_job_progress()",
+        "SET TRANSACTION READ WRITE; UPDATE jobs SET updated_at = now()",
+        "SET TRANSACTION READ WRITE; DELETE FROM job_progress_deltas",
+    ],
+)
+def test_the_doctor_may_not(well: TestDatabase, sql: str) -> None:
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        well.query(sql, user="scanner_doctor")
+
+
+def test_an_examination_changes_nothing_whoever_makes_it(well: TestDatabase) -> None:
+    changes = "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables"
+    before = well.query(changes)
+    diagnose(well, *CHECKS, user="scanner_admin")
+    assert well.query(changes) == before
+
+
+def broken(monkeypatch: pytest.MonkeyPatch, name: str, look: Any) -> None:
+    monkeypatch.setitem(registry.CHECKS, name, Check(look=look, why="It matters."))
+
+
+def test_a_check_that_would_write_is_refused_also_as_the_owner(
+    well: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken(monkeypatch, "grants", lambda case: case.fetch("DELETE FROM jobs", {}))
+    (refused,) = diagnose(well, "grants", user="scanner_admin")
+    assert refused.value == "cannot execute DELETE in a read-only transaction"
+
+
+def test_a_check_that_fails_hides_no_other(well: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(case: Any) -> list[Finding]:
+        return case.fetch("SELECT 1 / 0", {})
+
+    broken(monkeypatch, "vacuum", look)
+    broken(monkeypatch, "grants", lambda _case: {}["name"])
+    findings = {finding.check: finding for finding in diagnose(well, *CHECKS)}
+    assert (findings["vacuum"].state, findings["vacuum"].value) == ("unknown", "division by zero")
+    assert (findings["grants"].state, findings["grants"].value) == ("unknown", "KeyError: 'name'")
+    assert overall(findings.values()) == "warning"
+    assert {finding.state for name, finding in findings.items() if name not in {"vacuum", "grants"}} == {"ok"}
+
+
+def test_an_examination_ends_in_time_and_says_what_it_did_not_look_at(
+    well: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken(monkeypatch, "connections", lambda case: case.fetch("SELECT pg_sleep(60)", {}))
+    started = time.monotonic()
+    first, slow, late = diagnose(well, "connection", "connections", "storage", time_limit_s=0.5)
+    assert time.monotonic() - started < 2
+    assert first.state == "ok"
+    assert (slow.state, slow.value) == ("unknown", "gave up: canceling statement due to statement timeout")
+    assert (late.state, late.value) == ("unknown", "not looked at: the time was spent on the others")
+
+
+def test_a_connection_that_is_lost_ends_with_what_was_found(
+    well: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(case: Any) -> list[Finding]:
+        well.query("SELECT pg_terminate_backend(%s)", (case.connection.info.backend_pid,), user="postgres")
+        return case.fetch("SELECT 1", {})
+
+    broken(monkeypatch, "grants", look)
+    first, lost, elsewhere = diagnose(well, "connection", "grants", "storage")
+    assert (first.check, first.state) == ("connection", "ok")
+    assert (lost.check, lost.state) == ("connection", "critical")
+    assert lost.value.startswith("lost during grants: ")
+    assert "no answer in time" not in lost.value
+    assert elsewhere.next == "aws rds describe-db-instances --db-instance-identifier scanner-database-test"
+
+
+def test_a_server_that_falls_silent_does_not_keep_the_on_call_waiting(
+    well: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen: list[int] = []
+
+    def look(case: Any) -> list[Finding]:
+        frozen.append(case.connection.info.backend_pid)
+        os.kill(frozen[0], signal.SIGSTOP)
+        return case.fetch("SELECT 1", {})
+
+    broken(monkeypatch, "grants", look)
+    started = time.monotonic()
+    try:
+        _, lost, _ = diagnose(well, "connection", "grants", "storage", time_limit_s=0.5)
+    finally:
+        os.kill(frozen[0], signal.SIGCONT)
+    assert time.monotonic() - started < 6
+    assert (lost.state, lost.value) == ("critical", "lost during grants: no answer in time")
+
+
+def test_a_server_that_is_away_is_told_with_libpqs_reason(well: TestDatabase) -> None:
+    well.server.stop(immediate=True)
+    try:
+        connection, elsewhere = diagnose(well, *CHECKS)
+    finally:
+        well.server.start()
+    assert connection.state == "critical"
+    assert "Connection refused" in connection.value
+    assert elsewhere.state == "look"
+    assert overall([connection, elsewhere]) == "critical"
+
+
+def test_a_login_that_is_refused_is_told_apart(empty_database: TestDatabase) -> None:
+    connection, _ = diagnose(empty_database, *CHECKS, user="nobody_knows")
+    assert connection.value.startswith("the login is refused: ")
+    assert connection.next == "scannerdb migrate"
+
+
+def test_every_alarm_has_its_checks_and_no_other_name_has() -> None:
+    names = {OUTAGE.name, *(notice.name for notice in NOTICES)}
+    for path in ENVIRONMENTS.glob("*.toml"):
+        names |= {alarm.name for alarm in catalogue(load_settings(path, {}), api_id="")}
+    assert set(ALARMS) == names
+    assert set(HINTS) <= names
+    for checks in ALARMS.values():
+        assert set(checks) <= set(CHECKS)
+        assert len(set(checks)) == len(checks)
+        assert checks[0] == "connection"
+    assert {check for alarm, checks in ALARMS.items() if alarm != "outage" for check in checks} == set(CHECKS)
+
+
+def test_an_alarm_that_nobody_knows_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(InvalidRequestError, match="alarm 'progress-stalled' is none of outage, api-errors"):
+        checks_of("progress-stalled")
+    assert checks_of(None) == tuple(CHECKS)
+
+
+@pytest.mark.parametrize("alarm", HINTS)
+def test_a_hint_names_a_command_of_the_deployment_and_leaves_the_state_alone(
+    alarm: str, database: TestDatabase
+) -> None:
+    (finding,) = hint(alarm, "scanner-database-test")
+    assert finding.state == "look"
+    assert words_of(finding.next, database)[0] == "aws"
+    assert "{" not in finding.next
+    assert overall([finding]) == "ok"
+    assert hint("long-transaction", "scanner-database-test") == []

@@ -1,0 +1,131 @@
+"""Rights that went missing and migrations that are not what the release says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handlers.migrator.runner import rollback
+from tests.conftest import MIGRATIONS, build_release
+from tests.handlers.diagnosis.conftest import Session, carry_out, diagnose, only
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import TestDatabase
+
+    Sessions = Callable[..., Session]
+
+PSQL = 'psql "$SCANNERDB_DSN" -c '
+
+
+@pytest.mark.parametrize(
+    ("revoked", "value", "next_"),
+    [
+        (
+            "INSERT, DELETE ON findings FROM scanner_app",
+            "scanner_app lacks INSERT, DELETE on findings",
+            "GRANT INSERT, DELETE ON findings TO scanner_app",
+        ),
+        (
+            "USAGE ON SEQUENCE findings_id_seq FROM scanner_app",
+            "scanner_app lacks USAGE on SEQUENCE findings_id_seq",
+            "GRANT USAGE ON SEQUENCE findings_id_seq TO scanner_app",
+        ),
+        (
+            "EXECUTE ON FUNCTION measure_sessions() FROM progress_refresher",
+            "progress_refresher lacks EXECUTE on FUNCTION measure_sessions()",
+            "GRANT EXECUTE ON FUNCTION measure_sessions() TO progress_refresher",
+        ),
+        (
+            "SELECT ON job_progress_live FROM progress_reader",
+            "progress_reader lacks SELECT on job_progress_live",
+            "GRANT SELECT ON job_progress_live TO progress_reader",
+        ),
+    ],
+)
+def test_a_right_that_was_taken_away_is_named_and_given_back(
+    well: TestDatabase, revoked: str, value: str, next_: str
+) -> None:
+    assert only(diagnose(well, "grants"))[0] == "ok"
+    well.query(f"REVOKE {revoked}")
+    assert only(diagnose(well, "grants")) == ("critical", value, f'{PSQL}"{next_}"')
+    carry_out(f'{PSQL}"{next_}"', well)
+    assert only(diagnose(well, "grants"))[0] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("fault", "value", "next_"),
+    [
+        ("REVOKE rds_iam FROM progress_reader", "progress_reader is not in rds_iam", "scannerdb migrate"),
+        (
+            "ALTER ROLE progress_reader NOLOGIN",
+            "progress_reader may not log in",
+            f'{PSQL}"ALTER ROLE progress_reader LOGIN"',
+        ),
+        (
+            "REVOKE CONNECT ON DATABASE {name} FROM public, progress_reader",
+            "progress_reader may not connect",
+            "scannerdb migrate",
+        ),
+    ],
+)
+def test_a_role_that_may_not_sign_in_is_named_and_let_in(
+    well: TestDatabase, fault: str, value: str, next_: str
+) -> None:
+    carry_out("scannerdb migrate", well)
+    well.query(fault.format(name=well.name))
+    try:
+        assert only(diagnose(well, "grants")) == ("critical", value, next_)
+        carry_out(next_, well)
+        assert only(diagnose(well, "grants"))[0] == "ok"
+    finally:
+        well.query("ALTER ROLE progress_reader LOGIN")
+
+
+def test_a_doctor_that_may_not_connect_says_so(well: TestDatabase) -> None:
+    well.query(f"REVOKE CONNECT ON DATABASE {well.name} FROM public")
+    refused, _ = diagnose(well, "grants")
+    assert refused.value.startswith("the login is refused: ")
+    carry_out(refused.next, well)
+    assert only(diagnose(well, "grants"))[0] == "ok"
+
+
+def test_a_migration_that_is_pending_is_named_and_applied(well: TestDatabase) -> None:
+    rollback(well.connect, build_release(MIGRATIONS))
+    assert only(diagnose(well, "migrations", user="scanner_admin")) == (
+        "warning",
+        "pending: 004_grant_diagnosis.sql",
+        "scannerdb migrate",
+    )
+    carry_out("scannerdb migrate", well)
+    assert only(diagnose(well, "migrations"))[:2] == ("ok", "all 4 applied, the newest is 004_grant_diagnosis")
+
+
+def test_a_migration_that_was_changed_after_it_was_applied_is_told(well: TestDatabase) -> None:
+    well.query("UPDATE schema_migrations SET checksum = 'other' WHERE version = 2")
+    state, value, next_ = only(diagnose(well, "migrations"))
+    assert (state, next_) == ("critical", "cdktf deploy test")
+    assert "002_optimize_for_scale.sql was changed after it was applied" in value
+
+
+def test_a_migration_that_stopped_part_way_is_told_and_finished(well: TestDatabase) -> None:
+    well.query(
+        "UPDATE schema_migrations SET applied_at = NULL, applied_statements = applied_statements[:4] WHERE version = 3"
+    )
+    state, value, next_ = only(diagnose(well, "migrations"))
+    assert (state, value) == ("warning", "003_count_what_changes stopped after 4 statements")
+    carry_out(next_, well)
+    assert only(diagnose(well, "migrations"))[0] == "ok"
+
+
+def test_a_migration_that_is_at_work_is_told_with_what_it_does(well: TestDatabase, sessions: Sessions) -> None:
+    deployer = sessions("scanner_admin")
+    deployer.execute("SET application_name = 'migrate 0123'")
+    deployer.execute("SELECT pg_try_advisory_lock(hashtextextended('schema_migrations', 0))")
+    deployer.start("SELECT pg_sleep(3)")
+    state, value, _ = only(diagnose(well, "migrations"))
+    assert state == "ok"
+    assert value.startswith(f"migrate 0123 (pid {deployer.pid}) is at work")
+    assert value.endswith("; the newest is 004_grant_diagnosis")

@@ -1,0 +1,134 @@
+"""The game day itself: a quick fault from quiet to quiet, and that a row fails when what it claims does not hold."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handlers.diagnosis import checks_of
+from local.embedded_postgres import ROOT
+from local.gameday.alarm_state import is_evaluated
+from local.gameday.clock import Clock
+from local.gameday.commands import aws
+from local.gameday.fault import Fault
+from local.gameday.faults import FAULTS, ViewDropped
+from local.gameday.metric_store import MetricStore
+from local.gameday.on_call import Diagnosis
+from local.gameday.play import Row, play
+from local.gameday.report import markdown
+from local.gameday.stage import game_day
+from local.gameday.watch import Watch, is_published
+from stacks.alarms import catalogue
+from stacks.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from local.gameday.fault import Scene
+
+    Stage = tuple[Scene, Watch]
+
+
+SETTINGS = load_settings(ROOT / "environments" / "local.toml", {"SCANNER__SCHEDULE__REFRESH_MINUTES": "1"})
+ALARMS = {alarm.name: alarm for alarm in catalogue(SETTINGS, api_id="x")}
+FOUND = (
+    {"check": "age", "state": "critical", "value": "", "why": "", "next": "scannerdb refresh"},
+    {"check": "age", "state": "warning", "value": "", "why": "", "next": "scannerdb refresh"},
+    {"check": "age", "state": "unknown", "value": "", "why": "", "next": ""},
+    {"check": "drift", "state": "ok", "value": "", "why": "", "next": ""},
+)
+
+
+@pytest.mark.parametrize("make", FAULTS)
+def test_each_fault_rings_an_alarm_that_is_watched_here_and_may_page_only_for_a_reason(make: type[Fault]) -> None:
+    fault = make()
+    assert is_evaluated(ALARMS[fault.alarm])
+    assert is_published(ALARMS[fault.alarm])
+    assert fault.checks
+    assert all(ALARMS[name].severity == "page" and reason for name, reason in fault.follows.items())
+    assert fault.alarm not in fault.follows
+
+
+def test_twelve_faults_have_names_of_their_own() -> None:
+    assert len({make().name for make in FAULTS}) == len(FAULTS) >= 12
+
+
+def test_what_nothing_here_publishes_is_not_called_watched() -> None:
+    assert not is_published(ALARMS["database-cpu"])
+    assert not is_published(ALARMS["schedule-dropping"])
+    assert is_published(ALARMS["database-connections"])
+    assert is_published(ALARMS["slow-queries"])
+
+
+def test_only_a_warning_or_worse_names_a_fault() -> None:
+    diagnosis = Diagnosis("critical", FOUND)
+    assert diagnosis.told(("age", "drift"), Fault.states) == list(FOUND[:2])
+    assert diagnosis.told(("drift",), Fault.states) == []
+
+
+def test_the_doctor_knows_the_checks_that_are_to_name_a_fault() -> None:
+    for fault in (make() for make in FAULTS):
+        assert set(fault.checks) <= {*checks_of(fault.alarm), "elsewhere"}, fault.name
+
+
+def test_the_command_line_of_aws_must_be_one_that_version_2_takes() -> None:
+    with pytest.raises(SystemExit, match="raw-in-base64-out"):
+        aws(["lambda", "invoke", "--function-name", "f", "--cli-binary-format", "base64", "--payload", "{}", "out"])
+    with pytest.raises(SystemExit, match="only `aws lambda invoke`"):
+        aws(["s3", "ls"])
+
+
+def test_the_report_says_which_row_failed_and_which_alarms_nobody_could_hear() -> None:
+    watch = Watch(ALARMS.values(), MetricStore(), Clock(), [])
+    text = markdown([Row("one", "a title", "slow-queries", rang_after=4, failures=["it did not ring"])], watch)
+    assert "| one | slow-queries | 4 min | none | none | - | - | - | FAILED |" in text
+    assert "it did not ring" in text
+    not_exercised = next(line for line in text.splitlines() if line.startswith("- Not exercised here"))
+    assert "database-cpu," in not_exercised
+    assert "slow-queries" not in not_exercised
+    assert "proxy-pinned" in next(line for line in text.splitlines() if line.startswith("- Not evaluated here"))
+
+
+@pytest.mark.parametrize(("argument", "said"), [("--only=nothing", "invalid choice"), ("--list", "missing-index")])
+def test_the_command_line_knows_the_faults(argument: str, said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "local.gameday", argument], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with game_day(tmp_path_factory.mktemp("gameday"), report=print) as stage:
+        yield stage
+
+
+def test_a_dropped_view_is_told_named_and_mended_by_the_doctor_s_own_commands(stage: Stage) -> None:
+    scene, watch = stage
+    row = play(ViewDropped(), scene, watch, print)
+    assert row.failures == []
+    assert row.rang_after is not None
+    assert 3 <= row.rang_after <= 10
+    assert row.over_after is not None
+    assert "refresh" in row.said or "progress" in row.said
+
+
+def test_an_alarm_with_a_wrong_threshold_fails_the_row_of_its_fault(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, watch = stage
+    deaf = tuple(replace(each, threshold=1000) if each.name == "refresh-failing" else each for each in watch.evaluated)
+    monkeypatch.setattr(watch, "evaluated", deaf)
+    monkeypatch.setattr("local.gameday.play.SLACK_MINUTES", 3)
+
+    class Harmless(ViewDropped):
+        def inject(self, scene: Scene) -> None:
+            """Change nothing: this is about what the row says when nothing rings."""
+
+    row = play(Harmless(), scene, watch, print)
+    assert row.failures == ["refresh-failing did not ring in 8 min"]

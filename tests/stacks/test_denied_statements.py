@@ -1,0 +1,51 @@
+"""The metric filter of refused statements, against lines that a real PostgreSQL wrote (`record_log_lines.py`)."""
+
+from __future__ import annotations
+
+import pytest
+
+from local.filter_pattern import READINGS, Reading, parse
+from stacks.alarms.log_patterns import DENIED_STATEMENT
+from tests.stacks.record_log_lines import Entry, read_corpus
+from tests.stacks.test_slow_statements import FORMS, NAMES_WITH_BLANKS, events
+
+FILTER = parse(DENIED_STATEMENT)
+ENTRIES = read_corpus()
+# https://www.postgresql.org/docs/17/errcodes-appendix.html
+INSUFFICIENT_PRIVILEGE, READ_ONLY = "42501", "25006"
+# Whoever may raise an error can write any line.
+FAKED = "a function that writes what looks like a refusal"
+
+
+def counted(entry: Entry, form: str, reading: Reading) -> int:
+    return sum(FILTER.match(event, reading) is not None for event, _ in events(entry, form))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_refused_statement_counts_once_and_nothing_else_does(form: str) -> None:
+    for reading in READINGS:
+        for entry in ENTRIES:
+            if entry.scenario != FAKED:
+                refused = entry.sqlstate in {INSUFFICIENT_PRIVILEGE, READ_ONLY}
+                assert counted(entry, form, reading) == refused, (reading, entry.text)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_limit_a_function_can_fake_a_refusal_with_raise_exception_but_not_with_raise_warning(form: str) -> None:
+    for reading in READINGS:
+        faked = [entry for entry in ENTRIES if entry.scenario == FAKED and counted(entry, form, reading)]
+        assert [entry.sqlstate for entry in faked] == ["P0001"]
+
+
+def test_the_corpus_holds_every_kind_of_refusal() -> None:
+    first_words = {
+        " ".join(entry.text.partition("ERROR:  ")[2].split()[:2])
+        for entry in ENTRIES
+        if entry.sqlstate in {INSUFFICIENT_PRIVILEGE, READ_ONLY}
+    }
+    assert first_words == {"permission denied", "cannot execute", "must be"}
+    assert not any(entry.scenario in NAMES_WITH_BLANKS for entry in ENTRIES if entry.sqlstate == INSUFFICIENT_PRIVILEGE)
+
+
+def test_the_pattern_fits() -> None:
+    assert len(DENIED_STATEMENT) <= 1024
