@@ -12,11 +12,10 @@ from rich.text import Text
 
 from handlers.diagnosis import STATES, Commands, Finding, Limits, checks_of, examine, hint, overall
 from handlers.errors import InvalidRequestError
-from ops.options import ROOT, connect_to, current_release, dsn_option, json_option, needed
+from ops.options import connect_to, current_release, dsn_option, environment_file, json_option, needed
 from stacks.doctor_limits import doctor_limits
-from stacks.settings import Settings, environment_files, load_settings
+from stacks.settings import load_settings
 
-ENVIRONMENTS = ROOT / "environments"
 DEFAULT_ENVIRONMENT = "dev"
 EXIT_CODES = {"ok": 0, "warning": 1, "critical": 2}
 STYLES = {"ok": "green", "look": "cyan", "unknown": "yellow", "warning": "yellow", "critical": "bold red"}
@@ -42,7 +41,7 @@ def doctor(alarm: str | None, dsn: str | None, environment: str, as_json: bool) 
     \b
     Exit code 0: all is well.  1: warnings.  2: something cannot wait.
     """  # noqa: D301 - click takes the character for "do not wrap"
-    settings = _settings(environment)
+    settings = load_settings(environment_file(environment))
     try:
         checks = checks_of(alarm)
     except InvalidRequestError as error:
@@ -62,13 +61,6 @@ def doctor(alarm: str | None, dsn: str | None, environment: str, as_json: bool) 
     else:
         _print(findings, environment)
     sys.exit(EXIT_CODES[state])
-
-
-def _settings(environment: str) -> Settings:
-    known = environment_files(ENVIRONMENTS)
-    if environment not in known:
-        raise click.UsageError(f"environment {environment!r} is none of {', '.join(known)}")
-    return load_settings(known[environment])
 
 
 def _print(findings: list[Finding], environment: str) -> None:

@@ -11,9 +11,11 @@ from psycopg2.extras import RealDictCursor
 from handlers.migrator.release import Release, read_release
 from handlers.migrator.session import Connect
 from stacks.package import build_release
+from stacks.settings import environment_files
 
 ROOT = Path(__file__).resolve().parent.parent
 MIGRATIONS = ROOT / "migrations"
+ENVIRONMENTS = ROOT / "environments"
 CONNECT_TIMEOUT_S = 5
 
 dsn_option = click.option(
@@ -22,6 +24,19 @@ dsn_option = click.option(
     help="A libpq connection string or URL, of the owner of the tables. Also from SCANNERDB_DSN.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+def environment_file(environment: str) -> Path:
+    """Return the settings file of an environment.
+
+    Raises:
+        click.UsageError: there is none of this name.
+
+    """
+    known = environment_files(ENVIRONMENTS)
+    if environment not in known:
+        raise click.UsageError(f"environment {environment!r} is none of {', '.join(known)}")
+    return known[environment]
 
 
 def needed(dsn: str | None) -> str:

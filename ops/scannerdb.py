@@ -18,6 +18,7 @@ from handlers.migrator.session import Limits
 from ops.doctor import doctor
 from ops.options import connect_to, current_release, dsn_option, json_option, needed
 from ops.progress_commands import rebuild, refresh, verify
+from ops.settings_command import show_settings
 from ops.terminal import StatementBar, plan_lines
 from stacks.manifest import MigrationError
 from stacks.settings import SettingsError
@@ -82,6 +83,7 @@ def main() -> None:
     scannerdb plan                            what a release would do to this database
     scannerdb migrate                         do it
     scannerdb rollback                        take the newest migration back
+    scannerdb settings prod                   what prod is made with, and where each value came from
     """  # noqa: D301 - click takes the character for "do not wrap"
 
 
@@ -125,14 +127,14 @@ def roll_back(dsn: str | None, as_json: bool, limits: Limits) -> None:  # noqa: 
     click.echo(json.dumps({"rolled_back": file}) if as_json else f"Ran {file}.")
 
 
-for registered in (doctor, refresh, verify, rebuild):
+for registered in (doctor, refresh, verify, rebuild, show_settings):
     main.add_command(registered)
 
 
 def command(arguments: list[str] | None = None) -> Any:
     """Run the command line; a user's mistake ends with one message and exit code 1, without a stack trace."""
     try:
-        return main(arguments, standalone_mode=True)
+        return main(arguments, prog_name="scannerdb", standalone_mode=True)
     except (ScannerDatabaseError, MigrationError, SettingsError, psycopg2.Error) as error:
         click.echo(f"scannerdb: {str(error).strip()}", err=True)
         sys.exit(1)
