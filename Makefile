@@ -6,6 +6,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
+ENV ?= dev
 OBJECTS ?= 1000000
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -57,12 +58,21 @@ gameday: setup ## Break the system in a dozen ways; see each alarm ring, the doc
 runbook: setup ## Renew the table of alarms in docs/runbook.md after a threshold changed
 	@$(RUN) -m stacks.alarms.table
 
+.PHONY: plan
+plan: setup ## Plan ENV=dev: what changes, restarts, migrates; red if data would be lost; ARGS=--emulator needs no account
+	@$(RUN) -m ops.plan_review --environment $(ENV) $(ARGS)
+
 .PHONY: check
-check: setup ## Lint, format check, types, SQL lint
+check: setup ## Lint, format check, types, SQL lint, workflows
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/squawk migrations/*.sql
+	@$(VENV)/bin/zizmor --offline --quiet --persona pedantic .github
+	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
+	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-actions .github/actions/*/action.yml
+	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 
 .PHONY: format
 format: setup ## Format the Python code

@@ -11,7 +11,7 @@ import pytest
 from handlers.errors import DeployInProgressError, StillRunningError
 from handlers.migrator.progress import PHASES, measure, watch
 from handlers.migrator.runner import run
-from handlers.migrator.session import Limits
+from handlers.migrator.session import Limits, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -234,3 +234,10 @@ def test_progress_reads_as_a_sentence() -> None:
         "building index: scanning table, 15 %, 500 of 1,000 blocks, about 57 s to go, "
         "waits for pid 7 (app, scanner, active)"
     )
+
+
+def test_a_session_whose_wire_is_gone_already_can_be_given_up(table: TestDatabase) -> None:
+    session = Session(table.connect, limits=SHORT, report=lambda *_args, **_fields: None)
+    with session:
+        session._connection.close()
+        session._hang_up()

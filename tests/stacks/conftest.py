@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local import terraform
+from ops.plan_review.emulator import empty_emulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -96,21 +97,8 @@ def prod(stacks: dict[str, Synthesised]) -> Synthesised:
 @pytest.fixture(scope="session")
 def emulator_url() -> Iterator[str]:
     """A plain moto server: enough for the data sources of a plan."""
-    code = (
-        "import sys; from moto.server import ThreadedMotoServer\n"
-        "server = ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False); server.start()\n"
-        "print(server.get_host_and_port()[1], flush=True); sys.stdin.read()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as server:
-        assert server.stdout is not None
-        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
-        server.kill()
+    with empty_emulator() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
