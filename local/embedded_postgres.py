@@ -304,3 +304,6 @@ class EmbeddedPostgres:
         with self.connect(user="postgres", database="postgres") as connection, connection.cursor() as cursor:
             cursor.execute(ROLES_AS_ON_RDS.format(admin=ADMIN_USER, password=self.password))
             cursor.execute(f"CREATE DATABASE {DATABASE} OWNER {ADMIN_USER}")
+        # The master user on RDS may create it; here only the superuser may.
+        with self.connect(user="postgres") as connection, connection.cursor() as cursor:
+            cursor.execute("CREATE EXTENSION pg_stat_statements")

@@ -28,11 +28,8 @@ def age(case: Case) -> Iterable[Finding]:
     """Hold the age of job_progress against what callers are promised."""
     (view,) = case.fetch(QUERIES["progress_view"], {})
     if view["is_populated"] is None and view["was_there"]:
-        yield critical(
-            "job_progress was dropped",
-            next="scannerdb rollback",
-            why="Roll back until 002 is taken back, then `scannerdb migrate`: the view is built again, no row is lost.",
-        )
+        restore = psql("SELECT restore_job_progress()")
+        yield critical("job_progress was dropped", next=restore if view["is_restorable"] else case.commands.migrate())
         return
     if view["is_populated"] is None:
         yield critical("there is no job_progress yet: migration 002 is not applied", next=case.commands.migrate())

@@ -1,8 +1,10 @@
 -- Whether progress is fresh, whole and exact.
 
 -- name: progress_view
--- Null when there is no such view, else whether it was ever filled; its log outlives it when somebody drops it.
+-- Null when there is no such view, else whether it was ever filled; its log outlives it when somebody drops it. From 004 on
+-- a function builds it again.
 SELECT (SELECT relispopulated FROM pg_class WHERE oid = to_regclass('public.job_progress')) AS is_populated,
+       to_regprocedure('public.restore_job_progress()') IS NOT NULL AS is_restorable,
        to_regclass('public.materialized_view_refresh_log') IS NOT NULL AS was_there;
 
 -- name: last_refresh

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import psycopg2
+import pytest
+
 from handlers.migrator.runner import rollback, run
 from tests.conftest import MIGRATIONS, build_release
+from tests.migrations.test_schema import schema
 
 if TYPE_CHECKING:
     from tests.conftest import TestDatabase
@@ -57,3 +61,30 @@ def test_running_the_roles_again_changes_nothing(database: TestDatabase) -> None
     assert before == [("pg_monitor", "scanner_doctor"), ("rds_iam", "scanner_doctor")]
     run(database.connect, build_release(MIGRATIONS))
     assert database.query(members) == before
+
+
+@pytest.mark.parametrize(
+    "dropped", ["MATERIALIZED VIEW job_progress CASCADE", "VIEW job_statistics", "VIEW active_jobs_progress"]
+)
+def test_what_somebody_dropped_is_restored_as_it_was(database: TestDatabase, dropped: str) -> None:
+    database.add_job({"queued": 2})
+    before = schema(database)
+    database.query(f"DROP {dropped}")
+    database.query("SELECT restore_job_progress()")
+    assert schema(database) == before
+
+
+def test_a_restored_view_is_refreshed_and_read_as_before(database: TestDatabase) -> None:
+    job_id = database.add_job({"queued": 1})
+    database.query("DROP MATERIALIZED VIEW job_progress CASCADE")
+    names = ["job_progress", "active_jobs_progress", "job_statistics"]
+    assert database.query("SELECT restore_job_progress()") == [(names,)]
+    database.query("SELECT refresh_job_progress()", user="progress_refresher")
+    assert database.query("SELECT job_id::text FROM active_jobs_progress", user="progress_reader") == [(job_id,)]
+    assert database.query("SELECT restore_job_progress()") == [([],)]
+
+
+@pytest.mark.parametrize("role", ["progress_refresher", "progress_reader", "scanner_doctor", "scanner_app"])
+def test_nobody_but_the_owner_restores(database: TestDatabase, role: str) -> None:
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        database.query("SELECT restore_job_progress()", user=role)
