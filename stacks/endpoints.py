@@ -31,7 +31,7 @@ class Endpoints(Construct):
             vpc_id=network.vpc_id,
             service_name=self._service("s3"),
             vpc_endpoint_type="Gateway",
-            route_table_ids=[network.route_table_id],
+            route_table_ids=network.route_table_ids,
             policy=iam.document([self._statement("s3:GetObject", resource=releases)]),
             tags={"Name": context.name("s3")},
         )

@@ -1,4 +1,8 @@
-"""An isolated network: private subnets, no internet gateway, no NAT; AWS services are reached by endpoints only."""
+"""An isolated network: private subnets, no internet gateway, no NAT; AWS services are reached by endpoints only.
+
+Or subnets of a network that exists: then routes, flow logs and the default security group are its owner's, and the
+endpoints are still ours.
+"""
 
 from cdktf_cdktf_provider_aws.default_security_group import DefaultSecurityGroup
 from cdktf_cdktf_provider_aws.flow_log import FlowLog
@@ -14,11 +18,16 @@ from stacks.logs import log_group
 
 
 class Network(Construct):
-    """The VPC and a private subnet in each availability zone."""
+    """The VPC and its private subnets, two at least."""
 
     def __init__(self, scope: Construct, id_: str, *, context: Context, key_arn: str) -> None:
         super().__init__(scope, id_)
         settings = context.settings.network
+        if settings.vpc_id is not None:
+            self.vpc_id = settings.vpc_id
+            self.subnet_ids = list(settings.subnet_ids)
+            self.route_table_ids = list(settings.route_table_ids)
+            return
         vpc = Vpc(
             self,
             "vpc",
@@ -32,7 +41,7 @@ class Network(Construct):
         # No route but the local one and, added by its endpoint, S3.
         route_table = RouteTable(self, "route_table", vpc_id=vpc.id, tags={"Name": context.name("private")})
         self.vpc_id = vpc.id
-        self.route_table_id = route_table.id
+        self.route_table_ids = [route_table.id]
         self.subnet_ids = []
         for cidr, zone in zip(settings.subnet_cidrs, settings.availability_zones, strict=True):
             subnet = Subnet(

@@ -68,26 +68,50 @@ class Aws(Model):
 
 
 class Network(Model):
-    """The isolated network: one private subnet in each zone, no way in or out but the endpoints."""
+    """An isolated network of our own, one private subnet in each zone; or subnets of a network that exists."""
 
-    vpc_cidr: Cidr = Field(description="an IPv4 range such as 10.42.0.0/22")
-    subnet_cidrs: tuple[Cidr, ...] = Field(
-        min_length=2, description="two or more IPv4 ranges inside vpc_cidr, none overlapping"
+    vpc_cidr: Cidr | None = Field(None, description="an IPv4 range such as 10.42.0.0/22")
+    subnet_cidrs: tuple[Cidr, ...] = Field((), description="two or more IPv4 ranges inside vpc_cidr, none overlapping")
+    availability_zones: tuple[str, ...] = Field((), description="as many zones as subnet_cidrs, all different")
+    vpc_id: Annotated[str, Field(pattern=r"^vpc-[0-9a-f]+$")] | None = Field(
+        None, description="an existing VPC such as vpc-0123456789abcdef0, with DNS host names"
     )
-    availability_zones: tuple[str, ...] = Field(
-        min_length=2, description="as many zones as subnet_cidrs, all different"
+    subnet_ids: tuple[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]+$")], ...] = Field(
+        (), description="two or more of its subnets, in different zones"
+    )
+    route_table_ids: tuple[Annotated[str, Field(pattern=r"^rtb-[0-9a-f]+$")], ...] = Field(
+        (), description="the route tables of these subnets, for the way to S3"
     )
 
     @field_validator("vpc_cidr", "subnet_cidrs")
     @classmethod
-    def _is_a_network(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        for cidr in [value] if isinstance(value, str) else value:
+    def _is_a_network(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        for cidr in [value] if isinstance(value, str) else value or ():
             ipaddress.IPv4Network(cidr)  # its ValueError says what is wrong
         return value
 
+    @property
+    def exists(self) -> bool:
+        """Whether the network is somebody else's."""
+        return self.vpc_id is not None
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        vpc = ipaddress.IPv4Network(self.vpc_cidr)
+        own = ("vpc_cidr", "subnet_cidrs", "availability_zones")
+        existing = ("vpc_id", "subnet_ids", "route_table_ids")
+        given = tuple(name for name in (*own, *existing) if getattr(self, name))
+        if given not in {own, existing}:
+            raise ValueError(
+                f"must have either {', '.join(own)} for a network of its own, "
+                f"or {', '.join(existing)} of one that exists; it has {', '.join(given) or 'none of them'}"
+            )
+        subnets = self.subnet_ids if self.exists else self.subnet_cidrs
+        if len(set(subnets)) < 2:  # noqa: PLR2004 - a database and a proxy each span two zones
+            raise ValueError(f"must have two different subnets or more; {', '.join(subnets)} is not enough")
+        return self if self.exists else self._ranges_fit_together()
+
+    def _ranges_fit_together(self) -> Self:
+        vpc = ipaddress.IPv4Network(str(self.vpc_cidr))
         subnets = [ipaddress.IPv4Network(cidr) for cidr in self.subnet_cidrs]
         for number, subnet in enumerate(subnets):
             if not subnet.subnet_of(vpc):

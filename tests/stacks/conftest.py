@@ -70,6 +70,20 @@ def run_main(*environments: str, outdir: Path, variables: Mapping[str, str] | No
     return done.stderr
 
 
+def synthesise_file(file: Path, outdir: Path) -> Synthesised:
+    """Synthesise the environment of a settings file, wherever it lies."""
+    code = (
+        "import sys; from pathlib import Path; from stacks.settings import load_settings\n"
+        "from stacks.synthesis import synthesise; synthesise([load_settings(Path(sys.argv[1]), {})], sys.argv[2])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(file), str(outdir)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return read_stack(outdir, file.stem)
+
+
 def read_stack(outdir: Path, environment: str) -> Synthesised:
     folder = outdir / "stacks" / environment
     return Synthesised(folder, json.loads((folder / "cdk.tf.json").read_text()))
