@@ -2,14 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
-from local.gameday.on_call import Diagnosis, ask_doctor, follow
+from local.gameday.on_call import Diagnosis, follow
 from local.gameday.system import System
 from local.gameday.traffic import Background, Schedule
 
-# What anybody may ring besides: an outage is the sum of its pages.
+# Alarm -> why it is true that it rings too. `outage` follows from each of them.
 Reasons = Mapping[str, str]
 
 
@@ -20,7 +20,6 @@ class Scene:
     system: System
     schedule: Schedule
     background: Background
-    notes: list[str] = field(default_factory=list)
 
 
 class Fault(ABC):
@@ -36,7 +35,6 @@ class Fault(ABC):
         states: the states that tell it.
         settles_minutes: what the alarm needs to be over beyond its own evaluation range.
         steady_minutes: for how long all must be quiet then, where an alarm might come back.
-        rounds: how often the on-call asks the doctor again and does what it says next.
 
     """
 
@@ -50,7 +48,6 @@ class Fault(ABC):
     asks_function: bool = False
     settles_minutes: int = 5
     steady_minutes: int = 0
-    rounds: int = 1
 
     @abstractmethod
     def inject(self, scene: Scene) -> None:
@@ -58,13 +55,7 @@ class Fault(ABC):
 
     def end(self, scene: Scene, diagnosis: Diagnosis) -> list[str]:
         """End it as the on-call does, and return what was done: the doctor's own commands, unless overridden."""
-        done: list[str] = []
-        while found := diagnosis.told(self.checks, self.states):
-            done += follow(scene.system, found)
-            if len(done) >= self.rounds:
-                break
-            diagnosis = ask_doctor(scene.system, self.alarm)
-        return done
+        return follow(scene.system, diagnosis.told(self.checks, self.states))
 
     def clean_up(self, scene: Scene) -> None:  # noqa: B027 - not every fault leaves something
         """Leave nothing behind, also when the commands did not end it."""

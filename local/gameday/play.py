@@ -55,7 +55,7 @@ def play(fault: Fault, scene: Scene, watch: Watch, report: Report) -> Row:
     with _noted(row):
         _expect_quiet(scene, watch)
         started = watch.minute
-        try:
+        with _ending(fault, scene, watch, row, started), _noted(row):
             report(f"{fault.name}: {fault.title}")
             fault.inject(scene)
             _expect_ringing(fault, scene, watch, row, started)
@@ -70,11 +70,6 @@ def play(fault: Fault, scene: Scene, watch: Watch, report: Report) -> Row:
                 report(f"  $ {each}")
             _expect_over(fault, scene, watch, row)
             report(f"  over after {row.over_after} min")
-        finally:
-            fault.clean_up(scene)
-            rang = watch.rang_since(started) - {fault.alarm, OUTAGE.name}
-            row.pages = tuple(sorted(rang & set(watch.pages)))
-            row.tickets = tuple(sorted(rang - set(watch.pages)))
         if undeclared := set(row.pages) - set(fault.follows):
             row.failures.append(f"woke somebody for {', '.join(sorted(undeclared))}, which is no consequence of it")
         paged = fault.alarm in watch.pages or row.pages
@@ -83,6 +78,18 @@ def play(fault: Fault, scene: Scene, watch: Watch, report: Report) -> Row:
     for failure in row.failures:
         report(f"  FAILED: {failure}")
     return row
+
+
+@contextlib.contextmanager
+def _ending(fault: Fault, scene: Scene, watch: Watch, row: Row, started: int) -> Iterator[None]:
+    """Leave nothing of the fault behind, however it ended, and note what rang."""
+    try:
+        yield
+    finally:
+        fault.clean_up(scene)
+        rang = watch.rang_since(started) - {fault.alarm, OUTAGE.name}
+        row.pages = tuple(sorted(rang & set(watch.pages)))
+        row.tickets = tuple(sorted(rang - set(watch.pages)))
 
 
 def play_healthy(minutes: int, scene: Scene, watch: Watch, report: Report) -> Row:

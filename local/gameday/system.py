@@ -125,9 +125,6 @@ def running_system(directory: Path, *, report: Callable[[str], None]) -> Iterato
     )
     with _copied(ROOT / "migrations", migrations), deployment:
         deployment.overrides["SCANNER__RELEASE__MIGRATIONS"] = str(migrations)
-        with deployment.postgres.connect(user="postgres") as connection, connection.cursor() as cursor:
-            # On RDS the master user may create it, so the migrations do; here only the superuser may.
-            cursor.execute("CREATE EXTENSION pg_stat_statements")
         deploy_by_hand(deployment, report=report)
         jobs = plan_scan(OBJECTS)
         system = System(deployment, jobs, migrations)

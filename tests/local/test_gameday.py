@@ -15,7 +15,8 @@ from local.gameday.alarm_state import is_evaluated
 from local.gameday.clock import Clock
 from local.gameday.commands import aws
 from local.gameday.fault import Fault
-from local.gameday.faults import FAULTS, ViewDropped
+from local.gameday.faults import FAULTS
+from local.gameday.faults.of_schema import RightLost
 from local.gameday.metric_store import MetricStore
 from local.gameday.on_call import Diagnosis
 from local.gameday.play import Row, play
@@ -108,27 +109,38 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield stage
 
 
-def test_a_dropped_view_is_told_named_and_mended_by_the_doctor_s_own_commands(stage: Stage) -> None:
+def test_a_lost_right_is_told_named_and_given_back_by_the_doctor_s_own_command(stage: Stage) -> None:
     scene, watch = stage
-    row = play(ViewDropped(), scene, watch, print)
+    row = play(RightLost(), scene, watch, print)
     assert row.failures == []
     assert row.rang_after is not None
-    assert 3 <= row.rang_after <= 10
     assert row.over_after is not None
-    assert "refresh" in row.said or "progress" in row.said
+    assert row.said.startswith("grants critical: progress_reader lacks SELECT")
+    assert "GRANT SELECT ON job_progress_live TO progress_reader" in row.done[0]
 
 
 def test_an_alarm_with_a_wrong_threshold_fails_the_row_of_its_fault(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene, watch = stage
-    deaf = tuple(replace(each, threshold=1000) if each.name == "refresh-failing" else each for each in watch.evaluated)
+    deaf = tuple(replace(each, threshold=1e6) if each.name == RightLost.alarm else each for each in watch.evaluated)
     monkeypatch.setattr(watch, "evaluated", deaf)
-    monkeypatch.setattr("local.gameday.play.SLACK_MINUTES", 3)
+    monkeypatch.setattr("local.gameday.play.SLACK_MINUTES", 0)
+    row = play(RightLost(), scene, watch, print)
+    assert row.failures == ["denied-statements did not ring in 15 min"]
+    assert row.rang_after is None
 
-    class Harmless(ViewDropped):
-        def inject(self, scene: Scene) -> None:
-            """Change nothing: this is about what the row says when nothing rings."""
 
-    row = play(Harmless(), scene, watch, print)
-    assert row.failures == ["refresh-failing did not ring in 8 min"]
+def test_a_page_that_a_fault_does_not_declare_fails_its_row(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene, watch = stage
+    monkeypatch.setattr(RightLost, "follows", {})
+    row = play(RightLost(), scene, watch, print)
+    assert row.failures == ["woke somebody for api-errors, which is no consequence of it"]
+
+
+def test_a_fault_that_the_doctor_does_not_name_fails_its_row(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene, watch = stage
+    monkeypatch.setattr(RightLost, "checks", ("migrations",))
+    row = play(RightLost(), scene, watch, print)
+    (failure,) = row.failures
+    assert failure.startswith("doctor did not name it by migrations; it said ")

@@ -125,6 +125,13 @@ def test_the_window_slides_so_a_period_need_not_begin_on_the_hour() -> None:
     assert evaluate(alarm, store, now_s=360, state="OK") == "ALARM"
 
 
+def test_silence_rings_once_the_whole_evaluation_range_is_silent() -> None:
+    alarm = replace(ALARM, comparison="LessThanThreshold", evaluation_periods=1, missing_data="breaching", period_s=180)
+    store = store_of(1, 1, 1)
+    assert evaluate(alarm, store, now_s=60 * 11, state="OK") == "OK"
+    assert evaluate(alarm, store, now_s=60 * 12, state="OK") == "ALARM"
+
+
 def test_an_expression_is_compared_like_a_metric() -> None:
     percent = Expression(formula="100 * m / 4", label="%", inputs={"m": Statistic(metric=METRIC, statistic="Maximum")})
     alarm = replace(ALARM, watches=percent, threshold=75, evaluation_periods=1)
