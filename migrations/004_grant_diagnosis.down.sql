@@ -8,6 +8,7 @@ DROP FUNCTION IF EXISTS measure_sessions();
 
 DROP FUNCTION IF EXISTS restore_job_progress();
 
+REVOKE EXECUTE ON FUNCTION verify_job_progress() FROM scanner_doctor;
 REVOKE SELECT (job_id) ON findings FROM scanner_doctor;
 REVOKE SELECT (job_id, status, updated_at) ON job_objects FROM scanner_doctor;
 REVOKE SELECT (job_id, created_at, updated_at) ON jobs FROM scanner_doctor;

@@ -108,6 +108,7 @@ GRANT SELECT (job_id, status, updated_at) ON job_objects TO scanner_doctor;
 GRANT SELECT (job_id) ON findings TO scanner_doctor;
 GRANT SELECT ON job_progress, job_progress_live, job_progress_counts, job_progress_deltas,
     materialized_view_refresh_log TO scanner_doctor;
+GRANT EXECUTE ON FUNCTION verify_job_progress() TO scanner_doctor;
 
 -- The ledger is the runner's; without the runner there is none.
 DO $$

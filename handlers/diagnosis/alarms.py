@@ -97,6 +97,7 @@ HINTS: dict[str, tuple[str, str]] = {
     "api-errors": _function_log("status"),
     "api-slow": _log("the access log of the API", "/aws/apigateway/{deployment}-api"),
     "progress-stale": _function_log("refresh"),
+    "progress-drift": _function_log("refresh"),
     "verification-missing": _VERIFY,
     "schedule-dropping": _SCHEDULE,
     "schedule-failing": _SCHEDULE,

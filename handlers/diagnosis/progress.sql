@@ -61,6 +61,22 @@ LEFT JOIN (
     LIMIT 1
 ) AS writer ON true;
 
+-- name: is_quickly_verified
+-- Whether a full count of every job is worth its time and may be asked for.
+SELECT coalesce((SELECT total_objects <= %(objects)s
+                 FROM public.materialized_view_refresh_log
+                 WHERE view_name = 'job_progress'), false)
+       AND coalesce(has_function_privilege(to_regprocedure('public.verify_job_progress()'), 'EXECUTE'), false) AS is_quick;
+
+-- name: verification
+-- The jobs that differ from a full count.
+SELECT drifted.job_id,
+       coalesce(live.total_objects, 0) AS known_objects,
+       coalesce(live.total_objects, 0) - drifted.queued_drift - drifted.processing_drift - drifted.succeeded_drift
+           - drifted.failed_drift AS counted_objects
+FROM public.verify_job_progress() AS drifted
+LEFT JOIN public.job_progress_live AS live USING (job_id);
+
 -- name: drift
 -- The newest jobs of moderate size, their live numbers beside a full count, in one snapshot. Each count stops after so many
 -- rows, so that numbers which are far too low do not make it read millions.

@@ -1,7 +1,7 @@
 """Whether progress is fresh and exact."""
 
 from stacks.alarms.metrics import refresh_metric, schedule_metric
-from stacks.alarms.model import DAY_S, FIVE_MINUTES_S, HOUR_S, MINUTE_S, Alarm, Statistic
+from stacks.alarms.model import DAY_S, FIVE_MINUTES_S, MINUTE_S, Alarm, Expression, Metric, Statistic
 from stacks.settings import Settings
 
 
@@ -12,7 +12,7 @@ def progress(settings: Settings) -> tuple[Alarm, ...]:
     return (
         Alarm(
             name="progress-stale",
-            watches=Statistic(metric=refresh_metric(settings, "RefreshSucceeded"), statistic="Sum"),
+            watches=_counted("refreshes that succeeded", refresh_metric(settings, "RefreshSucceeded"), "Sum"),
             period_s=MINUTE_S * stale_minutes,
             comparison="LessThanThreshold",
             threshold=1,
@@ -57,7 +57,8 @@ def progress(settings: Settings) -> tuple[Alarm, ...]:
         Alarm(
             name="progress-drift",
             watches=Statistic(metric=refresh_metric(settings, "DriftedJobs"), statistic="Maximum"),
-            period_s=HOUR_S,
+            # A longer period would ring once more when the verification that found nothing leaves it first.
+            period_s=MINUTE_S,
             threshold=1,
             unit="jobs",
             missing_data="ignore",  # what the last verification said holds until the next
@@ -66,7 +67,7 @@ def progress(settings: Settings) -> tuple[Alarm, ...]:
         ),
         Alarm(
             name="verification-missing",
-            watches=Statistic(metric=refresh_metric(settings, "DriftedJobs"), statistic="SampleCount"),
+            watches=_counted("verifications that ended", refresh_metric(settings, "DriftedJobs"), "SampleCount"),
             period_s=DAY_S,
             evaluation_periods=2,
             comparison="LessThanThreshold",
@@ -76,6 +77,17 @@ def progress(settings: Settings) -> tuple[Alarm, ...]:
             severity="ticket",
             meaning="No nightly verification has ended for two days; a drift would go unnoticed.",
         ),
+    )
+
+
+def _counted(label: str, metric: Metric, statistic: str) -> Expression:
+    """Return a statistic whose silence is zero at once.
+
+    CloudWatch looks at more periods than it was told to while data are missing, and would ring minutes or days later:
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
+    """
+    return Expression(
+        label=label, formula="FILL(counted, 0)", inputs={"counted": Statistic(metric=metric, statistic=statistic)}
     )
 
 

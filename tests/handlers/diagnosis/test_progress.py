@@ -110,13 +110,30 @@ def test_a_writer_that_keeps_the_backlog_is_named_and_ended(well: TestDatabase, 
         ("findings", "DELETE FROM findings"),
     ],
 )
-def test_numbers_that_are_wrong_are_found_in_a_sample_and_rebuilt(well: TestDatabase, table: str, fault: str) -> None:
-    assert only(diagnose(well, "progress-drift"))[:2] == ("ok", "exact for the newest 2 jobs with 6 objects")
+@pytest.mark.parametrize(
+    ("verified_objects", "healthy", "broken"),
+    [
+        (1000, "exact for every job", " drifted, such as "),
+        (0, "exact for the newest 2 jobs with 6 objects", " of 2 counted differ, such as "),
+    ],
+)
+def test_numbers_that_are_wrong_are_found_and_rebuilt(  # noqa: PLR0917 - the table's columns
+    well: TestDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+    table: str,
+    fault: str,
+    verified_objects: int,
+    healthy: str,
+    broken: str,
+) -> None:
+    monkeypatch.setattr(progress, "VERIFIED_OBJECTS", verified_objects)
+    well.query("SELECT refresh_job_progress()")
+    assert only(diagnose(well, "progress-drift"))[:2] == ("ok", healthy)
     for sql in (f"ALTER TABLE {table} DISABLE TRIGGER USER", fault, f"ALTER TABLE {table} ENABLE TRIGGER USER"):
         well.query(sql)
     state, value, next_ = only(diagnose(well, "progress-drift"))
     assert (state, next_) == ("critical", f"{INVOKE_REFRESH % 'rebuild'} --cli-read-timeout 0")
-    assert " of 2 counted differ, such as " in value
+    assert broken in value
     carry_out(next_, well)
     assert only(diagnose(well, "progress-drift"))[0] == "ok"
 
@@ -128,12 +145,18 @@ def test_changes_that_are_not_folded_yet_are_no_drift(well: TestDatabase) -> Non
 
 
 def test_a_fresh_database_has_no_drift(database: TestDatabase) -> None:
+    assert only(diagnose(database, "progress-drift"))[:2] == ("ok", "exact for every job")
+
+
+def test_a_fresh_database_has_no_job_to_sample(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "VERIFIED_OBJECTS", -1)
     assert only(diagnose(database, "progress-drift"))[:2] == ("ok", "no job yet")
 
 
 def test_jobs_too_large_to_be_counted_are_left_to_the_verification(
     well: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(progress, "VERIFIED_OBJECTS", -1)
     monkeypatch.setattr(progress, "SAMPLED_ROWS_OF_A_JOB", 1)
     state, value, next_ = only(diagnose(well, "progress-drift"))
     assert (state, value) == ("unknown", "each of the newest jobs has more than 1 rows")
