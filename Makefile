@@ -13,6 +13,9 @@ RUN := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
+# Two processes: one waits for the emulated RDS most of the time, the other works meanwhile.
+SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
+
 # No telemetry, no warnings about a Node.js version that works.
 export CHECKPOINT_DISABLE := 1
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20,22,24
@@ -28,7 +31,7 @@ demo: setup ## Deploy everything to this machine, scan OBJECTS=1000000 objects, 
 
 .PHONY: test
 test: setup ## Run every test (about 12 minutes); ARGS="tests/stacks -k alarms" chooses
-	@$(RUN) -m pytest $(ARGS)
+	@$(RUN) -m pytest $(or $(ARGS),$(SIDE_BY_SIDE))
 
 .PHONY: test-kill
 test-kill: setup ## Kill the migration runner KILLS=100 times over ROWS=2000000 rows (about 30 minutes)

@@ -73,6 +73,13 @@ class TestDatabase:
         return self.server.variables(user=user, database=self.name)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what must run in one process, in its order: a file, and the one deployment of all acceptance tests."""
+    for item in items:
+        folder = item.path.parent
+        item.add_marker(pytest.mark.xdist_group(folder.name if folder.name == "acceptance" else str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """One server for all tests; it forgets on a crash of the machine, which no test makes."""
