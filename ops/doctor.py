@@ -12,7 +12,8 @@ from rich.text import Text
 
 from handlers.diagnosis import STATES, Commands, Finding, Limits, checks_of, examine, hint, overall
 from handlers.errors import InvalidRequestError
-from ops.options import connect_to, current_release, dsn_option, environment_file, json_option, needed
+from ops.login import DOCTOR
+from ops.options import connect_to, current_release, database_options, environment_file, json_option, needed
 from stacks.doctor_limits import doctor_limits
 from stacks.settings import load_settings
 
@@ -25,29 +26,31 @@ INDENT = " " * 10
 
 @click.command()
 @click.argument("alarm", required=False)
-@dsn_option
-@click.option(
-    *("--environment", "-e"),
-    default=DEFAULT_ENVIRONMENT,
-    show_default=True,
-    help="Whose limits and names to use: a file of environments/.",
-)
+@database_options
 @json_option
-def doctor(alarm: str | None, dsn: str | None, environment: str, as_json: bool) -> None:  # noqa: FBT001
+def doctor(alarm: str | None, dsn: str | None, environment: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Say what is wrong, why it matters, and the next command; change nothing.
 
-    ALARM is the name of an alarm, such as progress-stale: then only what belongs to it is examined.
+    ALARM is the name of an alarm, such as progress-stale: then only what belongs to it is examined. The limits and
+    names are those of the environment; without one, of dev.
+
+    \b
+    scannerdb doctor -e prod            everything, against the limits of prod
+    scannerdb tunnel prod --direct -- scannerdb doctor lock-waits -e prod
+    scannerdb doctor --json | jq '.findings[] | select(.state == "critical")'
 
     \b
     Exit code 0: all is well.  1: warnings.  2: something cannot wait.
     """  # noqa: D301 - click takes the character for "do not wrap"
-    settings = load_settings(environment_file(environment))
+    limits_of = environment or DEFAULT_ENVIRONMENT
+    settings = load_settings(environment_file(limits_of))
     try:
         checks = checks_of(alarm)
     except InvalidRequestError as error:
         raise click.UsageError(str(error)) from error
     findings = examine(
-        connect_to(needed(dsn)),
+        # With a DSN the environment says whose limits, and nothing else.
+        connect_to(dsn or needed(dsn, environment, user=DOCTOR)),
         Limits(**doctor_limits(settings)),
         commands=Commands(deployment=settings.prefix),
         checks=checks,
@@ -56,10 +59,10 @@ def doctor(alarm: str | None, dsn: str | None, environment: str, as_json: bool) 
     findings += hint(alarm, settings.prefix)
     state = overall(findings)
     if as_json:
-        answer = {"environment": environment, "state": state, "findings": [finding.fields() for finding in findings]}
+        answer = {"environment": limits_of, "state": state, "findings": [finding.fields() for finding in findings]}
         click.echo(json.dumps(answer))
     else:
-        _print(findings, environment)
+        _print(findings, limits_of)
     sys.exit(EXIT_CODES[state])
 
 

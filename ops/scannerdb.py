@@ -15,11 +15,15 @@ from handlers.errors import ScannerDatabaseError
 from handlers.migrator.describe import describe
 from handlers.migrator.runner import rollback, run
 from handlers.migrator.session import Limits
+from ops.cost_command import cost
 from ops.doctor import doctor
-from ops.options import connect_to, current_release, dsn_option, json_option, needed
+from ops.function_commands import invoke, logs
+from ops.options import connect_to, current_release, database_options, found, json_option, needed
 from ops.progress_commands import rebuild, refresh, verify
 from ops.settings_command import show_settings
+from ops.status_command import status
 from ops.terminal import StatementBar, plan_lines
+from ops.tunnel_command import tunnel
 from stacks.manifest import MigrationError
 from stacks.settings import SettingsError
 
@@ -75,24 +79,40 @@ def main() -> None:
     export SCANNERDB_DSN='host=127.0.0.1 dbname=scanner_db user=scanner_admin'
 
     \b
-    scannerdb doctor                          what is wrong, why it matters, and the next command
-    scannerdb doctor lock-waits -e prod       what belongs to one alarm, with the limits of prod
-    scannerdb refresh                         bring cached progress up to date now
-    scannerdb verify                          compare every job with a full count
-    scannerdb rebuild                         mend the jobs that verify lists, while writers go on
-    scannerdb plan                            what a release would do to this database
-    scannerdb migrate                         do it
-    scannerdb rollback                        take the newest migration back
-    scannerdb settings prod                   what prod is made with, and where each value came from
+    scannerdb doctor                      what is wrong, and the next command
+    scannerdb doctor lock-waits -e prod   what belongs to one alarm of prod
+    scannerdb status --watch              how far the scans are, live
+    scannerdb refresh                     bring cached progress up to date now
+    scannerdb verify                      compare every job with a full count
+    scannerdb rebuild                     mend what verify lists
+    scannerdb plan                        what a release would do to a database
+    scannerdb migrate                     do it
+    scannerdb rollback                    take the newest migration back
+    scannerdb settings prod               what prod is made with, and why
+    scannerdb cost prod                   what that costs a month
+    scannerdb tunnel prod -- COMMAND      run a command inside prod's network
+    scannerdb logs refresh -e prod        what a function logged
+    scannerdb invoke refresh -e prod      run a function
+
+    Which database: --dsn or SCANNERDB_DSN, which comes first; else --environment, which looks the address up in the
+    Terraform state of a deployment; else the variables of the handlers, RDS_PROXY_ENDPOINT, RDS_PORT, RDS_DBNAME,
+    RDS_USERNAME, RDS_PASSWORD and RDS_CA_BUNDLE. docs/operations.md shows each command at work.
     """  # noqa: D301 - click takes the character for "do not wrap"
 
 
 @main.command()
-@dsn_option
+@database_options
 @json_option
-def plan(dsn: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """Print each pending statement with its lock, who waits for it, and the size of an index."""
-    steps = describe(current_release(), connect_to(dsn) if dsn else None)
+def plan(dsn: str | None, environment: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
+    """Print each pending statement with its lock, who waits for it, and the size of an index.
+
+    \b
+    scannerdb plan                                      for an empty database
+    scannerdb tunnel prod --direct -- scannerdb plan    for the one of prod
+    scannerdb plan --json | jq '.[] | select(.blocks_writers)'
+    """  # noqa: D301
+    chosen = found(dsn, environment)
+    steps = describe(current_release(), connect_to(chosen) if chosen else None)
     if as_json:
         click.echo(json.dumps([step.fields() for step in steps]))
     elif steps:
@@ -102,13 +122,20 @@ def plan(dsn: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes
 
 
 @main.command()
-@dsn_option
+@database_options
 @limit_options
 @json_option
-def migrate(dsn: str | None, as_json: bool, limits: Limits) -> None:  # noqa: FBT001 - click passes flags by name
-    """Bring the database to the release of the folder migrations/."""
+def migrate(dsn: str | None, environment: str | None, as_json: bool, limits: Limits) -> None:  # noqa: FBT001
+    """Bring the database to the release of the folder migrations/.
+
+    A deployment does this by itself; this is for a database that nothing deploys, and for the day that a deploy failed.
+
+    \b
+    scannerdb migrate --lock-timeout-ms 200 --lock-patience-s 600
+    scannerdb migrate --deadline-s 60    come back; a build goes on without us
+    """  # noqa: D301
     with StatementBar(Console(stderr=True)) as bar:
-        result = run(connect_to(needed(dsn)), current_release(), limits=limits, report=bar)
+        result = run(connect_to(needed(dsn, environment)), current_release(), limits=limits, report=bar)
     if as_json:
         click.echo(json.dumps(asdict(result)))
     else:
@@ -117,17 +144,21 @@ def migrate(dsn: str | None, as_json: bool, limits: Limits) -> None:  # noqa: FB
 
 
 @main.command("rollback")
-@dsn_option
+@database_options
 @limit_options
 @json_option
-def roll_back(dsn: str | None, as_json: bool, limits: Limits) -> None:  # noqa: FBT001 - click passes flags by name
-    """Take the newest migration back with its .down.sql."""
+def roll_back(dsn: str | None, environment: str | None, as_json: bool, limits: Limits) -> None:  # noqa: FBT001
+    """Take the newest migration back with its .down.sql.
+
+    \b
+    scannerdb rollback && scannerdb plan    and see that it is pending again
+    """  # noqa: D301
     with StatementBar(Console(stderr=True)) as bar:
-        file = rollback(connect_to(needed(dsn)), current_release(), limits=limits, report=bar)
+        file = rollback(connect_to(needed(dsn, environment)), current_release(), limits=limits, report=bar)
     click.echo(json.dumps({"rolled_back": file}) if as_json else f"Ran {file}.")
 
 
-for registered in (doctor, refresh, verify, rebuild, show_settings):
+for registered in (doctor, refresh, verify, rebuild, show_settings, status, tunnel, logs, invoke, cost):
     main.add_command(registered)
 
 

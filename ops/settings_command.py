@@ -7,15 +7,20 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ops.options import ROOT, environment_file, json_option
+from ops.options import ROOT, complete_environment, environment_file, json_option
 from stacks.settings import resolve_settings
 
 
 @click.command("settings")
-@click.argument("environment")
+@click.argument("environment", shell_complete=complete_environment)
 @json_option
 def show_settings(environment: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """Print each setting of ENVIRONMENT, and whether the file, a variable, its size or a default sets it."""
+    """Print each setting of ENVIRONMENT, and whether the file, a variable, its size or a default sets it.
+
+    \b
+    scannerdb settings prod
+    SCANNER__SIZE=small scannerdb settings prod    what a smaller prod would be
+    """  # noqa: D301
     file = environment_file(environment)
     resolved = [(key, value, _short(origin)) for key, value, origin in resolve_settings(file)]
     if as_json:

