@@ -3,12 +3,15 @@
 import functools
 import inspect
 import json
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from moto.awslambda.models import LambdaFunction
 from moto.core.responses import ActionResult
-from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.ec2.exceptions import InvalidPermissionNotFoundError, InvalidSecurityGroupRuleIdNotFoundError
+from moto.ec2.models.security_groups import SecurityGroupBackend, SecurityGroupRule
+from moto.ec2.responses import EC2Response
 from moto.ec2.responses.monitoring import Monitoring
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.rds.models import DBInstance, DBParameterGroup
@@ -33,6 +36,9 @@ def complete_answers() -> None:
     _after(LambdaFunction, "__init__", _keep_logging_configuration)
     _add(LambdaFunction, "get_configuration", _with_logging_configuration(LambdaFunction.get_configuration))
     _add(Monitoring, "monitor_instances", _monitor_instances)
+    for revoke in ("revoke_security_group_ingress", "revoke_security_group_egress"):
+        _add(SecurityGroupBackend, revoke, _naming_lost_rules(getattr(SecurityGroupBackend, revoke)))
+    _add(EC2Response, "call_action", _one_at_a_time(EC2Response.call_action))
     _add(FakeBucket, "get_permission", _permission)
 
 
@@ -97,6 +103,35 @@ def _monitor_instances(self: Any) -> ActionResult:
         instance.monitoring_state = "enabled"
     monitored = [{"InstanceId": each.id, "Monitoring": each.monitoring} for each in instances]
     return ActionResult({"InstanceMonitorings": monitored})
+
+
+def _naming_lost_rules(revoke: Callable[..., None]) -> Callable[..., None]:
+    """Answer a rule that is gone as EC2 does: Terraform knows that error, and whoever sends a request twice is done."""
+    signature = inspect.signature(revoke)
+
+    @functools.wraps(revoke)
+    def revoke_by_id(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            revoke(self, *args, **kwargs)
+        except InvalidPermissionNotFoundError:
+            ids = signature.bind(self, *args, **kwargs).arguments.get("security_rule_ids")
+            if not ids:
+                raise
+            raise InvalidSecurityGroupRuleIdNotFoundError(", ".join(ids)) from None
+
+    return revoke_by_id
+
+
+def _one_at_a_time(call: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Let no two requests change a list at once: moto reads it, filters it and puts it back without a lock."""
+    lock = threading.RLock()
+
+    @functools.wraps(call)
+    def call_action(self: Any) -> Any:
+        with lock:
+            return call(self)
+
+    return call_action
 
 
 def _permission(self: Any, action: str, resource: str) -> PermissionResult:

@@ -1,11 +1,16 @@
 """What Terraform sets, the emulator returns: else every second plan would differ."""
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
+import botocore.exceptions
 import pytest
 
 from local.emulator import Emulator
+from local.emulator_answers import _one_at_a_time
 from tests.local.tiny_functions import package
 
 
@@ -58,6 +63,39 @@ def test_rules_of_security_groups_keep_their_descriptions(emulator: Emulator) ->
     ec2.authorize_security_group_egress(GroupId=group, IpPermissions=[ports | service])
     rules = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])["SecurityGroupRules"]
     assert {rule.get("Description") for rule in rules} == {None, "to a group", "to a service"}
+
+
+@pytest.mark.parametrize("direction", ["ingress", "egress"])
+def test_a_rule_that_is_revoked_twice_is_not_found_by_its_id(emulator: Emulator, direction: str) -> None:
+    ec2 = emulator.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    group = ec2.create_security_group(GroupName=direction, Description="a", VpcId=vpc)["GroupId"]
+    port = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "IpRanges": [{"CidrIp": "10.0.0.0/16"}]}
+    authorize = getattr(ec2, f"authorize_security_group_{direction}")
+    revoke = getattr(ec2, f"revoke_security_group_{direction}")
+    rule = authorize(GroupId=group, IpPermissions=[port])["SecurityGroupRules"][0]["SecurityGroupRuleId"]
+    revoke(GroupId=group, SecurityGroupRuleIds=[rule])
+    # The provider takes this error for done, and any other for a failure.
+    with pytest.raises(botocore.exceptions.ClientError, match=rf"InvalidSecurityGroupRuleId\.NotFound.*{rule}"):
+        revoke(GroupId=group, SecurityGroupRuleIds=[rule])
+    with pytest.raises(botocore.exceptions.ClientError, match=r"InvalidPermission\.NotFound"):
+        revoke(GroupId=group, IpPermissions=[port])
+
+
+def test_requests_that_change_the_same_list_wait_for_each_other() -> None:
+    entered, together = threading.Barrier(2, timeout=0.3), []
+
+    def change(_: object) -> None:
+        try:
+            entered.wait()
+        except threading.BrokenBarrierError:
+            return
+        together.append(True)
+
+    call = _one_at_a_time(change)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(call, [SimpleNamespace(), SimpleNamespace()]))
+    assert together == []
 
 
 def test_a_function_returns_its_logging_configuration(emulator: Emulator) -> None:
