@@ -19,6 +19,7 @@ from ops.cost_command import cost
 from ops.doctor import doctor
 from ops.function_commands import invoke, logs
 from ops.options import connect_to, current_release, database_options, found, json_option, needed
+from ops.partition.command import partition
 from ops.progress_commands import rebuild, refresh, verify
 from ops.settings_command import show_settings
 from ops.status_command import status
@@ -88,6 +89,7 @@ def main() -> None:
     scannerdb plan                        what a release would do to a database
     scannerdb migrate                     do it
     scannerdb rollback                    take the newest migration back
+    scannerdb partition job_objects       split the table, while writers write
     scannerdb settings prod               what prod is made with, and why
     scannerdb cost prod                   what that costs a month
     scannerdb tunnel prod -- COMMAND      run a command inside prod's network
@@ -158,7 +160,7 @@ def roll_back(dsn: str | None, environment: str | None, as_json: bool, limits: L
     click.echo(json.dumps({"rolled_back": file}) if as_json else f"Ran {file}.")
 
 
-for registered in (doctor, refresh, verify, rebuild, show_settings, status, tunnel, logs, invoke, cost):
+for registered in (doctor, refresh, verify, rebuild, show_settings, status, tunnel, logs, invoke, cost, partition):
     main.add_command(registered)
 
 

@@ -1,0 +1,98 @@
+"""`kill -9` of `scannerdb partition` at any moment, under writers: the same command goes on, `--revert` undoes.
+
+`make test` does a few; `KILLS=20 ROWS=5000000` as many over as many rows.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from tests.migrations.progress import DIFFERENCES
+from tests.migrations.test_schema import schema
+from tests.ops.partition_helpers import KnowingWriters, fill, phase
+
+if TYPE_CHECKING:
+    from tests.conftest import TestDatabase
+
+KILLS = int(os.environ.get("KILLS", "3"))
+ROWS = int(os.environ.get("ROWS", "30000"))
+# Of a run that takes minutes only this much passes before a kill; the next goes on, so that each part has its turn.
+LONGEST_S = 15.0
+SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'partition test'"
+
+
+def start(database: TestDatabase, action: str) -> subprocess.Popen[str]:
+    """Start a process, and return when it is about to connect."""
+    dsn = database.server.dsn(database=database.name)
+    command = [sys.executable, "-m", "tests.ops.partition_process", dsn, action, "16"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    printed, _ = process.communicate(timeout=1500)
+    assert process.returncode == 0, printed
+
+
+def kill_or_let_be(process: subprocess.Popen[str], after_s: float) -> bool:
+    """Kill a process after a while, and say whether it was alive."""
+    time.sleep(after_s)
+    alive = process.poll() is None
+    process.kill()
+    printed, _ = process.communicate()
+    assert alive or process.returncode == 0, printed
+    return alive
+
+
+def test_a_killed_partition_goes_on_or_is_undone_and_no_row_is_lost(database: TestDatabase) -> None:
+    chance = random.Random(os.environ.get("SEED", "1"))
+    shared = fill(database, ROWS)
+    before = schema(database)
+    phases: dict[str, int] = {}
+    with KnowingWriters(database, shared, ROWS) as writers:
+        taken_s = {}
+        for action in ("partition", "revert"):
+            started = time.monotonic()
+            end(start(database, action))
+            taken_s[action] = time.monotonic() - started
+        kills, action = 0, "partition"
+        while kills < KILLS:
+            if not kill_or_let_be(start(database, action), chance.uniform(0, min(taken_s[action], LONGEST_S))):
+                action = "revert" if action == "partition" else "partition"
+                continue
+            kills += 1
+            reached = phase(database)
+            phases[reached] = phases.get(reached, 0) + 1
+            if reached == "swapped":
+                action = "revert"
+            elif reached == "none":
+                action = "partition"
+            elif chance.random() < 0.2:
+                action = "revert"
+        if phase(database) != "swapped":
+            end(start(database, "partition"))
+        end(start(database, "revert"))
+        assert schema(database) == before
+        end(start(database, "partition"))
+        killed = start(database, "finish")
+        if kill_or_let_be(killed, chance.uniform(0, 0.1)):
+            end(start(database, "finish"))
+    assert writers.errors == []
+    assert writers.lost_or_doubled() == []
+    assert database.query(DIFFERENCES) == []
+    assert database.query("SELECT count(*) FROM job_objects WHERE job_id = %s", (shared,)) == [(ROWS,)]
+    assert phase(database) == "partitioned"
+    assert database.query(SESSIONS) == [(0,)]
+    assert writers.longest_wait_s < 1, writers.longest
+    print(
+        f"{kills} kills over {ROWS:,} rows in the phases {phases}; whole run {taken_s['partition']:.1f} s, back "
+        f"{taken_s['revert']:.1f} s; {writers.done.total():,} writes, the longest took "
+        f"{writers.longest_wait_s * 1000:.0f} ms"
+    )

@@ -1,0 +1,326 @@
+"""No statement is lost or counted twice while both tables exist, whatever its kind and whichever table has the name."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import psycopg2.errors
+import pytest
+
+from ops.partition import run
+from ops.partition.copy import Copier
+from ops.partition.errors import LongTransactionError
+from tests.migrations.progress import DIFFERENCES, JOBS, KEYS, TRUNCATIONS, WRITES, write
+from tests.migrations.test_schema import schema
+from tests.ops.partition_helpers import (
+    IMPATIENT,
+    LIMITS,
+    KnowingWriters,
+    differences,
+    fill,
+    finish,
+    partition,
+    phase,
+    revert,
+)
+
+if TYPE_CHECKING:
+    from tests.conftest import TestDatabase
+
+VALUES = {
+    "job": JOBS[0],
+    "other": JOBS[1],
+    "key": KEYS[0],
+    "keys": list(KEYS[1:4]),
+    "status": "succeeded",
+    "at": "2026-11-23 10:00:05+00",
+}
+
+
+def test_four_writers_of_every_kind_lose_no_row_and_wait_less_than_a_second(database: TestDatabase) -> None:
+    before = schema(database)
+    shared = fill(database, 20_000)
+    with KnowingWriters(database, shared, 20_000) as writers:
+        time.sleep(0.5)
+        partition(database, modulus=16)
+        time.sleep(1)
+        assert differences(database) == []
+        revert(database)
+        time.sleep(0.3)
+        partition(database, modulus=8)
+        time.sleep(0.3)
+        finish(database)
+        time.sleep(0.3)
+    assert writers.errors == []
+    assert len(writers.done) == 10
+    assert writers.lost_or_doubled() == []
+    assert database.query(DIFFERENCES) == []
+    assert database.query("SELECT count(*) FROM job_objects WHERE job_id = %s", (shared,)) == [(20_000,)]
+    assert writers.longest_wait_s < 1
+    assert phase(database) == "partitioned"
+    assert "PARTITION BY HASH (job_id)" in schema(database)
+    assert "PARTITION BY HASH (job_id)" not in before
+
+
+@pytest.mark.parametrize("stage", ["copied", "swapped", "partitioned"])
+def test_each_kind_of_statement_is_mirrored_and_counted_once(database: TestDatabase, stage: str) -> None:
+    fill(database)
+    partition(database, until_copied=stage == "copied")
+    if stage == "partitioned":
+        finish(database)
+    assert phase(database) == stage
+    connection = database.connect("scanner_app")
+    with connection.cursor() as cursor:
+        for job in (VALUES, {**VALUES, "job": JOBS[1]}):
+            write(cursor, WRITES["create job"], job)
+        for round_ in range(2):
+            for name, sql in WRITES.items():
+                try:
+                    write(cursor, sql, {**VALUES, "key": KEYS[round_]})
+                except (psycopg2.errors.UniqueViolation, psycopg2.errors.ForeignKeyViolation):
+                    continue
+                except psycopg2.errors.FeatureNotSupported:
+                    assert name in {"merge", "insert or update"}
+                    assert stage != "copied"
+                    continue
+                found = database.query(DIFFERENCES) if stage == "partitioned" else differences(database)
+                assert found == [], name
+    connection.close()
+
+
+@pytest.mark.parametrize("stage", ["copied", "swapped"])
+@pytest.mark.parametrize("statement", TRUNCATIONS)
+def test_a_truncation_empties_both_tables(database: TestDatabase, stage: str, statement: str) -> None:
+    fill(database)
+    partition(database, until_copied=stage == "copied")
+    database.query(statement)
+    assert differences(database) == []
+
+
+def test_a_row_that_is_deleted_and_inserted_by_one_statement_stays(database: TestDatabase) -> None:
+    job_id = fill(database)
+    for until_copied in (True, False):
+        partition(database, until_copied=until_copied)
+        database.query(
+            "WITH gone AS (DELETE FROM job_objects WHERE job_id = %s RETURNING *) "
+            "INSERT INTO job_objects SELECT job_id, bucket, key, etag, 'failed' FROM gone",
+            (job_id,),
+            user="scanner_app",
+        )
+        assert database.query("SELECT DISTINCT status FROM job_objects WHERE job_id = %s", (job_id,)) == [("failed",)]
+        assert differences(database) == []
+
+
+def test_a_session_that_replays_a_replica_is_mirrored_too(database: TestDatabase) -> None:
+    fill(database)
+    for until_copied in (True, False):
+        partition(database, until_copied=until_copied)
+        connection = database.connect("postgres")
+        with connection.cursor() as cursor:
+            cursor.execute("SET session_replication_role = replica")
+            cursor.execute("UPDATE job_objects SET last_error = 'again' WHERE status = 'queued'")
+        connection.close()
+        assert differences(database) == []
+
+
+def test_a_delete_that_does_not_see_the_copied_row_is_refused_and_succeeds_when_tried_again(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = fill(database)
+    connection = database.connect("scanner_app")
+    delete = "DELETE FROM job_objects WHERE job_id = %s AND key = '7'"
+    copied = Copier.run
+
+    def copy_beside_an_old_snapshot(copier: Copier, state: run.State) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1 FROM jobs")
+            copied(copier, state)
+            with pytest.raises(psycopg2.errors.SerializationFailure):
+                cursor.execute(delete, (job_id,))
+            cursor.execute("ROLLBACK")
+            cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute(delete, (job_id,))
+            cursor.execute("COMMIT")
+
+    monkeypatch.setattr(Copier, "run", copy_beside_an_old_snapshot)
+    partition(database)
+    connection.close()
+    assert database.query("SELECT count(*) FROM job_objects WHERE job_id = %s", (job_id,)) == [(299,)]
+    assert differences(database) == []
+
+
+def test_the_swap_waits_for_a_snapshot_that_would_see_a_part_of_the_copy(database: TestDatabase) -> None:
+    fill(database)
+    connection = database.connect("scanner_app")
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1 FROM jobs")
+        with pytest.raises(LongTransactionError, match=r"pid \d+ \(scanner_app.*began before the copy ended"):
+            partition(database, limits=IMPATIENT)
+        assert phase(database) == "copied"
+        cursor.execute("COMMIT")
+    connection.close()
+    partition(database)
+    assert phase(database) == "swapped"
+
+
+def test_readers_of_the_live_progress_do_not_hold_up_the_swap(database: TestDatabase) -> None:
+    job_id = fill(database, 2000)
+    ended = threading.Event()
+    failures: list[BaseException] = []
+
+    def read() -> None:
+        connection = database.connect("progress_reader")
+        try:
+            with connection.cursor() as cursor:
+                while not ended.is_set():
+                    cursor.execute("SELECT total_objects FROM job_progress_live WHERE job_id = %s", (job_id,))
+                    assert cursor.fetchall() == [(2000,)]
+                    cursor.execute("SELECT read_job_progress(%s, true)->>'total_objects'", (job_id,))
+                    assert cursor.fetchall() == [("2000",)]
+        except BaseException as error:  # noqa: BLE001 - the test reads it
+            failures.append(error)
+        finally:
+            connection.close()
+
+    readers = [threading.Thread(target=read) for _ in range(6)]
+    for reader in readers:
+        reader.start()
+    said: list[str] = []
+    try:
+        for _ in range(2):
+            options = run.Options(modulus=4)
+            run.partition(database.connect, options, limits=LIMITS, report=lambda m, **_: said.append(m))
+            run.revert(database.connect, limits=LIMITS, report=lambda m, **_: said.append(m))
+    finally:
+        ended.set()
+        for reader in readers:
+            reader.join()
+    assert failures == []
+    assert len([line for line in said if "busy" in line]) < 5
+
+
+def test_a_job_is_deleted_after_the_swap_in_the_order_in_which_writers_write(database: TestDatabase) -> None:
+    """GIVEN a deletion held up at the first object WHEN another one is written THEN neither waits for the other."""
+    fill(database)
+    partition(database)
+    job_id = database.add_job({"queued": 9})
+    holder, deleter, writer = (database.connect("scanner_app") for _ in range(3))
+    failures: list[BaseException] = []
+
+    def delete() -> None:
+        try:
+            with deleter.cursor() as deleting:
+                deleting.execute("DELETE FROM jobs WHERE job_id = %s", (job_id,))
+        except psycopg2.Error as error:
+            failures.append(error)
+
+    with holder.cursor() as holding, writer.cursor() as writing:
+        holding.execute("BEGIN")
+        holding.execute("SELECT FROM job_objects WHERE job_id = %s AND key = 'queued1' FOR UPDATE", (job_id,))
+        thread = threading.Thread(target=delete)
+        thread.start()
+        time.sleep(0.3)
+        writing.execute("SET lock_timeout = '300ms'")
+        writing.execute("UPDATE job_objects SET status = 'failed' WHERE job_id = %s AND key = 'queued9'", (job_id,))
+        holding.execute("COMMIT")
+        thread.join()
+    for connection in (holder, deleter, writer):
+        connection.close()
+    assert failures == []
+    assert database.query("SELECT count(*) FROM job_objects WHERE job_id = %s", (job_id,)) == [(0,)]
+    assert differences(database) == []
+
+
+def test_statistics_grow_with_the_copy_so_that_a_writer_never_reads_all_of_it(database: TestDatabase) -> None:
+    job_id = fill(database, 30_000)
+    connection = database.connect("scanner_app")
+    ended = threading.Event()
+
+    def delete_and_insert() -> None:
+        with connection.cursor() as cursor:
+            while not ended.is_set():
+                cursor.execute("DELETE FROM job_objects WHERE job_id = %s AND key = '1'", (job_id,))
+                cursor.execute("INSERT INTO job_objects VALUES (%s, 'b', '1', 'e', 'queued')", (job_id,))
+
+    writer = threading.Thread(target=delete_and_insert)
+    writer.start()
+    try:
+        partition(database, until_copied=True)
+        counted = "SELECT coalesce(sum(seq_tup_read), 0) FROM pg_stat_user_tables WHERE relname LIKE 'job_objects_p_'"
+        time.sleep(0.3)
+        ((before,),) = database.query(counted)
+        time.sleep(0.5)
+    finally:
+        ended.set()
+        writer.join()
+        connection.close()
+    time.sleep(0.3)
+    assert database.query(counted) == [(before,)]
+    analyzed = "SELECT min(analyze_count) FROM pg_stat_user_tables WHERE relname LIKE 'job_objects_p_'"
+    assert database.query(analyzed)[0][0] >= 4
+
+
+def test_a_copy_that_meets_a_locked_row_lets_writers_pass_and_goes_on_when_it_is_free(database: TestDatabase) -> None:
+    job_id = fill(database, 2000)
+    holder = database.connect("scanner_app")
+    with holder.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT FROM job_objects WHERE job_id = %s AND key = '1000' FOR UPDATE", (job_id,))
+        worker = threading.Thread(target=partition, args=(database,))
+        # The triggers wait for writers, and a lock of a row is none that they wait for.
+        worker.start()
+        time.sleep(1)
+        started = time.monotonic()
+        database.query("DELETE FROM job_objects WHERE job_id = %s AND key <> '1000'", (job_id,), user="scanner_app")
+        assert time.monotonic() - started < 0.9
+        cursor.execute("COMMIT")
+        worker.join()
+    holder.close()
+    assert phase(database) == "swapped"
+    assert differences(database) == []
+
+
+MERGE = """
+MERGE INTO job_objects AS object
+USING unnest(ARRAY['new', 'queued1', 'queued2']) AS key ON object.job_id = %(job)s AND object.key = key.key
+WHEN MATCHED THEN UPDATE SET {update}
+WHEN NOT MATCHED THEN INSERT (job_id, bucket, key, etag, status) VALUES (%(job)s, 'b', key.key, 'e', 'queued')
+"""
+
+
+def add_job_in_partition(database: TestDatabase, *, as_of: str, same: bool) -> str:
+    """Insert jobs until the rows of one are in the partition of another job's, or in another one; return its id."""
+    of_job = "SELECT DISTINCT tableoid FROM job_objects WHERE job_id = %s"
+    while True:
+        job_id = database.add_job({"processing": 1})
+        if (database.query(of_job, (job_id,)) == database.query(of_job, (as_of,))) is same:
+            return job_id
+
+
+def test_a_merge_whose_rows_postgresql_does_not_tell_its_triggers_is_refused(database: TestDatabase) -> None:
+    fill(database)
+    job_id = database.add_job({"queued": 2})
+    partition(database)
+    near, far = (add_job_in_partition(database, as_of=job_id, same=same) for same in (True, False))
+    connection = database.connect("scanner_app")
+    with connection.cursor() as cursor:
+        # In the order of the keys, so that an insert comes before an update.
+        cursor.execute("SET enable_hashjoin = off; SET enable_mergejoin = off")
+        for _ in range(2):
+            for update in ("status = 'failed'", f"job_id = '{near}'", f"job_id = '{far}'"):
+                with pytest.raises(
+                    psycopg2.errors.FeatureNotSupported, match="MERGE cannot insert and update, or move"
+                ):
+                    cursor.execute(MERGE.format(update=update), {"job": job_id})
+                assert database.query(DIFFERENCES) == []
+            if phase(database) == "swapped":
+                finish(database)
+        cursor.execute(
+            "MERGE INTO job_objects USING (SELECT) ON job_id = %s WHEN MATCHED THEN UPDATE SET status = 'failed'",
+            (job_id,),
+        )
+        cursor.execute("UPDATE job_objects SET job_id = %s WHERE job_id = %s", (far, job_id))
+    connection.close()
+    assert database.query(DIFFERENCES) == []
