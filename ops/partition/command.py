@@ -50,7 +50,7 @@ def partition(
     lock_patience_s: float,
     **options: Any,
 ) -> None:
-    r"""Partition TABLE by the hash of job_id, while writers go on writing.
+    """Partition TABLE by the hash of job_id, while writers go on writing.
 
     Older rows are copied in small batches, while triggers bring every write to both tables; both are compared; then
     they change their names. The original is kept, and written as well, until --finish. Run again after any
@@ -61,7 +61,7 @@ def partition(
     scannerdb partition job_objects --status       how far it is
     scannerdb partition job_objects --revert       undo it
     scannerdb partition job_objects --finish       drop the original
-    """
+    """  # noqa: D301 - click takes the character for "do not wrap"
     connect = connect_to(needed(dsn, environment))
     limits = Limits(lock_timeout_ms=lock_timeout_ms, lock_patience_s=lock_patience_s, poll_interval_s=0.5)
     if action != "status":

@@ -9,17 +9,16 @@ from psycopg2 import sql
 
 from handlers.migrator.session import Session
 from ops.partition import state as states
+from ops.partition.batches import FEWEST_ROWS, Batches
 from ops.partition.definition import Definition
 from ops.partition.errors import BusyTableError
 from ops.partition.locks import BUSY
 from ops.partition.names import ORIGINAL, QUERIES, SHADOW, STATE, Columns, Key, identifier, key_values, partition_names
 from ops.partition.pace import Pace
 
-# A writer may wait for a batch: for this long when all is well, for less than a second whatever happens.
-BATCH_S = 0.15
+# A writer may wait for a batch, for less than a second whatever happens.
 LOCK_TIMEOUT_MS = 100
 STATEMENT_TIMEOUT_MS = 600
-FEWEST_ROWS, FIRST_ROWS, MOST_ROWS = 50, 1000, 20_000
 
 # Statistics of the copy, and with them the plans of those who write it, are renewed whenever it has grown by this much.
 FIRST_ANALYZE_ROWS, ANALYZE_GROWTH = 2000, 3
@@ -39,7 +38,7 @@ class Copier:
     def __init__(self, session: Session, definition: Definition) -> None:
         self._session, self._cursor = session, session.cursor
         self._columns = Columns.of(definition)
-        self._rows = FIRST_ROWS
+        self._batches = Batches()
 
     def run(self, state: states.State) -> None:
         """Copy until the end, and note that.
@@ -75,12 +74,12 @@ class Copier:
                 self._cursor.execute("ROLLBACK")
                 if time.monotonic() > patient_until:
                     raise BusyTableError(self._complaint(after)) from error
-                self._rows = max(self._rows // 2, FEWEST_ROWS)
+                self._batches.failed()
                 time.sleep(random.uniform(0.02, 0.3))  # noqa: S311 - spreads retries, guards nothing
 
     def _batch(self, after: Key | None) -> tuple[int, Key | None, bool]:
         started = time.monotonic()
-        rows = self._rows
+        rows = self._batches.rows
         # The fewest rows take what they take: a server where they need more than the timeout must come to an end too.
         timeout_ms = STATEMENT_TIMEOUT_MS if rows > FEWEST_ROWS else 0
         self._cursor.execute(
@@ -96,9 +95,7 @@ class Copier:
         self._cursor.execute(query, {**key_values(after), "rows": rows})
         copied, last_key, read = self._cursor.fetchone()
         self._cursor.execute("COMMIT")
-        took_s = max(time.monotonic() - started, 0.001)
-        # No more than twice as many at once: the next rows may be slower.
-        self._rows = int(min(max(rows * min(BATCH_S / took_s, 2), FEWEST_ROWS), MOST_ROWS))
+        self._batches.took(time.monotonic() - started)
         return copied, last_key, read < rows
 
     def _complaint(self, after: Key | None) -> str:

@@ -31,13 +31,24 @@ class Locks:
             waited for, and PostgreSQL ends an autovacuum that is in its way after a second.
         views: views to lock before the tables, as their readers do; each with its owner. LOCK TABLE would lock the
             tables behind them too; giving a view to its owner locks it alone.
-        tables: tables to lock then, each with its mode.
+        tables: tables to lock then, each with its mode, in this order; one may come again with a stronger mode.
 
     """
 
     gently: Sequence[str] = ()
     views: Sequence[tuple[str, str]] = ()
     tables: Sequence[tuple[str, str]] = ()
+
+
+def around(referenced: Iterable[str], tables: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the order in which tables are locked together with those that their foreign keys reference.
+
+    Whoever deletes a job holds `jobs` and comes to `job_objects`; whoever inserts an object holds `job_objects` and
+    looks into `jobs`. Neither order alone is free of meeting one of them half way, and both would stand still until our
+    patience ends. So first no new job is deleted, which lets those who look pass; then the tables; then all.
+    """
+    first = [(table, "SHARE ROW EXCLUSIVE") for table in referenced]
+    return [*first, *tables, *((table, "ACCESS EXCLUSIVE") for table, _ in first)]
 
 
 def with_locks(session: Session, locks: Locks, work: Callable[[], Any], *, what: str) -> None:

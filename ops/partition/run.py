@@ -193,6 +193,7 @@ def _complete(session: Session) -> None:
     cursor.execute(mirror.to_partitions(state.definition, complete=True))
     shadow.add_foreign_keys(session, state.definition, state.modulus)
     session.report(f"vacuum and statistics of {state.modulus} partitions")
+    cursor.execute("SET vacuum_cost_delay = '2ms'")  # as autovacuum does it: writers need the disk too
     for name in partition_names(state.modulus):
         cursor.execute(sql.SQL("VACUUM (ANALYZE) {}").format(identifier(name)))
     cursor.execute(sql.SQL("ANALYZE {}").format(identifier(SHADOW)))

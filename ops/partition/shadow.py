@@ -10,7 +10,7 @@ from handlers.migrator.session import Session
 from ops.partition import definition as definitions
 from ops.partition import state as states
 from ops.partition.definition import Definition
-from ops.partition.locks import Locks, run_all, with_locks
+from ops.partition.locks import Locks, around, run_all, with_locks
 from ops.partition.names import (
     ORIGINAL,
     PARTITION_KEY,
@@ -125,7 +125,9 @@ def add_foreign_keys(session: Session, definition: Definition, modulus: int) -> 
                 sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {} NOT VALID").format(identifier(partition), name, text)
                 for partition in missing
             ]
-            locks = _locks(referenced, missing, "SHARE ROW EXCLUSIVE")
+            # Adding it locks no less of `jobs`, and no more: whoever looks there passes.
+            tables = [(referenced, "SHARE ROW EXCLUSIVE"), *_members([SHADOW, *missing])]
+            locks = Locks(gently=(referenced, *missing), tables=tables)
             with_locks(session, locks, partial(run_all, session.cursor, add), what=f"foreign key to {referenced}")
         session.report(f"checking the foreign key to {referenced} of {modulus} partitions")
         for partition in partitions:
@@ -137,15 +139,15 @@ def add_foreign_keys(session: Session, definition: Definition, modulus: int) -> 
             sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(identifier(SHADOW), name, text)
         ]
         whole += definitions.constraint_comments([key], SHADOW)
-        locks = _locks(referenced, [SHADOW, *partitions], "ACCESS EXCLUSIVE")
+        locks = Locks(
+            gently=(referenced, SHADOW, *partitions), tables=around([referenced], _members([SHADOW, *partitions]))
+        )
         with_locks(session, locks, partial(run_all, session.cursor, whole), what=f"foreign key to {referenced}")
 
 
-def _locks(referenced: str, tables: list[str], mode: str) -> Locks:
-    """Lock the table that is referenced first: a writer holds it first too."""
-    return Locks(
-        gently=(referenced, *tables), tables=[(referenced, mode), *((table, "SHARE ROW EXCLUSIVE") for table in tables)]
-    )
+def _members(tables: list[str]) -> list[tuple[str, str]]:
+    """Lock the partitioned table before its partitions, as writers do."""
+    return [(table, "SHARE ROW EXCLUSIVE") for table in tables]
 
 
 def _state(session: Session, table: str, name: str) -> bool | None:

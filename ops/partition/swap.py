@@ -11,7 +11,7 @@ from ops.partition import definition as definitions
 from ops.partition import mirror, preflight
 from ops.partition import state as states
 from ops.partition.definition import STRUCTURE, Definition
-from ops.partition.locks import Locks, run_all, with_locks
+from ops.partition.locks import Locks, around, run_all, with_locks
 from ops.partition.names import (
     GUARD,
     KEPT,
@@ -60,7 +60,7 @@ def swap(session: Session, state: State) -> None:
 
     views = _views(definitions.read(cursor, ORIGINAL))
     referenced = _referenced(state.definition)
-    tables = [(table, "ACCESS EXCLUSIVE") for table in (ORIGINAL, *referenced, SHADOW)]
+    tables = around(referenced, [(ORIGINAL, "ACCESS EXCLUSIVE"), (SHADOW, "ACCESS EXCLUSIVE")])
     with_locks(session, Locks(gently=[*referenced, ORIGINAL], views=views, tables=tables), work, what="swap")
 
 
@@ -108,7 +108,7 @@ def swap_back(session: Session, state: State) -> None:
 
     views = _views(definitions.read(cursor, ORIGINAL))
     referenced = _referenced(original)
-    tables = [(table, "ACCESS EXCLUSIVE") for table in (ORIGINAL, *referenced, KEPT)]
+    tables = around(referenced, [(ORIGINAL, "ACCESS EXCLUSIVE"), (KEPT, "ACCESS EXCLUSIVE")])
     with_locks(session, Locks(gently=[*referenced, KEPT], views=views, tables=tables), work, what="swap back")
 
 
@@ -191,7 +191,7 @@ def _foreign_keys(definition: Definition) -> list[dict[str, Any]]:
 
 
 def _referenced(definition: Definition) -> list[str]:
-    """Return the tables that the foreign keys reference: an insert locks them after the table itself, to look there."""
+    """Return the tables that the foreign keys reference."""
     return sorted({key["references"] for key in _foreign_keys(definition)})
 
 

@@ -1,12 +1,14 @@
 """Compares both tables, every row of them, while writers write."""
 
+import time
+
 from handlers.migrator.session import Session
+from ops.partition.batches import Batches
 from ops.partition.definition import Definition
 from ops.partition.errors import CopyDiffersError
 from ops.partition.names import ORIGINAL, QUERIES, SHADOW, WORKSHOP, Columns, Key, identifier, key_values
 from ops.partition.pace import Pace
 
-ROWS = 50_000
 _NAMED = 10
 
 
@@ -25,10 +27,11 @@ def verify(session: Session, definition: Definition) -> int:
     cursor.execute(QUERIES["size"], {"table": ORIGINAL})
     pace = Pace(session.report, "comparing", total=cursor.fetchone()[1])
     after: Key | None = None
-    rows = 0
+    rows, batches = 0, Batches()
     while True:
+        started, wanted = time.monotonic(), batches.rows
         query = columns.fill("compare_batch", behind=columns.behind(after), **tables)
-        cursor.execute(query, {**key_values(after), "rows": ROWS})
+        cursor.execute(query, {**key_values(after), "rows": wanted})
         compared: int
         compared, after, differences = cursor.fetchone()
         if differences:
@@ -36,9 +39,10 @@ def verify(session: Session, definition: Definition) -> int:
         check_mirror(session)
         rows += compared
         pace.tell(rows)
-        if compared < ROWS:
+        if compared < wanted:
             pace.end()
             return rows
+        batches.took(time.monotonic() - started)
 
 
 def check_mirror(session: Session) -> None:

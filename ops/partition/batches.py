@@ -1,0 +1,37 @@
+"""How many rows to take at once, so that whoever writes meanwhile has locks and disk for himself most of the time."""
+
+import time
+
+# A writer may wait for a batch: for this long when all is well.
+BATCH_S = 0.15
+FEWEST_ROWS, FIRST_ROWS, MOST_ROWS = 50, 1000, 20_000
+# Of the time that a batch took.
+REST_SHARE = 0.2
+LONGEST_REST_S = 2.0
+
+
+class Batches:
+    """The size of the next batch, from how long the last one took, and the rest after it.
+
+    A batch that takes far longer than its like has met a disk that is behind, or a server at its limits. Writers wait
+    for the same disk, so it is left to them for as long.
+    """
+
+    def __init__(self) -> None:
+        self.rows = FIRST_ROWS
+
+    def took(self, seconds: float) -> None:
+        """Take note of a batch, and rest."""
+        # No more than twice as many at once: the next rows may be slower.
+        wanted = self.rows * min(BATCH_S / max(seconds, 0.001), 2)
+        self.rows = int(min(max(wanted, FEWEST_ROWS), MOST_ROWS))
+        time.sleep(rest_s(seconds))
+
+    def failed(self) -> None:
+        """Take fewer rows the next time."""
+        self.rows = max(self.rows // 2, FEWEST_ROWS)
+
+
+def rest_s(took_s: float) -> float:
+    """Return how many seconds to rest after a batch."""
+    return min(max(took_s * REST_SHARE, took_s - 2 * BATCH_S), LONGEST_REST_S)
