@@ -30,14 +30,14 @@ def measure(dataset: Dataset, *, samples: int, say: Say) -> dict[Work, Pairs]:
     At the end the triggers are on, and the jobs that were changed without them are mended.
     """
     rates: dict[Work, Pairs] = {work: {"with": [], "without": []} for work in WORKS}
-    with _clients(dataset) as pipes:
+    with client_pipes(dataset) as pipes:
         for work, (clients, _) in WORKS.items():
             for sample in range(samples):
                 order = ("with", "without") if sample % 2 == 0 else ("without", "with")
                 for triggers in order:
                     say(f"{work}, {triggers} triggers, pair {sample + 1} of {samples}")
                     _switch(dataset, "ENABLE" if triggers == "with" else "DISABLE")
-                    rates[work][triggers].append(_round(pipes[:clients], work))
+                    rates[work][triggers].append(round_of(pipes[:clients], work))
                 with dataset.cursor("progress_refresher") as cursor:  # as a schedule does each minute
                     cursor.execute("SELECT refresh_job_progress()")
     say("rebuild")
@@ -68,7 +68,8 @@ def _switch(dataset: Dataset, state: str) -> None:
 
 
 @contextlib.contextmanager
-def _clients(dataset: Dataset) -> Iterator[list[Connection]]:
+def client_pipes(dataset: Dataset) -> Iterator[list[Connection]]:
+    """Start the clients, each a process, and give a pipe to each; they end with the block."""
     # A fresh interpreter each: a fork would copy the threads' locks of this one.
     context = multiprocessing.get_context("spawn")
     pipes, processes = [], []
@@ -90,7 +91,7 @@ def _clients(dataset: Dataset) -> Iterator[list[Connection]]:
             process.kill()
 
 
-def _round(pipes: Sequence[Connection], work: Work) -> float:
+def round_of(pipes: Sequence[Connection], work: Work) -> float:
     """Let clients work at the same time, and return the sum of their rates."""
     for pipe in pipes:
         pipe.send((work, ROUND_S))
