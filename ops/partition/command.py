@@ -10,6 +10,7 @@ from handlers.migrator.session import Connect, Limits
 from ops.options import connect_to, database_options, needed
 from ops.partition import run
 from ops.partition.errors import ConfirmationNeededError
+from ops.partition.locks import LOCK_TIMEOUT_MS
 from ops.partition.names import TABLE
 from ops.partition.terminal import asker, reporter
 
@@ -27,7 +28,7 @@ from ops.partition.terminal import asker, reporter
 @click.option(
     "--lock-timeout-ms",
     type=click.IntRange(1, 900),
-    default=Limits.lock_timeout_ms,
+    default=LOCK_TIMEOUT_MS,
     show_default=True,
     help="How long to wait for a lock that writers wait behind, before trying again.",
 )

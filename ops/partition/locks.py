@@ -20,6 +20,8 @@ from ops.partition.names import QUERIES, identifier
 # writer instead of us: every wait of ours that a writer may be part of is shorter.
 BUSY = (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected)
 _MOST_MS = 900
+# How long a writer may wait behind us, unless somebody says otherwise: what is done under the locks comes on top.
+LOCK_TIMEOUT_MS = 300
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from handlers.migrator.session import Session
 from ops.partition import definition as definitions
 from ops.partition import state as states
 from ops.partition.definition import Definition
-from ops.partition.locks import Locks, around, run_all, with_locks
+from ops.partition.locks import Locks, run_all, with_locks
 from ops.partition.names import (
     ORIGINAL,
     PARTITION_KEY,
@@ -139,9 +139,9 @@ def add_foreign_keys(session: Session, definition: Definition, modulus: int) -> 
             sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(identifier(SHADOW), name, text)
         ]
         whole += definitions.constraint_comments([key], SHADOW)
-        locks = Locks(
-            gently=(referenced, SHADOW, *partitions), tables=around([referenced], _members([SHADOW, *partitions]))
-        )
+        # Whoever inserts an object looks into `jobs` before the copy is written: all of `jobs` comes first.
+        tables = [(referenced, "ACCESS EXCLUSIVE"), *_members([SHADOW, *partitions])]
+        locks = Locks(gently=(referenced, SHADOW, *partitions), tables=tables)
         with_locks(session, locks, partial(run_all, session.cursor, whole), what=f"foreign key to {referenced}")
 
 

@@ -17,6 +17,7 @@ import psycopg2.extensions
 
 from handlers.migrator.session import Limits
 from ops.partition import run
+from ops.partition.locks import LOCK_TIMEOUT_MS
 from ops.partition.names import KEPT, ORIGINAL, SHADOW
 from tests.migrations.progress import DIFFERENCES
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import TestDatabase
 
-LIMITS = Limits(poll_interval_s=0.1, lock_patience_s=20)
+LIMITS = Limits(poll_interval_s=0.1, lock_patience_s=60, lock_timeout_ms=LOCK_TIMEOUT_MS)
 IMPATIENT = Limits(poll_interval_s=0.1, lock_patience_s=0.3, lock_timeout_ms=100)
 STATUSES = ("queued", "processing", "succeeded", "failed")
 COLUMNS = "job_id, bucket, key, etag, status, last_error, updated_at"
@@ -66,12 +67,67 @@ def fill(database: TestDatabase, rows: int = 300) -> str:
     return job_id
 
 
+def add_jobs(database: TestDatabase, jobs: int, rows: int) -> None:
+    """Insert some jobs with so many objects each."""
+    for _ in range(jobs):
+        database.add_job({"queued": rows})
+    database.query("ANALYZE job_objects")
+
+
 def differences(database: TestDatabase) -> list[tuple[Any, ...]]:
     """Return the rows of the one table that the other has not, in one snapshot, and what progress does not know."""
     other = next(name for name in (SHADOW, KEPT) if database.query("SELECT to_regclass(%s)", (name,)) != [(None,)])
     one, two = (f"SELECT {COLUMNS} FROM {name}" for name in (ORIGINAL, other))
     rows = database.query(f"({one} EXCEPT ALL {two}) UNION ALL ({two} EXCEPT ALL {one})")
     return rows + database.query(DIFFERENCES)
+
+
+class WaitWatch:
+    """Looks 50 times a second what writers wait for: a lock, which may be our doing, or the disk of a busy machine.
+
+    Attributes:
+        longest_lock_s: the longest wait for a lock, by the server's own clock.
+        longest_busy_s: the longest statement, less the time in which it was seen to read or write files.
+
+    """
+
+    QUERY = """
+        SELECT pid, query_start::text, extract(epoch FROM clock_timestamp() - query_start)::float8,
+               wait_event_type = 'IO', extract(epoch FROM clock_timestamp() - waitstart)::float8
+        FROM pg_stat_activity LEFT JOIN (SELECT pid, waitstart FROM pg_locks WHERE NOT granted) AS lock USING (pid)
+        WHERE usename = 'scanner_app' AND state = 'active'
+    """
+
+    def __init__(self, database: TestDatabase) -> None:
+        self.longest_lock_s = self.longest_busy_s = 0.0
+        self._connection = database.connect()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._connection.close()
+
+    def _run(self) -> None:
+        on_disk: dict[tuple[int, str], float] = {}
+        looked_at = time.monotonic()
+        with self._connection.cursor() as cursor:
+            while not self._ended.wait(0.02):
+                cursor.execute(self.QUERY)
+                since_s, looked_at = time.monotonic() - looked_at, time.monotonic()
+                seen = cursor.fetchall()
+                on_disk = {
+                    (pid, start): on_disk.get((pid, start), 0.0) + (since_s if reads else 0.0)
+                    for pid, start, _, reads, _ in seen
+                }
+                for pid, start, took_s, _, lock_s in seen:
+                    self.longest_lock_s = max(self.longest_lock_s, lock_s or 0.0)
+                    self.longest_busy_s = max(self.longest_busy_s, took_s - on_disk[pid, start])
 
 
 class TimedCursor(psycopg2.extensions.cursor):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ops.partition import run
+from ops.partition import run, shadow
+from ops.partition.locks import with_locks
 from tests.ops.partition_helpers import LIMITS, differences, fill, partition, phase
 
 if TYPE_CHECKING:
@@ -61,3 +62,43 @@ def test_a_job_that_is_deleted_while_the_swap_waits_for_a_writer_waits_no_longer
     if way == "forth":
         assert differences(database) == []
     assert database.query("SELECT count(*) FROM job_objects") == [(301,)]
+
+
+def test_an_object_that_is_inserted_while_the_foreign_key_waits_for_a_writer_waits_no_longer_than_that_writer(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = fill(database)
+    insert = "INSERT INTO job_objects VALUES (%s, 'b', %s, 'e', 'queued')"
+    locked: list[object] = []
+
+    def lock_parts_only(*arguments: Any, **options: Any) -> None:
+        locked.append(options)
+        if len(locked) == 2:
+            raise InterruptedError
+        with_locks(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shadow, "with_locks", lock_parts_only)
+        with pytest.raises(InterruptedError):
+            partition(database)
+    told: list[str] = []
+    options = {"limits": LIMITS, "report": lambda message, **_: told.append(message)}
+    foreign_key = threading.Thread(
+        target=run.partition, args=(database.connect, run.Options(modulus=4)), kwargs=options
+    )
+    other = threading.Thread(target=database.query, args=(insert, (job_id, "y")), kwargs={"user": "scanner_app"})
+    writer = database.connect("scanner_app")
+    with writer.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute(insert, (job_id, "x"))
+        foreign_key.start()
+        wait_for_waiters(database, 1)
+        other.start()
+        wait_for_waiters(database, 2)
+        cursor.execute("COMMIT")
+    writer.close()
+    other.join()
+    foreign_key.join()
+    assert [message for message in told if "trying again" in message] == []
+    assert phase(database) == "swapped"
+    assert differences(database) == []
