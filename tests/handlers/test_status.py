@@ -14,9 +14,8 @@ import pytest
 
 from handlers import executions, status, telemetry
 from handlers.connection import Database
-from handlers.migrator.runner import rollback
 from handlers.progress import describe
-from tests.conftest import MIGRATIONS, build_release
+from tests.migrations.test_schema import roll_back_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,8 +145,7 @@ def test_an_answer_takes_one_round_trip(
 
 def test_a_job_is_counted_from_its_rows_while_003_is_not_applied(get: Answer, database: TestDatabase) -> None:
     job_id = database.add_job({"queued": 2}, findings=1)
-    for _ in ("004", "003"):
-        rollback(database.connect, build_release(MIGRATIONS))
+    roll_back_to(database, 2)
     code, body = get(job_id)
     assert (code, set(body)) == (200, KEYS)
     assert (body["data_source"], body["total"], body["total_findings"]) == ("real_time", 2, 1)

@@ -118,5 +118,5 @@ def compact_often(database: TestDatabase, chance: float) -> None:
     """Let the triggers compact by this chance: one statement in two thousand would hardly be met in a test."""
     for function in ("track_job_objects", "track_findings"):
         ((definition,),) = database.query("SELECT pg_get_functiondef(%s::regproc)", (function,))
-        assert definition.count("random() < 0.0005") == 1
-        database.query(definition.replace("random() < 0.0005", f"random() < {chance}"))
+        assert definition.count(" 0.0005 ") == 1
+        database.query(definition.replace(" 0.0005 ", f" {chance} "))

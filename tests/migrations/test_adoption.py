@@ -11,6 +11,7 @@ import pytest
 from handlers.errors import ForeignLedgerError, MigrationFailedError
 from handlers.migrator.runner import rollback, run
 from tests.conftest import MIGRATIONS, build_release
+from tests.migrations.test_schema import roll_back_to
 
 if TYPE_CHECKING:
     from tests.conftest import TestDatabase
@@ -157,8 +158,7 @@ def test_a_rollback_of_what_never_took_the_old_views_place_leaves_them(old: Test
 
 def test_a_rollback_that_would_lose_somebodys_view_changes_nothing(old: TestDatabase) -> None:
     migrate(old)
-    for _ in ("004", "003"):
-        rollback(old.connect, build_release(MIGRATIONS))
+    roll_back_to(old, 2)
     with pytest.raises(MigrationFailedError, match="view team_dashboard_top depends on"):
         rollback(old.connect, build_release(MIGRATIONS))
     assert old.query("SELECT refreshed FROM refresh_job_progress()") == [(True,)]

@@ -16,7 +16,7 @@ from uuid import uuid4
 from handlers.migrator.runner import run
 from local.load import WriteLoad
 from tests.conftest import MIGRATIONS, build_release
-from tests.migrations.test_schema import roll_back_to_first
+from tests.migrations.test_schema import roll_back_to
 
 if TYPE_CHECKING:
     from tests.conftest import TestDatabase
@@ -37,7 +37,7 @@ SELECT (SELECT count(*) FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.index
 def fill(database: TestDatabase) -> str:
     """Apply 001 alone and insert one job of `ROWS` objects."""
     run(database.connect, build_release(MIGRATIONS))
-    roll_back_to_first(database)
+    roll_back_to(database, 1)
     job_id = str(uuid4())
     database.query("INSERT INTO jobs (job_id, bucket) VALUES (%s, 'b')", (job_id,))
     database.query(
@@ -72,7 +72,7 @@ def test_a_killed_runner_leaves_nothing_that_the_next_run_does_not_mend(empty_da
     with WriteLoad(lambda: empty_database.connect("scanner_app"), job_id, ROWS) as load:
         wait_for_end(start_runner(empty_database))
         whole_s = time.monotonic() - started
-        roll_back_to_first(empty_database)
+        roll_back_to(empty_database, 1)
         kills = 0
         while kills < KILLS:
             runner = start_runner(empty_database)
@@ -84,7 +84,7 @@ def test_a_killed_runner_leaves_nothing_that_the_next_run_does_not_mend(empty_da
                 continue
             # It was done before its death: begin again from where there is something to do.
             runner.communicate()
-            roll_back_to_first(empty_database)
+            roll_back_to(empty_database, 1)
         wait_for_end(start_runner(empty_database))
     assert load.errors == []
     assert empty_database.query(STATE) == [(0, 0, VERSIONS, None)]

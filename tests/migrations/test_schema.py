@@ -62,9 +62,9 @@ def roll_back(database: TestDatabase, *, count: int = 1) -> None:
         rollback(database.connect, build_release(MIGRATIONS))
 
 
-def roll_back_to_first(database: TestDatabase) -> None:
-    """Take every migration but the first back."""
-    roll_back(database, count=len(build_release(MIGRATIONS).migrations) - 1)
+def roll_back_to(database: TestDatabase, version: int) -> None:
+    """Take every migration after this one back."""
+    roll_back(database, count=len(build_release(MIGRATIONS).migrations) - version)
 
 
 def migrate(database: TestDatabase) -> None:
@@ -180,7 +180,7 @@ def test_rolling_back_and_forward_again_gives_the_same_schema(database: TestData
 
 
 def test_rolling_back_the_first_migration_refuses_while_there_are_rows(database: TestDatabase) -> None:
-    roll_back_to_first(database)
+    roll_back_to(database, 1)
     database.add_job({"queued": 1})
     with pytest.raises(MigrationFailedError, match="rolling back 001 would drop tables that hold rows"):
         roll_back(database)
@@ -188,7 +188,7 @@ def test_rolling_back_the_first_migration_refuses_while_there_are_rows(database:
 
 
 def test_rolling_back_the_first_migration_waits_for_a_writer_and_then_refuses(database: TestDatabase) -> None:
-    roll_back_to_first(database)
+    roll_back_to(database, 1)
     writer = database.connect()
     writer.autocommit = False
     with writer.cursor() as cursor:

@@ -96,11 +96,11 @@ def test_a_migration_that_is_pending_is_named_and_applied(well: TestDatabase) ->
     rollback(well.connect, build_release(MIGRATIONS))
     assert only(diagnose(well, "migrations", user="scanner_admin")) == (
         "warning",
-        "pending: 004_grant_diagnosis.sql",
+        "pending: 005_track_changes_for_less.sql",
         "scannerdb migrate",
     )
     carry_out("scannerdb migrate", well)
-    assert only(diagnose(well, "migrations"))[:2] == ("ok", "all 4 applied, the newest is 004_grant_diagnosis")
+    assert only(diagnose(well, "migrations"))[:2] == ("ok", "all 5 applied, the newest is 005_track_changes_for_less")
 
 
 def test_a_migration_that_was_changed_after_it_was_applied_is_told(well: TestDatabase) -> None:
