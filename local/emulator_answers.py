@@ -10,6 +10,7 @@ from typing import Any
 from moto.awslambda.models import LambdaFunction
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import InvalidPermissionNotFoundError, InvalidSecurityGroupRuleIdNotFoundError
+from moto.ec2.models.instances import Instance
 from moto.ec2.models.security_groups import SecurityGroupBackend, SecurityGroupRule
 from moto.ec2.responses import EC2Response
 from moto.ec2.responses.monitoring import Monitoring
@@ -36,6 +37,7 @@ def complete_answers() -> None:
     _after(LambdaFunction, "__init__", _keep_logging_configuration)
     _add(LambdaFunction, "get_configuration", _with_logging_configuration(LambdaFunction.get_configuration))
     _add(Monitoring, "monitor_instances", _monitor_instances)
+    _after(Instance, "prep_nics", _delete_interfaces_on_termination)
     for revoke in ("revoke_security_group_ingress", "revoke_security_group_egress"):
         _add(SecurityGroupBackend, revoke, _naming_lost_rules(getattr(SecurityGroupBackend, revoke)))
     _add(EC2Response, "call_action", _one_at_a_time(EC2Response.call_action))
@@ -103,6 +105,13 @@ def _monitor_instances(self: Any) -> ActionResult:
         instance.monitoring_state = "enabled"
     monitored = [{"InstanceId": each.id, "Monitoring": each.monitoring} for each in instances]
     return ActionResult({"InstanceMonitorings": monitored})
+
+
+def _delete_interfaces_on_termination(self: Any, arguments: Mapping[str, Any]) -> None:
+    """Let an interface end with the instance that it was made for, as EC2 does, and not one that was there before."""
+    given = {each.get("NetworkInterfaceId") for each in arguments["nic_spec"]}
+    for interface in self.nics.values():
+        interface.delete_on_termination = interface.id not in given
 
 
 def _naming_lost_rules(revoke: Callable[..., None]) -> Callable[..., None]:

@@ -124,6 +124,25 @@ def test_detailed_monitoring_of_an_instance_can_be_switched_on(emulator: Emulato
     assert answer == [{"InstanceId": instance, "Monitoring": {"State": "enabled"}}]
 
 
+def test_an_instance_takes_its_network_interface_along_and_leaves_one_that_was_there_before(emulator: Emulator) -> None:
+    ec2 = emulator.client("ec2")
+    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    there_before = ec2.describe_network_interfaces()["NetworkInterfaces"]
+    given = ec2.create_network_interface(SubnetId=subnet)["NetworkInterface"]["NetworkInterfaceId"]
+    launched = [
+        ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, **where)["Instances"][0]["InstanceId"]
+        for where in (
+            {"NetworkInterfaces": [{"DeviceIndex": 0, "NetworkInterfaceId": given}]},
+            {"NetworkInterfaces": [{"DeviceIndex": 0, "SubnetId": subnet, "AssociatePublicIpAddress": False}]},
+            {"SubnetId": subnet},
+        )
+    ]
+    ec2.terminate_instances(InstanceIds=launched)
+    left = ec2.describe_network_interfaces()["NetworkInterfaces"]
+    assert [each["NetworkInterfaceId"] for each in left if each not in there_before] == [given]
+
+
 def test_a_bucket_that_refuses_plain_http_takes_objects_all_the_same(emulator: Emulator) -> None:
     s3 = emulator.client("s3")
     s3.create_bucket(Bucket="releases", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
