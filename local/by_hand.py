@@ -6,14 +6,11 @@ deploy. Network, encryption, permissions of roles, schedule, alarms and dashboar
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from local.deployment import Deployment, DeploymentError
-from local.embedded_postgres import ROOT
 from local.emulator import PROXY_DOMAIN, Emulator
 
 REFERENCE = re.compile(r"\$\{((?:data\.)?\w+\.\w+)\.([^}]+)\}")
@@ -32,7 +29,7 @@ def deploy_by_hand(deployment: Deployment, *, report: Callable[[str], None] = pr
         EmulatorError: the migrations failed; the message is the function's own.
 
     """
-    _synthesise(deployment)
+    deployment.synthesise()
     configuration = json.loads((deployment.stack_directory / "cdk.tf.json").read_text())
     made = _Resources(configuration, deployment.emulator, folder=deployment.stack_directory)
     made.make_all()
@@ -42,17 +39,6 @@ def deploy_by_hand(deployment: Deployment, *, report: Callable[[str], None] = pr
         if "applied" in result:
             report(f"applied: {', '.join(result['applied']) or 'nothing, all were applied'}")
     return made.count
-
-
-def _synthesise(deployment: Deployment) -> None:
-    log_file = deployment.logs / "synth.log"
-    environment = deployment.plain_environment() | {"CDKTF_OUTDIR": str(deployment.directory / "cdktf.out")}
-    with log_file.open("w") as log:
-        done = subprocess.run(
-            [sys.executable, "main.py"], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, check=False
-        )
-    if done.returncode:
-        raise DeploymentError(f"main.py failed:\n{log_file.read_text()[-2000:]}\nThe whole output: {log_file}")
 
 
 class _Resources:

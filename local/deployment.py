@@ -22,7 +22,7 @@ from local.processes import end_tree, uninterrupted
 from local.terraform_output import TerraformOutput
 from stacks.settings import load_settings
 
-ENVIRONMENT = "local"
+SETTINGS_FILE = ROOT / "environments" / "local.toml"
 CDKTF = ROOT / "node_modules" / ".bin" / "cdktf"
 DIRECTORY = ROOT / "build" / "local"
 # A laptop's size: big enough that a million objects stay in memory.
@@ -49,6 +49,7 @@ class Deployment:
         directory: where its state lives; one deployment at a time may use it.
         report: is told what happens, line by line, for people.
         environ: settings of the caller, such as `SCANNER__RELEASE__MIGRATIONS`.
+        settings_file: the environment's, wherever it lies; its name names what is deployed.
 
     """
 
@@ -58,9 +59,10 @@ class Deployment:
         *,
         report: Callable[[str], None] = print,
         environ: Mapping[str, str] = os.environ,
+        settings_file: Path = SETTINGS_FILE,
     ) -> None:
         self.directory = directory
-        self.settings = load_settings(ROOT / "environments" / f"{ENVIRONMENT}.toml", environ)
+        self.settings = load_settings(settings_file, environ)
         self.postgres = EmbeddedPostgres(
             directory / "postgresql",
             host_names=database_host_names(self.settings.region),
@@ -70,6 +72,7 @@ class Deployment:
         self.overrides: dict[str, str] = {}
         self._report = report
         self._environ = environ
+        self._settings_file = settings_file
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -98,7 +101,7 @@ class Deployment:
     @property
     def stack_directory(self) -> Path:
         """Where the synthesised Terraform JSON of the stack lies."""
-        return self.directory / "cdktf.out" / "stacks" / ENVIRONMENT
+        return self.directory / "cdktf.out" / "stacks" / self.settings.environment
 
     def function_name(self, function: str) -> str:
         """Return the deployed name of `migrate`, `refresh` or `status`."""
@@ -107,7 +110,8 @@ class Deployment:
     def settings_variables(self) -> dict[str, str]:
         """Return the variables that make the settings point at this run's servers."""
         return {
-            "SCANNER_ENVIRONMENTS": ENVIRONMENT,
+            # A whole path, which `main.py` takes for a file of the folder that it looks into.
+            "SCANNER_ENVIRONMENTS": str(self._settings_file.with_suffix("")),
             "SCANNER__AWS__ENDPOINT": self.emulator.aws_url,
             "SCANNER__DATABASE__PORT": str(self.postgres.port),
             "SCANNER__FUNCTIONS__CA_BUNDLE": str(self.postgres.certificate_authority),
@@ -122,9 +126,22 @@ class Deployment:
         path = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
         return environment | self.settings_variables() | {"PATH": path}
 
-    def plain_environment(self) -> dict[str, str]:
-        """Return the environment of `main.py` where there is no Terraform."""
-        return {**self._environ, **self.settings_variables()}
+    def synthesise(self) -> None:
+        """Write the stack's Terraform JSON with no `cdktf`, for whoever applies it by other means.
+
+        Raises:
+            DeploymentError: `main.py` failed.
+
+        """
+        log_file = self.logs / "synth.log"
+        chosen = self.settings_variables() | {"CDKTF_OUTDIR": str(self.directory / "cdktf.out")}
+        with log_file.open("w") as log:
+            command = [sys.executable, "main.py"]
+            done = subprocess.run(
+                command, cwd=ROOT, env={**self._environ, **chosen}, stdout=log, stderr=log, check=False
+            )
+        if done.returncode:
+            raise DeploymentError(f"main.py failed:\n{log_file.read_text()[-2000:]}\nThe whole output: {log_file}")
 
     def deploy(self, provider: terraform.Provider) -> str:
         """Run `cdktf deploy`; return Terraform's summary, such as `92 added, 0 changed, 0 destroyed`.
@@ -165,8 +182,8 @@ class Deployment:
         ]
 
     def _cdktf(self, command: str, provider: terraform.Provider, *options: str) -> str:
-        log_file = self.logs / f"{command}.log"
-        arguments = [str(CDKTF), command, ENVIRONMENT, "--auto-approve", *options]
+        log_file, stack = self.logs / f"{command}.log", self.settings.environment
+        arguments = [str(CDKTF), command, stack, "--auto-approve", *options]
         output = TerraformOutput(self._report)
         process = subprocess.Popen(
             [*arguments, "--output", str(self.directory / "cdktf.out")],
@@ -192,7 +209,7 @@ class Deployment:
             end_tree(process)
         if status or not output.summary:
             cause = "\n".join(output.errors) or "\n".join(line for line in lines[-15:] if line)
-            raise DeploymentError(f"cdktf {command} {ENVIRONMENT} failed: {cause}\nThe whole output: {log_file}")
+            raise DeploymentError(f"cdktf {command} {stack} failed: {cause}\nThe whole output: {log_file}")
         return output.summary
 
 

@@ -1,0 +1,123 @@
+"""The life of one variant: `dev` in another size, or in a network that exists, in an emulator of its own."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from local import terraform
+from local.deployment import Change, Deployment
+from local.embedded_postgres import ROOT
+from tests.acceptance.variants.inventory import Inventory, inventory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+# What differs on one machine, as environments/local.toml has it.
+EMULATED = {
+    "SCANNER__AWS__PROVIDER_VERSION": ">= 5.100.0, < 7",
+    "SCANNER__PROXY__AUTH_MODE": "secrets",
+    "SCANNER__FUNCTIONS__PLATFORM": "host",
+}
+# Lines of environments/dev.toml that a variant replaces.
+SIZE = 'size = "small"'
+# Setting it is a second change of the instance, for which the provider waits another 80 seconds.
+CERTIFICATE = 'ca_certificate = "rds-ca-rsa2048-g1"\n'
+OWN_NETWORK = """vpc_cidr = "10.42.0.0/22"
+subnet_cidrs = ["10.42.0.0/24", "10.42.1.0/24"]
+availability_zones = ["eu-central-1a", "eu-central-1b"]
+"""
+# Nobody's: variables name the network, once there is one.
+EXISTING_NETWORK = """vpc_id = "vpc-0"
+subnet_ids = ["subnet-0", "subnet-1"]
+route_table_ids = ["rtb-0"]
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """What is deployed."""
+
+    name: str
+    size: str
+    in_existing_network: bool = False
+
+
+@dataclass
+class Life:
+    """What was seen of a variant from its beginning to its end; the inventories are of the whole emulated account."""
+
+    variant: Variant
+    network: dict[str, Any] = field(default_factory=dict)
+    before: Inventory = field(default_factory=dict)
+    deployed: Inventory = field(default_factory=dict)
+    destroyed: Inventory = field(default_factory=dict)
+    second_plan: list[Change] = field(default_factory=list)
+    resources: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def timed(self, step: str, do: Callable[[], Any]) -> Any:
+        started = time.monotonic()
+        result = do()
+        self.seconds[step] = time.monotonic() - started
+        return result
+
+    def made(self, kind: str) -> list[Any]:
+        """Return what the deployment added to the account."""
+        return [each for each in self.deployed[kind] if each not in self.before[kind]]
+
+
+def live(variant: Variant, *, directory: Path, provider: terraform.Provider) -> Life:
+    """Validate, apply, plan again and destroy; a network that must exist is made first.
+
+    Raises:
+        DeploymentError, TerraformError: a step failed; the message is what it printed.
+
+    """
+    life, file = Life(variant), directory / f"{variant.name}.toml"
+    file.write_text(_settings(variant))
+    with Deployment(directory / "deployment", settings_file=file, report=lambda _: None) as deployment:
+        deployment.overrides.update(EMULATED)
+        if variant.in_existing_network:
+            life.network = _make_network(deployment.emulator.client("ec2"))
+            for key, ids in life.network.items():
+                deployment.overrides[f"SCANNER__NETWORK__{key.upper()}"] = str(ids)
+        life.before = inventory(deployment.emulator)
+        life.timed("synth", deployment.synthesise)
+        stack, environment = deployment.stack_directory, deployment.environment(provider)
+        terraform.init(stack, environment)
+        life.timed("validate", lambda: terraform.validate(stack, environment))
+        agree = ("-no-color", "-auto-approve")
+        applied = life.timed("apply", lambda: terraform.run(stack, environment, "apply", *agree))
+        life.resources = int(re.findall(r"Resources: (\d+) added", applied)[0])
+        life.second_plan = life.timed("plan", lambda: deployment.plan(provider))
+        life.deployed = inventory(deployment.emulator)
+        # The second plan has just asked what there is.
+        life.timed("destroy", lambda: terraform.run(stack, environment, "destroy", *agree, "-refresh=false"))
+        life.destroyed = inventory(deployment.emulator)
+    return life
+
+
+def _settings(variant: Variant) -> str:
+    text = (ROOT / "environments" / "dev.toml").read_text()
+    network = EXISTING_NETWORK if variant.in_existing_network else OWN_NETWORK
+    for part, instead in ((SIZE, f'size = "{variant.size}"'), (CERTIFICATE, ""), (OWN_NETWORK, network)):
+        assert part in text, f"environments/dev.toml has no {part} any more"
+        text = text.replace(part, instead)
+    return text
+
+
+def _make_network(ec2: Any) -> dict[str, Any]:
+    """Make what the owner of a network has, a subnet in each of two zones; return the settings that name it."""
+    vpc_id = ec2.create_vpc(CidrBlock="10.80.0.0/16")["Vpc"]["VpcId"]
+    ec2.modify_vpc_attribute(VpcId=vpc_id, EnableDnsHostnames={"Value": True})
+    route_table_id = ec2.create_route_table(VpcId=vpc_id)["RouteTable"]["RouteTableId"]
+    subnet_ids = []
+    for number, zone in enumerate(("eu-central-1a", "eu-central-1b")):
+        subnet = ec2.create_subnet(VpcId=vpc_id, CidrBlock=f"10.80.{number}.0/24", AvailabilityZone=zone)["Subnet"]
+        ec2.associate_route_table(RouteTableId=route_table_id, SubnetId=subnet["SubnetId"])
+        subnet_ids.append(subnet["SubnetId"])
+    return {"vpc_id": vpc_id, "subnet_ids": subnet_ids, "route_table_ids": [route_table_id]}
