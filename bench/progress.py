@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import backlog, cold_start, reads, refreshes, report, space, writers
+from bench import backlog, cold_start, floors, reads, refreshes, report, space, writers
 from bench.answers import Answer, Goal
 from bench.dataset import Dataset
 from bench.samples import Spread
@@ -45,7 +45,7 @@ def run(server: EmbeddedPostgres, objects: int, samples: int, console: Console) 
     largest = datasets[-1]
     answers: list[Answer] = []
     figures: dict[str, Any] = {"objects": objects, "samples": samples, "server": PARAMETERS, **report.machine()}
-    with Steps(console, total=2 * len(datasets) + 5) as steps:
+    with Steps(console, total=2 * len(datasets) + 6) as steps:
         for dataset in datasets:
             with steps.step(f"build {dataset.objects:,} objects") as say:
                 dataset.build(release, say)
@@ -57,7 +57,10 @@ def run(server: EmbeddedPostgres, objects: int, samples: int, console: Console) 
             with steps.step(f"reads at {dataset.objects:,} objects") as say:
                 status[dataset.objects] = reads.status_reads(dataset, samples=samples, say=say)
                 counted[dataset.objects] = reads.counts(dataset, samples=samples, say=say)
-        answers += reads.status_answers(status[objects]) + reads.count_answers(counted[objects])
+        with steps.step("what a read costs at least") as say:
+            least_reads = floors.read_floors(largest, samples=samples, say=say)
+        answers += reads.status_answers(status[objects]) + floors.read_answers(least_reads)
+        answers += reads.count_answers(counted[objects])
 
         with steps.step("refreshes") as say:
             refreshed = refreshes.measure(datasets, samples=samples, say=say)
@@ -77,8 +80,9 @@ def run(server: EmbeddedPostgres, objects: int, samples: int, console: Console) 
             vacuumed = space.deltas_after_vacuum(largest)
 
         with steps.step("writers") as say:
+            least_writes = floors.write_floors(largest, samples=samples, say=say)
             written = writers.measure(largest, samples=samples, say=say)
-        answers += writers.answers(written)
+        answers += writers.answers(written) + floors.write_answers(least_writes)
 
         with steps.step("cold starts") as say:
             cold, imports = cold_start.measure(largest, package, folder=BUILD, samples=samples, say=say)
@@ -87,10 +91,12 @@ def run(server: EmbeddedPostgres, objects: int, samples: int, console: Console) 
 
     figures |= {
         "status_reads": {size: reads.as_figures(each) for size, each in status.items()},
+        "least_reads": reads.as_figures(least_reads),
         "counts_ms": counted,
         "refreshes_ms": refreshed,
         "backlog": backlogs,
         "writers_rows_per_second": written,
+        "least_writes_rows_per_second": least_writes,
         "cold_starts": cold,
         "imports_of_status": imports,
         "bytes": {**loaded, "job_progress_deltas after load": deltas_after_load, "after a vacuum": vacuumed},

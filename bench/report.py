@@ -23,6 +23,7 @@ NOTES = (
     "The guide's view has the columns of `job_progress`, does not divide by zero, and is refreshed `CONCURRENTLY`.",
     "Changes are single-row updates of consecutive objects, as a scan makes them, half of them in the largest job.",
     "Writers are processes with psycopg2; each pair of rounds, with the triggers and without, is one sample.",
+    "A floor is what next to nothing costs in the same place; its triggers have their owner's rights, as ours have.",
     "A cold start is the time from the first import to the first answer, in a fresh interpreter and with peak memory.",
     "Cold starts run the package as shipped: without bytecode. boto3, which the runtime brings, has its bytecode.",
     "The plain way of `status`: boto3's `rds` client signs the token, Powertools' router finds the route.",

@@ -36,12 +36,12 @@ def measure(dataset: Dataset, *, samples: int, say: Say) -> dict[Work, Pairs]:
                 order = ("with", "without") if sample % 2 == 0 else ("without", "with")
                 for triggers in order:
                     say(f"{work}, {triggers} triggers, pair {sample + 1} of {samples}")
-                    _switch(dataset, "ENABLE" if triggers == "with" else "DISABLE")
+                    switch(dataset, "ENABLE" if triggers == "with" else "DISABLE")
                     rates[work][triggers].append(round_of(pipes[:clients], work))
                 with dataset.cursor("progress_refresher") as cursor:  # as a schedule does each minute
                     cursor.execute("SELECT refresh_job_progress()")
     say("rebuild")
-    _switch(dataset, "ENABLE")
+    switch(dataset, "ENABLE")
     with dataset.cursor("progress_refresher") as cursor:
         cursor.execute("SELECT rebuild_job_progress(), refresh_job_progress()")
     return rates
@@ -60,7 +60,7 @@ def answers(rates: Mapping[Work, Mapping[str, Sequence[float]]]) -> list[Answer]
     ]
 
 
-def _switch(dataset: Dataset, state: str) -> None:
+def switch(dataset: Dataset, state: str) -> None:
     """Switch the triggers that track changes on or off; foreign keys stay as they are."""
     with dataset.cursor() as cursor:
         for table in ("job_objects", "findings"):
