@@ -1,6 +1,7 @@
 """`scannerdb tunnel`: the way in from a laptop, for a shell, for psql, for every other command."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ from psycopg2.extensions import make_dsn
 
 from ops.errors import OperatorError
 from ops.login import DIRECT_USERS, DOCTOR, OWNER, READER, REFRESHER, Target
-from ops.options import DSN_VARIABLE, complete_environment, environment_file
+from ops.options import DSN_VARIABLE, complete_environment, environment_file, json_option
 from ops.outputs import output, stack_outputs
 from ops.passfile import passfile, write_password
 from ops.port_forwarding import LOCALHOST, check_tools, forwarded_port
@@ -46,8 +47,15 @@ LIBPQ_VARIABLES = {
     help=f"Who logs in: through the proxy {READER} by an IAM token, with --direct {OWNER} by the master secret.",
 )
 @click.option("--port", "local_port", type=click.IntRange(1, 65535), help="Port of this machine. [default: a free one]")
+@json_option
 def tunnel(
-    environment: str, command: tuple[str, ...], user: str | None, local_port: int | None, *, direct: bool
+    environment: str,
+    command: tuple[str, ...],
+    user: str | None,
+    local_port: int | None,
+    *,
+    direct: bool,
+    as_json: bool,
 ) -> None:
     """Open a way to the database of ENV through its bastion, and run COMMAND inside of it.
 
@@ -57,11 +65,14 @@ def tunnel(
 
     \b
     scannerdb tunnel prod                                print a DSN and stay open
+    scannerdb tunnel prod --json                         the same as JSON, for programs
     scannerdb tunnel prod -- scannerdb status --watch    the scans of prod, live
     scannerdb tunnel prod --direct -- psql               a shell as the owner
     scannerdb tunnel prod --direct -- scannerdb doctor -e prod
     scannerdb tunnel prod --user progress_refresher -- scannerdb refresh
     """  # noqa: D301
+    if command and as_json:
+        raise click.UsageError("--json prints how to connect; a COMMAND knows that, and prints what it prints")
     chosen = user or (OWNER if direct else READER)
     if chosen == OWNER and not direct:
         raise click.UsageError(f"{OWNER} logs in by password, which the proxy does not take; add --direct")
@@ -86,12 +97,13 @@ def tunnel(
         arguments = {**target.arguments(), "hostaddr": LOCALHOST, "port": str(port), "passfile": str(file)}
         if command:
             sys.exit(_run(command, arguments, renew))
-        _stay_open(environment, arguments, renew)
+        address = json.dumps(arguments) if as_json else make_dsn(None, **arguments)
+        _stay_open(environment, port, address, renew)
 
 
-def _stay_open(environment: str, arguments: Mapping[str, str], renew: Callable[[], None]) -> None:
-    click.echo(f"{environment} is at {LOCALHOST}:{arguments['port']} until Ctrl-C.", err=True)
-    click.echo(make_dsn(None, **arguments))
+def _stay_open(environment: str, port: int, address: str, renew: Callable[[], None]) -> None:
+    click.echo(f"{environment} is at {LOCALHOST}:{port} until Ctrl-C.", err=True)
+    click.echo(address)
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             time.sleep(RENEW_TOKEN_S)

@@ -19,6 +19,8 @@ from tests.ops.conftest import BASTION
 from tests.ops.test_scannerdb import scannerdb
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.ops.conftest import Deployed
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -96,26 +98,35 @@ def test_the_session_and_the_password_end_with_the_command_whose_exit_code_is_ke
     assert fake_aws.read_text().endswith("ended by Ctrl-C")
 
 
-def test_ctrl_c_closes_a_tunnel_without_a_command(deployed: Deployed, fake_aws: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "parts_of"), [([], psycopg2.extensions.parse_dsn), (["--json"], json.loads)], ids=["DSN", "JSON"]
+)
+def test_a_tunnel_without_a_command_says_how_to_connect_and_is_closed_by_ctrl_c(
+    deployed: Deployed, fake_aws: Path, options: list[str], parts_of: Callable[[str], dict[str, str]]
+) -> None:
     tunnel = subprocess.Popen(
-        [sys.executable, "-m", "ops.scannerdb", "tunnel", "local"],
+        [sys.executable, "-m", "ops.scannerdb", "tunnel", "local", *options],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     assert tunnel.stdout is not None
-    dsn = tunnel.stdout.readline().strip()
-    parts = psycopg2.extensions.parse_dsn(dsn)
+    parts = parts_of(tunnel.stdout.readline())
     assert (parts["host"], parts["hostaddr"], parts["sslmode"]) == ("localhost", "127.0.0.1", "verify-full")
-    psycopg2.connect(dsn).close()
+    psycopg2.connect(**parts).close()
     tunnel.send_signal(signal.SIGINT)
     _, said = tunnel.communicate(timeout=20)
     assert tunnel.returncode == 0
     assert said.splitlines() == [f"local is at 127.0.0.1:{parts['port']} until Ctrl-C.", "Closed."]
     assert fake_aws.read_text().endswith("ended by Ctrl-C")
     with pytest.raises(psycopg2.OperationalError):
-        psycopg2.connect(dsn)
+        psycopg2.connect(**parts)
+
+
+def test_json_is_refused_where_a_command_prints(deployed: Deployed, capfd: pytest.CaptureFixture[str]) -> None:
+    scannerdb("tunnel", "local", "--json", "--", "true", code=2)
+    assert "--json prints how to connect" in capfd.readouterr().err
 
 
 def test_ctrl_c_inside_is_for_the_command(deployed: Deployed, fake_aws: Path) -> None:
