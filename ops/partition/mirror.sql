@@ -6,7 +6,7 @@
 -- with several parts fire does not matter. A row is changed in the other table by whoever holds the row in the first one:
 -- nobody waits for anybody but for the copy of a few thousand rows, and for that no longer than a batch.
 -- OFFSET 0 keeps the planner to one look at the key for each row: a session's plan is made once, for however many rows its
--- first statement had. DISTINCT is for the MERGE that guard.sql refuses after this: there a row may be told twice.
+-- first statement had.
 CREATE OR REPLACE FUNCTION {function}()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -43,7 +43,7 @@ BEGIN
     END IF;
     INSERT INTO {target} ({columns})
     SELECT source.*
-    FROM (SELECT DISTINCT {key} FROM new_rows) AS changed
+    FROM new_rows AS changed
     CROSS JOIN LATERAL (SELECT {columns} FROM {source} AS source WHERE {source_is_changed} OFFSET 0) AS source
     ON CONFLICT ({key}) DO UPDATE SET {assignments};
     RETURN NULL;

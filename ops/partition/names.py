@@ -64,19 +64,13 @@ class Columns:
         return cls(tuple(types), tuple(definition["key"]), tuple(types[name] for name in definition["key"]))
 
     def fill(self, template: str, **tables: sql.Composable) -> sql.Composed:
-        """Fill in a template of `mirror.sql`."""
-        return self.fill_text(TEMPLATES[template], **tables)
-
-    def fill_text(self, template: str, **tables: sql.Composable) -> sql.Composed:
-        """Fill in the columns, the key, and what else is given by name."""
+        """Fill in a template of `mirror.sql`: the columns, the key, and what else is given by name."""
         others = [name for name in self.names if name not in self.key]
         assignments = [sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in others or self.key[:1]]
-        return sql.SQL(template).format(
+        return sql.SQL(TEMPLATES[template]).format(
             columns=_listed(self.names),
             key=_listed(self.key),
             gone_key=_listed(self.key, "gone"),
-            old_key=_listed(self.key, "old"),
-            new_key=_listed(self.key, "new"),
             source_is_gone=self._same("source", "gone"),
             copy_is_gone=self._same("copy", "gone"),
             source_is_changed=self._same("source", "changed"),

@@ -71,7 +71,7 @@ SELECT jsonb_build_object(
                    'comment', obj_description(pg_trigger.oid, 'pg_trigger')) ORDER BY tgname), '[]')
         FROM pg_trigger
         JOIN pg_proc ON pg_proc.oid = tgfoid
-        WHERE tgrelid = class.oid AND NOT tgisinternal AND proname <> 'guard_job_objects'
+        WHERE tgrelid = class.oid AND NOT tgisinternal
           AND pronamespace <> coalesce(to_regnamespace(%(schema)s), 0)),
     'grants', (
         SELECT coalesce(jsonb_agg(to_jsonb(grants) ORDER BY grantee, column_name NULLS FIRST, privilege), '[]')

@@ -16,7 +16,7 @@ from ops.partition.copy import Copier
 from ops.partition.definition import STRUCTURE
 from ops.partition.errors import AlreadyPartitionedError, LongTransactionError, WrongPhaseError
 from ops.partition.locks import Locks, acquire, run_all, with_locks
-from ops.partition.names import KEPT, ORIGINAL, QUERIES, SHADOW, TO_PARTITIONS, identifier, partition_names
+from ops.partition.names import KEPT, ORIGINAL, QUERIES, SHADOW, TABLE, TO_PARTITIONS, identifier, partition_names
 from ops.partition.state import MEANING, Phase, State
 from ops.partition.verify import verify
 
@@ -104,7 +104,10 @@ def revert(connect: Connect, *, limits: Limits, report: Report) -> None:
 
     """
     with _session(connect, limits, report) as session:
-        state = _needed_state(session.cursor, "take back")
+        state = _state_or_end(session, ends_as="r", verb="take back")
+        if state is None:
+            report(f"{ORIGINAL} is as it was")
+            return
         if state.phase is Phase.FINISHING:
             raise WrongPhaseError(f"--finish has begun and {KEPT} misses what was written since; run --finish again")
         if state.phase is Phase.SWAPPED:
@@ -124,7 +127,10 @@ def finish(connect: Connect, *, limits: Limits, report: Report) -> None:
 
     """
     with _session(connect, limits, report) as session:
-        state = _needed_state(session.cursor, "finish")
+        state = _state_or_end(session, ends_as="p", verb="finish")
+        if state is None:
+            report(f"{KEPT} is dropped; {ORIGINAL} is partitioned for good")
+            return
         if state.phase not in {Phase.SWAPPED, Phase.FINISHING}:
             raise WrongPhaseError(f"{MEANING[state.phase][0]}: there is nothing to finish before the swap")
         if state.phase is Phase.SWAPPED:
@@ -166,7 +172,8 @@ def _prepare(session: Session, options: Options) -> None:
     cursor.execute("SELECT set_config('idle_session_timeout', '15min', false)")
     options.confirm(
         f"About {rows:,} rows of {ORIGINAL} will be copied into {options.modulus} partitions. That takes about "
-        f"{preflight.gibibytes(needed)} of disk until --finish; CloudWatch's FreeStorageSpace says what there is."
+        f"{preflight.gibibytes(needed)} of disk until --finish; CloudWatch's FreeStorageSpace says what there is. "
+        f"MERGE INTO {TABLE} is refused afterwards; INSERT ... ON CONFLICT is not."
     )
     cursor.execute("SELECT set_config('idle_session_timeout', '60s', false)")
     session.report("making the partitioned table")
@@ -250,8 +257,16 @@ def _state(cursor: Any) -> State:
     return state
 
 
-def _needed_state(cursor: Any, verb: str) -> State:
-    state = states.read(cursor)
+def _state_or_end(session: Session, *, ends_as: str, verb: str) -> State | None:
+    """Return the state; `None` when all is done, as by the server after whoever asked for it was killed.
+
+    Raises:
+        WrongPhaseError: nothing is under way, and the table is not of the kind that it ends as.
+
+    """
+    state = states.read(session.cursor)
     if state is None:
-        raise WrongPhaseError(f"nothing is under way on {ORIGINAL}: there is nothing to {verb}")
+        session.cursor.execute(QUERIES["relation_kind"], {"table": ORIGINAL})
+        if session.cursor.fetchone() != (ends_as,):
+            raise WrongPhaseError(f"nothing is under way on {ORIGINAL}: there is nothing to {verb}")
     return state

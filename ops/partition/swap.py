@@ -22,7 +22,6 @@ from ops.partition.names import (
     TABLE,
     TO_KEPT,
     WORKSHOP,
-    Columns,
     identifier,
     kept_name,
     partition_names,
@@ -79,7 +78,7 @@ def _forth(original: Definition, empty: Definition) -> Iterator[sql.Composable]:
     yield from definitions.trigger_statements(original, ORIGINAL)
     yield mirror.to_kept(original)
     yield mirror.triggers(TO_KEPT)
-    yield Columns.of(original).fill_text(GUARD["create"], source=identifier(ORIGINAL))
+    yield sql.SQL(GUARD["create"]).format(source=identifier(ORIGINAL))
     yield definitions.table_comment(original, ORIGINAL)
     yield from definitions.grant_statements(empty, original, ORIGINAL)
     yield from definitions.view_statements(original)
@@ -176,14 +175,14 @@ def drop_partitions(session: Session, state: State) -> None:
             tables = [(table, "ACCESS EXCLUSIVE") for table in (key["references"], *members)]
             locks = Locks(gently=[key["references"], *members], tables=tables)
             with_locks(session, locks, partial(run_all, cursor, drops), what=f"foreign key to {key['references']}")
-    drop(session, SHADOW, GUARD["drop"])
+    drop(session, SHADOW)
 
 
-def drop(session: Session, table: str, *statements: str) -> None:
+def drop(session: Session, table: str) -> None:
     """Drop a table without foreign keys, and the schema of this tool with all that is in it."""
     dropped = sql.SQL("DROP TABLE IF EXISTS {}").format(identifier(table))
     emptied = sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(WORKSHOP))
-    run_all(session.cursor, [dropped, *(sql.SQL(statement) for statement in statements), emptied])
+    run_all(session.cursor, [dropped, emptied])
 
 
 def _foreign_keys(definition: Definition) -> list[dict[str, Any]]:

@@ -206,6 +206,18 @@ def test_a_death_during_the_end_is_mended_by_the_same_command(
     assert phase(database) == "partitioned"
 
 
+def test_what_the_server_ended_after_a_death_may_be_asked_for_again(database: TestDatabase) -> None:
+    fill(database)
+    partition(database)
+    for _ in range(2):
+        revert(database)
+    assert phase(database) == "none"
+    partition(database)
+    for _ in range(2):
+        finish(database)
+    assert phase(database) == "partitioned"
+
+
 def test_the_copy_goes_on_where_it_was(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(database, 5000)
     batches: list[Any] = []
