@@ -73,8 +73,12 @@ class TestDatabase:
         return self.server.variables(user=user, database=self.name)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say what must run in one process, in its order: a file, and the one deployment of all acceptance tests."""
+    """Say what must run in one process, in its order: a file, and the one deployment of all acceptance tests.
+
+    First, because pytest-xdist reads the marks in the same hook.
+    """
     for item in items:
         folder = item.path.parent
         item.add_marker(pytest.mark.xdist_group(folder.name if folder.name == "acceptance" else str(item.path)))

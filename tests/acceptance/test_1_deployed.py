@@ -1,6 +1,7 @@
 """What `cdktf deploy` left behind works, and Terraform agrees that it is all there."""
 
 import json
+import os
 import re
 import time
 import urllib.error
@@ -10,6 +11,11 @@ import uuid
 import pytest
 
 from tests.acceptance.conftest import OBJECTS, Deployed
+
+
+def test_no_other_process_deploys_the_same_once_more(request: pytest.FixtureRequest) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        assert request.node.nodeid.endswith("@acceptance"), "pytest-xdist needs --dist loadgroup"
 
 
 def test_the_apply_ran_the_migrations(deployed: Deployed) -> None:

@@ -1,5 +1,7 @@
 """What was deployed can be taken away."""
 
+import json
+
 from tests.acceptance.conftest import Deployed
 
 
@@ -12,4 +14,5 @@ def test_destroy_leaves_no_function_no_database_and_no_state(deployed: Deployed)
     assert emulator.client("logs").describe_query_definitions()["queryDefinitions"] == []
     alarms = emulator.client("cloudwatch").describe_alarms(AlarmTypes=["MetricAlarm", "CompositeAlarm"])
     assert alarms["MetricAlarms"] == alarms["CompositeAlarms"] == []
-    assert deployed.deployment.plan(deployed.provider), "a plan would make everything again"
+    state = json.loads((deployed.deployment.directory / "terraform.tfstate").read_text())
+    assert state["resources"] == []
