@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg2.errors
 import pytest
@@ -39,6 +40,23 @@ VALUES = {
 }
 
 
+def prepare(cursor: Any, found: str) -> None:
+    """Leave what a statement is to find: nothing, two jobs, or one of them with objects and findings."""
+    jobs = list(JOBS[:2])
+    cursor.execute("DELETE FROM findings WHERE job_id = ANY (%s::uuid[])", (jobs,))
+    cursor.execute("DELETE FROM jobs WHERE job_id = ANY (%s::uuid[])", (jobs,))
+    if found != "nothing":
+        cursor.execute("INSERT INTO jobs (job_id, bucket) SELECT unnest(%s::uuid[]), 'b'", (jobs,))
+    if found == "objects":
+        for key, status in zip(KEYS[:3], ("queued", "processing", "failed"), strict=True):
+            cursor.execute("INSERT INTO job_objects VALUES (%s, 'b', %s, 'e', %s)", (jobs[0], key, status))
+            cursor.execute(
+                "INSERT INTO findings (job_id, bucket, key, etag, detector, byte_offset) "
+                "VALUES (%s, 'b', %s, 'e', 'card', 1)",
+                (jobs[0], key),
+            )
+
+
 def test_four_writers_of_every_kind_lose_no_row_and_wait_less_than_a_second(database: TestDatabase) -> None:
     before = schema(database)
     shared = fill(database, 20_000)
@@ -71,23 +89,26 @@ def test_each_kind_of_statement_is_mirrored_and_counted_once(database: TestDatab
     if stage == "partitioned":
         finish(database)
     assert phase(database) == stage
+    effective: set[str] = set()
     connection = database.connect("scanner_app")
     with connection.cursor() as cursor:
-        for job in (VALUES, {**VALUES, "job": JOBS[1]}):
-            write(cursor, WRITES["create job"], job)
-        for round_ in range(2):
-            for name, sql in WRITES.items():
-                try:
-                    write(cursor, sql, {**VALUES, "key": KEYS[round_]})
-                except (psycopg2.errors.UniqueViolation, psycopg2.errors.ForeignKeyViolation):
-                    continue
-                except psycopg2.errors.FeatureNotSupported:
-                    assert name in {"merge", "insert or update"}
-                    assert stage != "copied"
-                    continue
-                found = database.query(DIFFERENCES) if stage == "partitioned" else differences(database)
-                assert found == [], name
+        for (name, sql), found in itertools.product(WRITES.items(), ("nothing", "jobs", "objects")):
+            prepare(cursor, found)
+            try:
+                write(cursor, sql, VALUES)
+            except (psycopg2.errors.UniqueViolation, psycopg2.errors.ForeignKeyViolation):
+                continue
+            except psycopg2.errors.FeatureNotSupported:
+                assert name == "merge"
+                assert stage != "copied"
+                effective.add(name)
+                continue
+            if cursor.rowcount:
+                effective.add(name)
+            assert (database.query(DIFFERENCES) if stage == "partitioned" else differences(database)) == [], name
     connection.close()
+    # None of them passed because there was nothing to do.
+    assert effective == set(WRITES)
 
 
 @pytest.mark.parametrize("stage", ["copied", "swapped"])
@@ -260,6 +281,29 @@ def test_statistics_grow_with_the_copy_so_that_a_writer_never_reads_all_of_it(da
     assert database.query(counted) == [(before,)]
     analyzed = "SELECT min(analyze_count) FROM pg_stat_user_tables WHERE relname LIKE 'job_objects_p_'"
     assert database.query(analyzed)[0][0] >= 4
+
+
+def test_a_row_that_is_deleted_while_its_batch_is_copied_does_not_come_back(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = fill(database, 2000)
+    with monkeypatch.context() as patched:
+        patched.setattr(Copier, "run", lambda *_: (_ for _ in ()).throw(InterruptedError))
+        with pytest.raises(InterruptedError):
+            partition(database)
+    holder = database.connect("scanner_app")
+    with holder.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("DELETE FROM job_objects WHERE job_id = %s AND key = '1000'", (job_id,))
+        worker = threading.Thread(target=partition, args=(database,))
+        worker.start()
+        time.sleep(1)
+        assert phase(database) == "copying"
+        cursor.execute("COMMIT")
+        worker.join()
+    holder.close()
+    assert phase(database) == "swapped"
+    assert differences(database) == []
 
 
 def test_a_copy_that_meets_a_locked_row_lets_writers_pass_and_goes_on_when_it_is_free(database: TestDatabase) -> None:
