@@ -37,6 +37,10 @@ test: setup ## Run every test (about 12 minutes); ARGS="tests/stacks -k alarms" 
 test-kill: setup ## Kill the migration runner KILLS=100 times over ROWS=2000000 rows (about 30 minutes)
 	@KILLS=$${KILLS:-100} ROWS=$${ROWS:-2000000} $(RUN) -m pytest -s tests/migrations/test_kill.py
 
+.PHONY: test-partition
+test-partition: setup ## Kill the partitioning KILLS=20 times over ROWS=5000000 rows under 4 writers (about 25 minutes)
+	@KILLS=$${KILLS:-20} ROWS=$${ROWS:-5000000} $(RUN) -m pytest -s tests/ops/test_partition_kill.py
+
 .PHONY: bench
 bench: setup ## Measure exact progress against the guide's SQL, OBJECTS=10000000 for instance (10 minutes)
 	@$(RUN) -m bench.progress --objects $(OBJECTS)
@@ -48,6 +52,10 @@ bench-synth: setup ## Time the synth against the plain import of the provider's 
 .PHONY: bench-migrations
 bench-migrations: setup ## Time the longest wait of a writer while ROWS=5000000 rows are migrated, against plain SQL
 	@$(RUN) -m bench.migrations --rows $${ROWS:-5000000}
+
+.PHONY: bench-partitions
+bench-partitions: setup ## Measure what partitions change at OBJECTS=10000000 (about an hour)
+	@$(RUN) -m bench.partitions --objects $${OBJECTS:-10000000}
 
 .PHONY: log-lines
 log-lines: setup ## Record anew what a real server logs, for the tests of the slow-query filters
