@@ -19,16 +19,17 @@ OBJECTS = 2000
 
 
 class Deployed:
-    """The deployment and what the tests ask it for."""
+    """A deployment with a scan in it, and what the tests ask it for."""
 
-    def __init__(
-        self, deployment: Deployment, provider: terraform.Provider, jobs: tuple[ScanJob, ...], migrations: Path
-    ) -> None:
+    def __init__(self, deployment: Deployment, provider: terraform.Provider, migrations: Path) -> None:
         self.deployment = deployment
         self.migrations = migrations
         self.provider = provider
-        self.jobs = jobs
-        self.summary = ""
+        self.summary = deployment.deploy(provider)
+        # Not before: one of the jobs must still be young when a test asks for it.
+        self.jobs: tuple[ScanJob, ...] = plan_scan(OBJECTS)
+        write_scan(deployment.postgres.dsn(user="scanner_app"), self.jobs)
+        deployment.emulator.invoke(deployment.function_name("refresh"), {"source": "schedule"})
 
     def get(self, path: str) -> Answer:
         """Send a signed request to the status API."""
@@ -55,9 +56,4 @@ def deployed(provider: terraform.Provider, tmp_path_factory: pytest.TempPathFact
     migrations = shutil.copytree(ROOT / "migrations", tmp_path_factory.mktemp("release") / "migrations")
     with Deployment(tmp_path_factory.mktemp("deployment")) as deployment:
         deployment.overrides["SCANNER__RELEASE__MIGRATIONS"] = str(migrations)
-        jobs = plan_scan(OBJECTS)
-        deployed = Deployed(deployment, provider, jobs, migrations)
-        deployed.summary = deployment.deploy(provider)
-        write_scan(deployment.postgres.dsn(user="scanner_app"), jobs)
-        deployment.emulator.invoke(deployment.function_name("refresh"), {"source": "schedule"})
-        yield deployed
+        yield Deployed(deployment, provider, migrations)
