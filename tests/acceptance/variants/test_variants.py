@@ -124,7 +124,8 @@ def test_in_a_network_that_exists_everything_lies_in_its_subnets(lives: Callable
     assert set(proxy["VpcSubnetIds"]) == subnets
     assert {subnet for each in life.made("Functions") for subnet in each["VpcConfig"]["SubnetIds"]} == subnets
     assert {each["SubnetId"] for each in life.made("NetworkInterfaces")} <= subnets
-    assert {each["VpcId"] for each in life.made("VpcEndpoints")} == {life.network["vpc_id"]}
+    for kind in ("VpcEndpoints", "SecurityGroups", "Instances"):
+        assert {each["VpcId"] for each in life.made(kind)} == {life.network["vpc_id"]}
 
 
 def test_destroy_leaves_the_account_and_its_networks_as_they_were(life: Life) -> None:
