@@ -30,6 +30,7 @@ from handlers.migrator.session import Limits
 from local.embedded_postgres import EmbeddedPostgres
 from local.processes import InterruptedBySignalError, raise_on_signals
 from ops.partition import run as partitioning
+from ops.partition.steps import Options
 from stacks.package import build_release
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,7 +81,7 @@ class Partitioned(Dataset):
 
         started = time.monotonic()
         limits = Limits(poll_interval_s=1)
-        partitioning.partition(connect, partitioning.Options(modulus=MODULUS), limits=limits, report=tell)
+        partitioning.partition(connect, Options(modulus=MODULUS), limits=limits, report=tell)
         took_s = time.monotonic() - started
         partitioning.finish(connect, limits=limits, report=tell)
         with self.cursor() as cursor:

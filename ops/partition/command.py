@@ -12,13 +12,14 @@ from ops.partition import run
 from ops.partition.errors import ConfirmationNeededError
 from ops.partition.locks import LOCK_TIMEOUT_MS
 from ops.partition.names import TABLE
+from ops.partition.steps import Options
 from ops.partition.terminal import asker, reporter
 
 
 @click.command()
 @click.argument("table", type=click.Choice([TABLE]))
 @database_options
-@click.option("--modulus", type=int, default=run.Options.modulus, show_default=True, help="How many partitions.")
+@click.option("--modulus", type=int, default=Options.modulus, show_default=True, help="How many partitions.")
 @click.option("--copy-only", is_flag=True, help="Stop before the swap; the same command without this goes on.")
 @click.option("--revert", "action", flag_value="revert", help="Undo all of it; nothing written since is lost.")
 @click.option("--finish", "action", flag_value="finish", help="Drop the original table that is kept since the swap.")
@@ -89,7 +90,7 @@ def _act(
     elif action == "finish":
         run.finish(connect, limits=limits, report=report)
     else:
-        wanted = run.Options(
+        wanted = Options(
             modulus=options["modulus"],
             confirm=asker(yes=options["yes"], refuse=ConfirmationNeededError),
             free_gib=options["free_gib"],

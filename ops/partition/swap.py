@@ -60,6 +60,7 @@ def swap(session: Session, state: State) -> None:
     views = _views(definitions.read(cursor, ORIGINAL))
     referenced = _referenced(state.definition)
     tables = around(referenced, [(ORIGINAL, "ACCESS EXCLUSIVE"), (SHADOW, "ACCESS EXCLUSIVE")])
+    session.report("exchanging the tables")
     with_locks(session, Locks(gently=[*referenced, ORIGINAL], views=views, tables=tables), work, what="swap")
 
 
@@ -108,6 +109,7 @@ def swap_back(session: Session, state: State) -> None:
     views = _views(definitions.read(cursor, ORIGINAL))
     referenced = _referenced(original)
     tables = around(referenced, [(ORIGINAL, "ACCESS EXCLUSIVE"), (KEPT, "ACCESS EXCLUSIVE")])
+    session.report("exchanging the tables")
     with_locks(session, Locks(gently=[*referenced, KEPT], views=views, tables=tables), work, what="swap back")
 
 

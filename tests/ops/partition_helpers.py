@@ -19,6 +19,7 @@ from handlers.migrator.session import Limits
 from ops.partition import run
 from ops.partition.locks import LOCK_TIMEOUT_MS
 from ops.partition.names import KEPT, ORIGINAL, SHADOW
+from ops.partition.steps import Options
 from tests.migrations.progress import DIFFERENCES
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def silent(_message: str, **_fields: Any) -> None:
 
 
 def partition(database: TestDatabase, *, limits: Limits = LIMITS, **options: Any) -> None:
-    run.partition(database.connect, run.Options(**{"modulus": 4, **options}), limits=limits, report=silent)
+    run.partition(database.connect, Options(**{"modulus": 4, **options}), limits=limits, report=silent)
 
 
 def revert(database: TestDatabase, *, limits: Limits = LIMITS) -> None:

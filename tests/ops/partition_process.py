@@ -5,6 +5,7 @@ import sys
 import psycopg2
 
 from ops.partition import run
+from ops.partition.steps import Options
 from tests.ops.partition_helpers import LIMITS
 
 
@@ -23,7 +24,7 @@ def main(dsn: str, action: str, modulus: str) -> None:
     elif action == "finish":
         run.finish(connect, limits=LIMITS, report=say)
     else:
-        run.partition(connect, run.Options(modulus=int(modulus)), limits=LIMITS, report=say)
+        run.partition(connect, Options(modulus=int(modulus)), limits=LIMITS, report=say)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import psycopg2.errors
 import pytest
 
 from handlers.migrator.runner import run as migrate
-from ops.partition import definition, run, shadow, swap
+from ops.partition import definition, run, shadow, steps, swap
 from ops.partition.copy import Copier
 from ops.partition.names import KEPT, ORIGINAL
 from tests.conftest import MIGRATIONS, build_release
@@ -138,10 +138,10 @@ def test_after_the_end_only_the_partitioned_table_is_left(database: TestDatabase
 @pytest.mark.parametrize(
     ("reached", "module", "name"),
     [
-        ("shadow", run, "_begin_mirroring"),
+        ("shadow", steps, "begin_mirroring"),
         ("copying", Copier, "run"),
         ("copied", shadow, "add_foreign_keys"),
-        ("copied", run, "verify"),
+        ("copied", steps, "verify"),
         ("swapped", None, ""),
     ],
 )
@@ -208,7 +208,9 @@ def test_a_death_during_the_end_is_mended_by_the_same_command(
 
 def test_what_the_server_ended_after_a_death_may_be_asked_for_again(database: TestDatabase) -> None:
     fill(database)
-    partition(database)
+    for _ in range(2):
+        partition(database)
+    assert phase(database) == "swapped"
     for _ in range(2):
         revert(database)
     assert phase(database) == "none"

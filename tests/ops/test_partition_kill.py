@@ -23,8 +23,17 @@ KILLS = int(os.environ.get("KILLS", "3"))
 ROWS = int(os.environ.get("ROWS", "30000"))
 # Half of the rows are in one job, the others in these.
 OTHER_JOBS = 20
-# Of a run that takes minutes only this much passes before a kill; the next goes on, so that each part has its turn.
-LONGEST_S = 15.0
+# After which line, and within how many seconds of it, a process is killed: by what it is to do, and where that begins.
+# Of the copy, which may take minutes, only a part passes before a kill; the next goes on, so each part has its turn.
+COPY, MOMENT = (None, 15.0), (None, 1.0)
+SWAP = ("exchanging the tables", 0.3)
+MOMENTS: dict[tuple[str, str], list[tuple[str | None, float]]] = {
+    **{
+        ("partition", phase): [COPY, COPY, ("checking the foreign key", 2.0)] for phase in ("none", "shadow", "copying")
+    },
+    ("partition", "copied"): [("vacuum and statistics", 5.0), ("comparing", 5.0), SWAP],
+    ("revert", "swapped"): [MOMENT, SWAP],
+}
 SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'partition test'"
 
 
@@ -43,8 +52,11 @@ def end(process: subprocess.Popen[str]) -> None:
     assert process.returncode == 0, printed
 
 
-def kill_or_let_be(process: subprocess.Popen[str], after_s: float) -> bool:
-    """Kill a process after a while, and say whether it was alive."""
+def kill_or_let_be(process: subprocess.Popen[str], after_s: float, *, line: str | None = None) -> bool:
+    """Kill a process a while after it has printed a line, and say whether it was alive."""
+    assert process.stdout is not None
+    while line is not None and (printed := process.stdout.readline()) and not printed.startswith(line):
+        pass
     time.sleep(after_s)
     alive = process.poll() is None
     process.kill()
@@ -67,7 +79,9 @@ def test_a_killed_partition_goes_on_or_is_undone_and_no_row_is_lost(database: Te
             taken_s[action] = time.monotonic() - started
         kills, action = 0, "partition"
         while kills < KILLS:
-            if not kill_or_let_be(start(database, action), chance.uniform(0, min(taken_s[action], LONGEST_S))):
+            line, within_s = chance.choice(MOMENTS.get((action, phase(database)), [MOMENT]))
+            after_s = chance.uniform(0, min(taken_s[action], within_s))
+            if not kill_or_let_be(start(database, action), after_s, line=line):
                 action = "revert" if action == "partition" else "partition"
                 continue
             kills += 1

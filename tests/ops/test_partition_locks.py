@@ -10,6 +10,7 @@ import pytest
 
 from ops.partition import run, shadow
 from ops.partition.locks import with_locks
+from ops.partition.steps import Options
 from tests.ops.partition_helpers import LIMITS, differences, fill, partition, phase
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def test_a_job_that_is_deleted_while_the_swap_waits_for_a_writer_waits_no_longer
         told.append(message)
 
     actions: dict[str, Callable[[], None]] = {
-        "forth": lambda: run.partition(database.connect, run.Options(modulus=4), limits=LIMITS, report=report),
+        "forth": lambda: run.partition(database.connect, Options(modulus=4), limits=LIMITS, report=report),
         "back": lambda: run.revert(database.connect, limits=LIMITS, report=report),
     }
     deletes = "DELETE FROM jobs WHERE job_id <> %s"
@@ -83,9 +84,7 @@ def test_an_object_that_is_inserted_while_the_foreign_key_waits_for_a_writer_wai
             partition(database)
     told: list[str] = []
     options = {"limits": LIMITS, "report": lambda message, **_: told.append(message)}
-    foreign_key = threading.Thread(
-        target=run.partition, args=(database.connect, run.Options(modulus=4)), kwargs=options
-    )
+    foreign_key = threading.Thread(target=run.partition, args=(database.connect, Options(modulus=4)), kwargs=options)
     other = threading.Thread(target=database.query, args=(insert, (job_id, "y")), kwargs={"user": "scanner_app"})
     writer = database.connect("scanner_app")
     with writer.cursor() as cursor:

@@ -13,6 +13,7 @@ import pytest
 from ops.partition import run
 from ops.partition.copy import Copier
 from ops.partition.errors import LongTransactionError
+from ops.partition.steps import Options
 from tests.migrations.progress import DIFFERENCES, JOBS, KEYS, TRUNCATIONS, WRITES, write
 from tests.migrations.test_schema import schema
 from tests.ops.partition_helpers import (
@@ -211,7 +212,7 @@ def test_readers_of_the_live_progress_do_not_hold_up_the_swap(database: TestData
     said: list[str] = []
     try:
         for _ in range(2):
-            options = run.Options(modulus=4)
+            options = Options(modulus=4)
             run.partition(database.connect, options, limits=LIMITS, report=lambda m, **_: said.append(m))
             run.revert(database.connect, limits=LIMITS, report=lambda m, **_: said.append(m))
     finally:
