@@ -13,9 +13,8 @@ import pytest
 from handlers import refresh
 from handlers.connection import Database
 from handlers.errors import DatabaseUnavailableError, InvalidRequestError
-from handlers.migrator.runner import rollback
-from tests.conftest import MIGRATIONS, build_release
 from tests.handlers.test_status import Context
+from tests.migrations.test_schema import roll_back_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,9 +55,9 @@ def test_a_refresh_brings_the_view_up_to_date_and_emits_its_metrics(
     assert metrics["RefreshSucceeded"] == (1, "Count")
     assert metrics["Objects"] == (3, "Count")
     assert metrics["RefreshDuration"] == (result["duration_ms"], "Milliseconds")
-    # One statement inserted the objects; the template's last refresh was at its migration.
-    assert metrics["ProgressBacklog"] == (1, "Count")
-    assert metrics["FoldedRows"] == (1, "Count")
+    # Of one statement the first two rows as they are, then a sum; the template's last refresh was at its migration.
+    assert metrics["ProgressBacklog"] == (3, "Count")
+    assert metrics["FoldedRows"] == (3, "Count")
     assert metrics["ProgressLag"] == (pytest.approx(result["lag_s"]), "Seconds")
     assert result["lag_s"] > 0
     assert refresh.handler({}, Context())["folded_rows"] == 0
@@ -245,7 +244,7 @@ def test_the_transaction_of_a_concurrent_build_is_not_an_old_transaction(
 def test_a_database_without_the_measuring_function_is_refreshed_all_the_same(
     client: Database, database: TestDatabase, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rollback(database.connect, build_release(MIGRATIONS))
+    roll_back_to(database, 3)
     assert refresh.handler({}, Context())["refreshed"] is True
     assert "LongestLockWait" not in emitted(capsys)
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 def test_a_refresh_by_hand_folds_and_says_what_it_did(
     database: TestDatabase, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    database.add_job({"queued": 2, "failed": 1})
+    database.add_job({"queued": 2, "failed": 1})  # three deltas, a row each
     scannerdb("refresh", "--dsn", dsn(database))
-    assert capsys.readouterr().out.startswith("Refreshed 1 job with 3 objects, 2 changes folded, in ")
+    assert capsys.readouterr().out.startswith("Refreshed 1 job with 3 objects, 3 changes folded, in ")
     assert database.query("SELECT total_objects FROM job_progress") == [(3,)]
     scannerdb("refresh", "--dsn", dsn(database), "--json")
     assert json.loads(capsys.readouterr().out)["folded_rows"] == 0
