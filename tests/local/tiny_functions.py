@@ -7,10 +7,10 @@ from local.lambda_process import Function
 
 
 def package(source: str) -> bytes:
-    """Return a zip with `app.py`."""
+    """Return a zip with `app.py`: the same bytes for the same source, whatever the time."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("app.py", source)
+        archive.writestr(zipfile.ZipInfo("app.py"), source)
     return buffer.getvalue()
 
 

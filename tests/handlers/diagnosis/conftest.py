@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import threading
 import time
@@ -95,6 +96,9 @@ def carry_out(command: str, database: TestDatabase) -> None:
         with connection.cursor() as cursor:
             cursor.execute(words[3])
         connection.close()
+        if ended := re.search(r"pg_terminate_backend\((\d+)\)", words[3]):  # which is asked, not waited for
+            gone = f"NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = {ended[1]})"
+            wait_until(database, f"SELECT 1 WHERE {gone}")
     else:
         assert words[:4] == ["aws", "lambda", "invoke", "--function-name"]
         assert words[4] == "scanner-database-test-refresh"
