@@ -5,7 +5,7 @@ from multiprocessing.connection import Connection
 
 from bench.answers import Answer, milliseconds
 from bench.dataset import Dataset
-from bench.reads import READS_PER_SAMPLE, Reads, interleave
+from bench.reads import READS_PER_SAMPLE, Reads, asking, interleave
 from bench.samples import Spread, short
 from bench.steps import Say
 from bench.writer_client import Work
@@ -55,13 +55,7 @@ def read_floors(dataset: Dataset, *, samples: int, say: Say) -> dict[str, Reads]
     """Ask for next to nothing as the status function asks for progress, on one connection."""
     with dataset.cursor() as cursor:
         cursor.execute(CREATE_FUNCTIONS)
-    database, parameters = dataset.reader(), {"job_id": dataset.hot.job_id}
-
-    def asking(query: str) -> object:
-        return database.fetch_all(query, parameters if "%" in query else None)
-
-    ways = {way: (lambda query=query: asking(query)) for way, query in READS.items()}
-    return interleave(ways, samples=samples, reads=READS_PER_SAMPLE, say=say)
+    return interleave(asking(dataset, READS), samples=samples, reads=READS_PER_SAMPLE, say=say)
 
 
 def write_floors(dataset: Dataset, *, samples: int, say: Say) -> dict[Work, Rates]:

@@ -6,7 +6,6 @@
 import argparse
 import contextlib
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from bench import refreshes, report
 from bench.answers import Answer
 from bench.changes import update_one_by_one
 from bench.dataset import OTHER_JOBS, Dataset
+from bench.own_server import PARAMETERS, run_on_own_server
 from bench.reads import status_reads
 from bench.samples import Spread, short, time_ms
 from bench.steps import Say, Steps
@@ -28,7 +28,6 @@ from bench.writers import WORKS, client_pipes, round_of
 from handlers.migrator.release import read_release
 from handlers.migrator.session import Limits
 from local.embedded_postgres import EmbeddedPostgres
-from local.processes import InterruptedBySignalError, raise_on_signals
 from ops.partition import run as partitioning
 from ops.partition.steps import Options
 from stacks.package import build_release
@@ -36,7 +35,6 @@ from stacks.package import build_release
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "bench-partitions"
 RESULTS = ROOT / "bench" / "results"
-PARAMETERS = {"shared_buffers": "1GB", "maintenance_work_mem": "256MB", "max_wal_size": "8GB"}
 MODULUS = 16
 # Rows that lose their old version before a vacuum is timed. In one job: of 16 partitions one has them all.
 UPDATED = 20_000
@@ -227,23 +225,12 @@ def run(server: EmbeddedPostgres, objects: int, samples: int, console: Console) 
 
 
 def main() -> int:
-    """Start a server of its own, measure, and leave nothing behind but the results."""
+    """Read the command line, and measure."""
     parser = argparse.ArgumentParser(prog="python -m bench.partitions", description=__doc__)
     parser.add_argument("--objects", type=int, default=10_000_000, help="default: %(default)s")
     parser.add_argument("--samples", type=int, default=5, help="of each measurement; default: %(default)s")
     arguments = parser.parse_args()
-    raise_on_signals()
-    server = EmbeddedPostgres(BUILD / "postgres", parameters=PARAMETERS)
-    server.discard()
-    try:
-        with server:
-            os.environ["RDS_CA_BUNDLE"] = str(server.certificate_authority)
-            run(server, arguments.objects, arguments.samples, Console())
-    except InterruptedBySignalError as interrupted:
-        return interrupted.exit_code
-    finally:
-        server.discard()
-    return 0
+    return run_on_own_server(BUILD, lambda server: run(server, arguments.objects, arguments.samples, Console()))
 
 
 if __name__ == "__main__":

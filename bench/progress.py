@@ -5,7 +5,6 @@ on one server, in turn, so that a ratio does not depend on the machine as much a
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,17 @@ from rich.console import Console
 from bench import backlog, cold_start, floors, reads, refreshes, report, space, writers
 from bench.answers import Answer, Goal
 from bench.dataset import Dataset
+from bench.own_server import PARAMETERS, run_on_own_server
 from bench.samples import Spread
 from bench.steps import Steps
 from handlers.migrator.release import read_release
 from local.embedded_postgres import EmbeddedPostgres
-from local.processes import InterruptedBySignalError, raise_on_signals
 from stacks.package import build_release
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "bench"
 RESULTS = ROOT / "bench" / "results"
 SMALLEST = 100_000
-PARAMETERS = {"shared_buffers": "1GB", "maintenance_work_mem": "256MB", "max_wal_size": "8GB"}
 
 
 def sizes_up_to(objects: int) -> list[int]:
@@ -127,25 +125,14 @@ def run(server: EmbeddedPostgres, objects: int, samples: int, console: Console) 
 
 
 def main() -> int:
-    """Start a server of its own, measure, and leave nothing behind but the results."""
+    """Read the command line, and measure."""
     parser = argparse.ArgumentParser(prog="python -m bench.progress", description=__doc__)
     parser.add_argument("--objects", type=int, default=10_000_000, help="default: %(default)s")
     parser.add_argument("--samples", type=int, default=7, help="of each measurement; default: %(default)s")
     arguments = parser.parse_args()
     if arguments.objects <= SMALLEST or arguments.samples < 1:
         parser.error(f"--objects must be above {SMALLEST:,}, --samples at least 1")
-    raise_on_signals()
-    server = EmbeddedPostgres(BUILD / "postgres", parameters=PARAMETERS)
-    server.discard()
-    try:
-        with server:
-            os.environ["RDS_CA_BUNDLE"] = str(server.certificate_authority)
-            run(server, arguments.objects, arguments.samples, Console())
-    except InterruptedBySignalError as interrupted:
-        return interrupted.exit_code
-    finally:
-        server.discard()
-    return 0
+    return run_on_own_server(BUILD, lambda server: run(server, arguments.objects, arguments.samples, Console()))
 
 
 if __name__ == "__main__":

@@ -56,14 +56,18 @@ def interleave(ways: Mapping[str, Callable[[], object]], *, samples: int, reads:
     }
 
 
+def asking(dataset: Dataset, queries: Mapping[str, str]) -> dict[str, Callable[[], list[dict[str, Any]]]]:
+    """Return what asks each query for the hot job, all on one connection, as the status function asks."""
+    database, parameters = dataset.reader(), {"job_id": dataset.hot.job_id}
+    return {
+        way: functools.partial(database.fetch_all, query, parameters if "%" in query else None)
+        for way, query in queries.items()
+    }
+
+
 def status_reads(dataset: Dataset, *, samples: int, say: Say, reads: int = READS_PER_SAMPLE) -> dict[str, Reads]:
     """Read as the status function does, cached and real-time, and `SELECT 1`, all on one connection."""
-    database = dataset.reader()
-    parameters = {"job_id": dataset.hot.job_id}
-    ways = {
-        way: functools.partial(database.fetch_all, query, parameters if "%" in query else None)
-        for way, query in STATUS_QUERIES.items()
-    }
+    ways = asking(dataset, STATUS_QUERIES)
     for way in ("cached", "real-time"):
         (row,) = ways[way]()
         if row["progress"]["total_objects"] != dataset.hot.objects:

@@ -1,4 +1,4 @@
-"""What a person at a terminal sees: a bar for each long statement, two lines for each statement of a plan."""
+"""What a person at a terminal sees: a bar for each long piece of work, two lines for each statement of a plan."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Self
@@ -11,15 +11,15 @@ from handlers.migrator.describe import Step
 _MEBIBYTE = 1024**2
 
 
-class StatementBar:
-    """Prints each step of a run, and a bar for a statement whose progress PostgreSQL tells."""
+class WorkBar:
+    """Prints each step of a run, and a bar for the work that takes long; a context manager for what reports to it."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[blocks]}"),
+            TextColumn("{task.fields[amount]}"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[remaining]}"),
             console=console,
@@ -34,26 +34,35 @@ class StatementBar:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
+    def say(self, message: str) -> None:
+        """End the bar, and print a step."""
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
+        self._progress.console.print(message, highlight=False)
+
+    def show(self, description: str, *, completed: float, total: float, amount: str, remaining: str) -> None:
+        """Show how far the work is, on a bar of its own."""
+        if self._task is None:
+            self._task = self._progress.add_task("", amount="", remaining="")
+        self._progress.update(
+            self._task, description=description, completed=completed, total=total, amount=amount, remaining=remaining
+        )
+
+
+class StatementBar(WorkBar):
+    """A bar for a statement whose progress PostgreSQL tells."""
+
     def __call__(self, message: str, **fields: Any) -> None:
         """Report one step, as the runner asks for it."""
         if fields.get("percent") is None:
-            self._end_bar()
-            self._progress.console.print(message, highlight=False)
+            self.say(message)
             return
         blocks = f"{fields['blocks_done']:,} of {fields['blocks_total']:,} blocks" if fields["blocks_total"] else ""
         remaining = f"about {fields['remaining_s']:.0f} s to go" if fields["remaining_s"] is not None else ""
         if fields["waits_for"]:
             remaining = f"waits for {fields['waits_for']}"
-        if self._task is None:
-            self._task = self._progress.add_task("", total=100, blocks="", remaining="")
-        self._progress.update(
-            self._task, description=fields["phase"], completed=fields["percent"], blocks=blocks, remaining=remaining
-        )
-
-    def _end_bar(self) -> None:
-        if self._task is not None:
-            self._progress.remove_task(self._task)
-            self._task = None
+        self.show(fields["phase"], completed=fields["percent"], total=100, amount=blocks, remaining=remaining)
 
 
 def plan_lines(steps: Iterable[Step]) -> Iterator[str]:

@@ -9,50 +9,26 @@ from typing import Any, Self
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from ops.terminal import WorkBar
 
 LINE_EVERY_S = 5.0
 
 
-class RowsBar:
+class RowsBar(WorkBar):
     """A bar for the rows of each phase, and a line for every other step."""
-
-    def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[rows]}"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[remaining]}"),
-            console=console,
-            transient=True,
-        )
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
 
     def __call__(self, message: str, **fields: Any) -> None:
         """Report one step."""
         if "rows_done" not in fields or fields["final"]:
-            if self._task is not None:
-                self._progress.remove_task(self._task)
-                self._task = None
-            self._progress.console.print(message, highlight=False)
+            self.say(message)
             return
-        if self._task is None:
-            self._task = self._progress.add_task(fields["phase"], rows="", remaining="")
         remaining_s = fields["remaining_s"]
-        self._progress.update(
-            self._task,
-            total=fields["rows_total"],
+        self.show(
+            fields["phase"],
             completed=fields["rows_done"],
-            rows=f"{fields['rows_done']:,} of {fields['rows_total']:,} rows, {fields['rows_per_s']:,} rows/s",
+            total=fields["rows_total"],
+            amount=f"{fields['rows_done']:,} of {fields['rows_total']:,} rows, {fields['rows_per_s']:,} rows/s",
             remaining="" if remaining_s is None else f"about {remaining_s:.0f} s to go",
         )
 
