@@ -5,18 +5,20 @@ from multiprocessing.connection import Connection
 
 from bench.answers import Answer, milliseconds
 from bench.dataset import Dataset
-from bench.reads import READS_PER_SAMPLE, Reads, asking, interleave
+from bench.reads import READS_PER_SAMPLE, STATUS_QUERIES, Reads, asking, interleave
 from bench.samples import Spread, short
 from bench.steps import Say
 from bench.writer_client import Work
 from bench.writers import WORKS, client_pipes, round_of, switch
 
-SELECT_1 = "SELECT 1"
 CONSTANT, LOOKUP = "a function that returns a constant", "a function that reads one number by its key"
+ROW = "the row of job_progress, without a function"
+# Beside the reads that they are the floor of.
 READS = {
-    SELECT_1: "SELECT 1 AS one",
+    **STATUS_QUERIES,
     CONSTANT: "SELECT bench_constant(%(job_id)s, false) AS progress",
     LOOKUP: "SELECT bench_lookup(%(job_id)s, false) AS progress",
+    ROW: "SELECT * FROM job_progress WHERE job_id = %(job_id)s",
 }
 CREATE_FUNCTIONS = """
 CREATE OR REPLACE FUNCTION bench_constant(job_id uuid, real_time boolean) RETURNS json LANGUAGE plpgsql STABLE
@@ -52,7 +54,7 @@ Rates = dict[str, list[float]]
 
 
 def read_floors(dataset: Dataset, *, samples: int, say: Say) -> dict[str, Reads]:
-    """Ask for next to nothing as the status function asks for progress, on one connection."""
+    """Ask for progress and for next to nothing as the status function asks, on one connection."""
     with dataset.cursor() as cursor:
         cursor.execute(CREATE_FUNCTIONS)
     return interleave(asking(dataset, READS), samples=samples, reads=READS_PER_SAMPLE, say=say)
@@ -85,14 +87,14 @@ def _round(dataset: Dataset, clients: Sequence[Connection], work: Work, body: st
 
 def read_answers(reads: Mapping[str, Reads]) -> list[Answer]:
     """Compare with `SELECT 1`."""
-    base = reads[SELECT_1]
+    base = reads["SELECT 1"]
     return [
         Answer(
             question=f"the floor of it: {way} : `SELECT 1`, p50",
             value=f"{milliseconds(Spread.of(reads[way].p50_ms))} : {milliseconds(Spread.of(base.p50_ms))}",
             ratio=Spread.of_ratios(reads[way].p50_ms, base.p50_ms),
         )
-        for way in (CONSTANT, LOOKUP)
+        for way in (CONSTANT, LOOKUP, ROW)
     ]
 
 

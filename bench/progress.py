@@ -55,9 +55,9 @@ def run(server: EmbeddedPostgres, objects: int, samples: int, console: Console) 
             with steps.step(f"reads at {dataset.objects:,} objects") as say:
                 status[dataset.objects] = reads.status_reads(dataset, samples=samples, say=say)
                 counted[dataset.objects] = reads.counts(dataset, samples=samples, say=say)
-        with steps.step("what a read costs at least") as say:
+        with steps.step("reads, and what one costs at least") as say:
             least_reads = floors.read_floors(largest, samples=samples, say=say)
-        answers += reads.status_answers(status[objects]) + floors.read_answers(least_reads)
+        answers += reads.status_answers(least_reads) + floors.read_answers(least_reads)
         answers += reads.count_answers(counted[objects])
 
         with steps.step("refreshes") as say:

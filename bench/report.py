@@ -15,6 +15,7 @@ from rich.table import Table
 from bench import plots
 from bench.answers import Answer
 from bench.plots import Line
+from bench.writers import PAIRS_PER_SAMPLE
 
 HEADER = ("question", "value", "ratio", "goal", "")
 # What somebody who wants to believe the figures would ask.
@@ -22,7 +23,10 @@ NOTES = (
     "Status reads go through the status function's own connection code. `SELECT 1` does too, on the same connection.",
     "The guide's view has the columns of `job_progress`, does not divide by zero, and is refreshed `CONCURRENTLY`.",
     "Changes are single-row updates of consecutive objects, as a scan makes them, half of them in the largest job.",
-    "Writers are processes with psycopg2; each pair of rounds, with the triggers and without, is one sample.",
+    (
+        "Writers are processes with psycopg2; a sample is a pair of rounds, with the triggers and without, "
+        f"{PAIRS_PER_SAMPLE} times as many as of the rest."
+    ),
     "A floor is what next to nothing costs in the same place; its triggers have their owner's rights, as ours have.",
     "A cold start is the time from the first import to the first answer, in a fresh interpreter and with peak memory.",
     "Cold starts run the package as shipped: without bytecode. boto3, which the runtime brings, has its bytecode.",

@@ -15,10 +15,12 @@ from psycopg2.extras import execute_batch
 
 from bench.dataset import STATUSES, BenchJob, plan_jobs
 
-Work = Literal["update one job", "update many jobs", "execute_batch", "COPY"]
+Work = Literal["update one job", "update many jobs", "worker", "execute_batch", "COPY"]
 WARM_UP_S = 0.5
 CLIENTS = 8
 ROWS_AT_ONCE = 1000
+# What execute_batch sends at once unless it is told otherwise.
+WORKER_ROWS_AT_ONCE = 100
 
 UPDATE = """
 UPDATE job_objects SET status = %s, updated_at = clock_timestamp()
@@ -44,8 +46,8 @@ class Client:
             "update one job": self._objects([hot], number),
             "update many jobs": self._objects(others, number),
         }
-        # New objects of the job that holds half of all.
-        self._inserted = itertools.count(hot.objects)
+        # New objects of the job that holds half of all, nobody else's.
+        self._inserted = itertools.count(hot.objects + number, CLIENTS)
 
     def rate(self, work: Work, seconds: float) -> float:
         """Work until the time is over, after a short warm-up, and return rows per second."""
@@ -64,6 +66,8 @@ class Client:
 
     def _writer(self, work: Work) -> Callable[[], int]:
         match work:
+            case "worker":
+                return self._work
             case "execute_batch":
                 return self._execute_batch
             case "COPY":
@@ -79,13 +83,24 @@ class Client:
                 yield job.primary_key((number * job.objects // CLIENTS + step) % job.objects)
 
     def _update(self, objects: Iterator[tuple[str, str, str, str]]) -> int:
-        self._cursor.execute(UPDATE, (self._chance.choice(STATUSES), *next(objects)))
+        return self._set_status(self._chance.choice(STATUSES), next(objects))
+
+    def _set_status(self, status: str, primary_key: tuple[str, str, str, str]) -> int:
+        self._cursor.execute(UPDATE, (status, *primary_key))
         if self._cursor.rowcount != 1:
             raise RuntimeError("an object to update does not exist")
         return 1
 
-    def _new_objects(self) -> list[tuple[str, str, str, str]]:
-        return [self._hot.primary_key(number) for number in itertools.islice(self._inserted, ROWS_AT_ONCE)]
+    def _work(self) -> int:
+        """Do what the guide's callers do: list objects in batches, then tell of each how it went."""
+        objects = self._new_objects(WORKER_ROWS_AT_ONCE)
+        execute_batch(self._cursor, INSERT, objects)
+        for primary_key in objects:
+            self._set_status("succeeded", primary_key)
+        return WORKER_ROWS_AT_ONCE
+
+    def _new_objects(self, rows: int = ROWS_AT_ONCE) -> list[tuple[str, str, str, str]]:
+        return [self._hot.primary_key(number) for number in itertools.islice(self._inserted, rows)]
 
     def _execute_batch(self) -> int:
         """Send one page of statements, one for each row: in autocommit mode a page is one transaction."""

@@ -161,8 +161,8 @@ class Deployment:
         """
         return self._cdktf("destroy", provider, "--skip-provider-lock", "--skip-synth")
 
-    def plan(self, provider: terraform.Provider) -> list[Change]:
-        """Plan against what is deployed and return what Terraform would change.
+    def plan(self, provider: terraform.Provider) -> dict[str, Any]:
+        """Plan against what is deployed and return what `terraform show -json` tells of it.
 
         Raises:
             TerraformError: it failed.
@@ -170,16 +170,7 @@ class Deployment:
         """
         environment, plan_file = self.environment(provider), self.directory / "second.tfplan"
         terraform.plan(self.stack_directory, environment, plan_file)
-        shown = terraform.show_json(self.stack_directory, environment, plan_file)
-        return [
-            Change(
-                address=resource["address"],
-                actions=tuple(resource["change"]["actions"]),
-                attributes=_differing(resource["change"]),
-            )
-            for resource in shown.get("resource_changes", [])
-            if resource["change"]["actions"] not in (["no-op"], ["read"])
-        ]
+        return terraform.show_json(self.stack_directory, environment, plan_file)
 
     def _cdktf(self, command: str, provider: terraform.Provider, *options: str) -> str:
         log_file, stack = self.logs / f"{command}.log", self.settings.environment
@@ -211,6 +202,19 @@ class Deployment:
             cause = "\n".join(output.errors) or "\n".join(line for line in lines[-15:] if line)
             raise DeploymentError(f"cdktf {command} {stack} failed: {cause}\nThe whole output: {log_file}")
         return output.summary
+
+
+def changes(plan: Mapping[str, Any]) -> list[Change]:
+    """Return what Terraform would change."""
+    return [
+        Change(
+            address=resource["address"],
+            actions=tuple(resource["change"]["actions"]),
+            attributes=_differing(resource["change"]),
+        )
+        for resource in plan.get("resource_changes", [])
+        if resource["change"]["actions"] not in (["no-op"], ["read"])
+    ]
 
 
 def _differing(change: Mapping[str, Any]) -> tuple[str, ...]:

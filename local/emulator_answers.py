@@ -10,6 +10,7 @@ from typing import Any
 from moto.awslambda.models import LambdaFunction
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import InvalidPermissionNotFoundError, InvalidSecurityGroupRuleIdNotFoundError
+from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ec2.models.instances import Instance
 from moto.ec2.models.security_groups import SecurityGroupBackend, SecurityGroupRule
 from moto.ec2.responses import EC2Response
@@ -25,6 +26,8 @@ INSTANCE_ARGUMENTS = (
     "performance_insights_kms_key_id",
     "performance_insights_retention_period",
 )
+# Of an account that chose no other: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html
+DEFAULT_CERTIFICATE_AUTHORITY = "rds-ca-rsa2048-g1"
 
 
 def complete_answers() -> None:
@@ -38,6 +41,7 @@ def complete_answers() -> None:
     _add(LambdaFunction, "get_configuration", _with_logging_configuration(LambdaFunction.get_configuration))
     _add(Monitoring, "monitor_instances", _monitor_instances)
     _after(Instance, "prep_nics", _delete_interfaces_on_termination)
+    _add(NetworkInterface, "association", property(_association_or_none(vars(NetworkInterface)["association"])))
     for revoke in ("revoke_security_group_ingress", "revoke_security_group_egress"):
         _add(SecurityGroupBackend, revoke, _naming_lost_rules(getattr(SecurityGroupBackend, revoke)))
     _add(EC2Response, "call_action", _one_at_a_time(EC2Response.call_action))
@@ -65,6 +69,7 @@ def _after(owner: type, name: str, then: Callable[[Any, Mapping[str, Any]], None
 def _keep_instance_arguments(self: Any, arguments: Mapping[str, Any]) -> None:
     for name in INSTANCE_ARGUMENTS:
         setattr(self, name, arguments.get("kwargs", {}).get(name))
+    self.ca_certificate_identifier = arguments.get("ca_certificate_identifier", DEFAULT_CERTIFICATE_AUTHORITY)
 
 
 def _performance_insights_enabled(self: Any) -> bool:
@@ -112,6 +117,11 @@ def _delete_interfaces_on_termination(self: Any, arguments: Mapping[str, Any]) -
     given = {each.get("NetworkInterfaceId") for each in arguments["nic_spec"]}
     for interface in self.nics.values():
         interface.delete_on_termination = interface.id not in given
+
+
+def _association_or_none(association: Any) -> Callable[[Any], dict[str, Any] | None]:
+    """Leave out the public address that an interface has not: Terraform takes an empty answer for one."""
+    return lambda self: association.fget(self) or None
 
 
 def _naming_lost_rules(revoke: Callable[..., None]) -> Callable[..., None]:

@@ -78,7 +78,8 @@ class StatusView:
     def _many(self, options: ConsoleOptions) -> RenderableType:
         jobs = _jobs(self._answer)
         if not jobs:
-            return Text.assemble("No job is active.  ", _age(self._answer))
+            later = "" if self._answer.get("data_source") == "real_time" else "; a later one: --real-time"
+            return Text.assemble("No job is active.  ", _age(self._answer), (later, "dim"))
         room = len(jobs) if self._whole_list else max((options.height or options.size.height) - OTHER_LINES, 1)
         wide = options.max_width >= WIDE_COLUMNS
         table = Table(box=None, pad_edge=False, expand=True, padding=(0, 1, 0, 0))

@@ -19,7 +19,7 @@ ROOT_VOLUME_GIB = 8  # what the image needs
 
 
 class Bastion(Construct):
-    """No key pair, no inbound rule, no public address (its subnet gives none), nothing to install."""
+    """No key pair, no inbound rule, no public address (whatever its subnet gives), nothing to install."""
 
     def __init__(
         self,
@@ -67,6 +67,7 @@ class Bastion(Construct):
             ami=image.insecure_value,
             instance_type=INSTANCE_TYPE,
             subnet_id=network.subnet_ids[0],
+            associate_public_ip_address=False,
             vpc_security_group_ids=[group.id],
             iam_instance_profile=profile.name,
             ebs_optimized=True,

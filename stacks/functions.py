@@ -26,14 +26,13 @@ METRICS_NAMESPACE = "ScannerDatabase"
 NEWEST_RUNTIME_MINOR = 13
 
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
-NETWORK_INTERFACE_ACTIONS = (
+ATTACH_ACTIONS = (
     "ec2:CreateNetworkInterface",
-    "ec2:DescribeNetworkInterfaces",
-    "ec2:DescribeSubnets",
     "ec2:DeleteNetworkInterface",
     "ec2:AssignPrivateIpAddresses",
     "ec2:UnassignPrivateIpAddresses",
 )
+FIND_NETWORK_ACTIONS = ("ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets")
 
 
 class Function(Construct):
@@ -68,7 +67,7 @@ class Function(Construct):
             "role",
             name=self.function_name,
             service="lambda.amazonaws.com",
-            statements={**_runtime_statements(self.function_arn, logs.arn, key_arn), **statements},
+            statements={**_runtime_statements(context, self.function_arn, logs.arn, key_arn), **statements},
         )
         runtime, architecture = _runtime(context)
         reserved = settings.reserved_concurrency
@@ -120,19 +119,20 @@ def _runtime(context: Context) -> tuple[str, str]:
     return f"python3.{minor}", "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
 
 
-def _runtime_statements(function_arn: str, log_group_arn: str, key_arn: str) -> dict[str, Statement]:
+def _runtime_statements(context: Context, function_arn: str, log_group_arn: str, key_arn: str) -> dict[str, Statement]:
     """Return what any function in a VPC needs; narrower than AWSLambdaVPCAccessExecutionRole."""
     return {
         "WriteLogs": iam.statement(
             *("logs:CreateLogStream", "logs:PutLogEvents"), resources=[f"{log_group_arn}:log-stream:*"]
         ),
         "DecryptVariables": iam.statement("kms:Decrypt", resources=[key_arn]),
-        # Lambda checks these before the interfaces exist, and the Describe actions know no resource:
-        # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
-        "AttachToNetwork": iam.statement(*NETWORK_INTERFACE_ACTIONS, resources=[EVERY_RESOURCE]),
-        # They are for Lambda itself; the function's own code may not use them.
+        # Lambda checks these before the interfaces exist, so they name all of this account and region.
+        "AttachToNetwork": iam.statement(*ATTACH_ACTIONS, resources=[context.arn("ec2", "*/*")]),
+        # These know no resource: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+        "FindNetwork": iam.statement(*FIND_NETWORK_ACTIONS, resources=[EVERY_RESOURCE]),
+        # All of these are for Lambda itself; the function's own code may not use them.
         "OnlyLambdaAttaches": iam.statement(
-            *NETWORK_INTERFACE_ACTIONS,
+            *(*ATTACH_ACTIONS, *FIND_NETWORK_ACTIONS),
             effect="Deny",
             resources=[EVERY_RESOURCE],
             conditions={"ArnEquals": {"lambda:SourceFunctionArn": [function_arn]}},

@@ -10,6 +10,7 @@ import uuid
 
 import pytest
 
+from local.deployment import changes
 from tests.acceptance.conftest import OBJECTS, Deployed
 
 
@@ -136,4 +137,4 @@ def test_no_password_is_in_state_plan_or_logs(deployed: Deployed) -> None:
 
 
 def test_a_second_plan_changes_nothing(deployed: Deployed) -> None:
-    assert deployed.deployment.plan(deployed.provider) == []
+    assert changes(deployed.deployment.plan(deployed.provider)) == []

@@ -40,6 +40,7 @@ def test_a_database_instance_returns_its_insights_and_its_lifecycle(emulator: Em
     returned = rds.describe_db_instances(DBInstanceIdentifier="one")["DBInstances"][0]
     assert returned["PerformanceInsightsEnabled"] is True
     assert {name: returned.get(name) for name in settings} == settings
+    assert returned["CACertificateIdentifier"] == "rds-ca-rsa2048-g1"
 
 
 def test_parameters_of_a_group_say_that_a_user_set_them(emulator: Emulator) -> None:
@@ -141,6 +142,17 @@ def test_an_instance_takes_its_network_interface_along_and_leaves_one_that_was_t
     ec2.terminate_instances(InstanceIds=launched)
     left = ec2.describe_network_interfaces()["NetworkInterfaces"]
     assert [each["NetworkInterfaceId"] for each in left if each not in there_before] == [given]
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_only_an_interface_with_a_public_address_is_associated_with_one(emulator: Emulator, *, public: bool) -> None:
+    ec2 = emulator.client("ec2")
+    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    interface = {"DeviceIndex": 0, "SubnetId": subnet, "AssociatePublicIpAddress": public}
+    launched = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, NetworkInterfaces=[interface])["Instances"][0]
+    (returned,) = launched["NetworkInterfaces"]
+    assert ("Association" in returned, "PublicIpAddress" in launched) == (public, public)
 
 
 def test_a_bucket_that_refuses_plain_http_takes_objects_all_the_same(emulator: Emulator) -> None:

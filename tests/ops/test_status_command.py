@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -40,6 +41,18 @@ def test_all_active_jobs_are_told_with_the_age_of_the_numbers(
     scannerdb("status", "--dsn", dsn(database), "--real-time", "--json")
     answer = json.loads(capsys.readouterr().out)
     assert (answer["data_source"], answer["jobs"][0]["progress_percent"]) == ("real_time", 25.0)
+
+
+def test_without_an_active_job_in_job_progress_the_way_to_later_ones_is_told(
+    database: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scannerdb("refresh", "--dsn", dsn(database), "--quiet")
+    scannerdb("status", "--dsn", dsn(database))
+    assert re.fullmatch(
+        r"No job is active\.  as of \S+, \S+ (m?s) ago; a later one: --real-time\n", capsys.readouterr().out
+    )
+    scannerdb("status", "--dsn", dsn(database), "--real-time")
+    assert capsys.readouterr().out == "No job is active.  exact now\n"
 
 
 def test_one_job_is_told_in_full_by_the_beginning_of_its_id(

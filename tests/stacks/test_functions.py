@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 NAMES = ("migrate", "refresh", "status", "doctor")
 # Statements that may name every resource, and the table of the Service Authorization Reference that leaves no choice.
 EVERY_RESOURCE = {
-    "AttachToNetwork": "EC2: Lambda checks these before the interfaces exist; Describe* knows no resource",
+    "FindNetwork": "EC2: Describe* knows no resource",
     "OnlyLambdaAttaches": "a Deny",
     "Trace": "X-Ray: PutTraceSegments and PutTelemetryRecords know no resource",
     "SessionManager": "Systems Manager: the channels of ssmmessages know no resource",
@@ -138,7 +139,10 @@ def test_a_function_s_own_code_cannot_touch_network_interfaces(prod: Synthesised
     for name in NAMES:
         named = statements(prod, f"{name}_role_policy")
         assert named["OnlyLambdaAttaches"]["Effect"] == "Deny"
-        assert named["OnlyLambdaAttaches"]["Action"] == named["AttachToNetwork"]["Action"]
+        allowed = named["AttachToNetwork"]["Action"] + named["FindNetwork"]["Action"]
+        assert named["OnlyLambdaAttaches"]["Action"] == allowed
+        (resource,) = named["AttachToNetwork"]["Resource"]
+        assert re.fullmatch(r"arn:.*:ec2:eu-central-1:\S+:\*/\*", resource)
 
 
 def test_no_statement_names_every_resource_without_a_written_reason(stack: Synthesised) -> None:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 def test_the_bastion_is_reached_by_session_manager_only(stack: Synthesised) -> None:
     bastion = stack.one("aws_instance")
-    assert {"key_name", "user_data", "associate_public_ip_address"} & bastion.keys() == set()
+    assert {"key_name", "user_data"} & bastion.keys() == set()
+    assert bastion["associate_public_ip_address"] is False
     assert bastion["metadata_options"] == {
         "http_endpoint": "enabled",
         "http_tokens": "required",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from local import terraform
-from local.deployment import Change, Deployment
+from local.deployment import Deployment
 from local.embedded_postgres import ROOT
 from tests.acceptance.variants.inventory import Inventory, inventory
 
@@ -55,7 +55,7 @@ class Life:
     before: Inventory = field(default_factory=dict)
     deployed: Inventory = field(default_factory=dict)
     destroyed: Inventory = field(default_factory=dict)
-    second_plan: list[Change] = field(default_factory=list)
+    second_plan: dict[str, Any] = field(default_factory=dict)
     resources: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
