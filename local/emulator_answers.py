@@ -41,6 +41,7 @@ def complete_answers() -> None:
     _add(LambdaFunction, "get_configuration", _with_logging_configuration(LambdaFunction.get_configuration))
     _add(Monitoring, "monitor_instances", _monitor_instances)
     _after(Instance, "prep_nics", _delete_interfaces_on_termination)
+    _after(Instance, "prep_nics", _take_groups_of_interface)
     _add(NetworkInterface, "association", property(_association_or_none(vars(NetworkInterface)["association"])))
     for revoke in ("revoke_security_group_ingress", "revoke_security_group_egress"):
         _add(SecurityGroupBackend, revoke, _naming_lost_rules(getattr(SecurityGroupBackend, revoke)))
@@ -117,6 +118,11 @@ def _delete_interfaces_on_termination(self: Any, arguments: Mapping[str, Any]) -
     given = {each.get("NetworkInterfaceId") for each in arguments["nic_spec"]}
     for interface in self.nics.values():
         interface.delete_on_termination = interface.id not in given
+
+
+def _take_groups_of_interface(self: Any, _: Mapping[str, Any]) -> None:
+    """Name the security groups of an instance that were given with its interface."""
+    self.security_groups = self.security_groups or list(self.nics[0].group_set)
 
 
 def _association_or_none(association: Any) -> Callable[[Any], dict[str, Any] | None]:

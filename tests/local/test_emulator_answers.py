@@ -155,6 +155,16 @@ def test_only_an_interface_with_a_public_address_is_associated_with_one(emulator
     assert ("Association" in returned, "PublicIpAddress" in launched) == (public, public)
 
 
+def test_an_instance_has_the_security_groups_of_its_interface(emulator: Emulator) -> None:
+    ec2 = emulator.client("ec2")
+    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    subnet = ec2.describe_subnets()["Subnets"][0]
+    group = ec2.create_security_group(GroupName="of-one", Description="d", VpcId=subnet["VpcId"])["GroupId"]
+    interface = {"DeviceIndex": 0, "SubnetId": subnet["SubnetId"], "Groups": [group]}
+    launched = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, NetworkInterfaces=[interface])["Instances"][0]
+    assert [each["GroupId"] for each in launched["SecurityGroups"]] == [group]
+
+
 def test_a_bucket_that_refuses_plain_http_takes_objects_all_the_same(emulator: Emulator) -> None:
     s3 = emulator.client("s3")
     s3.create_bucket(Bucket="releases", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
