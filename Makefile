@@ -38,7 +38,7 @@ test-kill: setup ## Kill the migration runner KILLS=100 times over ROWS=2000000 
 	@KILLS=$${KILLS:-100} ROWS=$${ROWS:-2000000} $(RUN) -m pytest -s tests/migrations/test_kill.py
 
 .PHONY: test-partition
-test-partition: setup ## Kill the partitioning KILLS=20 times over ROWS=5000000 rows under 4 writers (about 25 minutes)
+test-partition: setup ## Kill the partitioning KILLS=20 times over ROWS=5000000 rows under 4 writers (about 30 minutes)
 	@KILLS=$${KILLS:-20} ROWS=$${ROWS:-5000000} $(RUN) -m pytest -s tests/ops/test_partition_kill.py
 
 .PHONY: bench

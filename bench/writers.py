@@ -12,8 +12,8 @@ from bench.steps import Say
 from bench.writer_client import CLIENTS, Work, serve
 
 # Checkpoints and vacuums come and go within seconds: many short pairs tell more than a few long ones.
-ROUND_S = 2.5
-PAIRS_PER_SAMPLE = 2
+ROUND_S = 2.0
+PAIRS_PER_SAMPLE = 4
 GOAL = Goal("at least", 0.85)
 # How many clients do each kind of work, and what the table calls it.
 WORKS: dict[Work, tuple[int, str]] = {
