@@ -11,8 +11,10 @@ import psycopg2.errors
 import pytest
 
 from ops.partition import run
+from ops.partition.batches import FIRST_ROWS, Batches
 from ops.partition.copy import Copier
 from ops.partition.errors import LongTransactionError
+from ops.partition.names import SHADOW
 from ops.partition.steps import Options
 from tests.migrations.progress import DIFFERENCES, JOBS, KEYS, TRUNCATIONS, WRITES, write
 from tests.migrations.test_schema import schema
@@ -304,6 +306,27 @@ def test_a_row_that_is_deleted_while_its_batch_is_copied_does_not_come_back(
         worker.join()
     holder.close()
     assert phase(database) == "swapped"
+    assert differences(database) == []
+
+
+def test_a_batch_that_takes_long_is_given_up_and_fewer_rows_are_tried(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(database, FIRST_ROWS)
+    with monkeypatch.context() as patched:
+        patched.setattr(Copier, "run", lambda *_: (_ for _ in ()).throw(InterruptedError))
+        with pytest.raises(InterruptedError):
+            partition(database)
+    millisecond_a_row = "BEGIN PERFORM pg_sleep(0.001); RETURN NEW; END"
+    database.query(f"CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $${millisecond_a_row}$$")
+    database.query(f"CREATE TRIGGER slow BEFORE INSERT ON {SHADOW} FOR EACH ROW EXECUTE FUNCTION slow()")
+    tried: list[int] = []
+    failed = Batches.failed
+    monkeypatch.setattr(Batches, "failed", lambda batches: (tried.append(batches.rows), failed(batches)))
+    partition(database, until_copied=True)
+    assert tried[0] == FIRST_ROWS
+    database.query("DROP FUNCTION slow() CASCADE")
+    partition(database)
     assert differences(database) == []
 
 
