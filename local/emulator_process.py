@@ -21,18 +21,23 @@ def serve(configuration: dict[str, Any]) -> dict[str, Any]:
     # moto reads these while it is imported.
     os.environ.update(MOTO_IAM_LOAD_MANAGED_POLICIES="true", **configuration["credentials"])
 
-    from moto.moto_server.threaded_moto_server import ThreadedMotoServer  # noqa: PLC0415
+    from moto.moto_server.werkzeug_app import (  # noqa: PLC0415
+        DomainDispatcherApplication,
+        MotoRequestHandler,
+        create_backend_app,
+    )
     from werkzeug.serving import make_server  # noqa: PLC0415
 
     from local import emulator_patches  # noqa: PLC0415
     from local.emulator_alarms import add_missing_actions  # noqa: PLC0415
     from local.emulator_answers import complete_answers  # noqa: PLC0415
+    from local.emulator_retries import AnswerAgain  # noqa: PLC0415
     from local.http_front import HttpFront  # noqa: PLC0415
     from local.lambda_runtime import LambdaRuntime  # noqa: PLC0415
 
-    aws = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    aws.start()
-    port = aws.get_host_and_port()[1]
+    application = AnswerAgain(DomainDispatcherApplication(create_backend_app))
+    aws: BaseWSGIServer = make_server("127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler)
+    port = aws.server_address[1]
     directory = Path(configuration["directory"])
     runtime = LambdaRuntime(
         directory=directory / "functions",
@@ -56,7 +61,8 @@ def serve(configuration: dict[str, Any]) -> dict[str, Any]:
         region=configuration["region"],
     )
     api: BaseWSGIServer = make_server("127.0.0.1", 0, front, threaded=True)
-    threading.Thread(target=api.serve_forever, daemon=True).start()
+    for server in (aws, api):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
     return {"aws_port": port, "api_port": api.server_address[1], "stop": runtime.stop}
 
 
