@@ -42,7 +42,7 @@ test-partition: setup ## Kill the partitioning KILLS=20 times over ROWS=5000000 
 	@KILLS=$${KILLS:-20} ROWS=$${ROWS:-5000000} $(RUN) -m pytest -s tests/ops/test_partition_kill.py
 
 .PHONY: bench
-bench: setup ## Measure exact progress against the guide's SQL, OBJECTS=10000000 for instance (10 minutes)
+bench: setup ## Measure exact progress against the guide's SQL, OBJECTS=10000000 for instance (20 minutes)
 	@$(RUN) -m bench.progress --objects $(OBJECTS)
 
 .PHONY: bench-synth
