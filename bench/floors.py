@@ -5,7 +5,7 @@ from multiprocessing.connection import Connection
 
 from bench.answers import Answer, milliseconds
 from bench.dataset import Dataset
-from bench.reads import READS_PER_SAMPLE, STATUS_QUERIES, Reads, asking, interleave
+from bench.reads import READS_PER_SAMPLE, SELECT_ROW, STATUS_QUERIES, Reads, asking, interleave
 from bench.samples import Spread, short
 from bench.steps import Say
 from bench.writer_client import Work
@@ -18,7 +18,7 @@ READS = {
     **STATUS_QUERIES,
     CONSTANT: "SELECT bench_constant(%(job_id)s, false) AS progress",
     LOOKUP: "SELECT bench_lookup(%(job_id)s, false) AS progress",
-    ROW: "SELECT * FROM job_progress WHERE job_id = %(job_id)s",
+    ROW: SELECT_ROW,
 }
 CREATE_FUNCTIONS = """
 CREATE OR REPLACE FUNCTION bench_constant(job_id uuid, real_time boolean) RETURNS json LANGUAGE plpgsql STABLE

@@ -15,6 +15,7 @@ from local.measure import COUNT_BY_STATUS, WITH_INDEX, WITHOUT_INDEX
 READS_PER_SAMPLE = 300
 ROWS_PER_SAMPLE = 50
 ROW = "row of the view"
+SELECT_ROW = "SELECT * FROM job_progress WHERE job_id = %(job_id)s"
 STATUS_QUERIES = {
     "SELECT 1": "SELECT 1 AS one",
     "cached": "SELECT read_job_progress(%(job_id)s, false) AS progress",
@@ -78,11 +79,10 @@ def status_reads(dataset: Dataset, *, samples: int, say: Say, reads: int = READS
 def counts(dataset: Dataset, *, samples: int, say: Say) -> dict[str, list[float]]:
     """Time the guide's count of one job without index and with its composite index, and the row of job_progress."""
     parameters = {"job_id": dataset.hot.job_id}
-    select_row = "SELECT * FROM job_progress WHERE job_id = %(job_id)s"
     ways: dict[str, tuple[str, str, Sequence[str]]] = {
         "count, no index": ("scanner_app", COUNT_BY_STATUS, WITHOUT_INDEX),
         "count, composite index": ("scanner_app", COUNT_BY_STATUS, WITH_INDEX),
-        ROW: ("progress_reader", select_row, ()),
+        ROW: ("progress_reader", SELECT_ROW, ()),
     }
     taken: dict[str, list[float]] = {way: [] for way in ways}
     with contextlib.ExitStack() as stack:

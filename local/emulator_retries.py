@@ -61,6 +61,6 @@ class AnswerAgain:
     def _invocation(self, identifier: str) -> _Invocation:
         with self._lock:
             invocation = self._invocations.setdefault(identifier, _Invocation())
-            while len(self._invocations) > REMEMBERED:
+            if len(self._invocations) > REMEMBERED:
                 self._invocations.popitem(last=False)
             return invocation

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
+from typing import Any
 
 import botocore.exceptions
 import pytest
@@ -117,22 +118,26 @@ def test_a_function_returns_its_logging_configuration(emulator: Emulator) -> Non
     assert functions.get_function_configuration(FunctionName="f")["LoggingConfig"] == logging
 
 
+def launch(ec2: Any, **where: Any) -> dict[str, Any]:
+    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    instance: dict[str, Any] = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, **where)["Instances"][0]
+    return instance
+
+
 def test_detailed_monitoring_of_an_instance_can_be_switched_on(emulator: Emulator) -> None:
     ec2 = emulator.client("ec2")
-    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-    instance = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    instance = launch(ec2)["InstanceId"]
     answer = ec2.monitor_instances(InstanceIds=[instance])["InstanceMonitorings"]
     assert answer == [{"InstanceId": instance, "Monitoring": {"State": "enabled"}}]
 
 
 def test_an_instance_takes_its_network_interface_along_and_leaves_one_that_was_there_before(emulator: Emulator) -> None:
     ec2 = emulator.client("ec2")
-    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
     there_before = ec2.describe_network_interfaces()["NetworkInterfaces"]
     given = ec2.create_network_interface(SubnetId=subnet)["NetworkInterface"]["NetworkInterfaceId"]
     launched = [
-        ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, **where)["Instances"][0]["InstanceId"]
+        launch(ec2, **where)["InstanceId"]
         for where in (
             {"NetworkInterfaces": [{"DeviceIndex": 0, "NetworkInterfaceId": given}]},
             {"NetworkInterfaces": [{"DeviceIndex": 0, "SubnetId": subnet, "AssociatePublicIpAddress": False}]},
@@ -147,21 +152,19 @@ def test_an_instance_takes_its_network_interface_along_and_leaves_one_that_was_t
 @pytest.mark.parametrize("public", [True, False])
 def test_only_an_interface_with_a_public_address_is_associated_with_one(emulator: Emulator, *, public: bool) -> None:
     ec2 = emulator.client("ec2")
-    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
     interface = {"DeviceIndex": 0, "SubnetId": subnet, "AssociatePublicIpAddress": public}
-    launched = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, NetworkInterfaces=[interface])["Instances"][0]
+    launched = launch(ec2, NetworkInterfaces=[interface])
     (returned,) = launched["NetworkInterfaces"]
     assert ("Association" in returned, "PublicIpAddress" in launched) == (public, public)
 
 
 def test_an_instance_has_the_security_groups_of_its_interface(emulator: Emulator) -> None:
     ec2 = emulator.client("ec2")
-    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     subnet = ec2.describe_subnets()["Subnets"][0]
     group = ec2.create_security_group(GroupName="of-one", Description="d", VpcId=subnet["VpcId"])["GroupId"]
     interface = {"DeviceIndex": 0, "SubnetId": subnet["SubnetId"], "Groups": [group]}
-    launched = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, NetworkInterfaces=[interface])["Instances"][0]
+    launched = launch(ec2, NetworkInterfaces=[interface])
     assert [each["GroupId"] for each in launched["SecurityGroups"]] == [group]
 
 

@@ -286,14 +286,19 @@ def test_statistics_grow_with_the_copy_so_that_a_writer_never_reads_all_of_it(da
     assert database.query(analyzed)[0][0] >= 4
 
 
-def test_a_row_that_is_deleted_while_its_batch_is_copied_does_not_come_back(
-    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job_id = fill(database, 2000)
+def stop_before_the_copy(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave both tables mirrored, and nothing copied."""
     with monkeypatch.context() as patched:
         patched.setattr(Copier, "run", lambda *_: (_ for _ in ()).throw(InterruptedError))
         with pytest.raises(InterruptedError):
             partition(database)
+
+
+def test_a_row_that_is_deleted_while_its_batch_is_copied_does_not_come_back(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = fill(database, 2000)
+    stop_before_the_copy(database, monkeypatch)
     holder = database.connect("scanner_app")
     with holder.cursor() as cursor:
         cursor.execute("BEGIN")
@@ -313,10 +318,7 @@ def test_a_batch_that_takes_long_is_given_up_and_fewer_rows_are_tried(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(database, FIRST_ROWS)
-    with monkeypatch.context() as patched:
-        patched.setattr(Copier, "run", lambda *_: (_ for _ in ()).throw(InterruptedError))
-        with pytest.raises(InterruptedError):
-            partition(database)
+    stop_before_the_copy(database, monkeypatch)
     millisecond_a_row = "BEGIN PERFORM pg_sleep(0.001); RETURN NEW; END"
     database.query(f"CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $${millisecond_a_row}$$")
     database.query(f"CREATE TRIGGER slow BEFORE INSERT ON {SHADOW} FOR EACH ROW EXECUTE FUNCTION slow()")
