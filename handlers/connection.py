@@ -18,6 +18,8 @@ from handlers.errors import DatabaseUnavailableError
 CERTIFICATES = Path(__file__).with_name("certificates.pem")
 # libpq takes no less than two seconds for a connect.
 CONNECT_TIMEOUT_S = 2
+# The class of SQLSTATE: https://www.postgresql.org/docs/17/errcodes-appendix.html
+CONNECTION_EXCEPTION = "08"
 # A caller is told 503 within three seconds: what is left is for the function itself.
 CONNECT_BUDGET_S = 2.5
 # A peer that vanished without a word is given up after this, not after the kernel's quarter of an hour.
@@ -152,7 +154,8 @@ class Database:
         Every query here may run twice: reads, and a refresh whose second run finds nothing to do.
 
         Raises:
-            DatabaseUnavailableError: no connection in time, no answer in time, or the connection was lost twice.
+            DatabaseUnavailableError: no connection in time, no answer in time, the connection was lost twice, or
+                RDS Proxy answers that it gets no connection to the database.
 
         """
         # One budget for both tries: a caller waits for one of them, not for their sum.
@@ -162,6 +165,10 @@ class Database:
                 return self._run(query, parameters, connected_by)
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
                 if self._connection is not None and not self._connection.closed:
+                    if (error.pgcode or "").startswith(CONNECTION_EXCEPTION):
+                        # The proxy answers, because the database does not: after waiting as long as a caller may.
+                        self._connection.close()
+                        raise DatabaseUnavailableError(str(error).strip()) from error
                     raise  # the server answered: a timeout or a lack of memory, not a lost connection
                 if attempt == "second":
                     message = f"the connection was lost twice in a row: {str(error).strip()}"

@@ -2,7 +2,7 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -76,7 +76,7 @@ def active_jobs(database: Rows, *, limit: int, cursor: str | None, real_time: bo
     """
     if not 1 <= limit <= MAX_JOBS:
         raise InvalidRequestError("invalid_limit", f"limit {limit} is not between 1 and {MAX_JOBS}")
-    created_at, job_id = _decode_cursor(cursor) if cursor else _BEFORE_THE_FIRST
+    created_at, job_id = _BEFORE_THE_FIRST if cursor is None else _decode_cursor(cursor)
     # One more than asked for says whether there is a next page.
     parameters = {"created_at": created_at, "job_id": job_id, "limit": limit + 1}
     rows = _cached_or_live(database, "active_jobs", parameters, real_time=real_time)
@@ -132,7 +132,7 @@ def refresh(database: Rows) -> dict[str, Any]:
     Returns:
         `{"refreshed", "duration_ms", "jobs", "objects", "folded_rows", "backlog_rows", "lag_s"}`. `backlog_rows` is how
         many deltas waited when it began, `lag_s` how old the view was then, `None` before the first refresh; the others
-        are `None` when `refreshed` is false.
+        are `None` when `refreshed` is false. Without migration 003 there are no deltas, and nobody says how old it was.
 
     Raises:
         DatabaseUnavailableError: the database cannot be reached.
@@ -144,9 +144,9 @@ def refresh(database: Rows) -> dict[str, Any]:
         "duration_ms": row["refresh_duration_ms"],
         "jobs": row["total_jobs"],
         "objects": row["total_objects"],
-        "folded_rows": row["folded_rows"],
-        "backlog_rows": row["backlog_rows"],
-        "lag_s": row["lag_seconds"],
+        "folded_rows": row.get("folded_rows", 0),
+        "backlog_rows": row.get("backlog_rows", 0),
+        "lag_s": row.get("lag_seconds"),
     }
 
 
@@ -233,8 +233,9 @@ def _encode_cursor(row: Mapping[str, Any]) -> str:
 def _decode_cursor(cursor: str) -> tuple[str, str]:
     try:
         created_at, _, job_id = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(" ")
-        return datetime.fromisoformat(created_at).isoformat(), str(UUID(job_id))
-    except ValueError:
+        # In UTC, because Python knows offsets that PostgreSQL does not.
+        return datetime.fromisoformat(created_at).astimezone(UTC).isoformat(), str(UUID(job_id))
+    except (ValueError, OverflowError):
         message = f"cursor {cursor!r} is not one of ours; pass the next_cursor of the page before"
         raise InvalidRequestError("invalid_cursor", message) from None
 

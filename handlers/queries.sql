@@ -64,7 +64,7 @@ FROM measure_sessions();
 
 -- name: refresh
 -- Fold, refresh and log in one transaction; refreshed is false when another refresh is at work.
-SELECT refreshed, refresh_duration_ms, total_jobs, total_objects, folded_rows, backlog_rows, lag_seconds
+SELECT *
 FROM refresh_job_progress();
 
 -- name: verify

@@ -26,7 +26,7 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
 
 def _answer(event: dict[str, Any]) -> dict[str, Any]:
     query = event.get("queryStringParameters") or {}
-    real_time = query.get("real_time", "false").lower() == "true"
+    real_time = _flag("real_time", query.get("real_time", "false"))
     match event["routeKey"]:
         case "GET /jobs/{job_id}":
             return progress.job_status(database, event["pathParameters"]["job_id"], real_time=real_time)
@@ -39,6 +39,12 @@ def _answer(event: dict[str, Any]) -> dict[str, Any]:
             return progress.statistics(database, real_time=real_time)
         case route:
             raise InvalidRequestError("unknown_route", f"{route} is not served here")
+
+
+def _flag(name: str, text: str) -> bool:
+    if (value := {"true": True, "false": False}.get(text.lower())) is None:
+        raise InvalidRequestError(f"invalid_{name}", f"{name} {text!r} is neither true nor false")
+    return value
 
 
 def _limit(text: str) -> int:

@@ -1,4 +1,4 @@
--- Repeatable: runs before the numbered files on every deploy, so it must be idempotent.
+-- Repeatable: runs before the numbered files with each new release, so it must be idempotent.
 -- Who may do what; the numbered files grant the rights on the objects that they make.
 -- No role has a password: RDS Proxy and RDS check IAM tokens (rds_iam exists there only).
 -- Timeouts live on the role because RDS Proxy refuses them as startup options and pins a session that sets them.

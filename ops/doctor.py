@@ -1,27 +1,44 @@
 """`scannerdb doctor`: the on-call's first command."""
 
 import json
+import os
 import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.text import Text
 
 from handlers.diagnosis import STATES, Commands, Finding, Limits, checks_of, examine, hint, overall
+from handlers.diagnosis.patience import Patience
 from handlers.errors import InvalidRequestError
-from ops.login import DOCTOR
-from ops.options import connect_to, current_release, database_options, environment_file, json_option, needed
+from handlers.migrator.session import Connect
+from ops.errors import OperatorError
+from ops.login import DOCTOR, OWNER, PATIENCE_S, tunnel_as
+from ops.options import (
+    ENVIRONMENT_VARIABLE,
+    connect_to,
+    current_release,
+    database_options,
+    environment_file,
+    json_option,
+    needed,
+)
 from stacks.doctor_limits import doctor_limits
 from stacks.settings import load_settings
 
-DEFAULT_ENVIRONMENT = "dev"
+if TYPE_CHECKING:
+    import psycopg2
+
 EXIT_CODES = {"ok": 0, "warning": 1, "critical": 2}
 STYLES = {"ok": "green", "look": "cyan", "unknown": "yellow", "warning": "yellow", "critical": "bold red"}
 WIDTH = 80
 INDENT = " " * 10
+# To anybody else other sessions have neither a state nor a statement. It comes with pg_monitor, and superusers have it.
+WHO = "SELECT current_user, current_user = %(doctor)s OR pg_has_role('pg_read_all_stats', 'USAGE')"
 
 
 @click.command()
@@ -32,25 +49,29 @@ def doctor(alarm: str | None, dsn: str | None, environment: str | None, as_json:
     """Say what is wrong, why it matters, and the next command; change nothing.
 
     ALARM is the name of an alarm, such as progress-stale: then only what belongs to it is examined. The limits and
-    names are those of the environment; without one, of dev.
+    names are those of --environment, or of SCANNERDB_ENVIRONMENT, which `scannerdb tunnel` sets.
 
     \b
     scannerdb doctor -e prod            everything, against the limits of prod
-    scannerdb tunnel prod --direct -- scannerdb doctor lock-waits -e prod
-    scannerdb doctor --json | jq '.findings[] | select(.state == "critical")'
+    scannerdb tunnel prod --direct -- scannerdb doctor lock-waits
+    scannerdb doctor -e prod --json | jq '.findings[] | select(.state == "critical")'
 
     \b
-    Exit code 0: all is well.  1: warnings.  2: something cannot wait.
+    Exit code 0: all is well.  1: warnings, or an error.  2: something cannot wait.
     """  # noqa: D301 - click takes the character for "do not wrap"
-    limits_of = environment or DEFAULT_ENVIRONMENT
-    settings = load_settings(environment_file(limits_of))
     try:
         checks = checks_of(alarm)
     except InvalidRequestError as error:
         raise click.UsageError(str(error)) from error
+    limits_of = environment or os.environ.get(ENVIRONMENT_VARIABLE)
+    if not limits_of:
+        raise click.UsageError(
+            f"whose limits? Add -e NAME, or set {ENVIRONMENT_VARIABLE}, as `scannerdb tunnel NAME -- ...` does"
+        )
+    settings = load_settings(environment_file(limits_of))
     findings = examine(
         # With a DSN the environment says whose limits, and nothing else.
-        connect_to(dsn or needed(dsn, environment, user=DOCTOR)),
+        _seeing_sessions(connect_to(dsn or needed(dsn, limits_of, user=DOCTOR)), limits_of),
         Limits(**doctor_limits(settings)),
         commands=Commands(deployment=settings.prefix),
         checks=checks,
@@ -64,6 +85,33 @@ def doctor(alarm: str | None, dsn: str | None, environment: str | None, as_json:
     else:
         _print(findings, limits_of)
     sys.exit(EXIT_CODES[state])
+
+
+def _seeing_sessions(connect: Connect, environment: str) -> Connect:
+    """Return what connects likewise, and refuses a user to whom every session looks well.
+
+    Its OperatorError ends the command; a `psycopg2.Error` is a finding, as any other of `connect`.
+    """
+
+    def checked() -> "psycopg2.extensions.connection":
+        connection = connect()
+        patience = Patience(connection)
+        patience.start(PATIENCE_S)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(WHO, {"doctor": DOCTOR})
+                ((user, sees),) = cursor.fetchall()
+        finally:
+            patience.stop()
+        if not sees:
+            connection.close()
+            raise OperatorError(
+                f"logged in as {user}, who does not see what other sessions do, so that all would look well; log in as "
+                f"{DOCTOR} or the owner: {tunnel_as(OWNER, environment)} -- scannerdb doctor"
+            )
+        return connection
+
+    return checked
 
 
 def _print(findings: list[Finding], environment: str) -> None:

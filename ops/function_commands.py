@@ -13,10 +13,10 @@ from rich.console import Console
 from ops.aws import calling, client
 from ops.errors import OperatorError
 from ops.log_lines import lines_of
-from ops.options import complete_environment, environment_file, json_option
+from ops.options import ENVIRONMENT_VARIABLE, complete_environment, environment_file, json_option
+from stacks.log_queries import FUNCTIONS, function_log
 from stacks.settings import Settings, load_settings
 
-FUNCTIONS = ("migrate", "refresh", "status", "doctor")
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 POLL_INTERVAL_S = 2
 # CloudWatch Logs shows an event some seconds after it happened, and not always in order.
@@ -33,10 +33,11 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: str) -
 function_argument = click.argument("function", type=click.Choice(FUNCTIONS))
 deployment_option = click.option(
     *("--environment", "-e"),
+    envvar=ENVIRONMENT_VARIABLE,
     required=True,
     metavar="NAME",
     shell_complete=complete_environment,
-    help="Whose function: a file of environments/.",
+    help=f"Whose function: a file of environments/. Also from {ENVIRONMENT_VARIABLE}.",
 )
 
 
@@ -58,7 +59,7 @@ def logs(function: str, environment: str, since: float, *, follow: bool, as_json
     console = Console(highlight=False, soft_wrap=True)
     since_ms = int((time.time() - since) * 1000)
     try:
-        for event in _events(settings, f"/aws/lambda/{settings.prefix}-{function}", since_ms, follow=follow):
+        for event in _events(settings, function_log(settings, function), since_ms, follow=follow):
             if as_json:
                 click.echo(json.dumps(event))
             else:

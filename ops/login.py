@@ -50,9 +50,9 @@ class Target:
 
         """
         outputs = stack_outputs(settings)
-        past_proxy = user in DIRECT_USERS if direct is None else direct
-        host = output(outputs, "database_endpoint" if past_proxy else "proxy_endpoint", settings)
-        port = int(output(outputs, "database_port", settings))
+        way = "database" if (user in DIRECT_USERS if direct is None else direct) else "proxy"
+        host = output(outputs, f"{way}_endpoint", settings)
+        port = int(output(outputs, f"{way}_port", settings))
         return cls(settings=settings, endpoint=Endpoint(host=host, port=port, database=DATABASE, user=user))
 
     def check_reachable(self) -> None:
@@ -70,7 +70,7 @@ class Target:
             environment = self.settings.environment
             raise OperatorError(
                 f"{self.endpoint.host}:{self.endpoint.port} of {environment} cannot be reached from here: {error}. "
-                f"Its network is isolated; from outside: scannerdb tunnel {environment} -- scannerdb ..."
+                f"Its network is isolated; from outside: {tunnel_as(self.endpoint.user, environment)} -- scannerdb ..."
             ) from error
 
     def password(self) -> str:
@@ -98,6 +98,13 @@ class Target:
     def dsn(self) -> str:
         """Return a connection string with its proof; not for the screen."""
         return make_dsn(None, **self.arguments(), password=self.password())
+
+
+def tunnel_as(user: str, environment: str) -> str:
+    """Return the `scannerdb tunnel` in which a user logs in; by itself it takes the reader, with --direct the owner."""
+    direct = " --direct" if user in DIRECT_USERS else ""
+    named = "" if user in {READER, OWNER} else f" --user {user}"
+    return f"scannerdb tunnel {environment}{direct}{named}"
 
 
 def authorities(settings: Settings) -> Path:

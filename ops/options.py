@@ -21,8 +21,10 @@ CONNECT_TIMEOUT_S = 5
 # A server that vanished without a word, as behind a laptop that slept, is given up after 25 seconds.
 KEEPALIVES: Mapping[str, Any] = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 
-# What the environment variable is called also in `scannerdb tunnel ENV -- COMMAND`.
+# What `scannerdb tunnel ENV -- COMMAND` sets. The second one is `-e` for the doctor, who needs limits, for invoke
+# and for logs; for all others it would choose a database where no DSN does.
 DSN_VARIABLE = "SCANNERDB_DSN"
+ENVIRONMENT_VARIABLE = "SCANNERDB_ENVIRONMENT"
 
 
 def complete_environment(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:

@@ -78,6 +78,7 @@ def main() -> None:
 
     \b
     export SCANNERDB_DSN='host=127.0.0.1 dbname=scanner_db user=scanner_admin'
+    export SCANNERDB_ENVIRONMENT=dev
 
     \b
     scannerdb doctor                      what is wrong, and the next command
@@ -98,7 +99,8 @@ def main() -> None:
 
     Which database: --dsn or SCANNERDB_DSN, which comes first; else --environment, which looks the address up in the
     Terraform state of a deployment; else the variables of the handlers, RDS_PROXY_ENDPOINT, RDS_PORT, RDS_DBNAME,
-    RDS_USERNAME, RDS_PASSWORD and RDS_CA_BUNDLE. docs/operations.md shows each command at work.
+    RDS_USERNAME, RDS_PASSWORD and RDS_CA_BUNDLE. SCANNERDB_ENVIRONMENT is the --environment of doctor, logs and invoke.
+    docs/operations.md shows each command at work.
     """  # noqa: D301 - click takes the character for "do not wrap"
 
 

@@ -16,7 +16,7 @@ from psycopg2.extensions import make_dsn
 
 from ops.errors import OperatorError
 from ops.login import DIRECT_USERS, DOCTOR, OWNER, READER, REFRESHER, Target
-from ops.options import DSN_VARIABLE, complete_environment, environment_file, json_option
+from ops.options import DSN_VARIABLE, ENVIRONMENT_VARIABLE, complete_environment, environment_file, json_option
 from ops.outputs import output, stack_outputs
 from ops.passfile import passfile, write_password
 from ops.port_forwarding import LOCALHOST, check_tools, forwarded_port
@@ -61,14 +61,15 @@ def tunnel(
 
     Without a COMMAND it prints a connection string and stays open until Ctrl-C. The name of the server stays what it
     is, so TLS is verified as everywhere; the password is in a file that only you may read and that ends with the
-    tunnel. COMMAND finds SCANNERDB_DSN, and PGHOST, PGUSER and so on for psql; its exit code is the tunnel's.
+    tunnel. COMMAND finds SCANNERDB_DSN, SCANNERDB_ENVIRONMENT, and PGHOST, PGUSER and so on for psql; its exit code is
+    the tunnel's.
 
     \b
     scannerdb tunnel prod                                print a DSN and stay open
     scannerdb tunnel prod --json                         the same as JSON, for programs
     scannerdb tunnel prod -- scannerdb status --watch    the scans of prod, live
     scannerdb tunnel prod --direct -- psql               a shell as the owner
-    scannerdb tunnel prod --direct -- scannerdb doctor -e prod
+    scannerdb tunnel prod --direct -- scannerdb doctor
     scannerdb tunnel prod --user progress_refresher -- scannerdb refresh
     """  # noqa: D301
     if command and as_json:
@@ -96,7 +97,7 @@ def tunnel(
         renew()
         arguments = {**target.arguments(), "hostaddr": LOCALHOST, "port": str(port), "passfile": str(file)}
         if command:
-            sys.exit(_run(command, arguments, renew))
+            sys.exit(_run(command, environment, arguments, renew))
         address = json.dumps(arguments) if as_json else make_dsn(None, **arguments)
         _stay_open(environment, port, address, renew)
 
@@ -111,16 +112,16 @@ def _stay_open(environment: str, port: int, address: str, renew: Callable[[], No
     click.echo("Closed.", err=True)
 
 
-def _run(command: tuple[str, ...], arguments: Mapping[str, str], renew: Callable[[], None]) -> int:
+def _run(command: tuple[str, ...], environment: str, arguments: Mapping[str, str], renew: Callable[[], None]) -> int:
     """Run a command inside and return its exit code, as a shell would."""
     if shutil.which(command[0]) is None:
         raise OperatorError(f"{command[0]} is not on PATH")
     variables = {variable: arguments[name] for name, variable in LIBPQ_VARIABLES.items()}
-    environ = os.environ | variables | {DSN_VARIABLE: make_dsn(None, **arguments)}
+    told = {DSN_VARIABLE: make_dsn(None, **arguments), ENVIRONMENT_VARIABLE: environment}
     # Ctrl-C is for the command: psql ends a query with it. A handler, because what is ignored stays so in a child.
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        process = subprocess.Popen(command, env=environ)
+        process = subprocess.Popen(command, env=os.environ | variables | told)
         try:
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):

@@ -217,7 +217,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m stacks.package", description=main.__doc__)
     parser.add_argument("--platform", choices=["lambda", "host"], default="lambda", help="default: %(default)s")
     arguments = parser.parse_args()
-    for package in (build_function_package(platform=arguments.platform), build_release()):
+    try:
+        packages = (build_function_package(platform=arguments.platform), build_release())
+    except (PackageError, ValueError) as error:  # a MigrationError; naming it would import the parser each time
+        print(error, file=sys.stderr)
+        return 1
+    for package in packages:
         size_mib = package.path.stat().st_size / 2**20
         print(f"{os.path.relpath(package.path)}  {size_mib:.2f} MiB  sha256 {package.sha256}")
     return 0

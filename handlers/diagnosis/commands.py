@@ -35,29 +35,28 @@ class Commands:
 
     def verify(self) -> str:
         """Return the command that compares every job with a full count."""
-        return self._invoke("refresh", {"action": "verify"}, is_long=True)
+        return self._invoke("refresh", {"action": "verify"})
 
     def rebuild(self) -> str:
         """Return the command that mends every job which drifted."""
-        return self._invoke("refresh", {"action": "rebuild"}, is_long=True)
+        return self._invoke("refresh", {"action": "rebuild"})
 
     def migrate(self) -> str:
         """Return the command that applies what is pending and gives the roles their rights to sign in."""
-        return self._invoke("migrate", self.release, is_long=True) if self.release else "scannerdb migrate"
+        return self._invoke("migrate", self.release) if self.release else "scannerdb migrate"
 
     def deploy(self) -> str:
-        """Return the command that deploys the environment."""
-        return f"cdktf deploy {self.environment}"
+        """Return the command that deploys the environment, from the folder of a checkout."""
+        return f"node_modules/.bin/cdktf deploy {self.environment}"
 
     @property
     def environment(self) -> str:
         """The name of the environment."""
         return self.deployment.removeprefix(PREFIX)
 
-    def _invoke(self, function: str, event: Mapping[str, str], *, is_long: bool = False) -> str:
+    def _invoke(self, function: str, event: Mapping[str, str]) -> str:
         # The command line waits for a minute and then invokes once more, unless it is told to wait.
-        patience = " --cli-read-timeout 0" if is_long else ""
         return (
             f"aws lambda invoke --function-name {self.deployment}-{function} "
-            f"--cli-binary-format raw-in-base64-out --payload '{json.dumps(event)}' /dev/stdout{patience}"
+            f"--cli-binary-format raw-in-base64-out --payload '{json.dumps(event)}' /dev/stdout --cli-read-timeout 0"
         )

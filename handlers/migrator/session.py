@@ -61,6 +61,8 @@ class Session:
         self._worker: threading.Thread | None = None
         for connection in (self._connection, self._watcher):
             connection.cursor().execute(QUERIES["prepare_session"])
+        # It has nothing to say for as long as each try for a lock is short, and holds nothing that others wait for.
+        self._watcher.cursor().execute("SET idle_session_timeout = 0")
 
     def __enter__(self) -> Self:
         return self

@@ -130,6 +130,14 @@ def test_a_statement_that_the_server_ends_is_not_taken_for_a_lost_connection(cli
     assert client.fetch_all(PID) == [before]
 
 
+def test_a_proxy_that_gets_no_connection_to_the_database_is_no_failure_of_ours(client: Database) -> None:
+    """RDS Proxy says so in an answer to the query, and goes on holding the client's connection."""
+    said = "Timed-out waiting to acquire database connection"
+    with pytest.raises(DatabaseUnavailableError, match=said):
+        client.fetch_all(f"DO $$ BEGIN RAISE EXCEPTION '{said}' USING ERRCODE = '08000'; END $$")
+    assert client.fetch_all("SELECT 1 AS one") == [{"one": 1}]
+
+
 def test_a_frozen_server_is_given_up_in_time_and_found_again(client: Database, database: TestDatabase) -> None:
     backend = client.fetch_all(PID)[0]["pid"]
     server = int((database.server.data / "postmaster.pid").read_text().splitlines()[0])

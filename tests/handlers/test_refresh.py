@@ -241,10 +241,11 @@ def test_the_transaction_of_a_concurrent_build_is_not_an_old_transaction(
     assert emitted(capsys)["OldestTransactionAge"] == (0, "Seconds")
 
 
-def test_a_database_without_the_measuring_function_is_refreshed_all_the_same(
-    client: Database, database: TestDatabase, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("newest", [3, 2])
+def test_a_database_that_was_rolled_back_is_refreshed_by_what_it_has(
+    client: Database, database: TestDatabase, capsys: pytest.CaptureFixture[str], newest: int
 ) -> None:
-    roll_back_to(database, 3)
+    roll_back_to(database, newest)
     assert refresh.handler({}, Context())["refreshed"] is True
     assert "LongestLockWait" not in emitted(capsys)
 

@@ -7,8 +7,9 @@ import json
 import subprocess
 import sys
 import time
+from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -62,6 +63,10 @@ def get(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Answer:
         return response["statusCode"], json.loads(response["body"])
 
     return answer
+
+
+def cursor_of(created_at: str) -> str:
+    return urlsafe_b64encode(f"{created_at} {UUID(int=0)}".encode()).decode().rstrip("=")
 
 
 def age(database: TestDatabase, job_id: str, interval: str) -> None:
@@ -243,11 +248,22 @@ def test_lists_and_statistics_are_live_when_the_view_cannot_tell(
         ({"state": "active", "cursor": "bm9uc2Vuc2U"}, "invalid_cursor"),
         ({"state": "active", "cursor": "\u00e4"}, "invalid_cursor"),
         ({"state": "active", "cursor": "a"}, "invalid_cursor"),
+        ({"state": "active", "cursor": ""}, "invalid_cursor"),
+        # The first second of the calendar, east of Greenwich.
+        ({"state": "active", "cursor": cursor_of("0001-01-01T00:00:00+01:00")}, "invalid_cursor"),
+        ({"state": "active", "real_time": "yes"}, "invalid_real_time"),
+        # Twice, as API Gateway sends it.
+        ({"state": "active", "real_time": "true,true"}, "invalid_real_time"),
     ],
 )
 def test_a_list_that_cannot_be_meant_is_a_bad_request(get: Answer, query: dict[str, str], error: str) -> None:
     code, body = get(route="GET /jobs", **query)
     assert (code, body["error"]) == (400, error)
+
+
+def test_a_cursor_of_an_offset_that_postgresql_does_not_know_is_a_time_all_the_same(get: Answer) -> None:
+    code, body = get(route="GET /jobs", state="active", cursor=cursor_of("2026-01-01T00:00:00+16:00"))
+    assert (code, body["jobs"]) == (200, [])
 
 
 def test_statistics_are_one_row_over_all_jobs(get: Answer, database: TestDatabase) -> None:

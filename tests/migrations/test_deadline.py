@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handlers.errors import DeployInProgressError, StillRunningError
+from handlers.migrator.ledger import QUERIES
 from handlers.migrator.progress import PHASES, measure, watch
 from handlers.migrator.runner import run
 from handlers.migrator.session import Limits, Session
@@ -241,3 +242,14 @@ def test_a_session_whose_wire_is_gone_already_can_be_given_up(table: TestDatabas
     with session:
         session._connection.close()
         session._hang_up()
+
+
+def test_a_statement_after_many_short_ones_is_watched_as_the_first_is(
+    table: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(QUERIES, "prepare_session", QUERIES["prepare_session"].replace("'60s'", "'1s'"))
+    with Session(table.connect, limits=Limits(poll_interval_s=0.1), report=lambda *_, **__: None) as session:
+        ends_at = time.monotonic() + 1.5
+        while time.monotonic() < ends_at:
+            session.execute("SELECT pg_sleep(0.05)", what="a try", may_outlive=False)
+        session.execute("SELECT pg_sleep(0.3)", what="a statement", may_outlive=False)

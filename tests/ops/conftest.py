@@ -54,6 +54,7 @@ def deployed(database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyP
         proxy_endpoint="localhost",
         database_endpoint="localhost",
         database_port=str(server.port),
+        proxy_port=str(server.port),
         bastion_instance_id=BASTION,
     )
     return deployment

@@ -43,11 +43,16 @@ def test_an_environment_is_found_by_its_state_and_each_command_logs_in_as_who_ma
 
 
 def test_who_needs_no_proxy_or_may_not_use_it_goes_past_it(deployed: Deployed) -> None:
-    deployed.say(proxy_endpoint="the-proxy", database_endpoint="the-instance", database_port="5432")
+    deployed.say(proxy_endpoint="a-proxy", proxy_port="5432", database_endpoint="an-instance", database_port="6543")
     settings = load_settings(environment_file("local"))
-    hosts = {user: Target.of(settings, user=user).endpoint.host for user in (OWNER, DOCTOR, READER, REFRESHER)}
-    assert hosts == {OWNER: "the-instance", DOCTOR: "the-instance", READER: "the-proxy", REFRESHER: "the-proxy"}
-    assert Target.of(settings, user=READER, direct=True).endpoint.host == "the-instance"
+
+    def way(user: str, *, direct: bool | None = None) -> tuple[str, int]:
+        endpoint = Target.of(settings, user=user, direct=direct).endpoint
+        return endpoint.host, endpoint.port
+
+    assert {way(user) for user in (OWNER, DOCTOR)} == {("an-instance", 6543)}
+    assert {way(user) for user in (READER, REFRESHER)} == {("a-proxy", 5432)}
+    assert way(READER, direct=True) == ("an-instance", 6543)
 
 
 def test_the_owner_proves_the_password_that_rds_keeps(
@@ -117,14 +122,23 @@ def test_a_state_that_tells_no_address_is_named_with_the_way_out(
     assert message.format(path=deployed.state) in capsys.readouterr().err
 
 
-def test_an_isolated_network_is_answered_with_the_tunnel(
-    deployed: Deployed, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("status", ""),
+        ("verify", " --user progress_refresher"),
+        ("plan", " --direct"),
+        ("doctor", " --direct --user scanner_doctor"),
+    ],
+)
+def test_an_isolated_network_is_answered_with_the_tunnel_of_who_was_to_log_in(
+    deployed: Deployed, capsys: pytest.CaptureFixture[str], command: str, options: str
 ) -> None:
-    deployed.say(proxy_endpoint="localhost", database_port="1")
-    scannerdb("status", "-e", "local", code=1)
+    deployed.say(proxy_endpoint="localhost", proxy_port="1", database_endpoint="localhost", database_port="1")
+    scannerdb(command, "-e", "local", code=1)
     said = capsys.readouterr().err
     assert "localhost:1 of local cannot be reached from here" in said
-    assert "from outside: scannerdb tunnel local -- scannerdb ..." in said
+    assert f"from outside: scannerdb tunnel local{options} -- scannerdb ..." in said
 
 
 def test_a_state_in_a_bucket_is_read_from_there(aws: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

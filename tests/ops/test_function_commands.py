@@ -89,6 +89,15 @@ def test_following_prints_what_comes_once_until_ctrl_c(
     assert [out.count(f"did it  jobs={100 + number}") for number in range(3)] == [1, 1, 1]
 
 
+@pytest.mark.usefixtures("refresh_function")
+def test_inside_a_tunnel_its_environment_is_meant(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCANNERDB_ENVIRONMENT", "local")
+    scannerdb("invoke", "refresh", "--payload", '{"jobs": 7}')
+    assert json.loads(capsys.readouterr().out) == {"refreshed": True, "jobs": 7}
+
+
 def test_a_function_that_is_not_there_is_told_as_not_deployed(capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("logs", "invoke"):
         scannerdb(command, "doctor", "-e", "local", code=1)

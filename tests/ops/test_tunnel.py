@@ -54,6 +54,14 @@ def test_a_command_inside_reaches_the_database_under_its_real_name(
     }
 
 
+def test_a_command_inside_is_told_which_environment_it_is_in(
+    deployed: Deployed, fake_aws: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    doctor = (sys.executable, "-m", "ops.scannerdb", "doctor", "lock-waits")
+    scannerdb("tunnel", "local", "--user", "scanner_doctor", "--", *doctor)
+    assert capfd.readouterr().out.startswith("Held against the limits of local: ")
+
+
 def test_psql_finds_its_variables_and_no_password_among_them(
     deployed: Deployed, fake_aws: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -72,7 +80,7 @@ def test_a_server_of_another_name_is_not_trusted(
 ) -> None:
     deployed.say(
         proxy_endpoint="somebody.else.example",
-        database_port=str(deployed.database.server.port),
+        proxy_port=str(deployed.database.server.port),
         bastion_instance_id=BASTION,
     )
     scannerdb("tunnel", "local", "--", *ask('os.environ["SCANNERDB_DSN"]'), code=1)

@@ -39,7 +39,7 @@ LIMITS = {
 COMMANDS = Commands(deployment="scanner-database-test")
 INVOKE_REFRESH = (
     "aws lambda invoke --function-name scanner-database-test-refresh "
-    '--cli-binary-format raw-in-base64-out --payload \'{"action": "%s"}\' /dev/stdout'
+    '--cli-binary-format raw-in-base64-out --payload \'{"action": "%s"}\' /dev/stdout --cli-read-timeout 0'
 )
 # The shell takes a command apart as it does an on-call's, and prints its words instead of running it.
 PRINT_WORDS = 'psql() { printf "%s\\0" psql "$@"; }; aws() { printf "%s\\0" aws "$@"; }; '

@@ -165,7 +165,7 @@ def test_the_proxy_is_looked_at_where_there_is_one(well: TestDatabase) -> None:
         psycopg2.connect("host=127.0.0.1 port=1")
 
     state, value, next_ = only(diagnose(well, "proxy", connect_proxy=broken))
-    assert (state, next_) == ("critical", "cdktf deploy test")
+    assert (state, next_) == ("critical", "node_modules/.bin/cdktf deploy test")
     assert "Connection refused" in value
 
 

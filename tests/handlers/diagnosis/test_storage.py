@@ -67,10 +67,10 @@ def test_a_disk_that_is_full_soon_is_told_with_what_takes_the_space(well: TestDa
     )
     full_gib = float(used_mib) * MIB
     state, value, next_ = only(diagnose(well, "storage", storage_gib=full_gib * 1.01))
-    assert (state, next_) == ("critical", "cdktf deploy test")
+    assert (state, next_) == ("critical", "node_modules/.bin/cdktf deploy test")
     # Both jobs are of today and hold everything, so a day adds what their objects take.
     state, value, next_ = only(diagnose(well, "storage", storage_gib=full_gib * 1.1, storage_hours=1e6))
-    assert (state, next_) == ("warning", "cdktf deploy test")
+    assert (state, next_) == ("warning", "node_modules/.bin/cdktf deploy test")
     assert "; full in " in value
     well.query("UPDATE jobs SET created_at = now() - interval '2 days'; SELECT refresh_job_progress()")
     assert only(diagnose(well, "storage", storage_gib=full_gib * 1.1, storage_hours=1e6))[0] == "ok"
