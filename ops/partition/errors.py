@@ -52,4 +52,4 @@ class BusyTableError(PartitionError):
 
 
 class CopyDiffersError(PartitionError):
-    """The copy is not what it should be; the swap was not made."""
+    """The two tables are not the same, or may not be; they were not exchanged."""

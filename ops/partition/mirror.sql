@@ -103,7 +103,7 @@ RETURNING copied_rows, last_key, (SELECT count(*) FROM keys)
 
 -- name: compare_batch
 -- The next rows behind a key of both tables, in one snapshot: writers change both or none. How many there are, the last of
--- them, and the jobs whose rows differ.
+-- them, and the jobs whose rows differ: of these the first does; behind it the batch may hold other rows of the one table.
 WITH original AS MATERIALIZED (
     SELECT {columns} FROM {source} AS source WHERE {behind} ORDER BY {key} LIMIT %(rows)s
 ),
@@ -126,4 +126,4 @@ difference AS (
 )
 SELECT (SELECT count(*) FROM original),
        (SELECT {key_as_text} FROM original ORDER BY {key_descending} LIMIT 1),
-       (SELECT coalesce(jsonb_agg(jsonb_build_array(job, rows, copied)), '[]') FROM difference)
+       (SELECT coalesce(jsonb_agg(jsonb_build_array(job, rows, copied) ORDER BY job), '[]') FROM difference)

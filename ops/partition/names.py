@@ -25,6 +25,8 @@ STATE = f"{WORKSHOP}.state"
 # One function each way.
 TO_PARTITIONS = f"{WORKSHOP}.mirror_to_partitions"
 TO_KEPT = f"{WORKSHOP}.mirror_to_kept"
+# As `mirror.sql` creates them.
+MIRROR_TRIGGERS = ["mirror_insert", "mirror_update", "mirror_delete", "mirror_truncate"]
 
 # The columns of a primary key as text.
 Key = list[str]

@@ -266,10 +266,13 @@ WHERE inhparent = %(index)s::regclass;
 SELECT convalidated FROM pg_constraint WHERE conrelid = %(table)s::regclass AND conname = %(name)s;
 
 -- name: mirror_is_off
--- Triggers of this tool that somebody switched off.
-SELECT tgname
-FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid
-WHERE tgrelid = %(table)s::regclass AND pronamespace = to_regnamespace(%(schema)s) AND tgenabled <> 'A';
+-- Triggers of this tool that are not there, or that somebody switched: ENABLE TRIGGER alone leaves them without ALWAYS.
+SELECT name
+FROM unnest(%(triggers)s) AS name
+WHERE NOT EXISTS (SELECT FROM pg_trigger
+                  JOIN pg_proc ON pg_proc.oid = tgfoid
+                  WHERE tgrelid = %(table)s::regclass AND tgname = name AND tgenabled = 'A'
+                    AND pronamespace = to_regnamespace(%(schema)s));
 
 -- name: schema_exists
 SELECT to_regnamespace(%(schema)s) IS NOT NULL;

@@ -80,6 +80,7 @@ def revert(connect: Connect, *, limits: Limits, report: Report) -> None:
     Raises:
         WrongPhaseError: there is nothing to take back, or the original is about to be dropped.
         ChangedTableError: the partitioned table was changed since the swap.
+        CopyDiffersError: the original misses a write since the swap, which would be lost.
 
     """
     with _session(connect, limits, report) as session:

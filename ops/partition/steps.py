@@ -19,6 +19,8 @@ from ops.partition.names import ORIGINAL, QUERIES, SHADOW, TABLE, TO_PARTITIONS,
 from ops.partition.state import Phase, State
 from ops.partition.verify import verify
 
+AGAIN = "take the copy back with --revert, and begin again"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -84,7 +86,7 @@ def complete(session: Session) -> None:
         cursor.execute(sql.SQL("VACUUM (ANALYZE) {}").format(identifier(name)))
     cursor.execute(sql.SQL("ANALYZE {}").format(identifier(SHADOW)))
     with index_scans(cursor):
-        verify(session, state.definition)
+        verify(session, state.definition, SHADOW, way_out=AGAIN)
 
 
 def _wait_for_snapshots(session: Session, state: State) -> None:
@@ -112,9 +114,7 @@ def _wait_for_snapshots(session: Session, state: State) -> None:
 def check_unchanged(session: Session) -> None:
     """Check that the original is what the copy was made by, and that it may be partitioned still."""
     now, state = definitions.read(session.cursor, ORIGINAL), current(session.cursor)
-    definitions.check_same(
-        now, state.definition, STRUCTURE, way_out="take the copy back with --revert, and begin again"
-    )
+    definitions.check_same(now, state.definition, STRUCTURE, way_out=AGAIN)
     preflight.check_obstacles(session.cursor)
     preflight.check_privileges(session.cursor)
 

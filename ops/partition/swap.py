@@ -27,8 +27,16 @@ from ops.partition.names import (
     partition_names,
 )
 from ops.partition.state import Phase, State
+from ops.partition.steps import AGAIN, index_scans
+from ops.partition.verify import check_mirror, verify
 
-_AGAIN = "take the copy back with --revert, and begin again"
+_FINISH = "keep the partitioned table with --finish"
+_UNDO = f"undo that, and run --revert again; or {_FINISH}"
+# An update is mirrored whatever it changes; an INSERT into the kept table could bring back what a writer deletes.
+_COPY_OVER = (
+    f"{_FINISH}; or ENABLE ALWAYS its mirror_* triggers, copy what {KEPT} misses (an UPDATE of those rows to key = key "
+    "does), delete there what is there only, and run --revert again"
+)
 
 
 def swap(session: Session, state: State) -> None:
@@ -40,6 +48,7 @@ def swap(session: Session, state: State) -> None:
     Raises:
         ChangedTableError: the original was changed since the copy was made, or the partitioned one would differ.
         CannotCarryError: something new hangs on the original.
+        CopyDiffersError: a trigger was switched off since the tables were compared.
         BusyTableError: no lock within the patience.
 
     """
@@ -48,12 +57,13 @@ def swap(session: Session, state: State) -> None:
 
     def work() -> None:
         original = definitions.read(cursor, ORIGINAL)
-        definitions.check_same(original, state.definition, STRUCTURE, way_out=_AGAIN)
+        definitions.check_same(original, state.definition, STRUCTURE, way_out=AGAIN)
         preflight.check_obstacles(cursor)
+        check_mirror(session, SHADOW, way_out=AGAIN)
         run_all(cursor, _forth(original, empty))
         swapped = definitions.read(cursor, ORIGINAL)
         # Proven before anybody sees it.
-        definitions.check_same(swapped, original, definitions.compared_parts(original), way_out=_AGAIN)
+        definitions.check_same(swapped, original, definitions.compared_parts(original), way_out=AGAIN)
         states.keep_definition(cursor, original)
         states.enter(cursor, Phase.SWAPPED)
 
@@ -86,26 +96,33 @@ def _forth(original: Definition, empty: Definition) -> Iterator[sql.Composable]:
 
 
 def swap_back(session: Session, state: State) -> None:
-    """Put the original table back; every write since the swap is in it.
+    """Put the original table back, when every row is in it: a write may have passed the triggers by.
 
     Raises:
         ChangedTableError: the table was changed since the swap, which the original would not have.
+        CopyDiffersError: rows were changed since the swap, which the original would not have.
         BusyTableError: no lock within the patience.
 
     """
     cursor, original = session.cursor, state.definition
 
-    def work() -> None:
+    def check_unchanged() -> None:
         now = definitions.read(cursor, ORIGINAL)
-        way_out = "undo that, and run --revert again; or keep the partitioned table with --finish"
-        definitions.check_same(now, original, definitions.compared_parts(original), way_out=way_out)
+        definitions.check_same(now, original, definitions.compared_parts(original), way_out=_UNDO)
+
+    def work() -> None:
+        check_unchanged()
+        check_mirror(session, KEPT, way_out=_COPY_OVER)
         run_all(cursor, _back(original))
         restored = definitions.read(cursor, ORIGINAL)
         for constraint in restored["constraints"]:
             constraint["definition"] = constraint["definition"].removesuffix(" NOT VALID")
-        definitions.check_same(restored, original, tuple(original), way_out=way_out)
+        definitions.check_same(restored, original, tuple(original), way_out=_UNDO)
         states.enter(cursor, Phase.DISCARDING)
 
+    check_unchanged()
+    with index_scans(cursor):
+        verify(session, original, KEPT, way_out=_COPY_OVER)
     views = _views(definitions.read(cursor, ORIGINAL))
     referenced = _referenced(original)
     tables = around(referenced, [(ORIGINAL, "ACCESS EXCLUSIVE"), (KEPT, "ACCESS EXCLUSIVE")])

@@ -6,24 +6,28 @@ from handlers.migrator.session import Session
 from ops.partition.batches import Batches
 from ops.partition.definition import Definition
 from ops.partition.errors import CopyDiffersError
-from ops.partition.names import ORIGINAL, QUERIES, SHADOW, WORKSHOP, Columns, Key, identifier, key_values
+from ops.partition.names import MIRROR_TRIGGERS, ORIGINAL, QUERIES, WORKSHOP, Columns, Key, identifier, key_values
 from ops.partition.pace import Pace
 
-_NAMED = 10
 
-
-def verify(session: Session, definition: Definition) -> int:
-    """Compare the original and the copy, batch by batch in the order of the key, and return how many rows there were.
+def verify(session: Session, definition: Definition, mirrored: str, *, way_out: str) -> int:
+    """Compare both tables, batch by batch in the order of the key, and return how many rows there were.
 
     The next rows of both tables are compared in one snapshot, in which they have to be the same. So no lock is needed,
     and no snapshot is held for long.
 
+    Args:
+        session: in autocommit mode.
+        definition: of the original table.
+        mirrored: the table that the triggers write: the copy before the swap, the original after it.
+        way_out: the next step, for the message of the error.
+
     Raises:
-        CopyDiffersError: a row is missing, or one too many, or another; or a trigger of ours was switched off.
+        CopyDiffersError: a row is missing, or one too many, or another; or a trigger of ours is not as it was made.
 
     """
     cursor, columns = session.cursor, Columns.of(definition)
-    tables = {"source": identifier(ORIGINAL), "target": identifier(SHADOW)}
+    tables = {"source": identifier(ORIGINAL), "target": identifier(mirrored)}
     cursor.execute(QUERIES["size"], {"table": ORIGINAL})
     pace = Pace(session.report, "comparing", total=cursor.fetchone()[1])
     after: Key | None = None
@@ -35,32 +39,33 @@ def verify(session: Session, definition: Definition) -> int:
         compared: int
         compared, after, differences = cursor.fetchone()
         if differences:
-            raise CopyDiffersError(_complaint(differences))
-        check_mirror(session)
+            job, rows_here, rows_there = differences[0]
+            raise CopyDiffersError(
+                f"{mirrored} differs, first in the objects of {job} ({rows_here or 0} rows, {rows_there or 0} there, "
+                f"in a batch of {wanted:,}); {way_out}"
+            )
         rows += compared
         pace.tell(rows)
         if compared < wanted:
             pace.end()
+            # Last: which rows were missed says more than that some may have been.
+            check_mirror(session, mirrored, way_out=way_out)
             return rows
         batches.took(time.monotonic() - started)
 
 
-def check_mirror(session: Session) -> None:
-    """Check that nobody switched the triggers off.
+def check_mirror(session: Session, mirrored: str, *, way_out: str) -> None:
+    """Check that all triggers that write the other table are there, and that nobody switched them.
 
     Raises:
-        CopyDiffersError: somebody did.
+        CopyDiffersError: one is not, or somebody did.
 
     """
-    session.cursor.execute(QUERIES["mirror_is_off"], {"table": ORIGINAL, "schema": WORKSHOP})
+    session.cursor.execute(
+        QUERIES["mirror_is_off"], {"table": ORIGINAL, "schema": WORKSHOP, "triggers": MIRROR_TRIGGERS}
+    )
     if off := [name for (name,) in session.cursor.fetchall()]:
         raise CopyDiffersError(
-            f"the triggers {', '.join(off)} of {ORIGINAL} were switched off, so that the copy has missed writes; "
-            "take it back with --revert, and begin again"
+            f"the triggers {', '.join(off)} of {ORIGINAL} are gone or not ENABLE ALWAYS any more, so that {mirrored} "
+            f"may have missed writes; {way_out}"
         )
-
-
-def _complaint(differences: list[tuple[str, int | None, int | None]]) -> str:
-    jobs = ", ".join(f"{job} ({rows or 0} rows, {copied or 0} copied)" for job, rows, copied in differences[:_NAMED])
-    more = f" and {len(differences) - _NAMED} more" if len(differences) > _NAMED else ""
-    return f"the copy differs in the objects of {jobs}{more}; take it back with --revert, and begin again"

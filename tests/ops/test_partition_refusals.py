@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from handlers.migrator.ledger import QUERIES as LEDGER
-from ops.partition import errors
-from ops.partition.names import ORIGINAL, SHADOW
+from ops.partition import errors, steps, swap
+from ops.partition.batches import FIRST_ROWS
+from ops.partition.names import KEPT, MIRROR_TRIGGERS, ORIGINAL, SHADOW
+from ops.partition.verify import verify
 from tests.migrations.test_schema import schema
 from tests.ops.partition_helpers import IMPATIENT, fill, finish, partition, phase, revert
 
@@ -39,6 +41,24 @@ OBSTACLES = {
     "CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; CREATE TRIGGER mine "
     "AFTER INSERT ON job_objects REFERENCING NEW TABLE AS rows FOR EACH ROW EXECUTE FUNCTION mine()": "trigger mine",
 }
+
+# Comes last in the order of the primary key, behind the first batch.
+LAST_JOB = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+LOAD = f"INSERT INTO {{table}} SELECT '{LAST_JOB}', 'b', n::text, 'e', 'queued' FROM generate_series(1, 3) AS n"
+LOAD_WITHOUT_TRIGGERS = (
+    f"ALTER TABLE {ORIGINAL} DISABLE TRIGGER USER; {LOAD}; ALTER TABLE {ORIGINAL} ENABLE TRIGGER USER"
+)
+OBJECTS_OF_LAST_JOB = f"SELECT count(*) FROM job_objects WHERE job_id = '{LAST_JOB}'"
+
+
+def partition_with_last_job(database: TestDatabase) -> str:
+    """Partition a table of several batches, and return the partition of the last job, which has an object."""
+    fill(database, FIRST_ROWS)
+    partition(database)
+    database.query(f"INSERT INTO jobs (job_id, bucket) VALUES ('{LAST_JOB}', 'b')")
+    database.query(f"INSERT INTO job_objects VALUES ('{LAST_JOB}', 'b', 'mirrored', 'e', 'queued')")
+    ((name,),) = database.query(f"SELECT tableoid::regclass::text FROM job_objects WHERE job_id = '{LAST_JOB}'")
+    return str(name)
 
 
 @pytest.mark.parametrize("obstacle", OBSTACLES)
@@ -226,6 +246,7 @@ def test_two_at_a_time_work_one_after_the_other(database: TestDatabase) -> None:
         f"INSERT INTO {SHADOW} SELECT job_id, bucket, 'ghost', etag, status FROM {SHADOW} WHERE key = '7'",
         f"INSERT INTO {SHADOW} SELECT job_id, 'z', 'z', etag, status FROM {SHADOW} WHERE key = '7'",
         f"ALTER TABLE {ORIGINAL} DISABLE TRIGGER mirror_delete",
+        f"DROP TRIGGER mirror_delete ON {ORIGINAL}",
     ],
 )
 def test_a_copy_that_differs_is_never_swapped_in(database: TestDatabase, fault: str) -> None:
@@ -233,11 +254,94 @@ def test_a_copy_that_differs_is_never_swapped_in(database: TestDatabase, fault: 
     partition(database, until_copied=True)
     database.query(fault)
     expected = (
-        "the triggers mirror_delete of" if "TRIGGER" in fault else rf"differs in the objects of {job_id} \(300 rows"
+        "the triggers mirror_delete of"
+        if "TRIGGER" in fault
+        else rf"differs, first in the objects of {job_id} \(300 rows"
     )
-    with pytest.raises(errors.CopyDiffersError, match=expected):
-        partition(database)
-    assert phase(database) == "copied"
+    for until_copied in (True, False):
+        with pytest.raises(errors.CopyDiffersError, match=expected):
+            partition(database, until_copied=until_copied)
+        assert phase(database) == "copied"
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        LOAD_WITHOUT_TRIGGERS.format(table=ORIGINAL),
+        f"DROP TRIGGER mirror_insert ON {ORIGINAL}; {LOAD.format(table=ORIGINAL)}",
+        LOAD,
+    ],
+    ids=["triggers off and on again", "a trigger dropped", "a partition by its name"],
+)
+def test_rows_that_the_mirror_missed_are_not_lost_by_the_way_back(database: TestDatabase, load: str) -> None:
+    database.query(load.format(table=partition_with_last_job(database)))
+    expected = rf"{KEPT} differs, first in the objects of {LAST_JOB} \(4 rows, 1 there, .*--finish; or .*--revert again"
+    for _ in range(2):
+        with pytest.raises(errors.CopyDiffersError, match=expected):
+            revert(database)
+        assert phase(database) == "swapped"
+    finish(database)
+    assert database.query(OBJECTS_OF_LAST_JOB) == [(4,)]
+
+
+def test_what_the_mirror_missed_goes_back_too_when_it_is_brought_over(database: TestDatabase) -> None:
+    partition_with_last_job(database)
+    database.query(LOAD_WITHOUT_TRIGGERS.format(table=ORIGINAL))
+    database.query(f"UPDATE job_objects SET key = key WHERE job_id = '{LAST_JOB}'")
+    with pytest.raises(errors.CopyDiffersError, match=r"the triggers mirror_insert, .* are gone or not ENABLE ALWAYS"):
+        revert(database)
+    for name in MIRROR_TRIGGERS:
+        database.query(f"ALTER TABLE job_objects ENABLE ALWAYS TRIGGER {name}")
+    revert(database)
+    assert database.query(OBJECTS_OF_LAST_JOB) == [(4,)]
+
+
+def test_a_job_that_differs_is_named_and_not_those_that_it_pushes_out_of_the_batch(database: TestDatabase) -> None:
+    first_job = "00000000-0000-0000-0000-000000000000"
+    partition_with_last_job(database)
+    database.query(f"INSERT INTO jobs (job_id, bucket) VALUES ('{first_job}', 'b')")
+    load = LOAD_WITHOUT_TRIGGERS.replace(LAST_JOB, first_job).replace("(1, 3)", f"(1, {FIRST_ROWS})")
+    database.query(load.format(table=ORIGINAL))
+    with pytest.raises(
+        errors.CopyDiffersError, match=rf"{first_job} \({FIRST_ROWS} rows, 0 there, in a batch of 1,000"
+    ):
+        revert(database)
+
+
+def test_rows_that_are_deleted_past_the_mirror_do_not_come_back_by_the_way_back(database: TestDatabase) -> None:
+    database.query(f"TRUNCATE {partition_with_last_job(database)}")
+    with pytest.raises(errors.CopyDiffersError, match=rf"{KEPT} differs, first in the objects of"):
+        revert(database)
+    database.query(f"DELETE FROM {KEPT} AS kept WHERE NOT EXISTS (SELECT FROM job_objects WHERE job_id = kept.job_id)")
+    revert(database)
+    assert database.query(OBJECTS_OF_LAST_JOB) == [(0,)]
+
+
+def test_a_column_that_was_renamed_since_the_swap_is_named_before_any_row_is_compared(database: TestDatabase) -> None:
+    partition(database)
+    database.query("ALTER TABLE job_objects RENAME last_error TO error")
+    with pytest.raises(errors.ChangedTableError, match=r"columns: was .*last_error.* or keep the partitioned table"):
+        revert(database)
+
+
+@pytest.mark.parametrize(("way", "reached"), [("forth", "copied"), ("back", "swapped")])
+def test_a_load_past_the_mirror_between_the_comparison_and_the_swap_is_noticed_under_its_lock(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch, way: str, reached: str
+) -> None:
+    module = steps if way == "forth" else swap
+    fill(database)
+    database.query(f"INSERT INTO jobs (job_id, bucket) VALUES ('{LAST_JOB}', 'b')")
+    partition(database, until_copied=way == "forth")
+
+    def verify_and_load(*arguments: Any, **options: Any) -> None:
+        verify(*arguments, **options)
+        database.query(LOAD_WITHOUT_TRIGGERS.format(table=ORIGINAL))
+
+    monkeypatch.setattr(module, "verify", verify_and_load)
+    with pytest.raises(errors.CopyDiffersError, match=r"the triggers mirror_insert, .* of public\.job_objects are"):
+        (partition if way == "forth" else revert)(database)
+    assert phase(database) == reached
+    assert database.query(OBJECTS_OF_LAST_JOB) == [(3,)]
 
 
 def test_a_writer_who_is_refused_the_lock_twice_still_waits_less_than_a_second(database: TestDatabase) -> None:
