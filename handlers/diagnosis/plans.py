@@ -52,7 +52,7 @@ EXPECTED = {
 def indexes(case: Case) -> Iterable[Finding]:
     """Find the indexes that a killed build left, those that are missing, and those that nobody reads."""
     rows = {row["name"]: row for row in case.fetch(QUERIES["indexes"], {"tables": TABLES})}
-    tables = {row["name"] for row in case.fetch(QUERIES["tables"], {"tables": TABLES})}
+    tables = {row["name"]: row for row in case.fetch(QUERIES["tables"], {"tables": TABLES})}
     problems = [*_invalid(rows.values()), *_missing(case, set(rows), tables), *_unused(rows)]
     yield from problems
     if not problems:
@@ -77,7 +77,7 @@ def _invalid(rows: Iterable[dict[str, Any]]) -> Iterator[Finding]:
         )
 
 
-def _missing(case: Case, names: set[str], tables: set[str]) -> Iterator[Finding]:
+def _missing(case: Case, names: set[str], tables: dict[str, dict[str, Any]]) -> Iterator[Finding]:
     if "job_progress" not in tables:
         yield warning("those of migration 002 are missing: it is not applied", next=case.commands.migrate())
         return
@@ -85,6 +85,13 @@ def _missing(case: Case, names: set[str], tables: set[str]) -> Iterator[Finding]
         if name in names or expected.table not in tables:
             continue
         found = critical if expected.is_vital else warning
+        if tables[expected.table]["is_partitioned"]:
+            yield found(
+                f"{name} on {expected.table} is missing",
+                why="PostgreSQL builds no index of a partitioned table CONCURRENTLY: build it on each partition so, "
+                f"and then `{_creation(name).replace(' CONCURRENTLY', '')}`, which takes them over.",
+            )
+            continue
         yield found(
             f"{name} on {expected.table} is missing",
             next=psql(_creation(name)),
@@ -112,7 +119,7 @@ def _creation(name: str) -> str:
 
 def status_plan(case: Case) -> Iterable[Finding]:
     """Plan the two reads behind a status as progress_reader does, and look for the scan of a whole table."""
-    tables = {row["name"]: row["rows"] for row in case.fetch(QUERIES["tables"], {"tables": TABLES})}
+    tables = {row["name"]: row for row in case.fetch(QUERIES["tables"], {"tables": TABLES})}
     largest = case.fetch(QUERIES["largest_job"], {})
     judged = [
         (table, index)
@@ -120,7 +127,7 @@ def status_plan(case: Case) -> Iterable[Finding]:
             ("job_progress", "idx_job_progress_job_id"),
             ("job_objects", "idx_job_objects_job_status"),
         )
-        if tables.get(table, -1) >= SMALLEST_JUDGED_ROWS
+        if table in tables and tables[table]["rows"] >= SMALLEST_JUDGED_ROWS
     ]
     if not judged or not largest:
         yield ok(f"not judged: no table had {SMALLEST_JUDGED_ROWS:,} rows at its last ANALYZE")
@@ -128,8 +135,12 @@ def status_plan(case: Case) -> Iterable[Finding]:
     scans = []
     for table, index in judged:
         nodes = set(_nodes(_plan(case, f"explain_{table}", largest[0])))
-        if ("Seq Scan", table) in nodes:
-            yield warning(f"Seq Scan on {table} ({tables[table]:,} rows)", next=psql(_creation(index)))
+        scanned = [relation for relation in tables[table]["relations"] if ("Seq Scan", relation) in nodes]
+        if scanned:
+            yield warning(
+                f"Seq Scan on {', '.join(scanned)} ({tables[table]['rows']:,} rows)",
+                next="" if tables[table]["is_partitioned"] else psql(_creation(index)),
+            )
         else:
             scans.append(", ".join(f"{kind} on {name}" for kind, name in sorted(nodes)))
     if len(scans) == len(judged):

@@ -2,29 +2,46 @@
 
 -- name: indexes
 -- The indexes of our tables; whether one is being built now; how often it was used, and for how long that was counted.
+-- Of a partitioned table, the uses and the bytes are those of its partitions' indexes.
 SELECT index_class.relname AS name,
        format('%%I.%%I', index_class.relnamespace::regnamespace::text, index_class.relname) AS qualified_name,
        table_class.relname AS table_name,
        index.indisvalid AS is_valid,
        -- Of the table, because a REINDEX that waits does not say which index it builds.
        (SELECT min(pid) FROM pg_stat_progress_create_index AS build WHERE build.relid = index.indrelid) AS builder,
-       coalesce(statistics.idx_scan, 0) AS scans,
-       pg_relation_size(index.indexrelid) AS bytes,
+       used.scans,
+       used.bytes,
        extract(epoch FROM clock_timestamp() - coalesce(whole.stats_reset, pg_postmaster_start_time()))::float8
            AS counted_seconds
 FROM pg_index AS index
 JOIN pg_class AS index_class ON index_class.oid = index.indexrelid
 JOIN pg_class AS table_class ON table_class.oid = index.indrelid
-LEFT JOIN pg_stat_user_indexes AS statistics ON statistics.indexrelid = index.indexrelid
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(statistics.idx_scan), 0)::bigint AS scans,
+           sum(pg_relation_size(leaf.relid))::bigint AS bytes
+    FROM (
+        SELECT relid FROM pg_partition_tree(index.indexrelid) WHERE isleaf
+        UNION
+        SELECT index.indexrelid
+    ) AS leaf
+    LEFT JOIN pg_stat_user_indexes AS statistics ON statistics.indexrelid = leaf.relid
+) AS used
 JOIN pg_stat_database AS whole ON whole.datname = current_database()
 WHERE index.indrelid IN (SELECT to_regclass('public.' || name) FROM unnest(%(tables)s::text[]) AS name)
 ORDER BY index_class.relname;
 
 -- name: tables
--- Which of our tables are there, and how many rows the last ANALYZE or VACUUM counted; -1 when none has.
-SELECT class.relname AS name, class.reltuples::bigint AS rows
+-- Which of our tables are there, in which relations their rows lie, and how many the last ANALYZE or VACUUM counted; below
+-- 0 when none has.
+SELECT class.relname AS name,
+       class.relkind = 'p' AS is_partitioned,
+       array_agg(leaf.relname::text) AS relations,
+       sum(leaf.reltuples)::bigint AS rows
 FROM unnest(%(tables)s::text[]) AS wanted (name)
-JOIN pg_class AS class ON class.oid = to_regclass('public.' || wanted.name);
+JOIN pg_class AS class ON class.oid = to_regclass('public.' || wanted.name)
+LEFT JOIN LATERAL pg_partition_tree(class.oid) AS part ON part.isleaf
+JOIN pg_class AS leaf ON leaf.oid = coalesce(part.relid, class.oid)
+GROUP BY class.oid, class.relname, class.relkind;
 
 -- name: largest_job
 -- The job whose count costs most, as far as is known.

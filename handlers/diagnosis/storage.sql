@@ -1,7 +1,7 @@
 -- What lies on the disk, and what vacuum left.
 
 -- name: vacuum
--- Dead rows against live ones, and when each table was vacuumed last.
+-- Dead rows against live ones, and when each table, or partition of one, was vacuumed last.
 SELECT statistics.relname AS name,
        statistics.n_live_tup AS live,
        statistics.n_dead_tup AS dead,
@@ -9,8 +9,10 @@ SELECT statistics.relname AS name,
        extract(epoch FROM clock_timestamp() - greatest(statistics.last_vacuum, statistics.last_autovacuum))::float8
            AS vacuumed_seconds
 FROM pg_stat_user_tables AS statistics
-WHERE statistics.schemaname = 'public'
-  AND statistics.relname = ANY (%(tables)s)
+WHERE statistics.relid IN (SELECT coalesce(part.relid, wanted.relation)
+                           FROM (SELECT to_regclass('public.' || name) AS relation
+                                 FROM unnest(%(tables)s::text[]) AS name) AS wanted
+                           LEFT JOIN LATERAL pg_partition_tree(wanted.relation) AS part ON part.isleaf)
 ORDER BY dead DESC, name;
 
 -- name: transaction_ids
@@ -43,7 +45,9 @@ LIMIT 3;
 -- name: growth
 -- The objects of the jobs of the last day, and what an object has taken so far with its indexes and findings.
 SELECT coalesce(sum(total_objects) FILTER (WHERE created_at > clock_timestamp() - INTERVAL '1 day'), 0)::bigint AS objects,
-       (pg_total_relation_size('public.job_objects') + pg_total_relation_size('public.findings'))
+       (SELECT sum(pg_total_relation_size(coalesce(part.relid, wanted.relation)))
+        FROM unnest(ARRAY['public.job_objects', 'public.findings']::regclass[]) AS wanted (relation)
+        LEFT JOIN LATERAL pg_partition_tree(wanted.relation) AS part ON part.isleaf)
        / greatest(sum(total_objects), 1)::float8 AS bytes_per_object
 FROM public.job_progress;
 

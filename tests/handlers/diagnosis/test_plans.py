@@ -11,6 +11,7 @@ import pytest
 from handlers.diagnosis import plans
 from handlers.diagnosis.text import statement
 from tests.handlers.diagnosis.conftest import Session, carry_out, diagnose, only, wait_until, words_of
+from tests.ops.partition_helpers import finish, partition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +81,40 @@ def test_an_index_that_nobody_uses_is_told_after_a_week(well: TestDatabase, monk
     unused = findings["idx_job_objects_bucket_key_composite"]
     assert (unused.state, unused.next) == ("warning", "")
     assert " was not used in " in unused.value
+
+
+@pytest.fixture
+def partitioned(well: TestDatabase) -> TestDatabase:
+    partition(well)
+    finish(well)
+    return well
+
+
+def test_the_indexes_of_a_partitioned_table_are_used_where_those_of_its_partitions_are(
+    partitioned: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plans, "UNUSED_AFTER_S", 0)
+    partitioned.query("SET enable_seqscan = off; SELECT count(*) FROM job_objects WHERE bucket = 'b' AND key = 'k'")
+    partitioned.query("SELECT pg_stat_force_next_flush()")
+    unused = {finding.value.split()[0] for finding in diagnose(partitioned, "indexes")}
+    assert "idx_job_objects_job_updated" in unused
+    assert "idx_job_objects_bucket_key_composite" not in unused
+
+
+def test_no_build_is_advised_that_a_partitioned_table_refuses(partitioned: TestDatabase) -> None:
+    partitioned.query("DROP INDEX idx_job_objects_job_status")
+    (finding,) = diagnose(partitioned, "indexes")
+    assert (finding.state, finding.next) == ("warning", "")
+    assert "build it on each partition" in finding.why
+
+
+def test_a_read_of_a_partitioned_table_is_judged(partitioned: TestDatabase) -> None:
+    partitioned.add_job({"succeeded": 12_000})
+    partitioned.query("SELECT refresh_job_progress()")
+    partitioned.query("VACUUM ANALYZE job_objects")
+    state, value, _ = only(diagnose(partitioned, "status-plan"))
+    assert state == "ok"
+    assert value.startswith("Index Only Scan on job_objects_p")
 
 
 def test_a_status_read_uses_indexes(well: TestDatabase) -> None:

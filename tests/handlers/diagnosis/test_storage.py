@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from handlers.diagnosis import storage
 from tests.handlers.diagnosis.conftest import carry_out, diagnose, only, words_of
+from tests.ops.partition_helpers import finish, partition
 
 if TYPE_CHECKING:
     from tests.conftest import TestDatabase
@@ -26,6 +28,30 @@ def test_dead_rows_are_told_and_vacuumed(well: TestDatabase, monkeypatch: pytest
     assert value == "job_objects: 206 dead rows beside 206 live ones, never vacuumed"
     carry_out(next_, well)
     assert only(diagnose(well, "vacuum"))[0] == "ok"
+
+
+def test_dead_rows_of_a_partition_are_told_and_what_partitions_take_counts(
+    well: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "DEAD_ROWS", 100)
+    before = growth_mib(well)
+    partition(well, modulus=2)
+    finish(well)
+    for number in range(2):
+        well.query(f"ALTER TABLE job_objects_p{number} SET (autovacuum_enabled = off)")
+    well.add_job({"queued": 400})
+    well.query("UPDATE job_objects SET status = 'failed'; SELECT pg_stat_force_next_flush()")
+    state, value, next_ = only(diagnose(well, "vacuum"))
+    assert state == "warning"
+    assert value.startswith("job_objects_p")
+    assert "VACUUM (ANALYZE) job_objects_p" in next_
+    assert growth_mib(well) > before
+
+
+def growth_mib(database: TestDatabase) -> float:
+    value = only(diagnose(database, "storage"))[1]
+    number, unit = re.search(r"grows by about ([\d.,]+) (\w+) a day", value).groups()
+    return float(number.replace(",", "")) * {"KiB": 1 / 1024, "MiB": 1, "GiB": 1024}[unit]
 
 
 def test_a_delta_table_that_is_much_larger_than_its_rows_is_told_and_vacuumed(
