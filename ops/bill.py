@@ -99,13 +99,13 @@ def _database(settings: Settings, prices: Prices) -> Iterator[Line]:
 
 
 def _network(settings: Settings, prices: Prices) -> Iterator[Line]:
-    # The endpoints are ours in a network that exists too, one address in each of its subnets.
-    zones = len(settings.network.subnet_ids or settings.network.availability_zones)
-    yield Line(
-        resource=f"{INTERFACE_ENDPOINTS} interface endpoints in {zones} zones",
-        quantity=HOURS * INTERFACE_ENDPOINTS * zones,
-        price=prices["interface_endpoint_hour"],
-    )
+    if settings.network.has_endpoints:
+        zones = len(settings.network.subnet_ids or settings.network.availability_zones)
+        yield Line(
+            resource=f"{INTERFACE_ENDPOINTS} interface endpoints in {zones} zones",
+            quantity=HOURS * INTERFACE_ENDPOINTS * zones,
+            price=prices["interface_endpoint_hour"],
+        )
     yield Line(resource="bastion t4g.nano", quantity=HOURS, price=prices["bastion_hour"])
     yield Line(
         resource=f"bastion's disk, {BASTION_STORAGE_GIB} GiB gp3",

@@ -78,7 +78,9 @@ class AlarmResources(Construct):
 def describe(context: Context, told: Alarm | Notice) -> str:
     """Return what a message says of itself: what it means, where to read on, what to type first."""
     runbook = f"{context.settings.alarms.runbook_url}#{told.name}"
-    return f"{told.meaning} Runbook: {runbook}. First: scannerdb doctor {told.name}"
+    # The tunnel says which environment it leads to, so that the doctor judges by its limits.
+    first = f"scannerdb tunnel {context.settings.environment} --direct -- scannerdb doctor {told.name}"
+    return f"{told.meaning} Runbook: {runbook}. First: {first}"
 
 
 def _watched(alarm: Alarm) -> dict[str, Any]:

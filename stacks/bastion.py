@@ -49,13 +49,15 @@ class Bastion(Construct):
             statements={
                 # The least that Session Manager needs; the channels know no resource:
                 # https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
-                # Taken out of this network, the instance's credentials are worth nothing.
+                # Taken out of this network, the instance's credentials are worth nothing. A NAT hides where a request
+                # comes from; what is left to say then is which network the credentials were given to an instance in:
+                # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
                 "SessionManager": iam.statement(
                     "ssm:UpdateInstanceInformation",
                     *("ssmmessages:CreateControlChannel", "ssmmessages:OpenControlChannel"),
                     *("ssmmessages:CreateDataChannel", "ssmmessages:OpenDataChannel"),
                     resources=[EVERY_RESOURCE],
-                    conditions={"StringEquals": {"aws:SourceVpc": network.vpc_id}},
+                    conditions={"StringEquals": {_network_key(context): network.vpc_id}},
                 )
             },
         )
@@ -87,3 +89,7 @@ class Bastion(Construct):
             lifecycle={"ignore_changes": ["ami"]},
             depends_on=[policy, *endpoints.ready],
         )
+
+
+def _network_key(context: Context) -> str:
+    return "aws:SourceVpc" if context.settings.network.has_endpoints else "aws:Ec2InstanceSourceVpc"

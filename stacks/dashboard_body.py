@@ -76,10 +76,14 @@ def _header(settings: Settings) -> str:
         f"# {settings.prefix}\n"
         "From top to bottom: users, progress, functions, proxy, database, disk, statements. "
         "A red line pages somebody, an orange one makes a ticket. "
-        f"What an alarm means and what to do: [runbook]({settings.alarms.runbook_url}). "
-        f"First: `scannerdb doctor`.\n\n"
+        f"What an alarm means and what to do: {_link(settings.alarms.runbook_url)}. "
+        f"First: `scannerdb tunnel {settings.environment} --direct -- scannerdb doctor`.\n\n"
         f"Saved questions to the logs: {queries}"
     )
+
+
+def _link(runbook_url: str) -> str:
+    return f"[runbook]({runbook_url})" if "://" in runbook_url else f"`{runbook_url}`"
 
 
 def _text(markdown: str) -> Widget:

@@ -121,10 +121,11 @@ class Database(Construct):
             backup_retention_period=settings.backup_retention_days,
             backup_window=BACKUP_WINDOW,
             copy_tags_to_snapshot=True,
-            delete_automated_backups=not settings.deletion_protection,
             deletion_protection=settings.deletion_protection,
-            skip_final_snapshot=not settings.deletion_protection,
-            final_snapshot_identifier=context.name("final") if settings.deletion_protection else None,
+            # Not what protection decides: whoever takes that away in order to delete still wants these.
+            delete_automated_backups=not settings.final_snapshot,
+            skip_final_snapshot=not settings.final_snapshot,
+            final_snapshot_identifier=context.name("final") if settings.final_snapshot else None,
             # Observation
             enabled_cloudwatch_logs_exports=list(LOG_TYPES),
             monitoring_interval=ENHANCED_MONITORING_INTERVAL_S,

@@ -1,5 +1,10 @@
-"""The doors of the isolated network: one endpoint for each AWS service that something inside calls."""
+"""The doors of the isolated network: one endpoint for each AWS service that something inside calls.
 
+A network that exists may have doors of its own, or a NAT: then nothing is made here, because endpoints of ours would
+take the S3 of its route tables and the private names of the services away from everybody else.
+"""
+
+from cdktf_cdktf_provider_aws.data_aws_prefix_list import DataAwsPrefixList
 from cdktf_cdktf_provider_aws.security_group import SecurityGroup
 from cdktf_cdktf_provider_aws.vpc_endpoint import VpcEndpoint
 from constructs import Construct
@@ -21,11 +26,16 @@ class Endpoints(Construct):
     def __init__(self, scope: Construct, id_: str, *, context: Context, network: Network, release_bucket: str) -> None:
         super().__init__(scope, id_)
         self._context, self._network = context, network
+        self._group: SecurityGroup | None = None
+        self.ready: list[VpcEndpoint] = []
+        if not context.settings.network.has_endpoints:
+            self._s3_prefix_list_id = DataAwsPrefixList(self, "s3", name=self._service("s3")).id
+            return
         self._group = firewall.security_group(
             self, name=context.name("endpoints"), vpc_id=network.vpc_id, description="Endpoints of AWS services"
         )
         releases = f"arn:{context.partition}:s3:::{release_bucket}/*"
-        self._s3 = VpcEndpoint(
+        s3 = VpcEndpoint(
             self,
             "s3",
             vpc_id=network.vpc_id,
@@ -35,25 +45,28 @@ class Endpoints(Construct):
             policy=iam.document([self._statement("s3:GetObject", resource=releases)]),
             tags={"Name": context.name("s3")},
         )
+        self._s3_prefix_list_id = s3.prefix_list_id
         self.ready = [
-            self._s3,
-            self._interface("secretsmanager", self._statement("secretsmanager:GetSecretValue")),
-            self._interface("states", self._statement("states:DescribeExecution")),
-            self._interface("ssm", self._statement("ssm:*")),
-            self._interface("ssmmessages", self._statement("ssmmessages:*")),
+            s3,
+            self._interface("secretsmanager", "secretsmanager:GetSecretValue", group=self._group),
+            self._interface("states", "states:DescribeExecution", group=self._group),
+            self._interface("ssm", "ssm:*", group=self._group),
+            self._interface("ssmmessages", "ssmmessages:*", group=self._group),
         ]
 
     def allow_from(self, scope: Construct, source: SecurityGroup) -> list[Rule]:
-        """Let a security group call the services that have an address here."""
+        """Let a security group call the services that have an address here, or whatever the network leads to."""
+        if self._group is None:
+            return firewall.allow_https(scope, "to_services", source=source)
         return firewall.allow(scope, "to_endpoints", source=source, target=self._group, port=firewall.HTTPS)
 
     def allow_s3_from(self, scope: Construct, source: SecurityGroup) -> list[Rule]:
         """Let a security group read releases."""
         return firewall.allow_prefix_list(
-            scope, "to_s3", source=source, prefix_list_id=self._s3.prefix_list_id, service="S3"
+            scope, "to_s3", source=source, prefix_list_id=self._s3_prefix_list_id, service="S3"
         )
 
-    def _interface(self, service: str, allowed: Statement) -> VpcEndpoint:
+    def _interface(self, service: str, action: str, *, group: SecurityGroup) -> VpcEndpoint:
         return VpcEndpoint(
             self,
             service,
@@ -61,9 +74,9 @@ class Endpoints(Construct):
             service_name=self._service(service),
             vpc_endpoint_type="Interface",
             subnet_ids=self._network.subnet_ids,
-            security_group_ids=[self._group.id],
+            security_group_ids=[group.id],
             private_dns_enabled=True,
-            policy=iam.document([allowed]),
+            policy=iam.document([self._statement(action)]),
             tags={"Name": self._context.name(service)},
         )
 

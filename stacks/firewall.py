@@ -41,6 +41,35 @@ def allow(scope: Construct, id_: str, *, source: SecurityGroup, target: Security
     return [egress, ingress]
 
 
+def allow_clients(scope: Construct, id_: str, *, group_id: str, target: SecurityGroup, port: int) -> Rule:
+    """Let the members of somebody else's group open TCP connections to `target`; the way out of it is its owner's."""
+    return VpcSecurityGroupIngressRule(
+        scope,
+        id_,
+        security_group_id=target.id,
+        referenced_security_group_id=group_id,
+        ip_protocol="tcp",
+        from_port=port,
+        to_port=port,
+        description=f"{group_id} to {target.name_input}",
+    )
+
+
+def allow_https(scope: Construct, id_: str, *, source: SecurityGroup) -> list[Rule]:
+    """Let `source` call services at any address that the network leads to."""
+    egress = VpcSecurityGroupEgressRule(
+        scope,
+        id_,
+        security_group_id=source.id,
+        cidr_ipv4="0.0.0.0/0",
+        ip_protocol="tcp",
+        from_port=HTTPS,
+        to_port=HTTPS,
+        description=f"{source.name_input} to AWS services",
+    )
+    return [egress]
+
+
 def allow_prefix_list(
     scope: Construct, id_: str, *, source: SecurityGroup, prefix_list_id: str, service: str
 ) -> list[Rule]:

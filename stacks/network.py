@@ -1,7 +1,6 @@
 """An isolated network: private subnets, no internet gateway, no NAT; AWS services are reached by endpoints only.
 
-Or subnets of a network that exists: then routes, flow logs and the default security group are its owner's, and the
-endpoints are still ours.
+Or subnets of a network that exists: then routes, flow logs and the default security group are its owner's.
 """
 
 from cdktf_cdktf_provider_aws.default_security_group import DefaultSecurityGroup

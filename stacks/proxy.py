@@ -21,6 +21,9 @@ IDLE_CLIENT_TIMEOUT_S = 900
 # Short, so that `status` can answer 503 within three seconds while the database is away.
 BORROW_TIMEOUT_S = 2
 MAX_IDLE_CONNECTIONS_PERCENT = 20
+# "Currently, all proxies listen on port 5432 for PostgreSQL", whatever the database does:
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.howitworks.html
+PORT = 5432
 
 
 class Proxy(Construct):
@@ -30,7 +33,9 @@ class Proxy(Construct):
         self, scope: Construct, id_: str, *, context: Context, network: Network, database: Database, key_arn: str
     ) -> None:
         super().__init__(scope, id_)
-        self._context, self.port = context, database.port
+        self._context = context
+        # An emulator has no proxy: what it answers for its address is the database.
+        self.port = PORT if context.settings.aws.endpoint is None else database.port
         name = context.settings.prefix
         self.security_group = firewall.security_group(
             self, name=context.name("proxy"), vpc_id=network.vpc_id, description="RDS Proxy"
@@ -38,6 +43,10 @@ class Proxy(Construct):
         firewall.allow(
             self, "to_database", source=self.security_group, target=database.security_group, port=database.port
         )
+        for number, group_id in enumerate(context.settings.network.client_security_group_ids):
+            firewall.allow_clients(
+                self, f"from_client_{number}", group_id=group_id, target=self.security_group, port=self.port
+            )
         logs = log_group(self, "log_group", context=context, name=f"/aws/rds/proxy/{name}", key_arn=key_arn)
         by_iam = context.settings.proxy.auth_mode == "iam"
         role, policy = iam.service_role(

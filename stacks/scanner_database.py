@@ -89,7 +89,7 @@ class ScannerDatabase(TerraformStack):
                 package=package,
                 stored_package=stored_package,
                 timeout_s=timeout_s,
-                variables={"RDS_PORT": str(db.port), "RDS_DBNAME": database.NAME, **variables},
+                variables={"RDS_DBNAME": database.NAME, **variables},
                 statements=statements,
                 depends_on=depends_on,
             )
@@ -97,7 +97,11 @@ class ScannerDatabase(TerraformStack):
         migrate = function(
             "migrate",
             timeout_s=MIGRATE_TIMEOUT_S,
-            variables={"RDS_ENDPOINT": db.address, "MASTER_SECRET_ARN": db.master_secret_arn},
+            variables={
+                "RDS_ENDPOINT": db.address,
+                "RDS_PORT": str(db.port),
+                "MASTER_SECRET_ARN": db.master_secret_arn,
+            },
             statements={
                 "ReadReleases": iam.statement("s3:GetObject", resources=[f"{artifacts.bucket_arn}/*"]),
                 "ReadMasterSecret": iam.statement("secretsmanager:GetSecretValue", resources=[db.master_secret_arn]),
@@ -119,17 +123,18 @@ class ScannerDatabase(TerraformStack):
             depends_on=[db.instance, *endpoints.ready, *migrate_rules],
         )
 
+        through_proxy = {"RDS_PROXY_ENDPOINT": proxy.endpoint, "RDS_PORT": str(proxy.port)}
         refresh = function(
             "refresh",
             timeout_s=REFRESH_TIMEOUT_S,
-            variables={"RDS_PROXY_ENDPOINT": proxy.endpoint, "RDS_USERNAME": database.REFRESH_USER},
+            variables={**through_proxy, "RDS_USERNAME": database.REFRESH_USER},
             statements={"LogIn": proxy.login(database.REFRESH_USER)},
             depends_on=[migrated.invocation],
         )
         status = function(
             "status",
             timeout_s=STATUS_TIMEOUT_S,
-            variables={"RDS_PROXY_ENDPOINT": proxy.endpoint, "RDS_USERNAME": database.STATUS_USER},
+            variables={**through_proxy, "RDS_USERNAME": database.STATUS_USER},
             statements={
                 "LogIn": proxy.login(database.STATUS_USER),
                 "ReadExecutions": iam.statement(
@@ -145,7 +150,8 @@ class ScannerDatabase(TerraformStack):
             variables={
                 # Directly, because it is asked when the proxy does not answer; the proxy is one of its patients.
                 "RDS_ENDPOINT": db.address,
-                "RDS_PROXY_ENDPOINT": proxy.endpoint,
+                "RDS_PORT": str(db.port),
+                "RDS_PROXY_ENDPOINT": f"{proxy.endpoint}:{proxy.port}",
                 "RDS_USERNAME": database.DOCTOR_USER,
                 "DOCTOR_LIMITS": json.dumps(doctor_limits(settings)),
                 "DEPLOYMENT": settings.prefix,
@@ -208,8 +214,10 @@ class ScannerDatabase(TerraformStack):
         self._outputs(
             api_url=api.url,
             database_endpoint=db.address,
-            proxy_endpoint=proxy.endpoint,
             database_port=str(db.port),
+            proxy_endpoint=proxy.endpoint,
+            proxy_port=str(proxy.port),
+            proxy_security_group_id=proxy.security_group.id,
             application_user_arn=proxy.user_arn(database.APPLICATION_USER),
             bastion_instance_id=bastion.instance.id,
             tunnel_command=(

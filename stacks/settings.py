@@ -80,7 +80,11 @@ class Network(Model):
         (), description="two or more of its subnets, in different zones"
     )
     route_table_ids: tuple[Annotated[str, Field(pattern=r"^rtb-[0-9a-f]+$")], ...] = Field(
-        (), description="the route tables of these subnets, for the way to S3"
+        (),
+        description="the route tables of these subnets, for endpoints of ours; none: the network leads to AWS services",
+    )
+    client_security_group_ids: tuple[Annotated[str, Field(pattern=r"^sg-[0-9a-f]+$")], ...] = Field(
+        (), description="security groups such as sg-0123456789abcdef0, whose members may connect to the proxy"
     )
 
     @field_validator("vpc_cidr", "subnet_cidrs")
@@ -95,15 +99,20 @@ class Network(Model):
         """Whether the network is somebody else's."""
         return self.vpc_id is not None
 
+    @property
+    def has_endpoints(self) -> bool:
+        """Whether AWS services are reached by endpoints of ours, rather than by the ways of a network that exists."""
+        return not self.exists or bool(self.route_table_ids)
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         own = ("vpc_cidr", "subnet_cidrs", "availability_zones")
-        existing = ("vpc_id", "subnet_ids", "route_table_ids")
-        given = tuple(name for name in (*own, *existing) if getattr(self, name))
-        if given not in {own, existing}:
+        existing = ("vpc_id", "subnet_ids")
+        given = tuple(name for name in (*own, *existing, "route_table_ids") if getattr(self, name))
+        if given not in {own, existing, (*existing, "route_table_ids")}:
             raise ValueError(
-                f"must have either {', '.join(own)} for a network of its own, "
-                f"or {', '.join(existing)} of one that exists; it has {', '.join(given) or 'none of them'}"
+                f"must have either {', '.join(own)} for a network of its own, or {' and '.join(existing)} of one that "
+                f"exists, with or without route_table_ids; it has {', '.join(given) or 'none of them'}"
             )
         subnets = self.subnet_ids if self.exists else self.subnet_cidrs
         if len(set(subnets)) < 2:  # noqa: PLR2004 - a database and a proxy each span two zones
@@ -143,6 +152,7 @@ class Database(Model):
     )
     backup_retention_days: int = Field(ge=1, le=35, description="a whole number from 1 to 35")
     deletion_protection: bool = Field(True, description="true or false")
+    final_snapshot: bool = Field(True, description="true or false; whether a snapshot and the backups outlive it")
     log_min_duration_ms: int = Field(1000, ge=1, le=600_000, description="a whole number from 1 to 600000")
     port: int = Field(5432, ge=1150, le=65535, description="a whole number from 1150 to 65535")
 
@@ -175,7 +185,8 @@ class ReservedConcurrency(Model):
     """Concurrent executions set aside for each function; they count against the account's quota."""
 
     migrate: int = Field(1, ge=1, le=1000, description="a whole number from 1 to 1000")
-    refresh: int = Field(1, ge=1, le=1000, description="a whole number from 1 to 1000")
+    # One refreshes, and the nightly verification runs beside it.
+    refresh: int = Field(2, ge=1, le=1000, description="a whole number from 1 to 1000")
     status: int = Field(ge=1, le=1000, description="a whole number from 1 to 1000")
 
 
@@ -235,7 +246,7 @@ class Alarms(Model):
 
     emails: tuple[Email, ...] = Field((), description="a list of e-mail addresses; each must confirm its subscription")
     runbook_url: str = Field(
-        "docs/runbook.md", min_length=1, description="the runbook's address; alarms append #section"
+        "docs/runbook.md", min_length=1, description="the runbook's https address; alarms append #section"
     )
     api_errors: int = Field(5, ge=1, description="a whole number: answers with 5xx in five minutes")
     api_latency_ms: int = Field(1000, ge=1, description="a whole number: what nine answers in ten stay below")
@@ -247,6 +258,15 @@ class Alarms(Model):
     slow_query_p99_ms: int = Field(60_000, ge=1, description="a whole number: the slowest of a hundred slow statements")
     storage_hours: int = Field(48, ge=1, description="a whole number: hours until the disk is full")
     transaction_s: int = Field(900, ge=1, description="a whole number: seconds that a transaction is open")
+
+    @model_validator(mode="after")
+    def _links_lead_somewhere(self) -> Self:
+        if self.emails and not self.runbook_url.startswith(("https://", "http://")):
+            raise ValueError(
+                "must have runbook_url as an address such as https://git.example.com/scanner/docs/runbook.md where "
+                f"emails are given, because a mail links it; {self.runbook_url} leads nowhere"
+            )
+        return self
 
 
 class Settings(Model):

@@ -1,5 +1,7 @@
 """Two encrypted topics: `page` wakes somebody up, `ticket` waits for the morning."""
 
+from collections.abc import Mapping
+
 from cdktf_cdktf_provider_aws.sns_topic import SnsTopic
 from cdktf_cdktf_provider_aws.sns_topic_policy import SnsTopicPolicy
 from cdktf_cdktf_provider_aws.sns_topic_subscription import SnsTopicSubscription
@@ -21,9 +23,14 @@ class Topics(Construct):
 
     def _topic(self, name: str, *, notices: bool = False) -> str:
         topic = SnsTopic(self, name, name=self._context.name(name), kms_master_key_id=self._key_arn)
-        statements = [self._publish(topic.arn, "Alarms", "cloudwatch.amazonaws.com", "alarm:")]
+        ours = self._context.arn("cloudwatch", f"alarm:{self._context.name('*')}")
+        statements = [
+            _publish(topic.arn, "Alarms", "cloudwatch.amazonaws.com", conditions={"ArnLike": {"aws:SourceArn": ours}})
+        ]
         if notices:
-            statements.append(self._publish(topic.arn, "Notices", "events.amazonaws.com", "rule/"))
+            # Without a condition: with one, nothing arrives. "Amazon SNS permissions" says that there can be none.
+            # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
+            statements.append(_publish(topic.arn, "Notices", "events.amazonaws.com"))
         SnsTopicPolicy(self, f"{name}_policy", arn=topic.arn, policy=iam.document(statements))
         for number, address in enumerate(self._context.settings.alarms.emails):
             SnsTopicSubscription(
@@ -31,13 +38,10 @@ class Topics(Construct):
             )
         return topic.arn
 
-    def _publish(self, topic_arn: str, sid: str, service: str, kind: str) -> Statement:
-        """Let what this deployment made in a service publish, and nothing of anybody else."""
-        publisher = self._context.arn(service.partition(".")[0], f"{kind}{self._context.name('*')}")
-        return iam.statement(
-            "sns:Publish",
-            sid=sid,
-            principals={"Service": service},
-            resources=[topic_arn],
-            conditions={"ArnLike": {"aws:SourceArn": publisher}},
-        )
+
+def _publish(
+    topic_arn: str, sid: str, service: str, *, conditions: Mapping[str, Mapping[str, str | list[str]]] | None = None
+) -> Statement:
+    return iam.statement(
+        "sns:Publish", sid=sid, principals={"Service": service}, resources=[topic_arn], conditions=conditions
+    )

@@ -14,7 +14,7 @@ LOST_WITH = {
     "aws_rds_cluster_instance": "a server of the database, and the connections to it",
     "aws_db_proxy": "the address that the scanner connects to, and its connections",
     "aws_kms_key": "the key: what it encrypted, backups among it, can never be read again",
-    "aws_s3_bucket": "the bucket's objects, each release that was ever deployed among them",
+    "aws_s3_bucket": "the bucket's objects: the release and the package that the functions run",
     "aws_vpc": "the network, with everything in it",
     "aws_subnet": "a subnet, with everything in it",
     "aws_db_subnet_group": "the database's place in the network",

@@ -1,7 +1,7 @@
 """What the instance is short of."""
 
 from stacks.alarms.metrics import database_metric
-from stacks.alarms.model import MINUTE_S, Alarm, Statistic
+from stacks.alarms.model import FIVE_MINUTES_S, MINUTE_S, Alarm, Statistic
 from stacks.instance_classes import describe
 from stacks.settings import Settings
 
@@ -18,18 +18,19 @@ def instance(settings: Settings) -> tuple[Alarm, ...]:
         threshold: float,
         unit: str,
         meaning: str,
+        period_s: int = MINUTE_S,
         evaluation_periods: int = 5,
         falls: bool = False,
     ) -> Alarm:
         return Alarm(
             name=name,
             watches=Statistic(metric=database_metric(settings, metric), statistic=statistic),
-            period_s=MINUTE_S,
+            period_s=period_s,
             evaluation_periods=evaluation_periods,
             comparison="LessThanThreshold" if falls else "GreaterThanOrEqualToThreshold",
             threshold=threshold,
             unit=unit,
-            missing_data="ignore",  # RDS publishes every minute; a gap says nothing new
+            missing_data="ignore",  # RDS publishes in every period; a gap says nothing new
             severity="ticket",
             meaning=meaning,
         )
@@ -40,6 +41,10 @@ def instance(settings: Settings) -> tuple[Alarm, ...]:
         "Minimum",
         threshold=20,
         unit="credits",
+        # "CPU credit metrics are available at a five-minute frequency only":
+        # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-metrics.html
+        period_s=FIVE_MINUTES_S,
+        evaluation_periods=1,
         falls=True,
         meaning="The burstable instance has spent its CPU credits; from here on it costs more or gets slower.",
     )

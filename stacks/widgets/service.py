@@ -72,7 +72,7 @@ def progress(settings: Settings) -> Section:
                 Graph(
                     title="Scheduler: invocations of refresh",
                     alarms=("schedule-failing", "schedule-dropping"),
-                    lines=(schedule("InvocationAttemptCount"),),
+                    lines=(schedule("InvocationAttemptCount"), schedule("TargetErrorThrottledCount")),
                 ),
             ),
         ),

@@ -129,13 +129,23 @@ def test_another_region_has_its_own_prices() -> None:
     assert sum(there.values()) < sum(usd("dev").values())
 
 
-def test_endpoints_in_a_network_that_exists_are_billed_in_each_of_its_subnets(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("route_tables", "expected"),
+    [
+        ('route_table_ids = ["rtb-1"]\n', {"4 interface endpoints in 3 zones": pytest.approx(730 * 4 * 3 * 0.012)}),
+        ("", {}),
+    ],
+    ids=["ours", "theirs"],
+)
+def test_endpoints_in_a_network_that_exists_are_billed_where_they_are_ours(
+    tmp_path: Path, route_tables: str, expected: dict[str, float]
+) -> None:
     text = (ROOT / "environments" / "dev.toml").read_text()
-    existing = 'vpc_id = "vpc-1"\nsubnet_ids = ["subnet-1", "subnet-2", "subnet-3"]\nroute_table_ids = ["rtb-1"]\n'
+    existing = f'vpc_id = "vpc-1"\nsubnet_ids = ["subnet-1", "subnet-2", "subnet-3"]\n{route_tables}'
     file = tmp_path / "theirs.toml"
     file.write_text(re.sub(r"vpc_cidr.*\nsubnet_cidrs.*\navailability_zones.*\n", existing, text))
     lines = {line.resource: line.usd for line in bill.bill(load_settings(file, {}), Use())}
-    assert lines["4 interface endpoints in 3 zones"] == pytest.approx(730 * 4 * 3 * 0.012)
+    assert {name: usd for name, usd in lines.items() if "endpoint" in name} == expected
 
 
 def test_use_is_an_option_and_the_free_tier_is_subtracted_when_asked_for() -> None:

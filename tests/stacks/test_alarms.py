@@ -57,8 +57,8 @@ def test_a_burstable_instance_has_an_alarm_on_its_credits_and_no_other_environme
 def test_the_alarm_on_credits(stacks: dict[str, Synthesised]) -> None:
     body = stacks["dev"].one("aws_cloudwatch_metric_alarm", "alarms_database_cpu_credits")
     assert words(stacks["dev"], body) == (
-        "AWS/RDS CPUCreditBalance DBInstanceIdentifier=<prefix> Minimum / 60 s",
-        "5 of 5",
+        "AWS/RDS CPUCreditBalance DBInstanceIdentifier=<prefix> Minimum / 300 s",
+        "1 of 1",
         "< 20",
         "ignore",
         "ticket",
@@ -103,7 +103,8 @@ def test_every_description_says_what_it_means_links_the_runbook_and_names_the_fi
         assert len(description) <= 1024
         meaning, _, rest = description.partition(" Runbook: ")
         assert meaning.endswith(".")
-        assert re.fullmatch(rf"\S+#{name}\. First: scannerdb doctor {name}", rest), description
+        first = rf"scannerdb tunnel {stack.folder.name} --direct -- scannerdb doctor {name}"
+        assert re.fullmatch(rf"\S+#{name}\. First: {first}", rest), description
 
 
 def test_the_alarms_come_after_the_schedule_and_the_first_refresh_that_they_watch(stack: Synthesised) -> None:

@@ -66,10 +66,19 @@ def test_the_instance_is_encrypted_with_our_key(instance: dict[str, Any], argume
     assert instance[argument] == "${aws_kms_key.encryption_key.arn}"
 
 
-def test_a_deployment_without_deletion_protection_leaves_no_snapshot_behind(stacks: dict[str, Synthesised]) -> None:
+def test_a_deployment_that_people_take_down_leaves_nothing_behind(stacks: dict[str, Synthesised]) -> None:
     instance = stacks["dev"].one("aws_db_instance")
     assert (instance["deletion_protection"], instance["skip_final_snapshot"]) == (False, True)
+    assert instance["delete_automated_backups"] is True
     assert "final_snapshot_identifier" not in instance
+
+
+def test_who_takes_the_protection_away_in_order_to_delete_keeps_snapshot_and_backups(tmp_path: Path) -> None:
+    run_main("prod", outdir=tmp_path, variables={"SCANNER__DATABASE__DELETION_PROTECTION": "false"})
+    instance = read_stack(tmp_path, "prod").one("aws_db_instance")
+    assert (instance["deletion_protection"], instance["skip_final_snapshot"]) == (False, False)
+    assert instance["delete_automated_backups"] is False
+    assert instance["final_snapshot_identifier"] == "scanner-database-prod-final"
 
 
 def test_no_stack_holds_a_password(stack: Synthesised) -> None:
@@ -152,7 +161,7 @@ def test_the_emulator_s_proxy_reads_the_master_secret_instead(stacks: dict[str, 
     assert [auth["auth_scheme"] for auth in proxy["auth"]] == ["SECRETS"]
 
 
-def test_the_port_of_the_settings_is_the_port_of_everything(tmp_path: Path) -> None:
+def test_the_port_of_the_settings_is_the_database_s_and_the_proxy_keeps_its_own(tmp_path: Path) -> None:
     run_main("dev", outdir=tmp_path, variables={"SCANNER__DATABASE__PORT": "6432"})
     stack = read_stack(tmp_path, "dev")
     assert stack.one("aws_db_instance")["port"] == 6432
@@ -160,7 +169,17 @@ def test_the_port_of_the_settings_is_the_port_of_everything(tmp_path: Path) -> N
         *stack.every("aws_vpc_security_group_ingress_rule").values(),
         *stack.every("aws_vpc_security_group_egress_rule").values(),
     ]
-    assert {rule["from_port"] for rule in rules} == {443, 6432}
-    for name in ("migrate", "refresh", "status", "doctor"):
-        variables = stack.one("aws_lambda_function", f"{name}_function")["environment"]["variables"]
-        assert variables["RDS_PORT"] == "6432"
+    to_proxy = "${aws_security_group.proxy_security_group.id}"
+    assert {rule["from_port"] for rule in rules if rule.get("referenced_security_group_id") == to_proxy} == {5432, 6432}
+    assert {rule["from_port"] for rule in rules if rule["security_group_id"] == to_proxy} == {5432, 6432}
+    variables = {
+        name: stack.one("aws_lambda_function", f"{name}_function")["environment"]["variables"]
+        for name in ("migrate", "refresh", "status", "doctor")
+    }
+    ports = {name: each["RDS_PORT"] for name, each in variables.items()}
+    assert ports == {"migrate": "6432", "refresh": "5432", "status": "5432", "doctor": "6432"}
+    assert variables["doctor"]["RDS_PROXY_ENDPOINT"] == "${aws_db_proxy.proxy_proxy.endpoint}:5432"
+    assert (stack.json["output"]["database_port"]["value"], stack.json["output"]["proxy_port"]["value"]) == (
+        "6432",
+        "5432",
+    )

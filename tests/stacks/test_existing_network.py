@@ -21,8 +21,8 @@ availability_zones = ["eu-central-1a", "eu-central-1b"]
 """
 EXISTING = """vpc_id = "vpc-0123456789abcdef0"
 subnet_ids = ["subnet-0aaaaaaaaaaaaaaaa", "subnet-0bbbbbbbbbbbbbbbb"]
-route_table_ids = ["rtb-0cccccccccccccccc"]
 """
+ROUTE_TABLES = 'route_table_ids = ["rtb-0cccccccccccccccc"]\n'
 SUBNETS = ["subnet-0aaaaaaaaaaaaaaaa", "subnet-0bbbbbbbbbbbbbbbb"]
 
 
@@ -36,10 +36,26 @@ def write(folder: Path, network: str) -> Path:
     return file
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
+def synthesise(tmp_path_factory: pytest.TempPathFactory, network: str) -> Synthesised:
     folder = tmp_path_factory.mktemp("shared")
-    return synthesise_file(write(folder, EXISTING), folder / "cdktf.out")
+    return synthesise_file(write(folder, network), folder / "cdktf.out")
+
+
+@pytest.fixture(scope="module")
+def with_endpoints(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
+    return synthesise(tmp_path_factory, EXISTING + ROUTE_TABLES)
+
+
+@pytest.fixture(scope="module")
+def without_endpoints(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
+    return synthesise(tmp_path_factory, EXISTING)
+
+
+@pytest.fixture(params=["with_endpoints", "without_endpoints"])
+def shared(request: pytest.FixtureRequest) -> Synthesised:
+    """Return the stack for each way to AWS services: by endpoints of ours, and by whatever the network has."""
+    synthesised: Synthesised = request.getfixturevalue(request.param)
+    return synthesised
 
 
 @pytest.mark.parametrize(
@@ -65,11 +81,52 @@ def test_everything_is_put_into_its_subnets(shared: Synthesised, stacks: dict[st
         str(SUBNETS)
     }
     assert {group["vpc_id"] for group in shared.every("aws_security_group").values()} == {"vpc-0123456789abcdef0"}
-    assert shared.every("aws_security_group").keys() == stacks["dev"].every("aws_security_group").keys()
+    others = stacks["dev"].every("aws_security_group").keys() - shared.every("aws_security_group").keys()
+    assert others <= {"endpoints_security_group"}
 
 
-def test_the_endpoints_are_ours_all_the_same(shared: Synthesised) -> None:
-    endpoints = shared.every("aws_vpc_endpoint")
+def rules(stack: Synthesised, direction: str, group: str) -> list[dict[str, object]]:
+    reference = f"${{aws_security_group.{group}_security_group.id}}"
+    every = stack.every(f"aws_vpc_security_group_{direction}_rule").values()
+    return [rule for rule in every if rule["security_group_id"] == reference]
+
+
+def session_manager(stack: Synthesised) -> dict[str, object]:
+    (statement,) = json.loads(stack.one("aws_iam_role_policy", "bastion_role_policy")["policy"])["Statement"]
+    return dict(statement)
+
+
+def test_without_route_tables_no_endpoint_takes_services_away_from_others(without_endpoints: Synthesised) -> None:
+    assert without_endpoints.every("aws_vpc_endpoint") == {}
+    assert "endpoints_security_group" not in without_endpoints.every("aws_security_group")
+
+
+@pytest.mark.parametrize("caller", ["migrate", "status", "bastion"])
+def test_without_endpoints_services_are_called_wherever_the_network_leads(
+    without_endpoints: Synthesised, caller: str
+) -> None:
+    (rule,) = [each for each in rules(without_endpoints, "egress", caller) if "cidr_ipv4" in each]
+    assert (rule["cidr_ipv4"], rule["from_port"], rule["to_port"]) == ("0.0.0.0/0", 443, 443)
+
+
+@pytest.mark.parametrize("caller", ["migrate", "doctor"])
+def test_without_endpoints_s3_is_reached_at_its_own_addresses(without_endpoints: Synthesised, caller: str) -> None:
+    (rule,) = [each for each in rules(without_endpoints, "egress", caller) if "prefix_list_id" in each]
+    assert rule["prefix_list_id"] == "${data.aws_prefix_list.endpoints_s3.id}"
+    assert without_endpoints.json["data"]["aws_prefix_list"]["endpoints_s3"]["name"] == "com.amazonaws.eu-central-1.s3"
+
+
+def test_only_requests_through_endpoints_say_which_network_they_come_from(
+    with_endpoints: Synthesised, without_endpoints: Synthesised
+) -> None:
+    network = "vpc-0123456789abcdef0"
+    assert session_manager(with_endpoints)["Condition"] == {"StringEquals": {"aws:SourceVpc": network}}
+    # An instance's own credentials say it whichever way they are used.
+    assert session_manager(without_endpoints)["Condition"] == {"StringEquals": {"aws:Ec2InstanceSourceVpc": network}}
+
+
+def test_with_route_tables_the_endpoints_are_ours(with_endpoints: Synthesised) -> None:
+    endpoints = with_endpoints.every("aws_vpc_endpoint")
     assert endpoints["endpoints_s3"]["route_table_ids"] == ["rtb-0cccccccccccccccc"]
     interfaces = [each for each in endpoints.values() if each["vpc_endpoint_type"] == "Interface"]
     assert len(interfaces) == 4
@@ -87,8 +144,9 @@ def test_the_provider_s_schema_accepts_it(shared: Synthesised, terraform_environ
     ("network", "expected"),
     [
         ("", "it has none of them"),
-        (OWN + EXISTING, "it has vpc_cidr, subnet_cidrs, availability_zones, vpc_id, subnet_ids, route_table_ids"),
-        (EXISTING.replace("route_table_ids", "# "), "it has vpc_id, subnet_ids"),
+        (OWN + EXISTING, "it has vpc_cidr, subnet_cidrs, availability_zones, vpc_id, subnet_ids"),
+        (OWN + ROUTE_TABLES, "it has vpc_cidr, subnet_cidrs, availability_zones, route_table_ids"),
+        (EXISTING.replace("subnet_ids", "# "), "it has vpc_id"),
         (EXISTING.replace("0bbbbbbbbbbbbbbbb", "0aaaaaaaaaaaaaaaa"), "must have two different subnets or more"),
         (EXISTING.replace("vpc-0123456789abcdef0", "my-network"), "network.vpc_id = 'my-network' is not allowed"),
     ],

@@ -87,7 +87,7 @@ def test_refresh_and_status_log_in_through_the_proxy_as_their_own_user(prod: Syn
 def test_doctor_connects_directly_and_probes_the_proxy_as_a_user_of_its_own(prod: Synthesised) -> None:
     variables = function(prod, "doctor")["environment"]["variables"]
     assert variables["RDS_ENDPOINT"] == "${aws_db_instance.database_instance.address}"
-    assert variables["RDS_PROXY_ENDPOINT"] == "${aws_db_proxy.proxy_proxy.endpoint}"
+    assert variables["RDS_PROXY_ENDPOINT"] == "${aws_db_proxy.proxy_proxy.endpoint}:5432"
     assert variables["RDS_USERNAME"] == "scanner_doctor"
     named = statements(prod, "doctor_role_policy")
     logins = [resource for sid in ("LogIn", "LogInThroughProxy") for resource in named[sid]["Resource"]]
@@ -167,7 +167,7 @@ def test_no_role_is_given_a_policy_that_aws_manages(stack: Synthesised) -> None:
 
 def test_reserved_concurrency_is_set_where_the_settings_say_so(stacks: dict[str, Synthesised]) -> None:
     reserved = [function(stacks["prod"], name).get("reserved_concurrent_executions") for name in NAMES]
-    assert reserved == [1, 1, 50, None]
+    assert reserved == [1, 2, 50, None]
     assert all("reserved_concurrent_executions" not in function(stacks["dev"], name) for name in NAMES)
 
 

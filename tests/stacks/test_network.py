@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.stacks.conftest import read_stack, run_main
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.stacks.conftest import Synthesised
 
 # Who may open connections to whom. 443 is an AWS service, 5432 is PostgreSQL.
@@ -81,6 +85,17 @@ def test_only_the_named_pairs_may_connect_and_both_sides_say_so(stack: Synthesis
         for rule in stack.every("aws_vpc_security_group_ingress_rule").values()
     }
     assert egress == ingress == CONNECTIONS
+
+
+def test_clients_that_are_named_reach_the_proxy_and_nothing_else(tmp_path: Path) -> None:
+    clients = ["sg-0123456789abcdef0", "sg-0fedcba9876543210"]
+    run_main("dev", outdir=tmp_path, variables={"SCANNER__NETWORK__CLIENT_SECURITY_GROUP_IDS": json.dumps(clients)})
+    rules = read_stack(tmp_path, "dev").every("aws_vpc_security_group_ingress_rule").values()
+    admitted = [rule for rule in rules if rule["referenced_security_group_id"] in clients]
+    assert [rule["referenced_security_group_id"] for rule in admitted] == clients
+    for rule in admitted:
+        assert rule["security_group_id"] == "${aws_security_group.proxy_security_group.id}"
+        assert (rule["from_port"], rule["to_port"], rule["ip_protocol"]) == (5432, 5432, "tcp")
 
 
 def test_no_rule_names_addresses(stack: Synthesised) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import shutil
@@ -182,6 +183,24 @@ def test_an_unchanged_release_is_not_parsed_again(tmp_path: Path, monkeypatch: p
     first.path.unlink()
     with pytest.raises(ImportError):
         build_release(folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("001_create.sql", '001_create.sql, line 2: syntax error at or near "TABEL"'),
+        ("create.sql", "create.sql is not named like 003_add_a_thing.sql"),
+    ],
+)
+def test_make_package_tells_what_is_wrong_with_a_migration_in_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], file: str, message: str
+) -> None:
+    (tmp_path / file).write_text("\nCREATE TABEL jobs ();\n")
+    monkeypatch.setattr(sys, "argv", ["package"])
+    monkeypatch.setattr(package_module, "build_function_package", lambda **_: None)
+    monkeypatch.setattr(package_module, "build_release", functools.partial(build_release, tmp_path, folder=tmp_path))
+    assert package_module.main() == 1
+    assert capsys.readouterr().err.startswith(f"{tmp_path}/{message}")
 
 
 def test_main_names_file_and_line_of_a_migration_that_postgresql_refuses(tmp_path: Path) -> None:

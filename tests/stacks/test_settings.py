@@ -90,7 +90,7 @@ def test_only_the_local_environment_talks_to_an_emulator() -> None:
         ("SCANNER__DATABASE__ENGINE_VERSION", "17", "database", "engine_version", "17"),
         ("SCANNER__AWS__ENDPOINT", "http://127.0.0.1:4566", "aws", "endpoint", "http://127.0.0.1:4566"),
         ("SCANNER__FUNCTIONS__LOG_RETENTION_DAYS", "7", "functions", "log_retention_days", 7),
-        ("SCANNER__ALARMS__EMAILS", '["a@example.com"]', "alarms", "emails", ("a@example.com",)),
+        ("SCANNER__ALARMS__RUNBOOK_URL", "https://a.example/r", "alarms", "runbook_url", "https://a.example/r"),
     ],
 )
 def test_a_variable_overrides_any_value_and_gets_its_type(
@@ -211,6 +211,13 @@ def test_a_wrong_value_names_file_key_value_and_what_is_allowed(file: Path, old:
 )
 def test_a_wrong_variable_is_named_instead_of_the_file(variable: str, text: str, expected: str) -> None:
     assert message(FOLDER / "dev.toml", {variable: text}).startswith(f"{variable}: {expected}")
+
+
+def test_addresses_are_told_only_with_a_runbook_that_a_mail_can_link() -> None:
+    mails = {"SCANNER__ALARMS__EMAILS": '["a@example.com"]'}
+    assert "must have runbook_url as an address such as https://" in message(FOLDER / "dev.toml", mails)
+    linked = {**mails, "SCANNER__ALARMS__RUNBOOK_URL": "https://git.example.com/runbook.md"}
+    assert load_settings(FOLDER / "dev.toml", linked).alarms.emails == ("a@example.com",)
 
 
 def test_a_broken_list_in_a_variable_is_named() -> None:

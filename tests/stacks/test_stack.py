@@ -153,6 +153,8 @@ def test_the_outputs_are_what_people_and_commands_ask_for(stack: Synthesised) ->
         "migrate_function_name",
         "page_topic_arn",
         "proxy_endpoint",
+        "proxy_port",
+        "proxy_security_group_id",
         "refresh_function_name",
         "release_sha256",
         "status_function_name",

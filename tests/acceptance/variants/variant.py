@@ -33,8 +33,8 @@ availability_zones = ["eu-central-1a", "eu-central-1b"]
 # Nobody's: variables name the network, once there is one.
 EXISTING_NETWORK = """vpc_id = "vpc-0"
 subnet_ids = ["subnet-0", "subnet-1"]
-route_table_ids = ["rtb-0"]
 """
+ROUTE_TABLES = 'route_table_ids = ["rtb-0"]\n'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,7 @@ class Variant:
     name: str
     size: str
     in_existing_network: bool = False
+    has_endpoints: bool = True
 
 
 @dataclass
@@ -83,6 +84,8 @@ def live(variant: Variant, *, directory: Path, provider: terraform.Provider) -> 
         deployment.overrides.update(EMULATED)
         if variant.in_existing_network:
             life.network = _make_network(deployment.emulator.client("ec2"))
+            if not variant.has_endpoints:
+                del life.network["route_table_ids"]
             for key, ids in life.network.items():
                 deployment.overrides[f"SCANNER__NETWORK__{key.upper()}"] = str(ids)
         life.before = inventory(deployment.emulator)
@@ -103,7 +106,8 @@ def live(variant: Variant, *, directory: Path, provider: terraform.Provider) -> 
 
 def _settings(variant: Variant) -> str:
     text = (ROOT / "environments" / "dev.toml").read_text()
-    network = EXISTING_NETWORK if variant.in_existing_network else OWN_NETWORK
+    existing = EXISTING_NETWORK + (ROUTE_TABLES if variant.has_endpoints else "")
+    network = existing if variant.in_existing_network else OWN_NETWORK
     for part, instead in ((SIZE, f'size = "{variant.size}"'), (CERTIFICATE, ""), (OWN_NETWORK, network)):
         assert part in text, f"environments/dev.toml has no {part} any more"
         text = text.replace(part, instead)
