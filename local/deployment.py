@@ -122,9 +122,7 @@ class Deployment:
     def environment(self, provider: terraform.Provider) -> dict[str, str]:
         """Return the environment of `cdktf` and `terraform`."""
         environment = terraform.command_environment(provider, self.directory, self._environ)
-        # `cdktf.json` says `python`, which is the one that runs this.
-        path = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
-        return environment | self.settings_variables() | {"PATH": path}
+        return environment | self.settings_variables()
 
     def synthesise(self) -> None:
         """Write the stack's Terraform JSON with no `cdktf`, for whoever applies it by other means.

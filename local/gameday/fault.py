@@ -33,7 +33,6 @@ class Fault(ABC):
         follows: alarms that wake somebody and may ring too, because it is true, each with the reason.
         checks: the names of the doctor's checks that may tell it; one of them must.
         states: the states that tell it.
-        settles_minutes: what the alarm needs to be over beyond its own evaluation range.
         steady_minutes: for how long all must be quiet then, where an alarm might come back.
 
     """
@@ -46,7 +45,6 @@ class Fault(ABC):
     states: tuple[str, ...] = ("warning", "critical")
     follows: ClassVar[Reasons] = {}
     asks_function: bool = False
-    settles_minutes: int = 5
     steady_minutes: int = 0
 
     @abstractmethod

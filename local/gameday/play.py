@@ -14,6 +14,8 @@ from stacks.alarms import OUTAGE
 QUIET_MINUTES = 90
 # What a fault needs until it shows, beyond the alarm's own evaluation range.
 SLACK_MINUTES = 20
+# What an alarm needs until it is over, beyond the same.
+SETTLE_MINUTES = 5
 Report = Callable[[str], None]
 
 
@@ -166,7 +168,7 @@ def _diagnose(fault: Fault, scene: Scene, row: Row) -> Diagnosis:
 def _expect_over(fault: Fault, scene: Scene, watch: Watch, row: Row) -> None:
     ended = watch.minute
     # Every alarm that rings meanwhile looks back as far as it must.
-    limit = fault.settles_minutes + max(
+    limit = SETTLE_MINUTES + max(
         _range_minutes(watch, name) for name in watch.ringing() | {fault.alarm} if name in watch.alarms
     )
     if not watch.wait(lambda: not watch.ringing(), minutes=limit, check=scene.background.check):

@@ -26,6 +26,5 @@ FAULTS: tuple[Callable[[], Fault], ...] = (
     ViewDropped,
     ReaderWrites,
     RightLost,
-    # Last, because its alarm looks back for hours.
     Drift,
 )

@@ -126,8 +126,6 @@ class Drift(Fault):
     title = "rows are changed past the triggers"
     alarm = "progress-drift"
     checks = ("progress-drift",)
-    # What the verification said is in the alarm's hour until the hour is over.
-    settles_minutes = 65
     # One good verification after a bad one must be the last word.
     steady_minutes = 15
     load = """
