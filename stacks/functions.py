@@ -119,6 +119,14 @@ def _runtime(context: Context) -> tuple[str, str]:
     return f"python3.{minor}", "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
 
 
+def _attached(context: Context) -> list[str]:
+    """Return what Lambda attaches a function to: a network that exists may be shared by another account."""
+    ours = [context.arn("ec2", "*/*")]
+    if not context.settings.network.exists:
+        return ours
+    return [*ours, f"arn:{context.partition}:ec2:{context.settings.region}:*:subnet/*"]
+
+
 def _runtime_statements(context: Context, function_arn: str, log_group_arn: str, key_arn: str) -> dict[str, Statement]:
     """Return what any function in a VPC needs; narrower than AWSLambdaVPCAccessExecutionRole."""
     return {
@@ -127,7 +135,7 @@ def _runtime_statements(context: Context, function_arn: str, log_group_arn: str,
         ),
         "DecryptVariables": iam.statement("kms:Decrypt", resources=[key_arn]),
         # Lambda checks these before the interfaces exist, so they name all of this account and region.
-        "AttachToNetwork": iam.statement(*ATTACH_ACTIONS, resources=[context.arn("ec2", "*/*")]),
+        "AttachToNetwork": iam.statement(*ATTACH_ACTIONS, resources=_attached(context)),
         # These know no resource: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
         "FindNetwork": iam.statement(*FIND_NETWORK_ACTIONS, resources=[EVERY_RESOURCE]),
         # All of these are for Lambda itself; the function's own code may not use them.

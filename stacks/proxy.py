@@ -43,9 +43,10 @@ class Proxy(Construct):
         firewall.allow(
             self, "to_database", source=self.security_group, target=database.security_group, port=database.port
         )
-        for number, group_id in enumerate(context.settings.network.client_security_group_ids):
+        for group_id in context.settings.network.client_security_group_ids:
+            # By name: a rule that moved to another place in the list would be made while the old one is there.
             firewall.allow_clients(
-                self, f"from_client_{number}", group_id=group_id, target=self.security_group, port=self.port
+                self, f"from_{group_id}", group_id=group_id, target=self.security_group, port=self.port
             )
         logs = log_group(self, "log_group", context=context, name=f"/aws/rds/proxy/{name}", key_arn=key_arn)
         by_iam = context.settings.proxy.auth_mode == "iam"

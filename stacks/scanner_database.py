@@ -218,6 +218,8 @@ class ScannerDatabase(TerraformStack):
             proxy_endpoint=proxy.endpoint,
             proxy_port=str(proxy.port),
             proxy_security_group_id=proxy.security_group.id,
+            vpc_id=network.vpc_id,
+            route_table_ids=", ".join(network.route_table_ids),
             application_user_arn=proxy.user_arn(database.APPLICATION_USER),
             bastion_instance_id=bastion.instance.id,
             tunnel_command=(

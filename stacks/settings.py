@@ -94,6 +94,13 @@ class Network(Model):
             ipaddress.IPv4Network(cidr)  # its ValueError says what is wrong
         return value
 
+    @field_validator("subnet_ids", "route_table_ids", "client_security_group_ids")
+    @classmethod
+    def _is_named_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := sorted({name for name in value if value.count(name) > 1}):
+            raise ValueError(f"{', '.join(twice)} is there more than once")
+        return value
+
     @property
     def exists(self) -> bool:
         """Whether the network is somebody else's."""

@@ -23,6 +23,9 @@ SMALLEST_JUDGED_ROWS = 10_000
 UNUSED_AFTER_S = 7 * 24 * 3600
 # A REINDEX CONCURRENTLY that was ended leaves these: the new index, or the old one.
 _LEFT_BEHIND = re.compile(r"_cc(new|old)\d*$")
+_ON_PARTITIONS = (
+    "as docs/operations.md says: ON ONLY the table, CONCURRENTLY on each partition, then ATTACH PARTITION for each"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,12 @@ def _invalid(rows: Iterable[dict[str, Any]]) -> Iterator[Finding]:
     for row in rows:
         if row["is_valid"] or row["builder"]:
             continue
+        if row["is_partitioned"]:
+            yield warning(
+                f"{row['name']} on {row['table_name']} is INVALID: not every partition's index is attached to it",
+                why=f"Build what is missing {_ON_PARTITIONS}.",
+            )
+            continue
         is_rest = _LEFT_BEHIND.search(row["name"])
         command = "DROP INDEX CONCURRENTLY" if is_rest else "REINDEX INDEX CONCURRENTLY"
         yield warning(
@@ -88,8 +97,7 @@ def _missing(case: Case, names: set[str], tables: dict[str, dict[str, Any]]) -> 
         if tables[expected.table]["is_partitioned"]:
             yield found(
                 f"{name} on {expected.table} is missing",
-                why="PostgreSQL builds no index of a partitioned table CONCURRENTLY: build it on each partition so, "
-                f"and then `{_creation(name).replace(' CONCURRENTLY', '')}`, which takes them over.",
+                why=f"PostgreSQL builds no index of a partitioned table CONCURRENTLY: build it {_ON_PARTITIONS}.",
             )
             continue
         yield found(
@@ -107,7 +115,7 @@ def _unused(rows: dict[str, dict[str, Any]]) -> Iterator[Finding]:
         if row and row["is_valid"] and not row["scans"] and row["counted_seconds"] >= UNUSED_AFTER_S:
             yield warning(
                 f"{name} ({size(row['bytes'])}) was not used in {duration(row['counted_seconds'])}",
-                why="Every write maintains it; if no query needs it, drop it in a new migration.",
+                why="Every write maintains it; if it is older and no query needs it, drop it in a new migration.",
             )
 
 

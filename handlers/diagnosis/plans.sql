@@ -2,10 +2,11 @@
 
 -- name: indexes
 -- The indexes of our tables; whether one is being built now; how often it was used, and for how long that was counted.
--- Of a partitioned table, the uses and the bytes are those of its partitions' indexes.
+-- Of a partitioned table, the uses and the bytes are those of its partitions' indexes; of these, the invalid ones are there too.
 SELECT index_class.relname AS name,
        format('%%I.%%I', index_class.relnamespace::regnamespace::text, index_class.relname) AS qualified_name,
        table_class.relname AS table_name,
+       index_class.relkind = 'I' AS is_partitioned,
        index.indisvalid AS is_valid,
        -- Of the table, because a REINDEX that waits does not say which index it builds.
        (SELECT min(pid) FROM pg_stat_progress_create_index AS build WHERE build.relid = index.indrelid) AS builder,
@@ -28,6 +29,11 @@ CROSS JOIN LATERAL (
 ) AS used
 JOIN pg_stat_database AS whole ON whole.datname = current_database()
 WHERE index.indrelid IN (SELECT to_regclass('public.' || name) FROM unnest(%(tables)s::text[]) AS name)
+   OR (NOT index.indisvalid
+       AND index.indrelid IN (SELECT part.relid
+                              FROM unnest(%(tables)s::text[]) AS name
+                              CROSS JOIN LATERAL pg_partition_tree(to_regclass('public.' || name)) AS part
+                              WHERE part.isleaf))
 ORDER BY index_class.relname;
 
 -- name: tables

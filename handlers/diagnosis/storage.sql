@@ -34,20 +34,28 @@ SELECT (SELECT sum(pg_database_size(oid)) FROM pg_database)::bigint AS database_
        (SELECT coalesce(sum(size), 0) FROM pg_ls_waldir())::bigint AS wal_bytes;
 
 -- name: top_relations
--- The largest relations with their indexes.
-SELECT oid::regclass::text AS name, pg_total_relation_size(oid) AS bytes
-FROM pg_class
-WHERE relkind IN ('r', 'm')
-  AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+-- The largest relations with their indexes. One that is dropped meanwhile has no size.
+SELECT name, bytes
+FROM (
+    SELECT oid::regclass::text AS name, pg_total_relation_size(oid) AS bytes
+    FROM pg_class
+    WHERE relkind IN ('r', 'm')
+      AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+) AS sized
+WHERE bytes IS NOT NULL
 ORDER BY bytes DESC, name
 LIMIT 3;
 
 -- name: growth
--- The objects of the jobs of the last day, and what an object has taken so far with its indexes and findings.
+-- The objects of the jobs of the last day, and what an object has taken so far with its indexes and findings: twice, while
+-- the table is partitioned and writers write both.
 SELECT coalesce(sum(total_objects) FILTER (WHERE created_at > clock_timestamp() - INTERVAL '1 day'), 0)::bigint AS objects,
-       (SELECT sum(pg_total_relation_size(coalesce(part.relid, wanted.relation)))
-        FROM unnest(ARRAY['public.job_objects', 'public.findings']::regclass[]) AS wanted (relation)
-        LEFT JOIN LATERAL pg_partition_tree(wanted.relation) AS part ON part.isleaf)
+       (SELECT sum(pg_total_relation_size(coalesce(part.relid, relation.oid)))
+        FROM pg_class AS relation
+        LEFT JOIN LATERAL pg_partition_tree(relation.oid) AS part ON part.isleaf
+        WHERE (relation.relnamespace::regnamespace::text, relation.relname) IN
+              (('public', 'job_objects'), ('public', 'findings'), ('public', 'job_objects_before_partitioning'),
+               ('job_objects_partitioning', 'job_objects')))
        / greatest(sum(total_objects), 1)::float8 AS bytes_per_object
 FROM public.job_progress;
 

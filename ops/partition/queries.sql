@@ -241,8 +241,11 @@ FROM public.schema_migrations
 WHERE applied_at IS NULL;
 
 -- name: size
--- Bytes of a table with its indexes, and its rows as the last ANALYZE left them.
-SELECT pg_total_relation_size(oid), greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = %(table)s::regclass;
+-- Bytes of a table, or of its partitions, with the indexes, and the rows as the last ANALYZE left them.
+SELECT sum(pg_total_relation_size(leaf.oid))::bigint, sum(greatest(leaf.reltuples, 0))::bigint
+FROM pg_class AS leaf
+WHERE leaf.oid IN (SELECT %(table)s::regclass UNION SELECT relid FROM pg_partition_tree(%(table)s::regclass) WHERE isleaf)
+  AND leaf.relkind <> 'p';
 
 -- name: locked_by
 -- Who holds locks on a table now.

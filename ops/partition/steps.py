@@ -123,9 +123,11 @@ def check_unchanged(session: Session) -> None:
 def index_scans(cursor: Any) -> Iterator[None]:
     """Keep the planner to the primary key, in whose order rows are asked for: without a sort, only that index gives it.
 
-    Any index that begins with the job looks as good to it, and then each batch would read the whole job.
+    Any index that begins with the job looks as good to it, and then each batch would read the whole job. A sort that
+    has to be costs so much to the planner then that it would compile each batch.
     """
-    switches = ("enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_incremental_sort", "enable_mergejoin")
+    scans = ("enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_incremental_sort", "enable_mergejoin")
+    switches = (*scans, "jit")
     cursor.execute("; ".join(f"SET {switch} = off" for switch in switches))
     yield
     cursor.execute("; ".join(f"RESET {switch}" for switch in switches))

@@ -34,8 +34,9 @@ _FINISH = "keep the partitioned table with --finish"
 _UNDO = f"undo that, and run --revert again; or {_FINISH}"
 # An update is mirrored whatever it changes; an INSERT into the kept table could bring back what a writer deletes.
 _COPY_OVER = (
-    f"{_FINISH}; or ENABLE ALWAYS its mirror_* triggers, copy what {KEPT} misses (an UPDATE of those rows to key = key "
-    "does), delete there what is there only, and run --revert again"
+    f"{_FINISH}; or, while its mirror_* triggers are there, ENABLE ALWAYS them, copy what {KEPT} misses (an UPDATE of "
+    "those rows to key = key does), delete there what is there only, run --revert again, and then `scannerdb rebuild`, "
+    "because the progress misses the same writes"
 )
 
 

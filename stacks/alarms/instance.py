@@ -44,9 +44,10 @@ def instance(settings: Settings) -> tuple[Alarm, ...]:
         # "CPU credit metrics are available at a five-minute frequency only":
         # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-metrics.html
         period_s=FIVE_MINUTES_S,
-        evaluation_periods=1,
+        # A new instance begins with none, and the smallest of ours earns 24 an hour.
+        evaluation_periods=24,
         falls=True,
-        meaning="The burstable instance has spent its CPU credits; from here on it costs more or gets slower.",
+        meaning="The burstable instance had hardly any CPU credits for two hours; it costs more or gets slower.",
     )
     return (
         instance(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import psycopg2.errors
@@ -249,3 +250,17 @@ def test_every_migration_runs_again_on_the_partitioned_table(database: TestDatab
     migrate(database.connect, build_release(MIGRATIONS))
     assert schema(database) == before
     assert database.query(DIFFERENCES) == []
+
+
+def test_no_batch_is_compiled(database: TestDatabase) -> None:
+    # The embedded server cannot; RDS would, for each batch, at the price that the planner gives a sort that is off.
+    price = "EXPLAIN (FORMAT JSON) SELECT * FROM jobs ORDER BY bucket"
+    with closing(database.connect()) as connection, connection.cursor() as cursor:
+        with steps.index_scans(cursor):
+            cursor.execute(price)
+            ((plans,),) = cursor.fetchall()
+            assert plans[0]["Plan"]["Total Cost"] > 100_000  # jit_above_cost
+            cursor.execute("SHOW jit")
+            assert cursor.fetchall() == [("off",)]
+        cursor.execute("SHOW jit")
+        assert cursor.fetchall() == [("on",)]

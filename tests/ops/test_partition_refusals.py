@@ -275,7 +275,7 @@ def test_a_copy_that_differs_is_never_swapped_in(database: TestDatabase, fault: 
 )
 def test_rows_that_the_mirror_missed_are_not_lost_by_the_way_back(database: TestDatabase, load: str) -> None:
     database.query(load.format(table=partition_with_last_job(database)))
-    expected = rf"{KEPT} differs, first in the objects of {LAST_JOB} \(4 rows, 1 there, .*--finish; or .*--revert again"
+    expected = rf"{KEPT} differs, first in the objects of {LAST_JOB} \(4 rows, 1 there, .*--finish; or.*--revert again"
     for _ in range(2):
         with pytest.raises(errors.CopyDiffersError, match=expected):
             revert(database)

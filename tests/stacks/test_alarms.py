@@ -58,7 +58,7 @@ def test_the_alarm_on_credits(stacks: dict[str, Synthesised]) -> None:
     body = stacks["dev"].one("aws_cloudwatch_metric_alarm", "alarms_database_cpu_credits")
     assert words(stacks["dev"], body) == (
         "AWS/RDS CPUCreditBalance DBInstanceIdentifier=<prefix> Minimum / 300 s",
-        "1 of 1",
+        "24 of 24",
         "< 20",
         "ignore",
         "ticket",

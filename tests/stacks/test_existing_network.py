@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from local import terraform
 from stacks.settings import SettingsError, load_settings
 from tests.stacks.conftest import Synthesised, synthesise_file
+from tests.stacks.test_functions import statements
 from tests.stacks.test_settings import COMPLETE
 
 if TYPE_CHECKING:
@@ -125,6 +127,11 @@ def test_only_requests_through_endpoints_say_which_network_they_come_from(
     assert session_manager(without_endpoints)["Condition"] == {"StringEquals": {"aws:Ec2InstanceSourceVpc": network}}
 
 
+def test_functions_are_attached_to_subnets_that_another_account_shares(shared: Synthesised) -> None:
+    resources = statements(shared, "status_role_policy")["AttachToNetwork"]["Resource"]
+    assert [resource for resource in resources if re.fullmatch(r"arn:\S+:ec2:eu-central-1:\*:subnet/\*", resource)]
+
+
 def test_with_route_tables_the_endpoints_are_ours(with_endpoints: Synthesised) -> None:
     endpoints = with_endpoints.every("aws_vpc_endpoint")
     assert endpoints["endpoints_s3"]["route_table_ids"] == ["rtb-0cccccccccccccccc"]
@@ -147,7 +154,10 @@ def test_the_provider_s_schema_accepts_it(shared: Synthesised, terraform_environ
         (OWN + EXISTING, "it has vpc_cidr, subnet_cidrs, availability_zones, vpc_id, subnet_ids"),
         (OWN + ROUTE_TABLES, "it has vpc_cidr, subnet_cidrs, availability_zones, route_table_ids"),
         (EXISTING.replace("subnet_ids", "# "), "it has vpc_id"),
-        (EXISTING.replace("0bbbbbbbbbbbbbbbb", "0aaaaaaaaaaaaaaaa"), "must have two different subnets or more"),
+        (
+            EXISTING.replace("0bbbbbbbbbbbbbbbb", "0aaaaaaaaaaaaaaaa"),
+            "subnet-0aaaaaaaaaaaaaaaa is there more than once",
+        ),
         (EXISTING.replace("vpc-0123456789abcdef0", "my-network"), "network.vpc_id = 'my-network' is not allowed"),
     ],
 )

@@ -90,10 +90,13 @@ def test_only_the_named_pairs_may_connect_and_both_sides_say_so(stack: Synthesis
 def test_clients_that_are_named_reach_the_proxy_and_nothing_else(tmp_path: Path) -> None:
     clients = ["sg-0123456789abcdef0", "sg-0fedcba9876543210"]
     run_main("dev", outdir=tmp_path, variables={"SCANNER__NETWORK__CLIENT_SECURITY_GROUP_IDS": json.dumps(clients)})
-    rules = read_stack(tmp_path, "dev").every("aws_vpc_security_group_ingress_rule").values()
-    admitted = [rule for rule in rules if rule["referenced_security_group_id"] in clients]
-    assert [rule["referenced_security_group_id"] for rule in admitted] == clients
-    for rule in admitted:
+    rules = read_stack(tmp_path, "dev").every("aws_vpc_security_group_ingress_rule")
+    admitted = {name: rule for name, rule in rules.items() if rule["referenced_security_group_id"] in clients}
+    # Wherever they stand in the list.
+    assert {name: rule["referenced_security_group_id"] for name, rule in admitted.items()} == {
+        f"proxy_from_{client}": client for client in clients
+    }
+    for rule in admitted.values():
         assert rule["security_group_id"] == "${aws_security_group.proxy_security_group.id}"
         assert (rule["from_port"], rule["to_port"], rule["ip_protocol"]) == (5432, 5432, "tcp")
 

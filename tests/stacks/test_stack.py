@@ -157,9 +157,11 @@ def test_the_outputs_are_what_people_and_commands_ask_for(stack: Synthesised) ->
         "proxy_security_group_id",
         "refresh_function_name",
         "release_sha256",
+        "route_table_ids",
         "status_function_name",
         "ticket_topic_arn",
         "tunnel_command",
+        "vpc_id",
     }
 
 

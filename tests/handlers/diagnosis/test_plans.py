@@ -83,6 +83,9 @@ def test_an_index_that_nobody_uses_is_told_after_a_week(well: TestDatabase, monk
     assert " was not used in " in unused.value
 
 
+PARTITIONS = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'job_objects'::regclass"
+
+
 @pytest.fixture
 def partitioned(well: TestDatabase) -> TestDatabase:
     partition(well)
@@ -105,16 +108,50 @@ def test_no_build_is_advised_that_a_partitioned_table_refuses(partitioned: TestD
     partitioned.query("DROP INDEX idx_job_objects_job_status")
     (finding,) = diagnose(partitioned, "indexes")
     assert (finding.state, finding.next) == ("warning", "")
-    assert "build it on each partition" in finding.why
+    assert "ON ONLY the table" in finding.why
+    # WHEN it is built as the finding says
+    index = "idx_job_objects_job_status ON ONLY job_objects (job_id, status)"
+    partitioned.query(f"CREATE INDEX {index}")
+    (finding,) = diagnose(partitioned, "indexes")
+    assert finding.value.startswith("idx_job_objects_job_status on job_objects is INVALID: not every partition")
+    assert finding.next == ""
+    for (name,) in partitioned.query(PARTITIONS):
+        partitioned.query(f"CREATE INDEX CONCURRENTLY new_{name} ON {name} (job_id, status)")
+        partitioned.query(f"ALTER INDEX idx_job_objects_job_status ATTACH PARTITION new_{name}")
+    # THEN it is there
+    assert only(diagnose(partitioned, "indexes"))[0] == "ok"
+
+
+def test_an_invalid_index_of_a_partition_is_told_and_built_anew(partitioned: TestDatabase) -> None:
+    ((table, index),) = partitioned.query(
+        "SELECT indrelid::regclass::text, indexrelid::regclass::text FROM pg_index "
+        "WHERE indrelid::regclass::text LIKE 'job\\_objects\\_p%' AND NOT indisunique ORDER BY 2 LIMIT 1"
+    )
+    partitioned.query(
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass", (index,), user="postgres"
+    )
+    (finding,) = diagnose(partitioned, "indexes")
+    assert finding.value == f"{index} on {table} is INVALID: its build was ended"
+    carry_out(finding.next, partitioned)
+    assert only(diagnose(partitioned, "indexes"))[0] == "ok"
 
 
 def test_a_read_of_a_partitioned_table_is_judged(partitioned: TestDatabase) -> None:
     partitioned.add_job({"succeeded": 12_000})
     partitioned.query("SELECT refresh_job_progress()")
-    partitioned.query("VACUUM ANALYZE job_objects")
+    # As autovacuum does: the partitions, never the whole.
+    partitions = partitioned.query(PARTITIONS)
+    partitioned.query(f"ANALYZE {', '.join(name for (name,) in partitions)}")
     state, value, _ = only(diagnose(partitioned, "status-plan"))
     assert state == "ok"
     assert value.startswith("Index Only Scan on job_objects_p")
+    partitioned.query(
+        "DROP INDEX idx_job_objects_job_status, idx_job_objects_job_updated, idx_job_objects_bucket_key_composite; "
+        "ALTER TABLE job_objects DROP CONSTRAINT job_objects_pkey"
+    )
+    state, value, next_ = only(diagnose(partitioned, "status-plan"))
+    assert (state, next_) == ("warning", "")
+    assert value.startswith("Seq Scan on job_objects_p")
 
 
 def test_a_status_read_uses_indexes(well: TestDatabase) -> None:

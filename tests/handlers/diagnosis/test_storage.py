@@ -36,7 +36,9 @@ def test_dead_rows_of_a_partition_are_told_and_what_partitions_take_counts(
     monkeypatch.setattr(storage, "DEAD_ROWS", 100)
     before = growth_mib(well)
     partition(well, modulus=2)
+    both = growth_mib(well)
     finish(well)
+    assert both > growth_mib(well)
     for number in range(2):
         well.query(f"ALTER TABLE job_objects_p{number} SET (autovacuum_enabled = off)")
     well.add_job({"queued": 400})
