@@ -38,6 +38,9 @@ ALTER ROLE progress_reader SET default_transaction_read_only = on;
 -- all is as good: an index scan marks the dead ones, and the next read skips them; the others pass them every time.
 ALTER ROLE progress_reader SET enable_seqscan = off;
 ALTER ROLE progress_reader SET enable_bitmapscan = off;
+-- What reads all jobs, as /statistics does, has to scan all the same; what the planner thinks that costs now would have it
+-- compiled first.
+ALTER ROLE progress_reader SET jit = off;
 
 -- The doctor looks and never touches, gives up before the on-call does, and queues for no lock that writers wait behind.
 ALTER ROLE scanner_doctor SET default_transaction_read_only = on;

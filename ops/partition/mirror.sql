@@ -5,13 +5,16 @@
 -- It does not repeat the statement but looks at what is there now, so that the order in which the triggers of a statement
 -- with several parts fire does not matter. A row is changed in the other table by whoever holds the row in the first one:
 -- nobody waits for anybody but for the copy of a few thousand rows, and for that no longer than a batch.
--- OFFSET 0 keeps the planner to one look at the key for each row: a session's plan is made once, for however many rows its
--- first statement had.
+-- OFFSET 0 and the settings keep the planner to one look at the key for each row: a session's plan is made once, for however
+-- many rows its first statement had, and however few the copy had.
 CREATE OR REPLACE FUNCTION {function}()
 RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
 AS $mirror$
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN

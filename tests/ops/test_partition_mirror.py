@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import psycopg2.errors
@@ -292,6 +293,21 @@ def stop_before_the_copy(database: TestDatabase, monkeypatch: pytest.MonkeyPatch
         patched.setattr(Copier, "run", lambda *_: (_ for _ in ()).throw(InterruptedError))
         with pytest.raises(InterruptedError):
             partition(database)
+
+
+def test_a_session_whose_first_statement_wrote_many_rows_looks_for_each_by_its_key(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = fill(database, 2000)
+    stop_before_the_copy(database, monkeypatch)
+    scans = "SELECT sum(seq_scan) FROM pg_stat_user_tables WHERE relname LIKE 'job_objects_p_'"
+    before = database.query(scans)
+    with closing(database.connect()) as writer, writer.cursor() as cursor:
+        for keys in ("1%", "2%", "30"):
+            cursor.execute("UPDATE job_objects SET key = 'x' || key WHERE job_id = %s AND key LIKE %s", (job_id, keys))
+            cursor.execute("DELETE FROM job_objects WHERE job_id = %s AND key LIKE %s", (job_id, f"x{keys}"))
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+    assert database.query(scans) == before
 
 
 def test_a_row_that_is_deleted_while_its_batch_is_copied_does_not_come_back(
