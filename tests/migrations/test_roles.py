@@ -78,12 +78,14 @@ def test_a_role_may_do_nothing_else(database: TestDatabase, role: str, sql: str)
         ("progress_refresher", "statement_timeout", "280s"),
         ("progress_reader", "statement_timeout", "5s"),
         ("progress_reader", "default_transaction_read_only", "on"),
+        ("progress_reader", "enable_seqscan", "off"),
+        ("progress_reader", "jit", "off"),
         ("scanner_doctor", "default_transaction_read_only", "on"),
         ("scanner_doctor", "statement_timeout", "20s"),
         ("scanner_doctor", "lock_timeout", "2s"),
     ],
 )
-def test_timeouts_come_with_the_role(database: TestDatabase, role: str, setting: str, value: str) -> None:
+def test_settings_come_with_the_role(database: TestDatabase, role: str, setting: str, value: str) -> None:
     assert database.query(f"SHOW {setting}", user=role) == [(value,)]
 
 
