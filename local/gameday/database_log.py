@@ -10,7 +10,7 @@ from local.filter_pattern import FilterPattern, Reading, parse
 from local.gameday.clock import Clock
 from local.gameday.function_logs import Tail
 from local.gameday.metric_store import Datum
-from stacks.alarms.log_patterns import DENIED_STATEMENTS, SLOW_STATEMENTS
+from stacks.alarms.log_patterns import DENIED_STATEMENTS, NOTHING_DENIED, SLOW_STATEMENTS
 from stacks.alarms.model import Metric
 
 # As on RDS, where it cannot be changed.
@@ -31,6 +31,7 @@ class DatabaseLog:
     def __init__(self, path: Path, clock: Clock, *, slow: Metric, denied: Metric) -> None:
         self._tail = Tail(path, from_end=True)
         self._clock = clock
+        self._denied = denied
         self._filters: list[tuple[Metric, str, FilterPattern]] = [
             *_filters(slow, "$milliseconds", SLOW_STATEMENTS),
             *_filters(denied, "1", DENIED_STATEMENTS),
@@ -38,11 +39,18 @@ class DatabaseLog:
 
     def data(self) -> Iterator[Datum]:
         """Yield what was logged since the last time."""
-        for line in self._tail.lines():
+        lines, is_denied = list(self._tail.lines()), False
+        for line in lines:
             for metric, value, pattern in self._filters:
                 published = pattern.metric_value(line, value, READING)
                 if published is not None:
-                    yield Datum(namespace=metric.namespace, name=metric.name, value=published, at_s=self._clock.now_s())
+                    is_denied |= metric == self._denied
+                    yield self._datum(metric, published)
+        if lines and not is_denied:
+            yield self._datum(self._denied, float(NOTHING_DENIED))
+
+    def _datum(self, metric: Metric, value: float) -> Datum:
+        return Datum(namespace=metric.namespace, name=metric.name, value=value, at_s=self._clock.now_s())
 
 
 def _filters(metric: Metric, value: str, patterns: Mapping[str, str]) -> list[tuple[Metric, str, FilterPattern]]:

@@ -33,7 +33,7 @@ class Fault(ABC):
         follows: alarms that wake somebody and may ring too, because it is true, each with the reason.
         checks: the names of the doctor's checks that may tell it; one of them must.
         states: the states that tell it.
-        steady_minutes: for how long the alarm must stay quiet then, where it might come back.
+        steady_minutes: for how long all must be quiet then, where an alarm might come back.
 
     """
 

@@ -18,3 +18,6 @@ DENIED_STATEMENT = (
     'second="denied" || second="execute" || second="be", ...]'
 )
 DENIED_STATEMENTS = {"denied_statements": DENIED_STATEMENT}
+# What is counted in a minute whose lines match nothing. Without it the minutes after the last refusal are missing, and
+# an alarm looks past what is missing to what came before it, and rings once more for the same refusals.
+NOTHING_DENIED = "0"

@@ -86,7 +86,7 @@ def statements(settings: Settings) -> tuple[Alarm, ...]:
             period_s=FIVE_MINUTES_S,
             threshold=settings.alarms.denied_statements,
             unit="statements",
-            missing_data="notBreaching",  # nothing refused, no line, no datum
+            missing_data="notBreaching",  # nothing logged, no datum
             severity="ticket",
             meaning="A role is refused what it asks for: it lost a right, or somebody uses the wrong role.",
         ),

@@ -158,3 +158,7 @@ def test_the_database_s_log_becomes_metrics_by_the_stack_s_own_patterns(tmp_path
         file.write(f"{start}ERROR:  cannot execute UPDATE in a read-only transaction\n")
         file.write(f"{start}ERROR:  permission denied for table jobs\n")
     assert [(each.name, each.value) for each in log.data()] == [("Slow", 1454.486), ("Denied", 1), ("Denied", 1)]
+    assert list(log.data()) == []
+    with path.open("a") as file:
+        file.write(f"{start}LOG:  connection received\n")
+    assert [(each.name, each.value) for each in log.data()] == [("Denied", 0)]

@@ -143,7 +143,7 @@ def test_every_notice_has_a_rule_and_a_target(stack: Synthesised) -> None:
     ("patterns", "transformation"),
     [
         (SLOW_STATEMENTS, {"name": "SlowQueryDuration", "value": "$milliseconds", "unit": "Milliseconds"}),
-        (DENIED_STATEMENTS, {"name": "DeniedStatements", "value": "1", "unit": "Count"}),
+        (DENIED_STATEMENTS, {"name": "DeniedStatements", "value": "1", "unit": "Count", "default_value": "0"}),
     ],
 )
 def test_metrics_are_made_of_the_database_s_log(
