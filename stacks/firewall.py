@@ -28,21 +28,18 @@ def allow(scope: Construct, id_: str, *, source: SecurityGroup, target: Security
         to_port=port,
         description=description,
     )
-    ingress = VpcSecurityGroupIngressRule(
-        scope,
-        f"{id_}_in",
-        security_group_id=target.id,
-        referenced_security_group_id=source.id,
-        ip_protocol="tcp",
-        from_port=port,
-        to_port=port,
-        description=description,
-    )
-    return [egress, ingress]
+    return [egress, _way_in(scope, f"{id_}_in", group_id=source.id, target=target, port=port, description=description)]
 
 
 def allow_clients(scope: Construct, id_: str, *, group_id: str, target: SecurityGroup, port: int) -> Rule:
     """Let the members of somebody else's group open TCP connections to `target`; the way out of it is its owner's."""
+    description = f"{group_id} to {target.name_input}"
+    return _way_in(scope, id_, group_id=group_id, target=target, port=port, description=description)
+
+
+def _way_in(
+    scope: Construct, id_: str, *, group_id: str, target: SecurityGroup, port: int, description: str
+) -> VpcSecurityGroupIngressRule:
     return VpcSecurityGroupIngressRule(
         scope,
         id_,
@@ -51,7 +48,7 @@ def allow_clients(scope: Construct, id_: str, *, group_id: str, target: Security
         ip_protocol="tcp",
         from_port=port,
         to_port=port,
-        description=f"{group_id} to {target.name_input}",
+        description=description,
     )
 
 
