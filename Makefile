@@ -27,7 +27,7 @@ help: ## Show this list
 
 .PHONY: demo
 demo: setup ## Deploy everything to this machine, scan OBJECTS=1000000 objects, and time the answers
-	@$(RUN) -m local.demo --objects $(OBJECTS)
+	@$(RUN) -m lab.demo --objects $(OBJECTS)
 
 .PHONY: test
 test: setup ## Run every test (about 12 minutes); ARGS="tests/stacks -k alarms" chooses
@@ -39,23 +39,23 @@ test-kill: setup ## Kill the migration runner KILLS=100 times over ROWS=2000000 
 
 .PHONY: test-partition
 test-partition: setup ## Kill the partitioning KILLS=20 times over ROWS=5000000 rows under 4 writers (about 30 minutes)
-	@KILLS=$${KILLS:-20} ROWS=$${ROWS:-5000000} $(RUN) -m pytest -s tests/ops/test_partition_kill.py
+	@KILLS=$${KILLS:-20} ROWS=$${ROWS:-5000000} $(RUN) -m pytest -s tests/scannerdb/test_partition_kill.py
 
 .PHONY: bench
 bench: setup ## Measure exact progress against the guide's SQL, OBJECTS=10000000 for instance (20 minutes)
-	@$(RUN) -m bench.progress --objects $(OBJECTS)
+	@$(RUN) -m lab.bench.progress --objects $(OBJECTS)
 
 .PHONY: bench-synth
 bench-synth: setup ## Time the synth against the plain import of the provider's bindings
-	@$(RUN) -m bench.synth
+	@$(RUN) -m lab.bench.synth
 
 .PHONY: bench-migrations
 bench-migrations: setup ## Time the longest wait of a writer while ROWS=5000000 rows are migrated, against plain SQL
-	@$(RUN) -m bench.migrations --rows $${ROWS:-5000000}
+	@$(RUN) -m lab.bench.migrations --rows $${ROWS:-5000000}
 
 .PHONY: bench-partitions
 bench-partitions: setup ## Measure what partitions change at OBJECTS=10000000 (about an hour)
-	@$(RUN) -m bench.partitions --objects $${OBJECTS:-10000000}
+	@$(RUN) -m lab.bench.partitions --objects $${OBJECTS:-10000000}
 
 .PHONY: log-lines
 log-lines: setup ## Record anew what a real server logs, for the tests of the slow-query filters
@@ -63,7 +63,7 @@ log-lines: setup ## Record anew what a real server logs, for the tests of the sl
 
 .PHONY: gameday
 gameday: setup ## Break the system in a dozen ways; see each alarm ring, the doctor name it, the runbook end it (10 minutes)
-	@$(RUN) -m local.gameday $(ARGS)
+	@$(RUN) -m lab.gameday $(ARGS)
 
 .PHONY: runbook
 runbook: setup ## Renew the table of alarms in docs/runbook.md after a threshold changed
@@ -71,7 +71,7 @@ runbook: setup ## Renew the table of alarms in docs/runbook.md after a threshold
 
 .PHONY: plan
 plan: setup ## Plan ENV=dev: what changes, restarts, migrates; red if data would be lost; ARGS=--emulator needs no account
-	@$(RUN) -m ops.plan_review --environment $(ENV) $(ARGS)
+	@$(RUN) -m scannerdb review $(ENV) $(ARGS)
 
 .PHONY: check
 check: setup ## Lint, format check, types, SQL lint, workflows
@@ -92,7 +92,7 @@ format: setup ## Format the Python code
 
 .PHONY: package
 package: setup ## Build the Lambda package and the migrations release into build/
-	@$(RUN) -m stacks.package
+	@$(RUN) -m stacks.assets.package
 
 .PHONY: synth
 synth: setup ## Write Terraform JSON for every environment to cdktf.out/
@@ -119,7 +119,7 @@ setup:
 
 # The operator's command, from this folder's code.
 $(VENV)/bin/scannerdb: $(VENV)/.installed
-	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" -m ops.scannerdb "$$@"\n' "$(CURDIR)" "$(CURDIR)/$(RUN)" > $@
+	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" -m scannerdb "$$@"\n' "$(CURDIR)" "$(CURDIR)/$(RUN)" > $@
 	@chmod +x $@
 
 $(VENV)/.installed: requirements.lock

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stacks.manifest import MigrationError, build_manifest, release_entries
+from stacks.assets.manifest import MigrationError, build_manifest, release_entries
 from tests.conftest import MIGRATIONS
 
 

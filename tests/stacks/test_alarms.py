@@ -6,10 +6,11 @@ import re
 
 import pytest
 
+from stacks import ROOT
 from stacks.alarms import NOTICES, OUTAGE, catalogue
 from stacks.settings import load_settings
 from tests.stacks.alarm_facts import name_of, read_facts, words
-from tests.stacks.conftest import ENVIRONMENTS, ROOT, Synthesised
+from tests.stacks.conftest import ENVIRONMENTS, Synthesised
 
 RUNBOOK = ROOT / "docs" / "runbook.md"
 FACTS = read_facts()
