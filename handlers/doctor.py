@@ -9,8 +9,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from handlers.connection import Endpoint, connect, password_for
+from handlers.contract.release import Release
 from handlers.diagnosis import Commands, Limits, checks_of, examine, hint, overall
-from handlers.migrator.release import Release, read_release
+from handlers.migrator.release import read_release
 from handlers.telemetry import logger
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ import click
 import psycopg2
 from psycopg2.extras import RealDictCursor
 
+from handlers.contract.release import Release
 from handlers.contract.roles import OWNER
-from handlers.migrator.release import Release, read_release
+from handlers.migrator.release import read_release
 from handlers.migrator.session import Connect
 from scannerdb.login import Target, handler_dsn
 from stacks import ROOT

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extras import RealDictCursor
 
+from handlers.contract.release import Release
 from handlers.diagnosis.alarms import instance_hint
 from handlers.diagnosis.checks import CHECKS
 from handlers.diagnosis.commands import Commands, psql
@@ -16,7 +17,6 @@ from handlers.diagnosis.model import Case, Finding, Limits, critical, unknown
 from handlers.diagnosis.patience import Patience
 from handlers.diagnosis.sessions import look_through
 from handlers.errors import DatabaseUnavailableError, ScannerDatabaseError
-from handlers.migrator.release import Release
 from handlers.migrator.session import Connect
 
 # The role's own limit for a statement (roles.sql).

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from handlers.contract.release import Release
 from handlers.diagnosis.commands import Commands
-from handlers.migrator.release import Release
 from handlers.migrator.session import Connect
 
 # In the order of urgency. `look`: what the database cannot see, and where to see it.

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from handlers.contract.release import Index, Release, SqlStatement
 from handlers.migrator import indexes
 from handlers.migrator.ledger import QUERIES, read_ledger
 from handlers.migrator.plan import PendingMigration, plan
-from handlers.migrator.release import Index, Release, Statement
 from handlers.migrator.session import Connect, Limits
 
 # Bytes of a B-tree entry besides its columns: tuple header and line pointer, on pages of 8 KiB that are 90 % full.
@@ -89,7 +89,7 @@ def _steps(pending: list[PendingMigration], cursor: Any, timeout_ms: int) -> Ite
             )
 
 
-def _notes(cursor: Any, statement: Statement) -> Iterable[str]:
+def _notes(cursor: Any, statement: SqlStatement) -> Iterable[str]:
     if statement.index and (built := indexes.find(cursor, statement.index)):
         yield "exists and is checked" if built.valid else "a build that died left it INVALID; it is dropped and rebuilt"
     if "job_progress_next" in statement.sql and statement.kind == "DO":

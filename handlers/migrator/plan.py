@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from handlers.contract.release import Migration, Release
 from handlers.errors import (
     ChangedMigrationError,
     LateMigrationError,
     NewerDatabaseError,
     VanishedMigrationError,
 )
-from handlers.migrator.release import Migration, Release
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,10 @@ from typing import Any
 import psycopg2
 import psycopg2.errors
 
+from handlers.contract.release import Index, Migration, Release, SqlStatement
 from handlers.errors import MigrationFailedError, NoRollbackError
 from handlers.migrator import indexes, ledger
 from handlers.migrator.plan import PendingMigration, plan
-from handlers.migrator.release import Index, Migration, Release, Statement
 from handlers.migrator.session import Connect, Limits, Report, Session
 
 # A statement and its parameters, as the cursor takes them.
@@ -54,7 +54,7 @@ def run(connect: Connect, release: Release, *, limits: Limits | None = None, rep
     with Session(connect, limits=limits or Limits(), report=report) as session:
         session.acquire_lock()
         pending = plan(release, ledger.read_ledger(session.cursor))
-        _in_transaction(session, "roles.sql", release.roles)
+        _in_transaction(session, release.roles.file, release.roles.statements)
         session.cursor.execute(ledger.QUERIES["create_ledger"])
         for item in pending:
             started = time.monotonic()
@@ -141,7 +141,7 @@ def _one(session: Session, migration: Migration, position: int, record: Record) 
     session.cursor.execute(*record)
 
 
-def _build(session: Session, statement: Statement, index: Index) -> None:
+def _build(session: Session, statement: SqlStatement, index: Index) -> None:
     """Build an index, unless an earlier run, or the server after it, has done so already.
 
     No lock_timeout: the build waits for old transactions and makes nobody wait meanwhile.
@@ -158,7 +158,7 @@ def _build(session: Session, statement: Statement, index: Index) -> None:
     indexes.check(built, index)
 
 
-def _in_one_message(session: Session, file: str, statement: Statement, record: Record) -> None:
+def _in_one_message(session: Session, file: str, statement: SqlStatement, record: Record) -> None:
     """Run one statement with its ledger row in one transaction and one message.
 
     The server runs a message to its end even when its sender is gone, so this may outlive the deadline.
@@ -176,7 +176,7 @@ def _in_one_message(session: Session, file: str, statement: Statement, record: R
 
 
 def _in_transaction(
-    session: Session, file: str, statements: tuple[Statement, ...], record: Record | None = None
+    session: Session, file: str, statements: tuple[SqlStatement, ...], record: Record | None = None
 ) -> None:
     """Run a whole file in one transaction, with its ledger row."""
 
@@ -215,7 +215,7 @@ def _lock_timeout(session: Session) -> str:
     return f"SET LOCAL lock_timeout = {session.limits.lock_timeout_ms}"
 
 
-def _failure(file: str, statement: Statement, error: Exception) -> MigrationFailedError:
+def _failure(file: str, statement: SqlStatement, error: Exception) -> MigrationFailedError:
     way_out = (
         "Mend the file and roll back again; until then a deploy applies the migration anew."
         if file.endswith(".down.sql")

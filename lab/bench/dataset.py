@@ -16,7 +16,7 @@ from uuid import UUID
 import psycopg2
 
 from handlers.connection import Database
-from handlers.migrator.release import Release
+from handlers.contract.release import Release
 from handlers.migrator.runner import run
 from handlers.migrator.session import Limits
 from lab.bench.steps import Say
@@ -153,7 +153,7 @@ class Dataset:
         with self.server.connect(user="postgres", database="postgres") as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE {self.name} OWNER {ADMIN_USER}")
         with self.cursor() as cursor:
-            for statement in (*release.roles, *release.migrations[0].statements):
+            for statement in (*release.roles.statements, *release.migrations[0].statements):
                 cursor.execute(statement.sql)
             cursor.executemany(LOAD_JOB, [_parameters(job) for job in self.jobs])
         self._load_objects(say)

@@ -48,7 +48,7 @@ class Bench:
             cursor.execute(f"CREATE DATABASE {name} OWNER scanner_admin")
         job_id = str(uuid4())
         with contextlib.closing(self.connect(name)) as connection, connection.cursor() as cursor:
-            for statement in (*self.release.roles, *self.release.migrations[0].statements):
+            for statement in (*self.release.roles.statements, *self.release.migrations[0].statements):
                 cursor.execute(statement.sql)
             cursor.execute("INSERT INTO jobs (job_id, bucket) VALUES (%s, 'b')", (job_id,))
             cursor.execute(

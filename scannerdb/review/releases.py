@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from handlers.contract.release import Release
 from handlers.errors import ScannerDatabaseError
 from handlers.migrator.describe import Step, describe
 from handlers.migrator.plan import LedgerEntry
 from handlers.migrator.plan import plan as pending_migrations
-from handlers.migrator.release import Release, read_release
+from handlers.migrator.release import read_release
 from scannerdb.review.changes import Action, Change
 from stacks import ROOT
 
@@ -102,7 +103,7 @@ def _compare(planned: Mapping[str, str], deployed: Mapping[str, str], fetch: Fet
     return Migrations(
         release=sha256,
         steps=tuple(step for step in describe(release) if step.file in files),
-        roles=len(release.roles),
+        roles=len(release.roles.statements),
         note=note,
     )
 

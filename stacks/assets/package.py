@@ -38,10 +38,14 @@ NOT_SHIPPED_FOLDERS = frozenset({"__pycache__", "bin"})
 NOT_SHIPPED_FILES = frozenset({".lock", "INSTALLER", "RECORD", "REQUESTED", "direct_url.json", "uv_cache.json"})
 # Python zips nothing before 1980.
 TIMESTAMP = (1980, 1, 1, 0, 0, 0)
-
-
-# Of 20 MB each; more than are in use at a time, fewer than anybody would wonder about.
+# Each has 20 MB. Concurrent deployments use fewer than these.
 KEPT_PACKAGES = 8
+# What decides on a release's bytes, besides the migrations.
+RELEASE_MAKERS = (
+    ROOT / "requirements.lock",
+    ROOT / "handlers" / "contract" / "release.py",
+    *sorted(Path(__file__).parent.glob("*.py")),
+)
 
 
 class PackageError(RuntimeError):
@@ -129,8 +133,7 @@ def build_release(migrations: Path = ROOT / "migrations", *, folder: Path = BUIL
 
     """
     # Parsing takes longer than all the rest, so the hash of a release is remembered with all that decides on its bytes.
-    makers = (ROOT / "requirements.lock", *Path(__file__).parent.glob("*.py"))
-    sources = {path.name: path.read_bytes() for path in (*makers, *migrations.glob("*.sql"))}
+    sources = {path.name: path.read_bytes() for path in (*RELEASE_MAKERS, *migrations.glob("*.sql"))}
     remembered = folder / f"{_fingerprint(sources)}.sha256"
     if remembered.exists() and (made := folder / f"{remembered.read_text()}.zip").exists():
         return Package(made, remembered.read_text())

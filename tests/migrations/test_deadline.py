@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import psycopg2
 
-    from handlers.migrator.release import Release
+    from handlers.contract.release import Release
     from tests.conftest import TestDatabase
 
     ReleaseOf = Callable[[dict[str, str]], Release]

@@ -12,7 +12,7 @@ from tests.migrations.test_adoption import OLD_DEPLOYMENT, old  # noqa: F401 - a
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handlers.migrator.release import Release
+    from handlers.contract.release import Release
     from tests.conftest import TestDatabase
 
     ReleaseOf = Callable[[dict[str, str]], Release]

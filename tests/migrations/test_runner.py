@@ -16,7 +16,7 @@ from handlers.migrator.session import Limits
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handlers.migrator.release import Release
+    from handlers.contract.release import Release
     from tests.conftest import TestDatabase
 
     ReleaseOf = Callable[[dict[str, str]], Release]
