@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from handlers.contract import names
 from lab.embedded_postgres import EmbeddedPostgres
 from lab.emulator.server import Emulator, database_host_names
 from lab.processes import end_tree, uninterrupted
@@ -106,7 +107,7 @@ class Deployment:
 
     def function_name(self, function: str) -> str:
         """Return the deployed name of `migrate`, `refresh` or `status`."""
-        return f"{self.settings.prefix}-{function}"
+        return names.function_name(self.settings.prefix, function)
 
     def settings_variables(self) -> dict[str, str]:
         """Return the variables that make the settings point at this run's servers."""

@@ -1,4 +1,46 @@
-"""The chain of time limits, from the database to the schedule. Each limit ends before the one around it does."""
+"""The chain of time limits, in seconds. Each limit ends before the one around it, so that the reason gets out."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeLimits:
+    """The limits around one statement of a function, from the inside out.
+
+    Attributes:
+        lock_s: the role's `lock_timeout` (migrations/roles.sql); `None` where the role has none.
+        statement_s: the role's `statement_timeout` (migrations/roles.sql): PostgreSQL cancels first, and says so.
+            `None` where nothing ends a statement.
+        client_s: the client gives up, because the server or the network is silent.
+        function_s: Lambda ends the function, and nothing says why.
+
+    """
+
+    lock_s: int | None = None
+    statement_s: int | None
+    client_s: float
+    function_s: int
+
+    @property
+    def reserve_s(self) -> float:
+        """What is left of the function's time to report when the client has given up."""
+        return self.function_s - self.client_s
+
+
+# The runner leaves a build to the server at `client_s`; 900 s is the most that Lambda allows.
+MIGRATE = TimeLimits(statement_s=None, client_s=870, function_s=900)
+REFRESH = TimeLimits(lock_s=10, statement_s=280, client_s=285, function_s=300)
+STATUS = TimeLimits(statement_s=5, client_s=5.5, function_s=10)
+DOCTOR = TimeLimits(lock_s=2, statement_s=20, client_s=23, function_s=60)
+
+# `status` answers 503 within three seconds while the database is away: RDS Proxy gives up waiting for a connection to
+# it, then the client gives up connecting.
+PROXY_BORROW_S = 2
+CONNECT_S = 2.5
+
+# The schedule gives an event up that waited longer: the next refresh does its work too, and comes at the shortest
+# interval after this time.
+OLDEST_EVENT_S = 60
 
 # Progress is stale once this many refreshes in a row have not come.
 STALE_AFTER_INTERVALS = 3

@@ -141,7 +141,7 @@ def _watch(settings: Settings, prices: Prices, use: Use) -> Iterator[Line]:
 
 def _traffic(settings: Settings, prices: Prices, use: Use) -> Iterator[Line]:
     requests = use.requests_per_day * DAYS
-    refreshes = SECONDS / 60 / settings.schedule.refresh_minutes
+    refreshes = SECONDS / settings.schedule.refresh_interval_s
     verifications = DAYS
     memory_gib = settings.functions.memory_mib / 1024
     asked = f"{use.requests_per_day:,} requests a day"

@@ -10,11 +10,11 @@ from typing import Any
 import click
 from rich.console import Console
 
+from handlers.contract.names import FUNCTIONS, function_log_group, function_name
 from scannerdb.aws import calling, client
 from scannerdb.errors import OperatorError
 from scannerdb.functions.log_lines import lines_of
 from scannerdb.options import ENVIRONMENT_VARIABLE, complete_environment, environment_file, json_option
-from stacks.monitoring.log_queries import FUNCTIONS, function_log
 from stacks.settings import Settings, load_settings
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -59,7 +59,7 @@ def logs(function: str, environment: str, since: float, *, follow: bool, as_json
     console = Console(highlight=False, soft_wrap=True)
     since_ms = int((time.time() - since) * 1000)
     try:
-        for event in _events(settings, function_log(settings, function), since_ms, follow=follow):
+        for event in _events(settings, function_log_group(settings.prefix, function), since_ms, follow=follow):
             if as_json:
                 click.echo(json.dumps(event))
             else:
@@ -89,7 +89,7 @@ def invoke(function: str, environment: str, payload: str) -> None:
     except ValueError as error:
         raise click.UsageError(f"--payload {payload!r} is not JSON: {error}") from error
     settings = load_settings(environment_file(environment))
-    name = f"{settings.prefix}-{function}"
+    name = function_name(settings.prefix, function)
     lambda_ = client(settings, "lambda")
     with calling(settings, f"the function {name}"):
         answer = lambda_.invoke(FunctionName=name, Payload=payload.encode())

@@ -1,8 +1,8 @@
 """What Lambda says of the functions."""
 
+from handlers.contract.timeouts import MIGRATE, REFRESH, STATUS
 from stacks.alarms.metrics import function_metric
 from stacks.alarms.model import FIVE_MINUTES_S, MINUTE_S, Alarm, Statistic
-from stacks.functions.timeouts import MIGRATE_TIMEOUT_S, REFRESH_TIMEOUT_S, STATUS_TIMEOUT_S
 from stacks.settings import Settings
 
 
@@ -52,7 +52,11 @@ def functions(settings: Settings) -> tuple[Alarm, ...]:
     return (
         failing("status", name="status-failing", meaning="The function status fails by itself, minute after minute."),
         throttled("status", meaning="More requests than the function status may serve at once; callers get 5xx."),
-        slow("status", timeout_s=STATUS_TIMEOUT_S, meaning="A request came near the end of the time it may take."),
+        slow(
+            "status",
+            timeout_s=STATUS.function_s,
+            meaning="A request came near the end of the time it may take.",
+        ),
         failing(
             "refresh",
             name="refresh-failing",
@@ -60,7 +64,11 @@ def functions(settings: Settings) -> tuple[Alarm, ...]:
             period_s=interval_s,
         ),
         throttled("refresh", meaning="Refreshes are refused for want of concurrency; cached progress grows old."),
-        slow("refresh", timeout_s=REFRESH_TIMEOUT_S, meaning="A refresh or verification came near its time limit."),
+        slow(
+            "refresh",
+            timeout_s=REFRESH.function_s,
+            meaning="A refresh or verification came near its time limit.",
+        ),
         failing(
             "migrate",
             name="migration-failed",
@@ -69,5 +77,9 @@ def functions(settings: Settings) -> tuple[Alarm, ...]:
             evaluation_periods=1,
         ),
         throttled("migrate", meaning="Deployments are refused because migrate is at work for another one."),
-        slow("migrate", timeout_s=MIGRATE_TIMEOUT_S, meaning="A migration takes nearly as long as its function may."),
+        slow(
+            "migrate",
+            timeout_s=MIGRATE.function_s,
+            meaning="A migration takes nearly as long as its function may.",
+        ),
     )

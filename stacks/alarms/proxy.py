@@ -2,9 +2,8 @@
 
 from stacks.alarms.metrics import proxy_metric
 from stacks.alarms.model import FIVE_MINUTES_S, MINUTE_S, Alarm, Expression, Metric, Statistic
-from stacks.functions.timeouts import PROXY_CONNECTIONS_PERCENT
 from stacks.settings import Settings
-from stacks.settings.instance_classes import describe
+from stacks.settings.instance_classes import PROXY_CONNECTIONS_PERCENT, describe
 
 
 def proxy(settings: Settings) -> tuple[Alarm, ...]:

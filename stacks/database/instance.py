@@ -5,7 +5,7 @@ from cdktf_cdktf_provider_aws.db_parameter_group import DbParameterGroup, DbPara
 from cdktf_cdktf_provider_aws.db_subnet_group import DbSubnetGroup
 from constructs import Construct
 
-from handlers.contract import roles
+from handlers.contract import names, roles
 from stacks.database.parameters import FAMILY, parameters
 from stacks.foundation import iam
 from stacks.foundation.context import Context
@@ -39,7 +39,7 @@ class Database(Construct):
                 self,
                 f"{kind}_log_group",
                 context=context,
-                name=f"/aws/rds/instance/{self.identifier}/{kind}",
+                name=names.database_log_group(self.identifier, kind),
                 key_arn=key_arn,
             )
             for kind in LOG_TYPES

@@ -10,6 +10,7 @@ from pydantic import (
     model_validator,
 )
 
+from handlers.contract.names import deployment_name
 from stacks import ROOT
 from stacks.settings.base import Model
 from stacks.settings.instance_classes import describe
@@ -144,6 +145,11 @@ class Schedule(Model):
 
     refresh_minutes: int = Field(5, ge=1, le=60, description="a whole number from 1 to 60")
 
+    @property
+    def refresh_interval_s(self) -> int:
+        """Seconds from one refresh to the next."""
+        return 60 * self.refresh_minutes
+
 
 class StatusApi(Model):
     """The HTTP API."""
@@ -215,4 +221,4 @@ class Settings(Model):
     @property
     def prefix(self) -> str:
         """How the names of all resources begin."""
-        return f"scanner-database-{self.environment}"
+        return deployment_name(self.environment)

@@ -2,11 +2,10 @@
 
 from stacks.alarms.metrics import database_metric, proxy_metric, slow_query_metric
 from stacks.alarms.model import FIVE_MINUTES_S
-from stacks.functions.timeouts import PROXY_CONNECTIONS_PERCENT
 from stacks.monitoring.log_queries import slowest_statements
 from stacks.monitoring.widgets.model import Graph, Line, LogTable, Mark, Section, line
 from stacks.settings import Settings
-from stacks.settings.instance_classes import describe
+from stacks.settings.instance_classes import PROXY_CONNECTIONS_PERCENT, describe
 
 
 def proxy(settings: Settings) -> Section:

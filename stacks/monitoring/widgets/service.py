@@ -1,8 +1,8 @@
 """What callers notice: answers, progress, and the functions behind them."""
 
+from handlers.contract import timeouts
 from stacks.alarms.metrics import api_metric, function_metric, refresh_metric, schedule_metric, topic_metric
 from stacks.alarms.model import FIVE_MINUTES_S, MINUTE_S
-from stacks.functions.timeouts import DOCTOR_TIMEOUT_S, MIGRATE_TIMEOUT_S, REFRESH_TIMEOUT_S, STATUS_TIMEOUT_S
 from stacks.monitoring.log_queries import FUNCTIONS
 from stacks.monitoring.widgets.model import Graph, Line, Mark, Section, line
 from stacks.settings import Settings
@@ -113,13 +113,13 @@ def functions(settings: Settings) -> Section:
                 Graph(title="Concurrent executions", lines=all_functions("ConcurrentExecutions", "Maximum")),
             ),
             (
-                duration("status", STATUS_TIMEOUT_S),
-                duration("refresh", REFRESH_TIMEOUT_S),
-                duration("migrate", MIGRATE_TIMEOUT_S),
+                duration("status", timeouts.STATUS.function_s),
+                duration("refresh", timeouts.REFRESH.function_s),
+                duration("migrate", timeouts.MIGRATE.function_s),
                 Graph(
                     title="Duration of doctor, ms",
                     lines=(line(function_metric(settings, "doctor", "Duration"), "Maximum"),),
-                    marks=(Mark(label="timeout", value=1000 * DOCTOR_TIMEOUT_S),),
+                    marks=(Mark(label="timeout", value=1000 * timeouts.DOCTOR.function_s),),
                 ),
             ),
         ),
