@@ -26,7 +26,7 @@ MAX_LISTED_JOBS = 20
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Do what `event["action"]` says: `refresh` (the default), `verify`, `rebuild`, or `begin` after a deploy.
+    """Do what `event["action"]` says: `refresh` (the default), `verify`, `rebuild`, or `after_deploy`.
 
     The result says what was done; an error fails the invocation, which the alarms count.
 
@@ -41,10 +41,10 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
             return _verify()
         case "rebuild":
             return _rebuild()
-        case "begin":
-            return _begin()
+        case "after_deploy":
+            return _after_deploy()
         case action:
-            message = f"action {action!r} is none of refresh, verify, rebuild, begin"
+            message = f"action {action!r} is none of refresh, verify, rebuild, after_deploy"
             raise InvalidRequestError("invalid_action", message)
 
 
@@ -68,7 +68,7 @@ def _refresh() -> dict[str, Any]:
     return result
 
 
-def _begin() -> dict[str, Any]:
+def _after_deploy() -> dict[str, Any]:
     """Refresh once the proxy serves, and verify if that is quickly done, so that no alarm misses its first datum."""
     patient_until = time.monotonic() + PROXY_PATIENCE_S
     while True:
