@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from handlers.progress import QUERIES
+from handlers.progress.reads import QUERIES
 from lab import api_client
 from lab.embedded_postgres import EmbeddedPostgres
 
@@ -85,8 +85,8 @@ def _count(postgres: EmbeddedPostgres, job_id: str, *, switched_off: Sequence[st
 def _read(postgres: EmbeddedPostgres, job_id: str, *, real_time: bool) -> float:
     """Return the median in milliseconds of what the function `status` asks."""
     with postgres.connect(user="progress_reader") as connection, connection.cursor() as cursor:
-        parameters = {"job_id": job_id, "real_time": real_time}
-        return _sample_query(cursor, QUERIES["read_progress"], parameters, samples=200)
+        query = QUERIES["job_real_time" if real_time else "job_cached"]
+        return _sample_query(cursor, query, {"job_id": job_id}, samples=200)
 
 
 def _describe(plan: Mapping[str, Any]) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 import click
 from rich.console import Console
 
-from handlers.migrator.describe import describe
 from handlers.migrator.runner import rollback as roll_back
 from handlers.migrator.runner import run
-from handlers.migrator.session import Limits
+from handlers.migrator.session import RunLimits
+from handlers.migrator.steps import migration_steps
 from scannerdb.options import connect_to, current_release, database_options, found, json_option, needed
 from scannerdb.terminal import StatementBar, plan_lines
 
@@ -20,14 +20,14 @@ LIMIT_OPTIONS = (
     click.option(
         "--lock-timeout-ms",
         type=click.IntRange(1, 60_000),
-        default=Limits.lock_timeout_ms,
+        default=RunLimits.lock_timeout_ms,
         show_default=True,
         help="How long a statement may wait for a lock that writers wait behind, before it tries again.",
     ),
     click.option(
         "--lock-patience-s",
         type=click.FloatRange(0),
-        default=Limits.lock_patience_s,
+        default=RunLimits.lock_patience_s,
         show_default=True,
         help="How long to go on trying.",
     ),
@@ -40,14 +40,14 @@ LIMIT_OPTIONS = (
 
 
 def limit_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of `Limits`; they arrive together as `limits`."""
+    """Add the options of `RunLimits`; they arrive together as `limits`."""
 
     @functools.wraps(function)
     def with_limits(
         *, lock_timeout_ms: int, lock_patience_s: float, deadline_s: float | None, **arguments: Any
     ) -> None:
         # A person at a terminal watches: look twice a second.
-        limits = Limits(
+        limits = RunLimits(
             lock_timeout_ms=lock_timeout_ms,
             lock_patience_s=lock_patience_s,
             deadline_s=deadline_s,
@@ -72,7 +72,7 @@ def plan(dsn: str | None, environment: str | None, as_json: bool) -> None:  # no
     scannerdb plan --json | jq '.[] | select(.blocks_writers)'
     """  # noqa: D301
     chosen = found(dsn, environment)
-    steps = describe(current_release(), connect_to(chosen) if chosen else None)
+    steps = migration_steps(current_release(), connect_to(chosen) if chosen else None)
     if as_json:
         click.echo(json.dumps([step.fields() for step in steps]))
     elif steps:
@@ -85,7 +85,7 @@ def plan(dsn: str | None, environment: str | None, as_json: bool) -> None:  # no
 @database_options
 @limit_options
 @json_option
-def migrate(dsn: str | None, environment: str | None, as_json: bool, limits: Limits) -> None:  # noqa: FBT001
+def migrate(dsn: str | None, environment: str | None, as_json: bool, limits: RunLimits) -> None:  # noqa: FBT001
     """Bring the database to the release of the folder migrations/.
 
     A deployment does this by itself; this is for a database that nothing deploys, and for the day that a deploy failed.
@@ -107,7 +107,7 @@ def migrate(dsn: str | None, environment: str | None, as_json: bool, limits: Lim
 @database_options
 @limit_options
 @json_option
-def rollback(dsn: str | None, environment: str | None, as_json: bool, limits: Limits) -> None:  # noqa: FBT001
+def rollback(dsn: str | None, environment: str | None, as_json: bool, limits: RunLimits) -> None:  # noqa: FBT001
     """Take the newest migration back with its .down.sql.
 
     \b

@@ -6,7 +6,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from handlers.migrator.describe import Step
+from handlers.migrator.steps import Step
 
 _MEBIBYTE = 1024**2
 

@@ -27,7 +27,7 @@ class Commands:
     """
 
     deployment: str
-    release: Mapping[str, str] = field(default_factory=dict)
+    release: Mapping[str, object] = field(default_factory=dict)
 
     def refresh(self) -> str:
         """Return the command that refreshes now."""
@@ -54,7 +54,7 @@ class Commands:
         """The name of the environment."""
         return self.deployment.removeprefix(PREFIX)
 
-    def _invoke(self, function: str, event: Mapping[str, str]) -> str:
+    def _invoke(self, function: str, event: Mapping[str, object]) -> str:
         # The command line waits for a minute and then invokes once more, unless it is told to wait.
         return (
             f"aws lambda invoke --function-name {self.deployment}-{function} "

@@ -14,7 +14,7 @@ from handlers.contract.release import Index, Migration, Release, SqlStatement
 from handlers.errors import MigrationFailedError, NoRollbackError
 from handlers.migrator import indexes, ledger
 from handlers.migrator.plan import PendingMigration, plan
-from handlers.migrator.session import Connect, Limits, Report, Session
+from handlers.migrator.session import Connect, Report, RunLimits, Session
 
 # A statement and its parameters, as the cursor takes them.
 Record = tuple[str, dict[str, Any]]
@@ -35,7 +35,7 @@ def _silent(_message: str, **_fields: Any) -> None:
     pass
 
 
-def run(connect: Connect, release: Release, *, limits: Limits | None = None, report: Report = _silent) -> Result:
+def run(connect: Connect, release: Release, *, limits: RunLimits | None = None, report: Report = _silent) -> Result:
     """Bring a database to a release.
 
     Args:
@@ -51,7 +51,7 @@ def run(connect: Connect, release: Release, *, limits: Limits | None = None, rep
         MigrationFailedError: PostgreSQL refused a statement; what is recorded as applied is applied, no more.
 
     """
-    with Session(connect, limits=limits or Limits(), report=report) as session:
+    with Session(connect, limits=limits or RunLimits(), report=report) as session:
         session.acquire_lock()
         pending = plan(release, ledger.read_ledger(session.cursor))
         _in_transaction(session, release.roles.file, release.roles.statements)
@@ -67,7 +67,7 @@ def run(connect: Connect, release: Release, *, limits: Limits | None = None, rep
     )
 
 
-def rollback(connect: Connect, release: Release, *, limits: Limits | None = None, report: Report = _silent) -> str:
+def rollback(connect: Connect, release: Release, *, limits: RunLimits | None = None, report: Report = _silent) -> str:
     """Take the newest migration back with its `.down.sql`, and return that file's name.
 
     Args:
@@ -82,7 +82,7 @@ def rollback(connect: Connect, release: Release, *, limits: Limits | None = None
         DeployInProgressError, StillRunningError, MigrationFailedError: as for `run`.
 
     """
-    with Session(connect, limits=limits or Limits(), report=report) as session:
+    with Session(connect, limits=limits or RunLimits(), report=report) as session:
         session.acquire_lock()
         entries = ledger.read_ledger(session.cursor)
         plan(release, entries)  # refuses drift

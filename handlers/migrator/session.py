@@ -14,7 +14,7 @@ import psycopg2
 
 from handlers.errors import DeployInProgressError, StillRunningError
 from handlers.migrator.ledger import QUERIES
-from handlers.migrator.progress import Progress, watch
+from handlers.migrator.statement_progress import StatementProgress, watch
 
 Connect = Callable[[], "psycopg2.extensions.connection"]
 # Told a sentence for people, and fields for programs.
@@ -22,7 +22,7 @@ Report = Callable[..., None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class RunLimits:
     """How long things may take.
 
     Attributes:
@@ -50,7 +50,7 @@ class Session:
 
     """
 
-    def __init__(self, connect: Connect, *, limits: Limits, report: Report) -> None:
+    def __init__(self, connect: Connect, *, limits: RunLimits, report: Report) -> None:
         self.limits = limits
         self.report = report
         self._ends_at = None if limits.deadline_s is None else time.monotonic() + limits.deadline_s
@@ -133,7 +133,7 @@ class Session:
         if failure:
             raise failure[0]
 
-    def _give_up(self, what: str, progress: Progress | None, *, may_outlive: bool) -> None:
+    def _give_up(self, what: str, progress: StatementProgress | None, *, may_outlive: bool) -> None:
         if not may_outlive:
             self._connection.cancel()
             raise StillRunningError(
@@ -155,7 +155,7 @@ class Session:
         ):
             wire.shutdown(socket.SHUT_RDWR)
 
-    def _holder(self) -> tuple[str, Progress | None]:
+    def _holder(self) -> tuple[str, StatementProgress | None]:
         watcher: Any = self._watcher.cursor()
         watcher.execute(QUERIES["lock_holder"])
         row = watcher.fetchone()

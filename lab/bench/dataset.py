@@ -18,7 +18,7 @@ import psycopg2
 from handlers.connection import Database
 from handlers.contract.release import Release
 from handlers.migrator.runner import run
-from handlers.migrator.session import Limits
+from handlers.migrator.session import RunLimits
 from lab.bench.steps import Say
 from lab.embedded_postgres import ADMIN_USER, EmbeddedPostgres
 
@@ -168,7 +168,7 @@ class Dataset:
             connection.autocommit = True
             return connection
 
-        run(connect, release, limits=Limits(poll_interval_s=1), report=lambda message, **_: say(message))
+        run(connect, release, limits=RunLimits(poll_interval_s=1), report=lambda message, **_: say(message))
         say("checkpoint")
         with self.cursor() as cursor:
             cursor.execute("CHECKPOINT")

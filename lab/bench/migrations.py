@@ -17,7 +17,7 @@ from rich.table import Table
 
 from handlers.migrator.release import read_release
 from handlers.migrator.runner import run
-from handlers.migrator.session import Limits
+from handlers.migrator.session import RunLimits
 from lab.embedded_postgres import EmbeddedPostgres
 from lab.load import WriteLoad
 from stacks import ROOT
@@ -61,7 +61,7 @@ class Bench:
 
     def ours(self, name: str) -> None:
         """Run the release with the runner."""
-        limits = Limits(poll_interval_s=2)
+        limits = RunLimits(poll_interval_s=2)
         run(lambda: self.connect(name), self.release, limits=limits, report=lambda m, **_: self.console.log(m))
 
     def plain(self, name: str) -> None:

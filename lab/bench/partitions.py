@@ -16,7 +16,7 @@ import psycopg2
 from rich.console import Console
 
 from handlers.migrator.release import read_release
-from handlers.migrator.session import Limits
+from handlers.migrator.session import RunLimits
 from lab.bench import refreshes, report
 from lab.bench.answers import Answer
 from lab.bench.changes import update_one_by_one
@@ -77,7 +77,7 @@ class Partitioned(Dataset):
             say(message)
 
         started = time.monotonic()
-        limits = Limits(poll_interval_s=1)
+        limits = RunLimits(poll_interval_s=1)
         partitioning.partition(connect, Options(modulus=MODULUS), limits=limits, report=tell)
         took_s = time.monotonic() - started
         partitioning.finish(connect, limits=limits, report=tell)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from handlers.migrator.session import Connect, Limits
+from handlers.migrator.session import Connect, RunLimits
 from scannerdb.options import connect_to, database_options, needed
 from scannerdb.partition import run
 from scannerdb.partition.errors import ConfirmationNeededError
@@ -36,7 +36,7 @@ from scannerdb.partition.terminal import asker, reporter
 @click.option(
     "--lock-patience-s",
     type=click.FloatRange(0),
-    default=Limits.lock_patience_s,
+    default=RunLimits.lock_patience_s,
     show_default=True,
     help="How long to go on trying.",
 )
@@ -65,7 +65,7 @@ def partition(
     scannerdb partition job_objects --finish       drop the original
     """  # noqa: D301 - click takes the character for "do not wrap"
     connect = connect_to(needed(dsn, environment))
-    limits = Limits(lock_timeout_ms=lock_timeout_ms, lock_patience_s=lock_patience_s, poll_interval_s=0.5)
+    limits = RunLimits(lock_timeout_ms=lock_timeout_ms, lock_patience_s=lock_patience_s, poll_interval_s=0.5)
     if action != "status":
         with reporter(as_json=as_json) as report:
             _act(action, connect, limits, report, options)
@@ -81,7 +81,7 @@ def partition(
 def _act(
     action: str | None,
     connect: Connect,
-    limits: Limits,
+    limits: RunLimits,
     report: Callable[..., None],
     options: dict[str, Any],
 ) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from handlers.migrator.session import Connect, Limits, Report, Session
+from handlers.migrator.session import Connect, Report, RunLimits, Session
 from scannerdb.partition import preflight, steps, swap
 from scannerdb.partition import state as states
 from scannerdb.partition.copy import Copier
@@ -24,14 +24,14 @@ SWAPPED = f"{ORIGINAL} is partitioned; the original is kept as {KEPT}. Next: --f
 
 
 @contextmanager
-def _session(connect: Connect, limits: Limits, report: Report) -> Iterator[Session]:
+def _session(connect: Connect, limits: RunLimits, report: Report) -> Iterator[Session]:
     with Session(connect, limits=limits, report=report) as session:
         session.cursor.execute(PREPARE)
         acquire(session, patience_s=limits.lock_patience_s)
         yield session
 
 
-def partition(connect: Connect, options: Options, *, limits: Limits, report: Report) -> None:
+def partition(connect: Connect, options: Options, *, limits: RunLimits, report: Report) -> None:
     """Partition the table, from wherever an earlier run has come to.
 
     Args:
@@ -74,7 +74,7 @@ def partition(connect: Connect, options: Options, *, limits: Limits, report: Rep
             report(SWAPPED)
 
 
-def revert(connect: Connect, *, limits: Limits, report: Report) -> None:
+def revert(connect: Connect, *, limits: RunLimits, report: Report) -> None:
     """Undo whatever was done; nothing that was written since is lost.
 
     Raises:
@@ -99,7 +99,7 @@ def revert(connect: Connect, *, limits: Limits, report: Report) -> None:
         report(f"{ORIGINAL} is as it was")
 
 
-def finish(connect: Connect, *, limits: Limits, report: Report) -> None:
+def finish(connect: Connect, *, limits: RunLimits, report: Report) -> None:
     """Drop the original table; from then on there is no way back.
 
     Raises:

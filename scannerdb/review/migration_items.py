@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from handlers.migrator.describe import Step
+from handlers.migrator.steps import Step
 from scannerdb.review.lines import Code, Item, Line, commas
 from scannerdb.review.releases import Migrations
 

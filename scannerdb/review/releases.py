@@ -8,10 +8,10 @@ from typing import Any
 
 from handlers.contract.release import Release
 from handlers.errors import ScannerDatabaseError
-from handlers.migrator.describe import Step, describe
 from handlers.migrator.plan import LedgerEntry
 from handlers.migrator.plan import plan as pending_migrations
 from handlers.migrator.release import read_release
+from handlers.migrator.steps import Step, migration_steps
 from scannerdb.review.changes import Action, Change
 from stacks import ROOT
 
@@ -102,7 +102,7 @@ def _compare(planned: Mapping[str, str], deployed: Mapping[str, str], fetch: Fet
     files = {item.migration.file for item in pending}
     return Migrations(
         release=sha256,
-        steps=tuple(step for step in describe(release) if step.file in files),
+        steps=tuple(step for step in migration_steps(release) if step.file in files),
         roles=len(release.roles.statements),
         note=note,
     )

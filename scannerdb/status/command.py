@@ -14,9 +14,9 @@ import psycopg2
 from rich.console import Console
 from rich.live import Live
 
-from handlers import progress
 from handlers.contract.roles import READER
 from handlers.errors import JobNotFoundError
+from handlers.progress import reads
 from scannerdb.errors import OperatorError
 from scannerdb.options import Session, database_options, json_option, needed
 from scannerdb.status.view import StatusView
@@ -76,9 +76,9 @@ def status(
 
 def _reader(session: Session, job_id: str | None, *, real_time: bool) -> Read:
     if job_id is None:
-        return lambda at: progress.active_jobs(at, limit=progress.MAX_JOBS, cursor=None, real_time=real_time)
+        return lambda at: reads.active_jobs(at, limit=reads.MAX_JOBS, cursor=None, real_time=real_time)
     key = _whole_id(session, job_id)
-    return lambda at: progress.job_status(at, key, real_time=real_time)
+    return lambda at: reads.job_status(at, key, real_time=real_time)
 
 
 def _whole_id(session: Session, job_id: str) -> str:
@@ -86,7 +86,7 @@ def _whole_id(session: Session, job_id: str) -> str:
     try:
         return str(UUID(job_id))
     except ValueError:
-        active = progress.active_jobs(session, limit=progress.MAX_JOBS, cursor=None, real_time=True)["jobs"]
+        active = reads.active_jobs(session, limit=reads.MAX_JOBS, cursor=None, real_time=True)["jobs"]
         begun = [str(job["job_id"]) for job in active if str(job["job_id"]).startswith(job_id.lower())]
         if len(begun) > 1:
             raise OperatorError(f"{len(begun)} active jobs begin with {job_id!r}: {', '.join(begun)}") from None

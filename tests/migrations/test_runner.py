@@ -11,7 +11,7 @@ import pytest
 from handlers.errors import DeployInProgressError, MigrationFailedError
 from handlers.migrator.ledger import QUERIES
 from handlers.migrator.runner import Result, run
-from handlers.migrator.session import Limits
+from handlers.migrator.session import RunLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ TABLE = "CREATE TABLE t (a int, b int)"
 INDEX = "CREATE INDEX CONCURRENTLY IF NOT EXISTS t_a ON t (a)"
 
 
-FAST = Limits(poll_interval_s=0.2)
+FAST = RunLimits(poll_interval_s=0.2)
 
 
 def migrate(database: TestDatabase, release: Release) -> Result:
@@ -184,7 +184,7 @@ def test_a_waiting_deployer_names_the_holder_and_gives_up_in_time(
         run(
             empty_database.connect,
             release_of({"001_a.sql": TABLE}),
-            limits=Limits(deadline_s=0.5, poll_interval_s=0.1),
+            limits=RunLimits(deadline_s=0.5, poll_interval_s=0.1),
             report=lambda message, **_: said.append(message),
         )
     holder.close()

@@ -15,7 +15,7 @@ import psycopg2
 import psycopg2.errors
 import psycopg2.extensions
 
-from handlers.migrator.session import Limits
+from handlers.migrator.session import RunLimits
 from scannerdb.partition import run
 from scannerdb.partition.locks import LOCK_TIMEOUT_MS
 from scannerdb.partition.names import KEPT, ORIGINAL, SHADOW
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from tests.conftest import TestDatabase
 
-LIMITS = Limits(poll_interval_s=0.1, lock_patience_s=60, lock_timeout_ms=LOCK_TIMEOUT_MS)
-IMPATIENT = Limits(poll_interval_s=0.1, lock_patience_s=0.3, lock_timeout_ms=100)
+LIMITS = RunLimits(poll_interval_s=0.1, lock_patience_s=60, lock_timeout_ms=LOCK_TIMEOUT_MS)
+IMPATIENT = RunLimits(poll_interval_s=0.1, lock_patience_s=0.3, lock_timeout_ms=100)
 STATUSES = ("queued", "processing", "succeeded", "failed")
 COLUMNS = "job_id, bucket, key, etag, status, last_error, updated_at"
 
@@ -37,11 +37,11 @@ def silent(_message: str, **_fields: Any) -> None:
     pass
 
 
-def partition(database: TestDatabase, *, limits: Limits = LIMITS, **options: Any) -> None:
+def partition(database: TestDatabase, *, limits: RunLimits = LIMITS, **options: Any) -> None:
     run.partition(database.connect, Options(**{"modulus": 4, **options}), limits=limits, report=silent)
 
 
-def revert(database: TestDatabase, *, limits: Limits = LIMITS) -> None:
+def revert(database: TestDatabase, *, limits: RunLimits = LIMITS) -> None:
     run.revert(database.connect, limits=limits, report=silent)
 
 

@@ -1,4 +1,4 @@
-"""The log of `status`, loaded with its first line: Powertools takes as long to import as all else that a request needs.
+"""The log of `status`. Powertools is imported with the first line: it takes as long as all other imports of a request.
 
 Most requests log nothing: API Gateway writes the access log, and Lambda reports durations and errors.
 """
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 _keys: dict[str, str] = {}
 
 
-def begin(event: dict[str, Any], context: "LambdaContext") -> None:
-    """Remember what the lines of this request are found by, under the names that Powertools gives them."""
+def set_request(event: dict[str, Any], context: "LambdaContext") -> None:
+    """Keep the ids of this request, under the names that Powertools gives them, for its log lines."""
     _keys.update(
         function_name=context.function_name,
         function_request_id=context.aws_request_id,
@@ -21,9 +21,9 @@ def begin(event: dict[str, Any], context: "LambdaContext") -> None:
     )
 
 
-def log() -> "Logger":
-    """Return the logger, which adds to each line whose request it is."""
-    from handlers.telemetry import logger  # noqa: PLC0415 - 150 ms, needed when something is to be said
+def get_logger() -> "Logger":
+    """Return the logger, which adds the ids of the request to each line."""
+    from handlers.telemetry import logger  # noqa: PLC0415 - 150 ms, paid with the first line only
 
     logger.append_keys(**_keys)
     return logger

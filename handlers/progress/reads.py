@@ -1,5 +1,6 @@
-"""Progress of jobs: from the view or live, in the words of the status contract; its refresh and its verification."""
+"""The reads of the status API: one job, the active jobs, statistics, in the words of the status contract."""
 
+import contextlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,14 +15,23 @@ from handlers.errors import InvalidRequestError, JobNotFoundError
 from handlers.executions import execution_status
 from handlers.queries import load_queries
 
-QUERIES = load_queries(Path(__file__).with_name("queries.sql"))
+QUERIES = load_queries(Path(__file__).with_name("reads.sql"))
+# A database that was rolled back to 002 has no job_progress_live; job_progress_direct has the same columns.
+QUERIES |= {
+    f"{name}_direct": QUERIES[f"{name}_real_time"].replace("job_progress_live", "job_progress_direct")
+    for name in ("active_jobs", "statistics")
+}
 MAX_JOBS = 100
 
 _CACHE = frozenset({"cache_refreshed_at", "cache_refresh_duration_ms"})
 # Newer than any job.
 _BEFORE_THE_FIRST = ("infinity", "ffffffff-ffff-ffff-ffff-ffffffffffff")
-# The view is not there, or was never filled.
-_NO_VIEW = (psycopg2.errors.UndefinedTable, psycopg2.errors.ObjectNotInPrerequisiteState)
+# A view or function is missing, or job_progress was never filled.
+_MISSING = (
+    psycopg2.errors.UndefinedTable,
+    psycopg2.errors.UndefinedFunction,
+    psycopg2.errors.ObjectNotInPrerequisiteState,
+)
 
 # Step Functions still lists the job's objects, or will go on doing so.
 _LISTING = frozenset({"RUNNING", "PENDING_REDRIVE"})
@@ -34,7 +44,7 @@ def job_status(database: Rows, job_id: str, *, real_time: bool) -> dict[str, Any
     Args:
         database: a connection as `progress_reader`.
         job_id: a UUID in any of its usual spellings.
-        real_time: the live numbers, whatever the view says.
+        real_time: exact numbers of this moment, also where job_progress holds the job.
 
     Raises:
         InvalidRequestError: `job_id` is not a UUID.
@@ -46,11 +56,12 @@ def job_status(database: Rows, job_id: str, *, real_time: bool) -> dict[str, Any
         key = str(UUID(job_id))
     except ValueError:
         raise InvalidRequestError("invalid_job_id", f"job_id {job_id!r} is not a UUID") from None
-    row = _read(database, key, real_time=real_time)
+    rows = _fetch(database, "job", {"job_id": key}, real_time=real_time)
+    row = rows[0]["progress"] if rows else None
     if row is None:
         raise JobNotFoundError(f"no job has the id {key}")
     execution = execution_status(row["execution_arn"])
-    status, message = describe(row, execution)
+    status, message = status_message(row, execution)
     return {
         **_progress(row),
         "status": status,
@@ -67,10 +78,10 @@ def active_jobs(database: Rows, *, limit: int, cursor: str | None, real_time: bo
         database: a connection as `progress_reader`.
         limit: jobs on a page, 1 to `MAX_JOBS`.
         cursor: `next_cursor` of the page before; `None` for the first page.
-        real_time: the live numbers, and the jobs that the view does not hold yet.
+        real_time: exact numbers of this moment, and the jobs that job_progress does not hold yet.
 
     Raises:
-        InvalidRequestError: `limit` is out of its bounds, or `cursor` is none of ours.
+        InvalidRequestError: `limit` is out of its bounds, or `cursor` is not a `next_cursor`.
         DatabaseUnavailableError: the database cannot be reached.
 
     """
@@ -79,7 +90,7 @@ def active_jobs(database: Rows, *, limit: int, cursor: str | None, real_time: bo
     created_at, job_id = _BEFORE_THE_FIRST if cursor is None else _decode_cursor(cursor)
     # One more than asked for says whether there is a next page.
     parameters = {"created_at": created_at, "job_id": job_id, "limit": limit + 1}
-    rows = _cached_or_live(database, "active_jobs", parameters, real_time=real_time)
+    rows = _fetch(database, "active_jobs", parameters, real_time=real_time)
     jobs = [row for row in rows if row["job_id"]]
     page = jobs[:limit]
     return {
@@ -96,91 +107,11 @@ def statistics(database: Rows, *, real_time: bool) -> dict[str, Any]:
         DatabaseUnavailableError: the database cannot be reached.
 
     """
-    row = _cached_or_live(database, "statistics", {}, real_time=real_time)[0]
+    row = _fetch(database, "statistics", {}, real_time=real_time)[0]
     return {**{name: value for name, value in row.items() if name not in _CACHE}, **_source(row)}
 
 
-def measure_sessions(database: Rows) -> dict[str, float] | None:
-    """Return how long the longest wait for a lock and the oldest transaction of the database last by now, in seconds.
-
-    Args:
-        database: a connection as `progress_refresher`.
-
-    Returns:
-        `{"longest_lock_wait_s", "oldest_transaction_age_s"}`, each 0 when there is none; `None` before migration 004.
-
-    Raises:
-        DatabaseUnavailableError: the database cannot be reached.
-
-    """
-    try:
-        row = database.fetch_all(QUERIES["measure_sessions"])[0]
-    except psycopg2.errors.UndefinedFunction:
-        return None
-    return {
-        "longest_lock_wait_s": row["longest_lock_wait_seconds"],
-        "oldest_transaction_age_s": row["oldest_transaction_age_seconds"],
-    }
-
-
-def refresh(database: Rows) -> dict[str, Any]:
-    """Fold what changed, refresh the view and log it, unless another refresh is at work.
-
-    Args:
-        database: a connection as `progress_refresher`.
-
-    Returns:
-        `{"refreshed", "duration_ms", "jobs", "objects", "folded_rows", "backlog_rows", "lag_s"}`. `backlog_rows` is how
-        many deltas waited when it began, `lag_s` how old the view was then, `None` before the first refresh; the others
-        are `None` when `refreshed` is false. Without migration 003 there are no deltas, and nobody says how old it was.
-
-    Raises:
-        DatabaseUnavailableError: the database cannot be reached.
-
-    """
-    row = database.fetch_all(QUERIES["refresh"])[0]
-    return {
-        "refreshed": row["refreshed"],
-        "duration_ms": row["refresh_duration_ms"],
-        "jobs": row["total_jobs"],
-        "objects": row["total_objects"],
-        "folded_rows": row.get("folded_rows", 0),
-        "backlog_rows": row.get("backlog_rows", 0),
-        "lag_s": row.get("lag_seconds"),
-    }
-
-
-def verify(database: Rows) -> list[dict[str, Any]]:
-    """Compare what is known of every job with a full count.
-
-    Args:
-        database: a connection as `progress_refresher`.
-
-    Returns:
-        A row of `verify_job_progress()` for each job that differs; its numbers are known minus counted.
-
-    Raises:
-        DatabaseUnavailableError: the database cannot be reached.
-
-    """
-    return database.fetch_all(QUERIES["verify"])
-
-
-def rebuild(database: Rows) -> int:
-    """Mend every job that `verify` would list, while writers go on, and return how many there were.
-
-    Args:
-        database: a connection as `progress_refresher`.
-
-    Raises:
-        DatabaseUnavailableError: the database cannot be reached.
-
-    """
-    mended: int = database.fetch_all(QUERIES["rebuild"])[0]["mended_jobs"]
-    return mended
-
-
-def describe(row: Mapping[str, Any], execution: str | None) -> tuple[str, str]:
+def status_message(row: Mapping[str, Any], execution: str | None) -> tuple[str, str]:
     """Return the job's status and a sentence about it.
 
     Args:
@@ -203,27 +134,15 @@ def describe(row: Mapping[str, Any], execution: str | None) -> tuple[str, str]:
     return "completed", f"All {total:,} objects are done, {row['failed_count']:,} of them failed"
 
 
-def _read(database: Rows, job_id: str, *, real_time: bool) -> dict[str, Any] | None:
-    """Return a row of job_progress or job_progress_live, or one counted now, as JSON gives it."""
-    try:
-        try:
-            rows = database.fetch_all(QUERIES["read_progress"], {"job_id": job_id, "real_time": real_time})
-        except _NO_VIEW:
-            rows = database.fetch_all(QUERIES["read_progress"], {"job_id": job_id, "real_time": True})
-    except psycopg2.errors.UndefinedFunction:  # before migration 003
-        rows = database.fetch_all(QUERIES["direct_progress"], {"job_id": job_id})
-    return rows[0]["progress"] if rows else None
-
-
-def _cached_or_live(
-    database: Rows, name: str, parameters: Mapping[str, Any], *, real_time: bool
-) -> list[dict[str, Any]]:
+def _fetch(database: Rows, name: str, parameters: Mapping[str, Any], *, real_time: bool) -> list[dict[str, Any]]:
+    """Return the rows of the first query of a route that the database has everything for."""
     if not real_time:
-        try:
+        with contextlib.suppress(*_MISSING):
             return database.fetch_all(QUERIES[f"{name}_cached"], parameters)
-        except _NO_VIEW:
-            pass
-    return database.fetch_all(QUERIES[f"{name}_real_time"], parameters)
+    try:
+        return database.fetch_all(QUERIES[f"{name}_real_time"], parameters)
+    except _MISSING:
+        return database.fetch_all(QUERIES[f"{name}_direct"], parameters)
 
 
 def _encode_cursor(row: Mapping[str, Any]) -> str:

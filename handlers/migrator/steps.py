@@ -8,7 +8,7 @@ from handlers.contract.release import Index, Release, SqlStatement
 from handlers.migrator import indexes
 from handlers.migrator.ledger import QUERIES, read_ledger
 from handlers.migrator.plan import PendingMigration, plan
-from handlers.migrator.session import Connect, Limits
+from handlers.migrator.session import Connect, RunLimits
 
 # Bytes of a B-tree entry besides its columns: tuple header and line pointer, on pages of 8 KiB that are 90 % full.
 # https://www.postgresql.org/docs/17/btree.html#BTREE-IMPLEMENTATION
@@ -46,7 +46,7 @@ class Step:
         return asdict(self)
 
 
-def describe(release: Release, connect: Connect | None = None, *, limits: Limits | None = None) -> list[Step]:
+def migration_steps(release: Release, connect: Connect | None = None, *, limits: RunLimits | None = None) -> list[Step]:
     """Return the steps that a run of this release would take; all of them when there is no database to ask.
 
     Args:
@@ -58,7 +58,7 @@ def describe(release: Release, connect: Connect | None = None, *, limits: Limits
         DriftError: release and ledger tell different histories.
 
     """
-    timeout_ms = (limits or Limits()).lock_timeout_ms
+    timeout_ms = (limits or RunLimits()).lock_timeout_ms
     if connect is None:
         return list(_steps(plan(release, []), None, timeout_ms))
     connection = connect()

@@ -26,7 +26,7 @@ PHASES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class StatementProgress:
     """How far a statement has come.
 
     Attributes:
@@ -65,7 +65,7 @@ class Progress:
         return ", ".join(parts)
 
 
-def watch(cursor: Any, pid: int) -> Progress | None:
+def watch(cursor: Any, pid: int) -> StatementProgress | None:
     """Return how far the statement of the session `pid` has come; `None` when it runs none.
 
     Args:
@@ -94,12 +94,12 @@ def watch(cursor: Any, pid: int) -> Progress | None:
     return measure(dict(zip(names, row, strict=True)), "; ".join(blockers))
 
 
-def measure(row: Mapping[str, Any], waits_for: str) -> Progress:
-    """Turn a row of the query `activity` into a `Progress`."""
+def measure(row: Mapping[str, Any], waits_for: str) -> StatementProgress:
+    """Turn a row of the query `activity` into a `StatementProgress`."""
     percent = _percent(row) if row["phase"] else None
     elapsed_s = row["seconds"]
     known = percent is not None and percent >= 1
-    return Progress(
+    return StatementProgress(
         phase=row["phase"] or "running",
         percent=percent,
         blocks_done=row["blocks_done"] or 0,

@@ -1,17 +1,22 @@
--- The queries of refresh and status. Each is one statement, so each is one round trip in autocommit mode.
+-- What status reads. Each query is one statement, so it is one round trip in autocommit mode.
+-- Each route has a `_cached` query, which reads job_progress, and a `_real_time` query, which reads job_progress_live.
 
--- name: read_progress
--- One job as JSON: from job_progress while that will do, else the live numbers; null when there is no such job.
-SELECT read_job_progress(%(job_id)s, %(real_time)s) AS progress;
+-- name: job_cached
+-- One job as JSON: from job_progress while that is fresh enough for it, else the live numbers; null without such a job.
+SELECT read_job_progress(%(job_id)s, false) AS progress;
 
--- name: direct_progress
--- One job counted from its rows, exact now: for a database without migration 003.
+-- name: job_real_time
+-- One job as JSON, from the live numbers; null without such a job.
+SELECT read_job_progress(%(job_id)s, true) AS progress;
+
+-- name: job_direct
+-- One job counted from its rows: after a rollback to 002, which has no live numbers.
 SELECT row_to_json(direct) AS progress
 FROM job_progress_direct AS direct
 WHERE job_id = %(job_id)s;
 
 -- name: active_jobs_cached
--- The jobs below 100 % after a cursor, newest first, from job_progress; one row at least, for its age.
+-- The jobs below 100 % after a cursor, newest first, from job_progress; at least one row, which holds its age.
 SELECT active.*,
        log.last_refreshed_at AS cache_refreshed_at,
        log.refresh_duration_ms AS cache_refresh_duration_ms
@@ -56,22 +61,3 @@ SELECT count(*) AS total_jobs,
        max(created_at) AS most_recent_job,
        min(created_at) FILTER (WHERE progress_percent < 100) AS oldest_active_job
 FROM job_progress_live;
-
--- name: measure_sessions
--- The longest wait for a lock and the oldest transaction of all sessions of the database.
-SELECT longest_lock_wait_seconds, oldest_transaction_age_seconds
-FROM measure_sessions();
-
--- name: refresh
--- Fold, refresh and log in one transaction; refreshed is false when another refresh is at work.
-SELECT *
-FROM refresh_job_progress();
-
--- name: verify
--- The jobs whose known numbers differ from a full count.
-SELECT *
-FROM verify_job_progress();
-
--- name: rebuild
--- Take the drift of each job out of its counts; the number of jobs that had one.
-SELECT rebuild_job_progress() AS mended_jobs;
