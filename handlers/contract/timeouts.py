@@ -4,20 +4,15 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
-class TimeLimits:
-    """The limits around one statement of a function, from the inside out.
+class FunctionLimits:
+    """The limits of one function.
 
     Attributes:
-        lock_s: the role's `lock_timeout` (migrations/roles.sql); `None` where the role has none.
-        statement_s: the role's `statement_timeout` (migrations/roles.sql): PostgreSQL cancels first, and says so.
-            `None` where nothing ends a statement.
-        client_s: the client gives up, because the server or the network is silent.
+        client_s: the client gives a statement up, because the server or the network is silent.
         function_s: Lambda ends the function, and nothing says why.
 
     """
 
-    lock_s: int | None = None
-    statement_s: int | None
     client_s: float
     function_s: int
 
@@ -27,11 +22,25 @@ class TimeLimits:
         return self.function_s - self.client_s
 
 
-# The runner leaves a build to the server at `client_s`; 900 s is the most that Lambda allows.
-MIGRATE = TimeLimits(statement_s=None, client_s=870, function_s=900)
-REFRESH = TimeLimits(lock_s=10, statement_s=280, client_s=285, function_s=300)
-STATUS = TimeLimits(statement_s=5, client_s=5.5, function_s=10)
-DOCTOR = TimeLimits(lock_s=2, statement_s=20, client_s=23, function_s=60)
+@dataclass(frozen=True, kw_only=True)
+class StatementLimits(FunctionLimits):
+    """The limits of a function whose role has a `statement_timeout` (migrations/roles.sql): PostgreSQL cancels first.
+
+    Attributes:
+        statement_s: that timeout.
+
+    """
+
+    statement_s: int
+
+
+# 900 s is the most that Lambda allows. At `client_s` the runner leaves a build to the server, which has no limit.
+MIGRATE = FunctionLimits(client_s=870, function_s=900)
+REFRESH = StatementLimits(statement_s=280, client_s=285, function_s=300)
+STATUS = StatementLimits(statement_s=5, client_s=5.5, function_s=10)
+DOCTOR = StatementLimits(statement_s=20, client_s=23, function_s=60)
+# The `lock_timeout` of the doctor's role: it waits for no lock that writers would then wait behind.
+DOCTOR_LOCK_S = 2
 
 # `status` answers 503 within three seconds while the database is away: RDS Proxy gives up waiting for a connection to
 # it, then the client gives up connecting.

@@ -10,6 +10,7 @@ import psycopg2
 from psycopg2.extras import RealDictCursor
 
 from handlers.contract.release import Release
+from handlers.contract.timeouts import DOCTOR, DOCTOR_LOCK_S
 from handlers.diagnosis.alarms import instance_hint
 from handlers.diagnosis.checks import CHECKS
 from handlers.diagnosis.commands import Commands, psql
@@ -19,13 +20,12 @@ from handlers.diagnosis.sessions import look_through
 from handlers.errors import DatabaseUnavailableError, ScannerDatabaseError
 from handlers.migrator.session import Connect
 
-# The role's own limit for a statement (roles.sql).
-CHECK_LIMIT_S = 20
-LOCK_TIMEOUT_S = 2
+CHECK_LIMIT_S = DOCTOR.statement_s
+LOCK_TIMEOUT_S = DOCTOR_LOCK_S
 # What the function may take, less what it needs itself.
 TIME_LIMIT_S = 45
-# The server's own limit has the first word, a silent server not the last.
-SILENCE_S = 3
+# The server cancels first; a server that says nothing is given up this much later.
+SILENCE_S = DOCTOR.client_s - DOCTOR.statement_s
 
 _NOT_THERE_YET = (
     psycopg2.errors.UndefinedTable,

@@ -118,6 +118,13 @@ FROM pg_stat_activity
 WHERE pid = ANY (pg_blocking_pids(%(pid)s))
 ORDER BY since;
 
+-- name: other_owners
+-- Relations whose owner's rights the session does not have, and that owner.
+SELECT name, quote_ident(pg_get_userbyid(class.relowner))
+FROM unnest(%(relations)s::text[]) AS name
+JOIN pg_class AS class ON class.oid = to_regclass(name)
+WHERE NOT pg_has_role(class.relowner, 'USAGE');
+
 -- name: relation_size
 -- Rows of a table, and the average width of some of its columns, as the last ANALYZE left them.
 SELECT greatest(class.reltuples, 0)::bigint AS rows,

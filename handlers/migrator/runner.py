@@ -13,12 +13,13 @@ import psycopg2.errors
 from handlers.contract.release import Index, Migration, Release, SqlStatement
 from handlers.errors import MigrationFailedError, NoRollbackError
 from handlers.migrator import indexes, ledger
+from handlers.migrator.advice import INSUFFICIENT_PRIVILEGE, next_step
 from handlers.migrator.plan import PendingMigration, plan
 from handlers.migrator.session import Connect, Report, RunLimits, Session
 
 # A statement and its parameters, as the cursor takes them.
 Record = tuple[str, dict[str, Any]]
-# Not a fault of the file: somebody else was faster.
+# Another session has the lock; the file is right.
 _BUSY = (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected)
 
 
@@ -137,7 +138,7 @@ def _one(session: Session, migration: Migration, position: int, record: Record) 
         else:
             session.execute(statement.sql, what=statement.title, may_outlive=True)
     except (psycopg2.Error, MigrationFailedError) as error:
-        raise _failure(migration.file, statement, error) from error
+        raise _failure(session, migration.file, statement, error) from error
     session.cursor.execute(*record)
 
 
@@ -170,7 +171,7 @@ def _in_one_message(session: Session, file: str, statement: SqlStatement, record
         try:
             session.execute(message, what=statement.title, may_outlive=True)
         except psycopg2.Error as error:
-            raise _failure(file, statement, error) from error
+            raise _failure(session, file, statement, error) from error
 
     _with_patience(session, attempt, waits_for=statement.title)
 
@@ -186,7 +187,7 @@ def _in_transaction(
             try:
                 session.execute(statement.sql, what=f"{file}: {statement.title}", may_outlive=False)
             except psycopg2.Error as error:
-                raise _failure(file, statement, error) from error
+                raise _failure(session, file, statement, error) from error
         if record:
             session.cursor.execute(*record)
         session.cursor.execute("COMMIT")
@@ -215,12 +216,14 @@ def _lock_timeout(session: Session) -> str:
     return f"SET LOCAL lock_timeout = {session.limits.lock_timeout_ms}"
 
 
-def _failure(file: str, statement: SqlStatement, error: Exception) -> MigrationFailedError:
-    way_out = (
-        "Mend the file and roll back again; until then a deploy applies the migration anew."
+def _failure(session: Session, file: str, statement: SqlStatement, error: Exception) -> MigrationFailedError:
+    again, state = (
+        ("roll back again", "A deploy before that applies the migration again.")
         if file.endswith(".down.sql")
-        else "Mend the file and deploy again; what is recorded in schema_migrations stays applied."
+        else ("deploy again", "What is recorded in schema_migrations stays applied.")
     )
-    return MigrationFailedError(
-        f"migrations/{file}, line {statement.line}, {statement.title}: {str(error).strip()}\n{statement.sql}\n{way_out}"
-    )
+    refused = isinstance(error, psycopg2.Error) and error.pgcode == INSUFFICIENT_PRIVILEGE
+    owners = session.owners(statement.relations) if refused else {}
+    advice = next_step(error, again=again, user=session.user, owners=owners)
+    where = f"migrations/{file}, line {statement.line}, {statement.title}"
+    return MigrationFailedError(f"{where}: {str(error).strip()}\n{statement.sql}\n{f'{advice} {state}'.strip()}")

@@ -6,7 +6,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -58,6 +58,7 @@ class Session:
         self._watcher = connect()
         self.cursor: Any = self._connection.cursor()
         self.pid: int = self._connection.info.backend_pid
+        self.user: str = self._connection.info.user
         self._worker: threading.Thread | None = None
         for connection in (self._connection, self._watcher):
             connection.cursor().execute(QUERIES["prepare_session"])
@@ -132,6 +133,15 @@ class Session:
             worker.join(self.limits.poll_interval_s)
         if failure:
             raise failure[0]
+
+    def owners(self, relations: Sequence[str]) -> dict[str, str]:
+        """Return the owner of each of these relations whose rights this session does not have."""
+        cursor = self._watcher.cursor()
+        try:
+            cursor.execute(QUERIES["other_owners"], {"relations": list(relations)})
+        except psycopg2.Error:  # a function's signature is no name of a relation
+            return {}
+        return dict(cursor.fetchall())
 
     def _give_up(self, what: str, progress: StatementProgress | None, *, may_outlive: bool) -> None:
         if not may_outlive:

@@ -139,8 +139,9 @@ def test_a_session_that_is_ended_mid_statement_is_told_with_its_file(
     empty_database: TestDatabase, release_of: ReleaseOf
 ) -> None:
     sql = "SELECT pg_terminate_backend(pg_backend_pid())"
-    with pytest.raises(MigrationFailedError, match=r"001_a.sql, line 1, SELECT: .*connection"):
+    with pytest.raises(MigrationFailedError, match=r"001_a.sql, line 1, SELECT: .*connection") as failure:
         migrate(empty_database, release_of({"001_a.sql": sql}))
+    assert "The connection was lost. When the database answers, deploy again." in str(failure.value)
 
 
 def test_an_invalid_index_that_a_killed_build_left_is_rebuilt(
