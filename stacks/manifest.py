@@ -12,6 +12,7 @@ from typing import Any
 
 from pglast.parser import ParseError
 
+from stacks.package import release_files
 from stacks.statements import Statement, UnsupportedStatementError, split
 
 FORMAT = 1
@@ -41,7 +42,7 @@ def build_manifest(migrations: Path) -> dict[str, Any]:
         raise MigrationError(f"{migrations} is not a folder; name the folder that holds the migrations")
     up: dict[int, dict[str, Any]] = {}
     down: dict[int, dict[str, Any]] = {}
-    for path in sorted(migrations.glob("*.sql")):
+    for path in release_files(migrations):
         if path.name == ROLES_FILE:
             continue
         match = _FILE_NAME.fullmatch(path.name)
@@ -72,7 +73,7 @@ def release_entries(migrations: Path) -> dict[str, bytes]:
 
     """
     manifest = json.dumps(build_manifest(migrations), indent=1, sort_keys=True).encode()
-    return {"manifest.json": manifest, **{path.name: path.read_bytes() for path in sorted(migrations.glob("*.sql"))}}
+    return {"manifest.json": manifest, **{path.name: path.read_bytes() for path in release_files(migrations)}}
 
 
 def _read(path: Path) -> dict[str, Any]:

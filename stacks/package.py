@@ -35,6 +35,8 @@ process.stdout.write([...new Set([...ca, ...proxyBundle.ca])].map((pem) => pem.t
 # Written by installers: they differ between machines, or start a command that Lambda never runs.
 NOT_SHIPPED_FOLDERS = frozenset({"__pycache__", "bin"})
 NOT_SHIPPED_FILES = frozenset({".lock", "INSTALLER", "RECORD", "REQUESTED", "direct_url.json", "uv_cache.json"})
+# The whole schema, for readers; generated from a migrated database, so no release runs it or depends on it.
+SCHEMA_FILE = "schema.sql"
 # Python zips nothing before 1980.
 TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
@@ -129,7 +131,7 @@ def build_release(migrations: Path = ROOT / "migrations", *, folder: Path = BUIL
     """
     # Parsing takes longer than all the rest, so the hash of a release is remembered with all that decides on its bytes.
     makers = (ROOT / "requirements.lock", *Path(__file__).parent.glob("*.py"))
-    sources = {path.name: path.read_bytes() for path in (*makers, *migrations.glob("*.sql"))}
+    sources = {path.name: path.read_bytes() for path in (*makers, *release_files(migrations))}
     remembered = folder / f"{_fingerprint(sources)}.sha256"
     if remembered.exists() and (made := folder / f"{remembered.read_text()}.zip").exists():
         return Package(made, remembered.read_text())
@@ -141,6 +143,11 @@ def build_release(migrations: Path = ROOT / "migrations", *, folder: Path = BUIL
     made = unnamed.replace(folder / f"{sha256}.zip")
     remembered.write_text(sha256)
     return Package(made, sha256)
+
+
+def release_files(migrations: Path) -> list[Path]:
+    """Return the SQL files that a release holds, in the order of their names."""
+    return sorted(path for path in migrations.glob("*.sql") if path.name != SCHEMA_FILE)
 
 
 def _sha256(path: Path) -> str:

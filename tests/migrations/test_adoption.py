@@ -138,7 +138,7 @@ def test_a_grant_that_was_not_given_is_not_given_now(old: TestDatabase) -> None:
 
 def test_what_cannot_be_built_again_stops_the_migration_and_nothing_is_lost(old: TestDatabase) -> None:
     old.query("CREATE FUNCTION f() RETURNS SETOF job_progress LANGUAGE sql AS 'SELECT * FROM job_progress'")
-    with pytest.raises(MigrationFailedError, match=r"function f\(\) depends on type job_progress"):
+    with pytest.raises(MigrationFailedError, match=r"function public.f\(\) depends on type public.job_progress"):
         migrate(old)
     assert old.query("SELECT to_regclass('team_dashboard_top') IS NULL, to_regclass('f') IS NULL") == [(False, True)]
     old.query("DROP FUNCTION f()")
