@@ -4,8 +4,8 @@
 
 DO $$
 BEGIN
-    -- Where 002 stopped before adopt_older_views(), the views, the log and the functions are an older deployment's: they stay.
-    -- The index has this name only once the new job_progress has its own.
+    -- Where 002 stopped before adopt_older_views(), the views, the log and the functions are an older deployment's:
+    -- they stay. The index has this name only once the new job_progress has its own.
     IF to_regclass('idx_job_progress_active') IS NOT NULL THEN
         DROP FUNCTION IF EXISTS should_refresh_progress(timestamptz);
         DROP FUNCTION IF EXISTS refresh_job_progress();

@@ -1,5 +1,5 @@
--- Composite indexes, and job_progress: a materialized view of each job's progress, with its helper views and its refresh.
--- Runs statement by statement, because CREATE INDEX CONCURRENTLY refuses a transaction. Writers never wait.
+-- Composite indexes, and job_progress: a materialized view of each job's progress, with its helper views and its
+-- refresh. Runs statement by statement, because CREATE INDEX CONCURRENTLY refuses a transaction. Writers never wait.
 -- The section "Adoption" is for databases in which an older deployment made these views; elsewhere it changes nothing.
 
 -- Serves job_progress_direct: counts one job's objects by status.
@@ -14,8 +14,8 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_job_objects_bucket_key_composite ON 
 -- Serves one job's findings by detector, and their count in job_progress_direct.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_findings_job_detector ON findings (job_id, detector);
 
--- Progress counted from the rows, exact now. Aggregates before the join: a filter on job_id becomes one index range scan,
--- a read of all jobs becomes parallel index-only scans.
+-- Progress counted from the rows, exact now. Aggregates before the join: a filter on job_id becomes one index range
+-- scan, a read of all jobs becomes parallel index-only scans.
 CREATE OR REPLACE VIEW job_progress_direct AS
 SELECT jobs.job_id,
        jobs.bucket,
@@ -54,12 +54,12 @@ LEFT JOIN (
 
 GRANT SELECT ON job_progress_direct TO progress_reader;
 
--- The query of job_progress. A later migration replaces this view; PostgreSQL cannot change a materialized view's query.
+-- The query of job_progress. A later migration replaces this view: a materialized view cannot get another query.
 CREATE OR REPLACE VIEW job_progress_source AS
 SELECT * FROM job_progress_direct;
 
--- Builds job_progress under a given name, with its indexes and grants. The name is a parameter because the adoption below
--- builds it beside an older view. Locks nothing that exists: ACCESS SHARE on the tables that it reads.
+-- Builds job_progress under a given name, with its indexes and grants. The name is a parameter because the adoption
+-- below builds it beside an older view. Locks nothing that exists: ACCESS SHARE on the tables that it reads.
 CREATE OR REPLACE FUNCTION build_job_progress(name text)
 RETURNS void
 LANGUAGE plpgsql
@@ -81,9 +81,9 @@ $$;
 
 REVOKE EXECUTE ON FUNCTION build_job_progress(text) FROM public;
 
--- Builds job_progress and its helper views where they are missing, and returns the names of those that it built. For this
--- file, and for an owner after one was dropped: a deploy does not repair that, because the ledger says that 002 is applied.
--- Locks nothing that exists, as build_job_progress().
+-- Builds job_progress and its helper views where they are missing, and returns the names of those that it built. For
+-- this file, and for an owner after one was dropped: a deploy does not repair that, because the ledger says that 002 is
+-- applied. Locks nothing that exists, as build_job_progress().
 CREATE OR REPLACE FUNCTION restore_job_progress()
 RETURNS text[]
 LANGUAGE plpgsql
@@ -131,9 +131,9 @@ $$;
 
 REVOKE EXECUTE ON FUNCTION restore_job_progress() FROM public;
 
--- Adoption: an older deployment's job_progress, active_jobs_progress and job_statistics are replaced by those of this file,
--- and everything that other people built on them is kept. Readers wait for milliseconds, writers of the tables never.
--- In a new database each statement of this section does nothing. Its functions are dropped at its end.
+-- Adoption: an older deployment's job_progress, active_jobs_progress and job_statistics are replaced by those of this
+-- file, and everything that other people built on them is kept. Readers wait for milliseconds, writers of the tables
+-- never. In a new database each statement of this section does nothing. Its functions are dropped at its end.
 
 -- The relations under the three names that do not read job_progress_source, directly or through other views.
 CREATE OR REPLACE FUNCTION older_views()
@@ -160,11 +160,11 @@ AS $$
       AND relation NOT IN (SELECT oid FROM ours)
 $$;
 
--- Replaces the older views in one transaction, which holds ACCESS EXCLUSIVE on them and on the views that depend on them.
--- Saves the dependent views with their indexes, options, owners, comments and grants; drops them and the older views; renames
--- job_progress_next; builds the dependent views again. A dependent materialized view stays empty until the next statement.
--- Never drops by CASCADE: where something cannot be built again, such as a function that returns rows of the view,
--- PostgreSQL refuses the DROP, the migration stops with that message, and nothing has changed.
+-- Replaces the older views in one transaction, which holds ACCESS EXCLUSIVE on them and on the views that depend on
+-- them. Saves the dependent views with their indexes, options, owners, comments and grants; drops them and the older
+-- views; renames job_progress_next; builds the dependent views again. A dependent materialized view stays empty until
+-- the next statement. Never drops by CASCADE: where something cannot be built again, such as a function that returns
+-- rows of the view, PostgreSQL refuses the DROP, the migration stops with that message, and nothing has changed.
 CREATE OR REPLACE FUNCTION adopt_older_views()
 RETURNS void
 LANGUAGE plpgsql
@@ -205,7 +205,8 @@ BEGIN
     CREATE TEMPORARY TABLE adopted_comments ON COMMIT DROP AS
     SELECT adopted.name, adopted.kind, attribute.attname AS column_name, description.description AS comment
     FROM adopted
-    JOIN pg_description AS description ON description.objoid = adopted.oid AND description.classoid = 'pg_class'::regclass
+    JOIN pg_description AS description
+      ON description.objoid = adopted.oid AND description.classoid = 'pg_class'::regclass
     LEFT JOIN pg_attribute AS attribute
       ON attribute.attrelid = adopted.oid AND attribute.attnum = description.objsubid AND description.objsubid > 0;
 
@@ -215,7 +216,8 @@ BEGIN
     FROM adopted
     JOIN pg_class AS class USING (oid)
     CROSS JOIN aclexplode(coalesce(class.relacl, acldefault('r', class.relowner))) AS grants
-    WHERE grants.grantee <> class.relowner OR (adopted.is_replaced AND class.relowner <> quote_ident(current_user)::regrole)
+    WHERE grants.grantee <> class.relowner
+       OR (adopted.is_replaced AND class.relowner <> quote_ident(current_user)::regrole)
     UNION ALL
     SELECT adopted.name, grants.privilege_type, grants.grantee, grants.is_grantable, format('(%I)', attribute.attname)
     FROM adopted
@@ -294,7 +296,7 @@ WHERE EXISTS (SELECT FROM older_views())
 
 SELECT adopt_older_views();
 
--- Fills the dependent materialized views, innermost first. Outside the transaction above, so its locks do not last as long.
+-- Fills the dependent materialized views, innermost first. Not in the transaction above, whose locks would last longer.
 DO $$
 DECLARE
     item record;
@@ -354,9 +356,9 @@ BEGIN
 END
 $$;
 
--- An older refresh_job_progress() returns nothing, and CREATE OR REPLACE cannot change a result type. Drops it and creates one
--- with the columns of the function below, which then replaces the body. Keeps the owner's right and the grants to named
--- roles; not that of PUBLIC, because any role could then keep the database busy.
+-- An older refresh_job_progress() returns nothing, and CREATE OR REPLACE cannot change a result type. Drops it and
+-- creates one with the columns of the function below, which then replaces the body. Keeps the owner's right and the
+-- grants to named roles; not that of PUBLIC, because any role could then keep the database busy.
 DO $$
 DECLARE
     grants CONSTANT aclitem[] := (
@@ -423,15 +425,15 @@ CREATE TABLE IF NOT EXISTS materialized_view_refresh_log (
 
 GRANT SELECT ON materialized_view_refresh_log TO progress_reader;
 
--- Folds the deltas of migration 003 (where it is applied), refreshes job_progress and logs it, in the caller's transaction.
--- Runs with its owner's rights, so that a caller needs none on the tables.
+-- Folds the deltas of migration 003 (where it is applied), refreshes job_progress and logs it, in the caller's
+-- transaction. Runs with its owner's rights, so that a caller needs none on the tables.
 -- Locks: EXCLUSIVE on job_progress (readers go on; ACCESS EXCLUSIVE when it was never filled), and a transaction-level
 -- advisory lock: a second caller returns at once with refreshed = false.
--- last_refreshed_at promises that each change committed before it is in the view. So it must not be newer than the snapshot
--- that fills the view: READ COMMITTED takes one for each statement below, the other isolation levels took theirs earlier, but
--- never before transaction_timestamp().
--- lag_seconds is the age of job_progress at the start. backlog_rows counts the deltas at the start: those folded, or, while
--- another refresh runs, all that are there.
+-- last_refreshed_at promises that each change committed before it is in the view. So it must not be newer than the
+-- snapshot that fills the view: READ COMMITTED takes one for each statement below, the other isolation levels took
+-- theirs earlier, but never before transaction_timestamp().
+-- lag_seconds is the age of job_progress at the start. backlog_rows counts the deltas at the start: those folded, or,
+-- while another refresh runs, all that are there.
 CREATE OR REPLACE FUNCTION refresh_job_progress(
     OUT refreshed boolean,
     OUT refresh_duration_ms int,

@@ -1,11 +1,11 @@
--- Exact progress whose cost follows the changes: statement triggers write deltas, a refresh folds the deltas into one row of
--- counts for each job, and a read adds up both.
+-- Exact progress whose cost follows the changes: statement triggers write deltas, a refresh folds the deltas into one
+-- row of counts for each job, and a read adds up both.
 -- Runs statement by statement: writers wait for one trigger at a time, and not while the existing rows are counted.
 -- Deltas are int, because narrow rows are read faster and no job changes by two billion between two refreshes.
 -- squawk-ignore-file prefer-bigint-over-int
 
--- Per-job totals; add the unfolded deltas for the exact count. A job without a row counts 0. A deleted job keeps its row while
--- findings of it remain.
+-- Per-job totals; add the unfolded deltas for the exact count. A job without a row counts 0. A deleted job keeps its
+-- row while findings of it remain.
 CREATE TABLE IF NOT EXISTS job_progress_counts (
     job_id uuid PRIMARY KEY,
     queued_count bigint NOT NULL,
@@ -16,8 +16,8 @@ CREATE TABLE IF NOT EXISTS job_progress_counts (
     last_object_update timestamptz
 );
 
--- What each statement changed, by job. Rows are inserted and deleted, never updated, so writers never wait for each other.
--- Autovacuum at 10,000 dead rows, unthrottled, because reads scan dead rows.
+-- What each statement changed, by job. Rows are inserted and deleted, never updated, so writers never wait for each
+-- other. Autovacuum at 10,000 dead rows, unthrottled, because reads scan dead rows.
 CREATE TABLE IF NOT EXISTS job_progress_deltas (
     job_id uuid NOT NULL,
     queued_count int NOT NULL,
@@ -38,9 +38,9 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_job_progress_deltas_job_id ON job_pr
 
 -- Replaces the deltas of the given jobs by their sums, one row for each job. The triggers below call it now and then.
 -- Locks: rows of the deltas. Skips locked rows (SKIP LOCKED), so writers never block each other.
--- Only under READ COMMITTED: in the other isolation levels, a row deleted since the snapshot is a serialization failure.
--- At most 10,000 deltas for each job, because a writer waits for it. The next call, some 2,000 statements later, takes the
--- next part; a statement leaves at most three deltas for each job, so the backlog shrinks.
+-- Only under READ COMMITTED: in the other isolation levels, a row deleted since the snapshot is a serialization
+-- failure. At most 10,000 deltas for each job, because a writer waits for it. The next call, some 2,000 statements
+-- later, takes the next part; a statement leaves at most three deltas for each job, so the backlog shrinks.
 -- A cached plan from a small table used a nested loop over ctids; enable_seqscan = off forces a TID scan.
 -- enable_seqscan = off inflates the cost of full scans, which would trigger JIT; so JIT is off.
 CREATE OR REPLACE FUNCTION compact_job_progress_deltas(job_ids uuid[])
@@ -83,14 +83,14 @@ $$;
 
 REVOKE EXECUTE ON FUNCTION compact_job_progress_deltas(uuid[]) FROM public;
 
--- The trigger functions run in every write, with their owner's rights, so that a writer needs none on the deltas.
--- Every table, type, function and operator in them is written with its schema, as OPERATOR(pg_catalog.=). Otherwise a writer
--- could set its search_path to a schema with an operator or a function of its own, and that would run with the owner's rights.
--- SET search_path would prevent the same attack, but costs a fifth of the trigger's time at each call.
--- They write a delta also where only updated_at changed, because last_object_update is part of the progress.
--- An INSERT writes its first two rows unaggregated and sums up only the rows after them: for the usual single row, a check for
+-- The trigger functions run in every write, with their owner's rights, so that a writer needs none on the deltas. Every
+-- table, type, function and operator in them is written with its schema, as OPERATOR(pg_catalog.=). Otherwise a writer
+-- could set its search_path to a schema with an operator or a function of its own, and that would run with the owner's
+-- rights. SET search_path would prevent the same attack, but costs a fifth of the trigger's time at each call.
+-- They write a delta also where only updated_at changed, because last_object_update is part of the progress. An INSERT
+-- writes its first two rows unaggregated and sums up only the rows after them: for the usual single row, a check for
 -- further rows costs more than it saves.
--- One statement in 2,000 compacts the deltas of its jobs, so a read adds up thousands of rows even when no refresh runs.
+-- One statement in 2,000 compacts the deltas of its jobs: without any refresh, a read still adds up only thousands.
 -- Locks: ROW EXCLUSIVE on the deltas.
 CREATE OR REPLACE FUNCTION track_job_objects()
 RETURNS trigger
@@ -266,7 +266,7 @@ $$;
 
 REVOKE EXECUTE ON FUNCTION track_findings() FROM public;
 
--- CREATE TRIGGER waits for the open transactions that write the table, so the count below sees each row that no trigger saw.
+-- CREATE TRIGGER waits for open transactions that write the table, so the count below sees each row older than it.
 CREATE OR REPLACE TRIGGER track_job_objects_insert AFTER INSERT ON job_objects
 REFERENCING NEW TABLE AS new_rows
 FOR EACH STATEMENT EXECUTE FUNCTION track_job_objects();
@@ -298,8 +298,8 @@ CREATE OR REPLACE TRIGGER track_findings_truncate AFTER TRUNCATE ON findings
 FOR EACH STATEMENT EXECUTE FUNCTION track_findings();
 
 -- Lists each job whose counts and deltas differ from a full count, all in one snapshot; a drift is known minus counted.
--- Counts by parallel index-only scans. Locks: ACCESS SHARE, so only TRUNCATE waits. Not STABLE: after a wait for a TRUNCATE it
--- needs a snapshot that is newer than the wait.
+-- Counts by parallel index-only scans. Locks: ACCESS SHARE, so only TRUNCATE waits. Not STABLE: after a wait for a
+-- TRUNCATE it needs a snapshot that is newer than the wait.
 CREATE OR REPLACE FUNCTION verify_job_progress()
 RETURNS TABLE (
     job_id uuid,
@@ -416,9 +416,9 @@ GRANT EXECUTE ON FUNCTION rebuild_job_progress() TO progress_refresher;
 -- Counts the rows that are older than the triggers. One snapshot; writers never wait.
 SELECT rebuild_job_progress();
 
--- The columns of job_progress, exact now: counts plus deltas in one snapshot. Sums up deltas before the join: one job is an
--- index range scan, all jobs are one scan. View and GRANT are one statement: the file may stop after each one, and
--- progress_reader must not meet a view that it may not read.
+-- The columns of job_progress, exact now: counts plus deltas in one snapshot. Sums up deltas before the join: one job
+-- is an index range scan, all jobs are one scan. View and GRANT are one statement: the file may stop after each one,
+-- and progress_reader must not meet a view that it may not read.
 DO $$
 BEGIN
     CREATE OR REPLACE VIEW public.job_progress_live AS
@@ -438,7 +438,9 @@ BEGIN
            coalesce(
                trunc(
                    100.0 * (known.succeeded_count + known.failed_count)
-                   / nullif(known.queued_count + known.processing_count + known.succeeded_count + known.failed_count, 0),
+                   / nullif(
+                       known.queued_count + known.processing_count + known.succeeded_count + known.failed_count, 0
+                   ),
                    2
                ),
                0
@@ -471,14 +473,14 @@ BEGIN
 END
 $$;
 
--- From here on, a refresh reads the live numbers instead of counting rows. Not the counts alone: a fold skips deltas that a
--- compaction holds.
+-- From here on, a refresh reads the live numbers instead of counting rows. Not the counts alone: a fold skips deltas
+-- that a compaction holds.
 CREATE OR REPLACE VIEW job_progress_source AS
 SELECT * FROM job_progress_live;
 
--- One job as JSON, in one round trip; null when there is no such job. Reads job_progress where it has the job, the job is older
--- than five minutes and real_time is false; otherwise job_progress_live. STABLE: row and cache_refreshed_at come from the
--- snapshot of the calling statement.
+-- One job as JSON, in one round trip; null when there is no such job. Reads job_progress where it has the job, the job
+-- is older than five minutes and real_time is false; otherwise job_progress_live. STABLE: row and cache_refreshed_at
+-- come from the snapshot of the calling statement.
 -- A function, because a session caches its plans; a prepared statement would pin the connection in RDS Proxy.
 -- Locks: ACCESS SHARE, which no refresh waits for.
 CREATE OR REPLACE FUNCTION read_job_progress(job_id uuid, real_time boolean)
@@ -515,9 +517,10 @@ BEGIN
 END
 $$;
 
--- Adds the deltas that no transaction holds to the counts and deletes them, in one statement and so in one snapshot; then
--- deletes the counts that are 0. Called by refresh_job_progress(), with that function's rights; a function of its own, because
--- these settings must not reach the refresh of the view. The reasons for them stand at compact_job_progress_deltas().
+-- Adds the deltas that no transaction holds to the counts and deletes them, in one statement and so in one snapshot;
+-- then deletes the counts that are 0. Called by refresh_job_progress(), with that function's rights; a function of its
+-- own, because these settings must not reach the refresh of the view. The reasons for them stand at
+-- compact_job_progress_deltas().
 -- Locks: rows of the deltas (SKIP LOCKED) and of the counts.
 CREATE OR REPLACE FUNCTION fold_job_progress_deltas(OUT folded_rows bigint)
 LANGUAGE plpgsql

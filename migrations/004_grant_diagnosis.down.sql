@@ -1,5 +1,5 @@
--- Revokes the doctor's rights and drops measure_sessions(). pg_stat_statements stays: it may be older than 004, and other
--- clients may read it. Skips views and tables that were dropped since: a rollback must not fail for want of them.
+-- Revokes the doctor's rights and drops measure_sessions(). pg_stat_statements stays: it may be older than 004, and
+-- other clients may read it. Skips views and tables that were dropped since: a rollback must not fail for want of them.
 -- squawk-ignore-file ban-drop-function
 
 DROP FUNCTION IF EXISTS measure_sessions();

@@ -1,7 +1,7 @@
 -- The rights of `scannerdb doctor`, and the function by which each refresh measures lock waits and open transactions.
 
--- Statistics of statements, without their values. RDS lets the master user create the extension. Where the server refuses, the
--- migration goes on: the doctor reports the missing extension and how to create it.
+-- Statistics of statements, without their values. RDS lets the master user create the extension. Where the server
+-- refuses, the migration goes on: the doctor reports the missing extension and how to create it.
 DO $$
 BEGIN
     CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
@@ -13,8 +13,8 @@ $$;
 
 -- The age of the longest lock wait and of the oldest transaction in this database, in seconds; 0 when there is none.
 -- Runs with its owner's rights, who sees all sessions through pg_monitor; its callers see two numbers. Takes no lock.
--- Leaves out CREATE and DROP INDEX CONCURRENTLY: no session queues behind their waits (locktype virtualxid), and vacuum of
--- other tables ignores the transaction of such a build.
+-- Leaves out CREATE and DROP INDEX CONCURRENTLY: no session queues behind their waits (locktype virtualxid), and vacuum
+-- of other tables ignores the transaction of such a build.
 CREATE OR REPLACE FUNCTION measure_sessions(
     OUT longest_lock_wait_seconds double precision,
     OUT oldest_transaction_age_seconds double precision
@@ -47,7 +47,7 @@ REVOKE EXECUTE ON FUNCTION measure_sessions() FROM public;
 GRANT EXECUTE ON FUNCTION measure_sessions() TO progress_refresher, scanner_doctor;
 
 -- The doctor reads ids, states and times; not the content of a finding, and not the key of an object.
--- All its rights on objects are here. build_job_progress() repeats that on job_progress, which is lost when the view is dropped.
+-- All its rights on objects are here. build_job_progress() repeats that on job_progress, for a view that is restored.
 GRANT SELECT (job_id, created_at, updated_at) ON jobs TO scanner_doctor;
 GRANT SELECT (job_id, status, updated_at) ON job_objects TO scanner_doctor;
 GRANT SELECT (job_id) ON findings TO scanner_doctor;

@@ -34,11 +34,11 @@ ALTER ROLE progress_refresher SET lock_timeout = '10s';
 -- The status API: its clients give up after a few seconds, and so does the query.
 ALTER ROLE progress_reader SET statement_timeout = '5s';
 ALTER ROLE progress_reader SET default_transaction_read_only = on;
--- Forces index scans for reads of one job. Dead deltas inflate the estimate, and the planner would choose another scan. Only a
--- plain index scan marks the dead entries that it meets, so that the next read skips them.
+-- Forces index scans for reads of one job. Dead deltas inflate the estimate, and the planner would choose another scan.
+-- Only a plain index scan marks the dead entries that it meets, so that the next read skips them.
 ALTER ROLE progress_reader SET enable_seqscan = off;
 ALTER ROLE progress_reader SET enable_bitmapscan = off;
--- enable_seqscan = off inflates the cost of full scans, such as those of /statistics, which would trigger JIT; turn JIT off.
+-- enable_seqscan = off inflates the cost of full scans (/statistics), which would trigger JIT; turn JIT off.
 ALTER ROLE progress_reader SET jit = off;
 
 -- The doctor only reads, answers within seconds, and never queues long for a lock that writers would queue behind.
@@ -46,14 +46,14 @@ ALTER ROLE scanner_doctor SET default_transaction_read_only = on;
 ALTER ROLE scanner_doctor SET statement_timeout = '20s';
 ALTER ROLE scanner_doctor SET lock_timeout = '2s';
 
--- Pinned, because a database or a parameter group may set another default. Under REPEATABLE READ a transaction keeps the
--- snapshot of its first statement: a real-time read, which promises the numbers of now, would be older than its caller thinks,
--- and a refresh can end with a serialization failure instead of a fold.
+-- Pinned, because a database or a parameter group may set another default. Under REPEATABLE READ a transaction keeps
+-- the snapshot of its first statement: a real-time read, which promises the numbers of now, would be older than its
+-- caller thinks, and a refresh can end with a serialization failure instead of a fold.
 ALTER ROLE progress_refresher SET default_transaction_isolation = 'read committed';
 ALTER ROLE progress_reader SET default_transaction_isolation = 'read committed';
 ALTER ROLE scanner_doctor SET default_transaction_isolation = 'read committed';
 
--- pg_monitor: other sessions' statements, statistics, the size of the write-ahead log. On RDS the master user may grant it.
+-- Other sessions' statements, statistics, the size of the write-ahead log. On RDS the master user may grant pg_monitor.
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT

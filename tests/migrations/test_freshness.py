@@ -1,4 +1,4 @@
-"""An answer with its age promises each change that was committed by then, whatever the isolation level of the refresh."""
+"""An answer with its age holds each change that was committed by then, at every isolation level of the refresh."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import psycopg2.errors
 import pytest
@@ -48,7 +48,7 @@ class Load:
     refreshes: int = 0
     errors: list[BaseException] = field(default_factory=list)
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> Self:
         self._ended = threading.Event()
         self._threads = [threading.Thread(target=self._repeat, args=[work]) for work in (self._write, self._refresh)]
         for thread in self._threads:

@@ -14,7 +14,7 @@ from ops.partition.copy import Copier
 from ops.partition.names import KEPT, ORIGINAL
 from tests.conftest import MIGRATIONS, build_release
 from tests.migrations.progress import DIFFERENCES
-from tests.migrations.test_schema import schema
+from tests.migrations.write_schema import schema
 from tests.ops.partition_helpers import differences, fill, finish, partition, phase, revert
 
 if TYPE_CHECKING:

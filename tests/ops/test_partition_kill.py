@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tests.migrations.progress import DIFFERENCES
-from tests.migrations.test_schema import schema
+from tests.migrations.write_schema import schema
 from tests.ops.partition_helpers import KnowingWriters, WaitWatch, add_jobs, fill, phase
 
 if TYPE_CHECKING:

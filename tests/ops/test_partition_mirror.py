@@ -18,7 +18,7 @@ from ops.partition.errors import LongTransactionError
 from ops.partition.names import SHADOW
 from ops.partition.steps import Options
 from tests.migrations.progress import DIFFERENCES, JOBS, KEYS, TRUNCATIONS, WRITES, write
-from tests.migrations.test_schema import schema
+from tests.migrations.write_schema import schema
 from tests.ops.partition_helpers import (
     IMPATIENT,
     LIMITS,

@@ -14,7 +14,7 @@ from ops.partition import errors, steps, swap
 from ops.partition.batches import FIRST_ROWS
 from ops.partition.names import KEPT, MIRROR_TRIGGERS, ORIGINAL, SHADOW
 from ops.partition.verify import verify
-from tests.migrations.test_schema import schema
+from tests.migrations.write_schema import schema
 from tests.ops.partition_helpers import IMPATIENT, fill, finish, partition, phase, revert
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from ops.plan_review.emulator import empty_emulator
 from ops.plan_review.policy import Policy, check_policy
 from ops.plan_review.releases import fetch_built
 from ops.plan_review.review import Review, review
+from stacks.package import release_files
 from stacks.settings import load_settings
 from tests.ops.plan_json import DATABASE, TODAY
 
@@ -59,7 +60,7 @@ def test_a_first_deployment_is_green_and_tells_what_it_would_run(
     assert set(told["counts"]) == {"create"}
     assert told["counts"]["create"] > 100
     (migrations,) = (section for section in told["sections"] if section["title"] == "Migrations")
-    files = {path.name for path in (ROOT / "migrations").glob("*.sql") if not path.name.endswith(".down.sql")}
+    files = {path.name for path in release_files(ROOT / "migrations") if not path.name.endswith(".down.sql")}
     assert {item["text"].partition(":")[0] for item in migrations["items"][1:]} == files
 
 
