@@ -128,7 +128,7 @@ def _print_notes(console: Console, settings: Settings, lines: list[Line]) -> Non
     prices = Prices.of(settings.region)
     assumed = "; ".join(dict.fromkeys(line.assumes for line in lines if line.assumes))
     notes = (
-        f"List prices on demand, before tax and discounts, as ops/{PRICES.name} had them on {prices.date}.",
+        f"List prices on demand, before tax and discounts, as scannerdb/cost/{PRICES.name} had them on {prices.date}.",
         f"~ assumes {assumed}.",
         "* is not verified: see the table." if any(not line.price.verified for line in lines) else "",
         NOT_COUNTED,
