@@ -14,17 +14,17 @@ from stacks.access.bastion import Bastion
 from stacks.access.proxy import Proxy
 from stacks.alarms.thresholds import doctor_limits
 from stacks.assets.package import Package
-from stacks.database.instance import Database
+from stacks.database.instance import Instance
 from stacks.foundation import iam
 from stacks.foundation.artifacts import Artifacts
 from stacks.foundation.context import Context
 from stacks.foundation.encryption import Encryption
-from stacks.foundation.iam import Statement
+from stacks.foundation.iam import PolicyStatement
 from stacks.foundation.provider import aws_provider
 from stacks.foundation.state import terraform_state
 from stacks.functions.first_refresh import FirstRefresh
 from stacks.functions.function import Function
-from stacks.functions.migration_invocation import Release
+from stacks.functions.migration_invocation import MigrationInvocation
 from stacks.functions.schedule import Schedule
 from stacks.functions.status_api import StatusApi
 from stacks.functions.timeouts import DOCTOR_TIMEOUT_S, MIGRATE_TIMEOUT_S, REFRESH_TIMEOUT_S, STATUS_TIMEOUT_S
@@ -58,7 +58,7 @@ class ScannerDatabase(TerraformStack):
         artifacts = Artifacts(self, "artifacts", context=context, key_arn=key_arn)
         network = Network(self, "network", context=context, key_arn=key_arn)
         endpoints = Endpoints(self, "endpoints", context=context, network=network, release_bucket=artifacts.bucket_name)
-        db = Database(self, "database", context=context, network=network, key_arn=key_arn)
+        db = Instance(self, "database", context=context, network=network, key_arn=key_arn)
         proxy = Proxy(self, "proxy", context=context, network=network, database=db, key_arn=key_arn)
         bastion = Bastion(
             self,
@@ -79,7 +79,7 @@ class ScannerDatabase(TerraformStack):
             *,
             timeout_s: int,
             variables: Mapping[str, str],
-            statements: Mapping[str, Statement],
+            statements: Mapping[str, PolicyStatement],
             depends_on: Sequence[ITerraformDependable] = (),
         ) -> Function:
             return Function(
@@ -116,13 +116,13 @@ class ScannerDatabase(TerraformStack):
             *endpoints.allow_from(migrate, migrate.security_group),
             *endpoints.allow_s3_from(migrate, migrate.security_group),
         ]
-        migrated = Release(
+        migrated = MigrationInvocation(
             self,
             "release",
             migrate=migrate,
             package=release,
             stored_release=stored_release,
-            depends_on=[db.instance, *endpoints.ready, *migrate_rules],
+            depends_on=[*db.ready, *endpoints.ready, *migrate_rules],
         )
 
         through_proxy = {"RDS_PROXY_ENDPOINT": proxy.endpoint, "RDS_PORT": str(proxy.port)}

@@ -6,7 +6,7 @@ from cdktf_cdktf_provider_aws.instance import Instance, InstanceMetadataOptions,
 from constructs import Construct
 
 from stacks.access.proxy import Proxy
-from stacks.database.instance import Database
+from stacks.database.database import Database
 from stacks.foundation import iam
 from stacks.foundation.context import Context
 from stacks.foundation.iam import EVERY_RESOURCE

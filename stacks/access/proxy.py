@@ -10,10 +10,10 @@ from cdktf_cdktf_provider_aws.db_proxy_target import DbProxyTarget
 from constructs import Construct
 
 from handlers.contract import roles
-from stacks.database.instance import Database
+from stacks.database.database import Database
 from stacks.foundation import iam
 from stacks.foundation.context import Context
-from stacks.foundation.iam import Statement
+from stacks.foundation.iam import PolicyStatement
 from stacks.foundation.log_groups import log_group
 from stacks.functions.timeouts import PROXY_CONNECTIONS_PERCENT
 from stacks.network import security_groups
@@ -88,7 +88,7 @@ class Proxy(Construct):
             "target",
             db_proxy_name=self._proxy.name,
             target_group_name=targets.name,
-            db_instance_identifier=database.instance.identifier,
+            **database.proxy_target,
         )
         self.endpoint = self._proxy.endpoint
         # The tail of the ARN: arn:aws:rds:<region>:<account>:db-proxy:prx-0123...
@@ -98,17 +98,17 @@ class Proxy(Construct):
         """Return what a caller's `rds-db:connect` names in order to log in as `user` through this proxy."""
         return self._context.arn("rds-db", f"dbuser:{self._resource_id.as_string}/{user}")
 
-    def login(self, user: str) -> Statement:
+    def login(self, user: str) -> PolicyStatement:
         """Return the permission to log in as `user` through this proxy."""
         return iam.statement("rds-db:connect", resources=[self.user_arn(user)])
 
 
-def _iam_access(database: Database) -> dict[str, Statement]:
+def _iam_access(database: Database) -> dict[str, PolicyStatement]:
     users = [database.user_arn(user) for user in roles.IAM_ROLES]
     return {"LogInAsTheCaller": iam.statement("rds-db:connect", resources=users)}
 
 
-def _secret_access(context: Context, database: Database, key_arn: str) -> dict[str, Statement]:
+def _secret_access(context: Context, database: Database, key_arn: str) -> dict[str, PolicyStatement]:
     return {
         "ReadSecret": iam.statement("secretsmanager:GetSecretValue", resources=[database.master_secret_arn]),
         "DecryptSecret": iam.statement(

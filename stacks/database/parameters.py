@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stacks.settings.instance_classes import describe
-from stacks.settings.model import Database
+from stacks.settings.model import DatabaseSettings
 
 FAMILY = "postgres17"
 
@@ -18,7 +18,7 @@ class Parameter:
     apply_method: Literal["immediate", "pending-reboot"]
 
 
-def parameters(database: Database) -> list[Parameter]:
+def parameters(database: DatabaseSettings) -> list[Parameter]:
     """Return the parameters of an instance, sorted by name as RDS returns them."""
     slow_ms = str(database.log_min_duration_ms)
     values = {

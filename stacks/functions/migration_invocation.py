@@ -12,7 +12,7 @@ from stacks.assets.package import Package
 from stacks.functions.function import Function
 
 
-class Release(Construct):
+class MigrationInvocation(Construct):
     """Invokes `migrate` once for each hash of the release; if it fails, the deployment ends there."""
 
     def __init__(

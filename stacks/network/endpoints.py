@@ -11,7 +11,7 @@ from constructs import Construct
 
 from stacks.foundation import iam
 from stacks.foundation.context import Context
-from stacks.foundation.iam import Statement
+from stacks.foundation.iam import PolicyStatement
 from stacks.network import security_groups
 from stacks.network.network import Network
 from stacks.network.security_groups import Rule
@@ -86,7 +86,7 @@ class Endpoints(Construct):
     def _service(self, service: str) -> str:
         return f"com.amazonaws.{self._context.settings.region}.{service}"
 
-    def _statement(self, action: str, *, resource: str = "*") -> Statement:
+    def _statement(self, action: str, *, resource: str = "*") -> PolicyStatement:
         return iam.statement(
             action,
             principals={"AWS": "*"},

@@ -13,7 +13,7 @@ from pydantic import (
 from stacks import ROOT
 from stacks.settings.base import Model
 from stacks.settings.instance_classes import describe
-from stacks.settings.network import Network
+from stacks.settings.network import NetworkSettings
 
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 _KnownRetention = Literal[
@@ -24,7 +24,7 @@ RetentionDays = Annotated[_KnownRetention, BeforeValidator(lambda value: int(val
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 
 
-class State(Model):
+class StateSettings(Model):
     """Where Terraform keeps the state: a file beside main.py, or an S3 bucket with a lock file."""
 
     path: str | None = Field(None, description="a file path, when there is no bucket")
@@ -38,7 +38,7 @@ class State(Model):
         return self
 
 
-class Aws(Model):
+class AwsSettings(Model):
     """How Terraform talks to AWS."""
 
     provider_version: str = Field("~> 6.25", pattern=r"^[\d.<>=~!, ]+$", description="a Terraform version constraint")
@@ -47,7 +47,7 @@ class Aws(Model):
     )
 
 
-class Database(Model):
+class DatabaseSettings(Model):
     """The RDS instance."""
 
     # The major version alone: RDS installs minor versions itself in the maintenance window.
@@ -87,7 +87,7 @@ class Database(Model):
         return self
 
 
-class Proxy(Model):
+class ProxySettings(Model):
     """RDS Proxy."""
 
     auth_mode: Literal["iam", "secrets"] = Field(
@@ -104,7 +104,7 @@ class ReservedConcurrency(Model):
     status: int = Field(ge=1, le=1000, description="a whole number from 1 to 1000")
 
 
-class Functions(Model):
+class FunctionsSettings(Model):
     """The Lambda functions."""
 
     platform: Literal["lambda", "host"] = Field(
@@ -126,7 +126,7 @@ class Functions(Model):
         return value
 
 
-class Release(Model):
+class ReleaseSettings(Model):
     """The migrations of the deployment."""
 
     migrations: Path = Field(ROOT / "migrations", description="a folder of migrations")
@@ -139,13 +139,13 @@ class Release(Model):
         return value
 
 
-class Schedule(Model):
+class ScheduleSettings(Model):
     """When progress is refreshed."""
 
     refresh_minutes: int = Field(5, ge=1, le=60, description="a whole number from 1 to 60")
 
 
-class StatusApi(Model):
+class StatusApiSettings(Model):
     """The HTTP API."""
 
     state_machine: str = Field(
@@ -155,7 +155,7 @@ class StatusApi(Model):
     requests_per_second: int = Field(100, ge=1, le=10_000, description="a whole number from 1 to 10000")
 
 
-class Alarms(Model):
+class AlarmsSettings(Model):
     """Who is told, and when."""
 
     emails: tuple[Email, ...] = Field((), description="a list of e-mail addresses; each must confirm its subscription")
@@ -194,16 +194,16 @@ class Settings(Model):
         None, description='"small", "medium" or "large"; sets what the file does not'
     )
     tags: dict[str, str] = Field(default_factory=dict, description="names and texts, put on every resource")
-    state: State
-    aws: Aws = Aws()
-    network: Network
-    database: Database
-    proxy: Proxy = Proxy()
-    functions: Functions = Functions()
-    release: Release = Release()
-    schedule: Schedule = Schedule()
-    status_api: StatusApi
-    alarms: Alarms = Alarms()
+    state: StateSettings
+    aws: AwsSettings = AwsSettings()
+    network: NetworkSettings
+    database: DatabaseSettings
+    proxy: ProxySettings = ProxySettings()
+    functions: FunctionsSettings = FunctionsSettings()
+    release: ReleaseSettings = ReleaseSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    status_api: StatusApiSettings
+    alarms: AlarmsSettings = AlarmsSettings()
 
     @model_validator(mode="after")
     def _zones_belong_to_region(self) -> Self:

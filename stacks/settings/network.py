@@ -10,7 +10,7 @@ from stacks.settings.base import Model
 Cidr = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+\.\d+/\d+$")]
 
 
-class Network(Model):
+class NetworkSettings(Model):
     """An isolated network of our own, one private subnet in each zone; or subnets of a network that exists."""
 
     vpc_cidr: Cidr | None = Field(None, description="an IPv4 range such as 10.42.0.0/22")

@@ -13,8 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from scannerdb import terraform
-from scannerdb.review import command
-from scannerdb.review import planning
+from scannerdb.review import command, planning
 from scannerdb.review.allowed import load_allowed
 from scannerdb.review.emulator import empty_emulator
 from scannerdb.review.policy import Policy, check_policy
