@@ -1,4 +1,4 @@
-"""The stack of one environment. It only wires: each construct says in its own file what it is made of."""
+"""The stack of one environment: connects the constructs; each construct's own file says what it is made of."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from cdktf_cdktf_provider_aws.data_aws_partition import DataAwsPartition
 from constructs import Construct, Node
 
 from handlers.contract import roles
+from stacks import outputs
 from stacks.access.bastion import Bastion
 from stacks.access.proxy import Proxy
 from stacks.alarms.thresholds import doctor_limits
@@ -150,7 +151,7 @@ class ScannerDatabase(TerraformStack):
             "doctor",
             timeout_s=DOCTOR_TIMEOUT_S,
             variables={
-                # Directly, because it is asked when the proxy does not answer; the proxy is one of its patients.
+                # Past the proxy: the doctor must work, and examine the proxy, while the proxy does not answer.
                 "RDS_ENDPOINT": db.address,
                 "RDS_PORT": str(db.port),
                 "RDS_PROXY_ENDPOINT": f"{proxy.endpoint}:{proxy.port}",
@@ -240,11 +241,11 @@ class ScannerDatabase(TerraformStack):
             release_sha256=release.sha256,
         )
 
-    # cdktf finds a method of its own by this name: each address is the construct's path, without a hash, so that people
-    # can type `aws_db_instance.database_instance`.
+    # Overrides cdktf's own method: an address is the construct's path without a hash, so that people can type
+    # `aws_db_instance.database_instance`.
     @jsii.member(jsii_name="allocateLogicalId")
     def _allocate_logical_id(self, tf_element: TerraformElement | Node) -> str:
-        # Each attribute is a question to the Node process, so none is asked twice.
+        # Each attribute is a call to the Node process behind jsii, so each is read once.
         path = (tf_element if isinstance(tf_element, Node) else tf_element.node).path
         address = "_".join(path.split("/")[1:])
         if self._addresses.setdefault(address, path) != path:
@@ -253,4 +254,4 @@ class ScannerDatabase(TerraformStack):
 
     def _outputs(self, **values: str) -> None:
         for name, value in values.items():
-            TerraformOutput(self, name, value=value)
+            TerraformOutput(self, name, value=value, description=outputs.DESCRIPTIONS[name])

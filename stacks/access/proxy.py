@@ -20,10 +20,10 @@ from stacks.network import security_groups
 from stacks.network.network import Network
 
 IDLE_CLIENT_TIMEOUT_S = 900
-# Short, so that `status` can answer 503 within three seconds while the database is away.
+# Short, so that `status` can answer 503 within three seconds while the database is unreachable.
 BORROW_TIMEOUT_S = 2
 MAX_IDLE_CONNECTIONS_PERCENT = 20
-# "Currently, all proxies listen on port 5432 for PostgreSQL", whatever the database does:
+# "Currently, all proxies listen on port 5432 for PostgreSQL", also where the database has another port:
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.howitworks.html
 PORT = 5432
 
@@ -36,7 +36,7 @@ class Proxy(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self._context = context
-        # An emulator has no proxy: what it answers for its address is the database.
+        # The emulator has no proxy: the address it returns is the database's.
         self.port = PORT if context.settings.aws.endpoint is None else database.port
         name = context.settings.prefix
         self.security_group = security_groups.security_group(
@@ -46,7 +46,8 @@ class Proxy(Construct):
             self, "to_database", source=self.security_group, target=database.security_group, port=database.port
         )
         for group_id in context.settings.network.client_security_group_ids:
-            # By name: a rule that moved to another place in the list would be made while the old one is there.
+            # Named by the group: with a position in the list as its name, a moved rule would be created while the old
+            # one still exists, and AWS refuses duplicates.
             security_groups.allow_clients(
                 self, f"from_{group_id}", group_id=group_id, target=self.security_group, port=self.port
             )

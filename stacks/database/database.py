@@ -1,4 +1,4 @@
-"""What the rest of the stack needs of a database, whatever kind it is."""
+"""The interface of a database: what the rest of the stack needs, the same for every kind."""
 
 from collections.abc import Sequence
 from typing import TypedDict

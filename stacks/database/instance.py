@@ -1,4 +1,4 @@
-"""RDS for PostgreSQL: encrypted, backed up, IAM logins, a master password that only RDS and Secrets Manager know."""
+"""An RDS for PostgreSQL instance: encrypted, backed up, IAM logins, master password managed in Secrets Manager."""
 
 from cdktf_cdktf_provider_aws.db_instance import DbInstance
 from cdktf_cdktf_provider_aws.db_parameter_group import DbParameterGroup, DbParameterGroupParameter
@@ -84,11 +84,11 @@ class Instance(Database):
             engine="postgres",
             engine_version=settings.engine_version,
             parameter_group_name=group.name,
-            # Security fixes arrive in the maintenance window, without waiting for somebody to deploy.
+            # RDS installs security fixes in the maintenance window, without a deploy.
             auto_minor_version_upgrade=True,
             allow_major_version_upgrade=False,
             apply_immediately=False,
-            # Staying on 17 after its end of life should be a decision, not an item on the bill.
+            # Otherwise RDS starts paid extended support by itself when the major version reaches its end of life.
             engine_lifecycle_support="open-source-rds-extended-support-disabled",
             maintenance_window=MAINTENANCE_WINDOW,
             # Size
@@ -114,7 +114,7 @@ class Instance(Database):
             backup_window=BACKUP_WINDOW,
             copy_tags_to_snapshot=True,
             deletion_protection=settings.deletion_protection,
-            # Not what protection decides: whoever takes that away in order to delete still wants these.
+            # Independent of deletion_protection, which is switched off before every wanted deletion.
             delete_automated_backups=not settings.final_snapshot,
             skip_final_snapshot=not settings.final_snapshot,
             final_snapshot_identifier=context.name("final") if settings.final_snapshot else None,

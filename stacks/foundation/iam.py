@@ -10,7 +10,7 @@ from constructs import Construct
 
 PolicyStatement = dict[str, Any]
 
-# For actions that AWS lets nobody restrict to a resource. Each use says which table of the Service Authorization
+# For actions that support no resource-level permission. Each use says which table of the Service Authorization
 # Reference shows it.
 EVERY_RESOURCE = "*"
 
@@ -56,8 +56,8 @@ def service_role(
         name: the role's name.
         service: the service principal, such as `lambda.amazonaws.com`.
         statements: Sid -> statement.
-        source_account: the account on whose behalf the service must act, for services that say so; it keeps other
-            accounts from using the service as their confused deputy.
+        source_account: `aws:SourceAccount` that the service must act for, where the service sends it; prevents the
+            confused-deputy problem.
 
     """
     assume = {

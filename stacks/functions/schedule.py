@@ -16,9 +16,9 @@ from stacks.foundation import iam
 from stacks.foundation.context import Context
 from stacks.functions.function import Function
 
-# A refresh that comes late is of no use, because the next one does its work too.
+# A late refresh is dropped: the next one does its work too.
 OLDEST_EVENT_S = 60
-# At night in the time zone of the schedule, UTC, and not on the hour, when everybody's jobs begin.
+# In UTC, at night, and not on the hour, when most schedules run.
 VERIFY_AT = "cron(17 3 * * ? *)"
 
 

@@ -46,12 +46,12 @@ class NetworkSettings(Model):
 
     @property
     def exists(self) -> bool:
-        """Whether the network is somebody else's."""
+        """Whether the network exists already and belongs to another owner."""
         return self.vpc_id is not None
 
     @property
     def has_endpoints(self) -> bool:
-        """Whether AWS services are reached by endpoints of ours, rather than by the ways of a network that exists."""
+        """Whether this stack creates the endpoints; else an existing network brings its own, or a NAT."""
         return not self.exists or bool(self.route_table_ids)
 
     @model_validator(mode="after")
