@@ -50,7 +50,7 @@ class Bastion(Construct):
             statements={
                 # The least that Session Manager needs; the channels know no resource:
                 # https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
-                # The condition makes the instance's credentials useless outside of this network. Behind a NAT the source
+                # The condition makes the credentials useless outside of this network. Behind a NAT the source
                 # VPC of a request is unknown; there the condition names the VPC that the credentials were issued in:
                 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
                 "SessionManager": iam.statement(
