@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,13 +14,28 @@ from stacks.alarms.table import RUNBOOK
 from stacks.monitoring.log_queries import log_queries
 from stacks.settings import load_settings
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 TEXT = " ".join(RUNBOOK.read_text().split())
+PAGES = [RUNBOOK, *sorted((RUNBOOK.parent / "operations").glob("*.md"))]
 
 
-def test_every_link_leads_to_a_section() -> None:
-    headings = re.findall(r"^#+ (.+)$", RUNBOOK.read_text(), flags=re.MULTILINE)
-    sections = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    assert set(re.findall(r"\]\(#([^)]+)\)", TEXT)) <= sections
+def headings(page: Path) -> set[str]:
+    """Return the anchors of a page, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_between_the_runbook_and_the_pages_of_operations_leads_to_a_section(page: Path) -> None:
+    for path, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text()):
+        target = (page.parent / path).resolve() if path else page
+        if target in PAGES:
+            assert not anchor or anchor in headings(target), f"{path}#{anchor}"
+        else:
+            assert target.parent != RUNBOOK.parent / "operations", f"no page {path}"
 
 
 def test_every_saved_query_that_it_names_is_saved() -> None:
