@@ -54,7 +54,7 @@ COMMANDS = sorted(
     }
 )
 # What stands in the table of what to use without a checkout.
-PLACEHOLDERS = {"FUNCTION": "refresh", "ALARM": "outage", "JSON": "'{}'"}
+PLACEHOLDERS = {"FUNCTION": "refresh", "ALARM": "outage", "JSON": "{}"}
 
 
 def named(program: str) -> list[str]:
