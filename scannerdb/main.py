@@ -50,7 +50,7 @@ def main() -> None:
     Which database: --dsn or SCANNERDB_DSN, which comes first; else --environment, which looks the address up in the
     Terraform state of a deployment; else the variables of the handlers, RDS_PROXY_ENDPOINT, RDS_PORT, RDS_DBNAME,
     RDS_USERNAME, RDS_PASSWORD and RDS_CA_BUNDLE. SCANNERDB_ENVIRONMENT is the --environment of doctor, logs and invoke.
-    docs/operations.md shows each command at work.
+    docs/operations/ shows each command at work.
     """  # noqa: D301 - click takes the character for "do not wrap"
 
 
