@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from stacks.package import PackageError
+from stacks.assets.package import PackageError
 from stacks.settings import Settings, SettingsError, environment_files, load_settings
 
 ENVIRONMENTS = Path(__file__).resolve().parent / "environments"

@@ -1,5 +1,6 @@
 """Settings in, Terraform JSON out: one stack per environment."""
 
-from stacks import lazy_bindings
+from pathlib import Path
 
-lazy_bindings.install()
+# The folder of the repository.
+ROOT = Path(__file__).resolve().parent.parent

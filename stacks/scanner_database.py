@@ -1,4 +1,4 @@
-"""The stack of one environment. It only wires: each construct says in its own file what it is made of."""
+"""The stack of one environment: connects the constructs; each construct's own file says what it is made of."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,33 +9,36 @@ from cdktf_cdktf_provider_aws.data_aws_caller_identity import DataAwsCallerIdent
 from cdktf_cdktf_provider_aws.data_aws_partition import DataAwsPartition
 from constructs import Construct, Node
 
-from stacks import database, firewall, iam
-from stacks.alarm_resources import AlarmResources
-from stacks.artifacts import Artifacts
-from stacks.bastion import Bastion
-from stacks.context import Context
-from stacks.dashboard import Dashboard
-from stacks.database import Database
-from stacks.doctor_limits import doctor_limits
-from stacks.encryption import Encryption
-from stacks.endpoints import Endpoints
-from stacks.first_refresh import FirstRefresh
-from stacks.functions import Function
-from stacks.iam import Statement
-from stacks.limits import DOCTOR_TIMEOUT_S, MIGRATE_TIMEOUT_S, REFRESH_TIMEOUT_S, STATUS_TIMEOUT_S
-from stacks.log_metrics import LogMetrics
-from stacks.network import Network
-from stacks.notices import Notices
-from stacks.package import Package
-from stacks.provider import aws_provider
-from stacks.proxy import Proxy
-from stacks.release import Release
-from stacks.saved_queries import SavedQueries
-from stacks.schedule import Schedule
+from handlers.contract import roles
+from stacks import outputs
+from stacks.access.bastion import Bastion
+from stacks.access.proxy import Proxy
+from stacks.alarms.thresholds import doctor_limits
+from stacks.assets.package import Package
+from stacks.database.instance import Instance
+from stacks.foundation import iam
+from stacks.foundation.artifacts import Artifacts
+from stacks.foundation.context import Context
+from stacks.foundation.encryption import Encryption
+from stacks.foundation.iam import PolicyStatement
+from stacks.foundation.provider import aws_provider
+from stacks.foundation.state import terraform_state
+from stacks.functions.first_refresh import FirstRefresh
+from stacks.functions.function import Function
+from stacks.functions.migration_invocation import MigrationInvocation
+from stacks.functions.schedule import Schedule
+from stacks.functions.status_api import StatusApi
+from stacks.functions.timeouts import DOCTOR_TIMEOUT_S, MIGRATE_TIMEOUT_S, REFRESH_TIMEOUT_S, STATUS_TIMEOUT_S
+from stacks.monitoring.alarm_resources import AlarmResources
+from stacks.monitoring.dashboard import Dashboard
+from stacks.monitoring.log_metrics import LogMetrics
+from stacks.monitoring.notices import Notices
+from stacks.monitoring.saved_queries import SavedQueries
+from stacks.monitoring.topics import Topics
+from stacks.network import security_groups
+from stacks.network.endpoints import Endpoints
+from stacks.network.network import Network
 from stacks.settings import Settings
-from stacks.state import terraform_state
-from stacks.status_api import StatusApi
-from stacks.topics import Topics
 
 
 class ScannerDatabase(TerraformStack):
@@ -56,7 +59,7 @@ class ScannerDatabase(TerraformStack):
         artifacts = Artifacts(self, "artifacts", context=context, key_arn=key_arn)
         network = Network(self, "network", context=context, key_arn=key_arn)
         endpoints = Endpoints(self, "endpoints", context=context, network=network, release_bucket=artifacts.bucket_name)
-        db = Database(self, "database", context=context, network=network, key_arn=key_arn)
+        db = Instance(self, "database", context=context, network=network, key_arn=key_arn)
         proxy = Proxy(self, "proxy", context=context, network=network, database=db, key_arn=key_arn)
         bastion = Bastion(
             self,
@@ -77,7 +80,7 @@ class ScannerDatabase(TerraformStack):
             *,
             timeout_s: int,
             variables: Mapping[str, str],
-            statements: Mapping[str, Statement],
+            statements: Mapping[str, PolicyStatement],
             depends_on: Sequence[ITerraformDependable] = (),
         ) -> Function:
             return Function(
@@ -89,7 +92,7 @@ class ScannerDatabase(TerraformStack):
                 package=package,
                 stored_package=stored_package,
                 timeout_s=timeout_s,
-                variables={"RDS_DBNAME": database.NAME, **variables},
+                variables={"RDS_DBNAME": roles.DATABASE, **variables},
                 statements=statements,
                 depends_on=depends_on,
             )
@@ -108,35 +111,35 @@ class ScannerDatabase(TerraformStack):
             },
         )
         migrate_rules = [
-            *firewall.allow(
+            *security_groups.allow(
                 migrate, "to_database", source=migrate.security_group, target=db.security_group, port=db.port
             ),
             *endpoints.allow_from(migrate, migrate.security_group),
             *endpoints.allow_s3_from(migrate, migrate.security_group),
         ]
-        migrated = Release(
+        migrated = MigrationInvocation(
             self,
             "release",
             migrate=migrate,
             package=release,
             stored_release=stored_release,
-            depends_on=[db.instance, *endpoints.ready, *migrate_rules],
+            depends_on=[*db.ready, *endpoints.ready, *migrate_rules],
         )
 
         through_proxy = {"RDS_PROXY_ENDPOINT": proxy.endpoint, "RDS_PORT": str(proxy.port)}
         refresh = function(
             "refresh",
             timeout_s=REFRESH_TIMEOUT_S,
-            variables={**through_proxy, "RDS_USERNAME": database.REFRESH_USER},
-            statements={"LogIn": proxy.login(database.REFRESH_USER)},
+            variables={**through_proxy, "RDS_USERNAME": roles.REFRESHER},
+            statements={"LogIn": proxy.login(roles.REFRESHER)},
             depends_on=[migrated.invocation],
         )
         status = function(
             "status",
             timeout_s=STATUS_TIMEOUT_S,
-            variables={**through_proxy, "RDS_USERNAME": database.STATUS_USER},
+            variables={**through_proxy, "RDS_USERNAME": roles.READER},
             statements={
-                "LogIn": proxy.login(database.STATUS_USER),
+                "LogIn": proxy.login(roles.READER),
                 "ReadExecutions": iam.statement(
                     "states:DescribeExecution",
                     resources=[context.arn("states", f"execution:{settings.status_api.state_machine}:*")],
@@ -148,11 +151,11 @@ class ScannerDatabase(TerraformStack):
             "doctor",
             timeout_s=DOCTOR_TIMEOUT_S,
             variables={
-                # Directly, because it is asked when the proxy does not answer; the proxy is one of its patients.
+                # Past the proxy: the doctor must work, and examine the proxy, while the proxy does not answer.
                 "RDS_ENDPOINT": db.address,
                 "RDS_PORT": str(db.port),
                 "RDS_PROXY_ENDPOINT": f"{proxy.endpoint}:{proxy.port}",
-                "RDS_USERNAME": database.DOCTOR_USER,
+                "RDS_USERNAME": roles.DOCTOR,
                 "DOCTOR_LIMITS": json.dumps(doctor_limits(settings)),
                 "DEPLOYMENT": settings.prefix,
                 "RELEASE_BUCKET": stored_release.bucket,
@@ -160,8 +163,8 @@ class ScannerDatabase(TerraformStack):
                 "RELEASE_SHA256": release.sha256,
             },
             statements={
-                "LogIn": db.login(database.DOCTOR_USER),
-                "LogInThroughProxy": proxy.login(database.DOCTOR_USER),
+                "LogIn": db.login(roles.DOCTOR),
+                "LogInThroughProxy": proxy.login(roles.DOCTOR),
                 "ReadRelease": iam.statement(
                     "s3:GetObject", resources=[f"{artifacts.bucket_arn}/{stored_release.key}"]
                 ),
@@ -170,9 +173,11 @@ class ScannerDatabase(TerraformStack):
         )
         endpoints.allow_from(status, status.security_group)
         endpoints.allow_s3_from(doctor, doctor.security_group)
-        firewall.allow(doctor, "to_database", source=doctor.security_group, target=db.security_group, port=db.port)
+        security_groups.allow(
+            doctor, "to_database", source=doctor.security_group, target=db.security_group, port=db.port
+        )
         to_proxy = {
-            caller: firewall.allow(
+            caller: security_groups.allow(
                 caller, "to_proxy", source=caller.security_group, target=proxy.security_group, port=proxy.port
             )
             for caller in (refresh, status, doctor)
@@ -220,7 +225,7 @@ class ScannerDatabase(TerraformStack):
             proxy_security_group_id=proxy.security_group.id,
             vpc_id=network.vpc_id,
             route_table_ids=", ".join(network.route_table_ids),
-            application_user_arn=proxy.user_arn(database.APPLICATION_USER),
+            application_user_arn=proxy.user_arn(roles.APPLICATION),
             bastion_instance_id=bastion.instance.id,
             tunnel_command=(
                 f"aws ssm start-session --region {settings.region} --target {bastion.instance.id} "
@@ -236,11 +241,11 @@ class ScannerDatabase(TerraformStack):
             release_sha256=release.sha256,
         )
 
-    # cdktf finds a method of its own by this name: each address is the construct's path, without a hash, so that people
-    # can type `aws_db_instance.database_instance`.
+    # Overrides cdktf's own method: an address is the construct's path without a hash, so that people can type
+    # `aws_db_instance.database_instance`.
     @jsii.member(jsii_name="allocateLogicalId")
     def _allocate_logical_id(self, tf_element: TerraformElement | Node) -> str:
-        # Each attribute is a question to the Node process, so none is asked twice.
+        # Each attribute is a call to the Node process behind jsii, so each is read once.
         path = (tf_element if isinstance(tf_element, Node) else tf_element.node).path
         address = "_".join(path.split("/")[1:])
         if self._addresses.setdefault(address, path) != path:
@@ -249,4 +254,4 @@ class ScannerDatabase(TerraformStack):
 
     def _outputs(self, **values: str) -> None:
         for name, value in values.items():
-            TerraformOutput(self, name, value=value)
+            TerraformOutput(self, name, value=value, description=outputs.DESCRIPTIONS[name])

@@ -2,9 +2,14 @@
 
 from collections.abc import Sequence
 
+from stacks import lazy_bindings
+
+# Before the first import of cdktf or of a construct: later, every resource of the provider is loaded.
+lazy_bindings.install()
+
 from cdktf import App
 
-from stacks.package import Package, PackageError, build_function_package, build_release
+from stacks.assets.package import Package, PackageError, build_function_package, build_release
 from stacks.scanner_database import ScannerDatabase
 from stacks.settings import Settings
 
@@ -13,7 +18,7 @@ def synthesise(environments: Sequence[Settings], outdir: str | None = None) -> N
     """Write each environment's stack to `outdir` (default: cdktf.out).
 
     Raises:
-        stacks.package.PackageError: the functions' package or the migrations release cannot be built.
+        stacks.assets.package.PackageError: the functions' package or the migrations release cannot be built.
 
     """
     app = App(outdir=outdir)

@@ -15,8 +15,8 @@ import pytest
 
 from handlers.migrator.release import Release, read_release
 from handlers.migrator.runner import run
-from local.embedded_postgres import ADMIN_USER, EmbeddedPostgres
-from stacks.package import build_release as package_release
+from lab.embedded_postgres import ADMIN_USER, EmbeddedPostgres
+from stacks.assets.package import build_release as package_release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,7 +15,7 @@ STATES: tuple[State, ...] = ("ok", "look", "unknown", "warning", "critical")
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What is too much; the thresholds of the alarms and facts of the deployment (stacks/doctor_limits.py).
+    """What is too much; the thresholds of the alarms and facts of the deployment (stacks/alarms/thresholds.py).
 
     Attributes:
         lag_s: how old cached progress may be.

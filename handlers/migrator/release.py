@@ -14,7 +14,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Index:
-    """The index that a statement builds; the fields are those of the manifest (stacks/statements.py)."""
+    """The index that a statement builds; the fields are those of the manifest (stacks/assets/sql_statements.py)."""
 
     name: str
     table: str
@@ -25,7 +25,7 @@ class Index:
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """One statement; the fields are those of the manifest (stacks/statements.py)."""
+    """One statement; the fields are those of the manifest (stacks/assets/sql_statements.py)."""
 
     sql: str
     line: int

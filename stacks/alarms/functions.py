@@ -2,7 +2,7 @@
 
 from stacks.alarms.metrics import function_metric
 from stacks.alarms.model import FIVE_MINUTES_S, MINUTE_S, Alarm, Statistic
-from stacks.limits import MIGRATE_TIMEOUT_S, REFRESH_TIMEOUT_S, STATUS_TIMEOUT_S
+from stacks.functions.timeouts import MIGRATE_TIMEOUT_S, REFRESH_TIMEOUT_S, STATUS_TIMEOUT_S
 from stacks.settings import Settings
 
 

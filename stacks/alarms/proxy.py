@@ -2,9 +2,9 @@
 
 from stacks.alarms.metrics import proxy_metric
 from stacks.alarms.model import FIVE_MINUTES_S, MINUTE_S, Alarm, Expression, Metric, Statistic
-from stacks.instance_classes import describe
-from stacks.limits import PROXY_CONNECTIONS_PERCENT
+from stacks.functions.timeouts import PROXY_CONNECTIONS_PERCENT
 from stacks.settings import Settings
+from stacks.settings.instance_classes import describe
 
 
 def proxy(settings: Settings) -> tuple[Alarm, ...]:

@@ -2,8 +2,8 @@
 
 from stacks.alarms.metrics import database_metric, denied_statement_metric, refresh_metric, slow_query_metric
 from stacks.alarms.model import FIVE_MINUTES_S, MINUTE_S, Alarm, Expression, Statistic
-from stacks.instance_classes import describe
 from stacks.settings import Settings
+from stacks.settings.instance_classes import describe
 
 
 def sessions(settings: Settings) -> tuple[Alarm, ...]:

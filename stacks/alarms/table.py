@@ -3,9 +3,10 @@
 import re
 from pathlib import Path
 
+from stacks import ROOT
 from stacks.alarms import NOTICES, OUTAGE, catalogue
 from stacks.alarms.model import DAY_S, HOUR_S, MINUTE_S, Alarm, Statistic
-from stacks.settings import ROOT, Settings, load_settings
+from stacks.settings import Settings, load_settings
 
 RUNBOOK = ROOT / "docs" / "runbook.md"
 # The deployment that people are woken up for.

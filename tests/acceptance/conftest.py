@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from local import terraform
-from local.api_client import Answer, get
-from local.deployment import Deployment
-from local.embedded_postgres import ROOT
-from local.scan import ScanJob, plan_scan, write_scan
+from lab.api_client import Answer, get
+from lab.deployment import Deployment
+from lab.scan import ScanJob, plan_scan, write_scan
+from scannerdb import terraform
+from stacks import ROOT
 
 OBJECTS = 2000
 

@@ -10,7 +10,7 @@ import uuid
 
 import pytest
 
-from local.deployment import changes
+from lab.deployment import changes
 from tests.acceptance.conftest import OBJECTS, Deployed
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.deployment import DeploymentError
+from lab.deployment import DeploymentError
 from tests.acceptance.conftest import Deployed
 
 # Every table, view, index and function, and what the ledger says was applied.

@@ -20,7 +20,7 @@ from handlers.errors import DatabaseUnavailableError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from local.embedded_postgres import EmbeddedPostgres
+    from lab.embedded_postgres import EmbeddedPostgres
     from tests.conftest import TestDatabase
 
 VARIABLES = {"RDS_PROXY_ENDPOINT": "proxy.example", "RDS_DBNAME": "scanner_db", "RDS_USERNAME": "progress_reader"}

@@ -13,8 +13,8 @@ from handlers import doctor
 from handlers.diagnosis import ALARMS, CHECKS
 from handlers.errors import InvalidRequestError
 from handlers.telemetry import logger
-from stacks.doctor_limits import doctor_limits
-from stacks.package import build_release
+from stacks.alarms.thresholds import doctor_limits
+from stacks.assets.package import build_release
 from stacks.settings import load_settings
 from tests.conftest import BUILD, MIGRATIONS
 from tests.handlers.test_status import Context

@@ -13,8 +13,8 @@ from moto import mock_aws
 from handlers import migrate
 from handlers.errors import InvalidRequestError, ReleaseError
 from handlers.telemetry import logger
-from local.embedded_postgres import ADMIN_USER
-from stacks.package import build_release
+from lab.embedded_postgres import ADMIN_USER
+from stacks.assets.package import build_release
 from tests.conftest import BUILD, MIGRATIONS
 from tests.handlers.test_status import Context
 

@@ -11,7 +11,7 @@ import pytest
 from handlers.migrator.runner import run
 from tests.conftest import MIGRATIONS, build_release
 from tests.migrations.test_schema import roll_back_to
-from tests.migrations.write_schema import schema
+from tests.support.schema import schema
 
 if TYPE_CHECKING:
     from tests.conftest import TestDatabase

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 import psycopg2.errors
 import pytest
 
-from tests.migrations.reader import READS, Reader
+from tests.support.reader import READS, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from handlers.migrator.runner import run
-from local.load import WriteLoad
+from lab.load import WriteLoad
 from tests.conftest import MIGRATIONS, build_release
 from tests.migrations.test_schema import roll_back_to
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stacks.manifest import MigrationError, build_manifest, release_entries
-from stacks.package import build_release
+from stacks.assets.manifest import MigrationError, build_manifest, release_entries
+from stacks.assets.package import build_release
 from tests.conftest import MIGRATIONS
 
 

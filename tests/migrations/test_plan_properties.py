@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from handlers.errors import DriftError
 from handlers.migrator.plan import plan
-from stacks.manifest import MigrationError
+from stacks.assets.manifest import MigrationError
 from tests.conftest import build_release
 from tests.migrations.test_plan import ledger
 

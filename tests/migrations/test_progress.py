@@ -14,7 +14,7 @@ import pytest
 from psycopg2.extras import execute_batch
 
 from handlers.migrator.runner import run
-from local.load import WriteLoad
+from lab.load import WriteLoad
 from tests.conftest import MIGRATIONS, build_release
 from tests.migrations.progress import (
     DIFFERENCES,

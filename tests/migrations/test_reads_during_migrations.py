@@ -11,8 +11,8 @@ import pytest
 
 from handlers.migrator.runner import run
 from tests.conftest import MIGRATIONS, build_release
-from tests.migrations.reader import READS, Reader
 from tests.migrations.test_adoption import OLD_DEPLOYMENT, create_analyst
+from tests.support.reader import READS, Reader
 
 if TYPE_CHECKING:
     from handlers.migrator.release import Statement

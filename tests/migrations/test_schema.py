@@ -13,7 +13,7 @@ import pytest
 from handlers.errors import MigrationFailedError
 from handlers.migrator.runner import rollback, run
 from tests.conftest import MIGRATIONS, build_release
-from tests.migrations.write_schema import SCHEMA, schema, schema_file
+from tests.support.schema import SCHEMA, schema, schema_file
 
 if TYPE_CHECKING:
     from tests.conftest import TestDatabase

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stacks.statements import Statement, UnsupportedStatementError, split
+from stacks.assets.sql_statements import Statement, UnsupportedStatementError, split
 
 
 def one(sql: str) -> Statement:

@@ -7,18 +7,18 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local import terraform
-from ops.plan_review.emulator import empty_emulator
+from scannerdb import terraform
+from scannerdb.review.emulator import empty_emulator
+from stacks import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 ENVIRONMENTS = ("dev", "prod", "local")
 
 

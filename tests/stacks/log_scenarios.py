@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg2
 
-from local.embedded_postgres import EmbeddedPostgres
+from lab.embedded_postgres import EmbeddedPostgres
 
 # Longer than the threshold that the recorder's server logs from.
 SLOW = "SELECT pg_sleep(0.03)"

@@ -17,8 +17,9 @@ from typing import Any
 
 from psycopg2 import sql
 
-from local.embedded_postgres import DATABASE, ROOT, EmbeddedPostgres
-from stacks.database_parameters import parameters
+from lab.embedded_postgres import DATABASE, EmbeddedPostgres
+from stacks import ROOT
+from stacks.database.parameters import parameters
 from stacks.settings import load_settings
 from tests.stacks.log_scenarios import NAMES, SCENARIOS, SET_UP
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handlers import refresh
+from stacks import ROOT
 from stacks.alarms import catalogue
 from stacks.alarms.model import Alarm, Statistic
 from stacks.settings import load_settings
@@ -18,7 +19,7 @@ from tests.handlers.test_refresh import emitted
 from tests.handlers.test_status import Context
 from tests.stacks.alarm_facts import API_ID, name_of
 from tests.stacks.aws_metrics import AWS_METRICS
-from tests.stacks.conftest import ENVIRONMENTS, ROOT
+from tests.stacks.conftest import ENVIRONMENTS
 from tests.stacks.real_refresh import ACTIONS, connect_refresh
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from local.filter_pattern import READINGS, Reading, parse
+from lab.emulator.filter_pattern import READINGS, Reading, parse
 from stacks.alarms.log_patterns import DENIED_STATEMENT
 from tests.stacks.record_log_lines import Entry, read_corpus
 from tests.stacks.test_slow_statements import FORMS, NAMES_WITH_BLANKS, events

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local import terraform
+from scannerdb import terraform
 from stacks.settings import SettingsError, load_settings
 from tests.stacks.conftest import Synthesised, synthesise_file
 from tests.stacks.test_functions import statements

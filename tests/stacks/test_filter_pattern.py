@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from local.filter_pattern import READINGS, Reading, number, parse, split
+from lab.emulator.filter_pattern import READINGS, Reading, number, parse, split
 
 APACHE = '127.0.0.1 Prod frank [10/Oct/2000:13:25:15 -0700] "GET /index.html HTTP/1.0" 404 1534'
 ALL_SEVEN = "[ip, user, username, timestamp, request, status_code, bytes]"

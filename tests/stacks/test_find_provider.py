@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from local import terraform
-from local.terraform import NoProvider, Provider, command_environment, find_provider
+from scannerdb import terraform
+from scannerdb.terraform import NoProvider, Provider, command_environment, find_provider
 
 EXECUTABLE_TERRAFORM = f"""#!{sys.executable}
 import json

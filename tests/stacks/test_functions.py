@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from stacks.doctor_limits import doctor_limits
+from stacks import ROOT
+from stacks.alarms.thresholds import doctor_limits
 from stacks.settings import load_settings
-from tests.stacks.conftest import ENVIRONMENTS, ROOT, read_stack, run_main
+from tests.stacks.conftest import ENVIRONMENTS, read_stack, run_main
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.stacks.conftest import ROOT
+from stacks import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,8 @@ process.on("exit", () => {
 """
 USE_ONE_CLASS = """
 import json, sys
-import stacks
+from stacks import lazy_bindings
+lazy_bindings.install()
 from cdktf import App, TerraformStack
 from cdktf_cdktf_provider_aws.provider import AwsProvider
 from cdktf_cdktf_provider_aws.vpc import Vpc
@@ -81,14 +82,15 @@ def test_what_is_synthesised_is_complete(used: tuple[Path, list[str], int]) -> N
 
 
 def test_the_settings_need_no_binding() -> None:
-    code = "import sys, stacks.settings, stacks.package; print([name for name in sys.modules if name == 'cdktf'])"
-    assert python(code) == "[]\n"
+    code = "import sys, stacks.settings, stacks.assets.package; print('cdktf' in sys.modules)"
+    assert python(code) == "False\n"
 
 
 def test_a_package_that_was_imported_before_is_left_alone() -> None:
     code = (
         "import sys, types; module = types.ModuleType('cdktf_cdktf_provider_aws')\n"
         "sys.modules['cdktf_cdktf_provider_aws'] = module\n"
-        "import stacks; print(sys.modules['cdktf_cdktf_provider_aws'] is module)"
+        "from stacks import lazy_bindings; lazy_bindings.install(); "
+        "print(sys.modules['cdktf_cdktf_provider_aws'] is module)"
     )
     assert python(code) == "True\n"

@@ -11,13 +11,13 @@ import pytest
 from handlers import executions, refresh, status
 from handlers.connection import Database
 from handlers.telemetry import logger
-from stacks.log_queries import LogQuery, log_queries
+from stacks import ROOT
+from stacks.monitoring.log_queries import LogQuery, log_queries
 from stacks.settings import load_settings
 from tests.handlers.test_migrate import event as release_event  # noqa: F401 - a fixture
 from tests.handlers.test_migrate import invoke as migrate
 from tests.handlers.test_status import ARN, Context
 from tests.stacks import insights
-from tests.stacks.conftest import ROOT
 from tests.stacks.log_scenarios import NAMES
 from tests.stacks.real_refresh import ACTIONS, connect_refresh
 from tests.stacks.record_log_lines import Entry, read_corpus

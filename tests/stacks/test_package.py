@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stacks import package as package_module
-from stacks.package import PackageError, build_function_package, build_release, write_zip
-from tests.stacks.conftest import ROOT, run_main
+from stacks import ROOT
+from stacks.assets import package as package_module
+from stacks.assets.package import PackageError, build_function_package, build_release, write_zip
+from tests.stacks.conftest import run_main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,7 +179,7 @@ def test_a_release_is_named_by_its_hash_and_changes_with_a_migration(tmp_path: P
 
 def test_an_unchanged_release_is_not_parsed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = build_release(folder=tmp_path)
-    monkeypatch.setitem(sys.modules, "stacks.manifest", None)  # an import would fail now
+    monkeypatch.setitem(sys.modules, "stacks.assets.manifest", None)  # an import would fail now
     assert build_release(folder=tmp_path) == first
     first.path.unlink()
     with pytest.raises(ImportError):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local import terraform
-from ops.plan_review.policy import CONFIGURATION, Policy, check_policy
+from scannerdb import terraform
+from scannerdb.review.policy import CONFIGURATION, Policy, check_policy
 
 if TYPE_CHECKING:
     from tests.stacks.conftest import Synthesised

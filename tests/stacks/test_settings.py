@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import ValidationError
 
-from stacks.profiles import PROFILES
+from stacks import ROOT
 from stacks.settings import SettingsError, environment_files, load_settings, resolve_settings
-from tests.stacks.conftest import ENVIRONMENTS, ROOT, run_main
+from stacks.settings.profiles import PROFILES
+from tests.stacks.conftest import ENVIRONMENTS, run_main
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.filter_pattern import READINGS, Reading, parse
+from lab.emulator.filter_pattern import READINGS, Reading, parse
 from stacks.alarms.log_patterns import SLOW_LOGGED_STATEMENT, SLOW_STATEMENT
 from tests.stacks.log_scenarios import SCENARIOS
 from tests.stacks.record_log_lines import Entry, measured_ms, read_corpus

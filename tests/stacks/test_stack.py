@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from local.terraform import OLDEST_TERRAFORM
+from scannerdb.terraform import OLDEST_TERRAFORM
 
 if TYPE_CHECKING:
     from tests.stacks.conftest import Synthesised

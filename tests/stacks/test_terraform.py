@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local import terraform
+from scannerdb import terraform
 from tests.stacks.conftest import ENVIRONMENTS
 
 if TYPE_CHECKING:

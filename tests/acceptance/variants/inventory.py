@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from local.emulator import Emulator
+    from lab.emulator.server import Emulator
 
 # Service, operation, where in its answer the list is.
 LISTS = (

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.deployment import changes
-from ops.plan_review.allowed import load_allowed
-from ops.plan_review.policy import check_policy
+from lab.deployment import changes
+from scannerdb.review.allowed import load_allowed
+from scannerdb.review.policy import check_policy
 from tests.acceptance.variants.variant import Life, Variant, live
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local import terraform
+    from scannerdb import terraform
 
 SMALL = Variant(name="small", size="small")
 # Its way to AWS services is its owner's.

@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from local import terraform
-from local.deployment import Deployment
-from local.embedded_postgres import ROOT
+from lab.deployment import Deployment
+from scannerdb import terraform
+from stacks import ROOT
 from tests.acceptance.variants.inventory import Inventory, inventory
 
 if TYPE_CHECKING:

@@ -1,0 +1,67 @@
+"""Many updates of one object each, as a scanner sends them, made inside the server to save the round trips."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.bench.dataset import ETAG, KEY, STATUSES, BenchJob
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import psycopg2
+
+# Consecutive objects of each job, in turn over the jobs; a commit now and then.
+UPDATE_ONE_BY_ONE = f"""
+DO $$
+DECLARE
+    job_ids CONSTANT uuid[] := %(job_ids)s::uuid[];
+    buckets CONSTANT text[] := %(buckets)s::text[];
+    prefixes CONSTANT text[] := %(prefixes)s::text[];
+    statuses CONSTANT text[] := %(statuses)s::text[];
+    job int;
+    object bigint;
+BEGIN
+    FOR step IN 0 .. %(updates)s - 1 LOOP
+        job := 1 + step %% cardinality(job_ids);
+        object := (%(first)s + step / cardinality(job_ids)) %% %(objects)s;
+        UPDATE job_objects
+        SET status = statuses[1 + floor(random() * 4)::int], updated_at = clock_timestamp()
+        WHERE job_id = job_ids[job]
+          AND bucket = buckets[job]
+          AND key = prefixes[job] || {KEY.format(number="object")}
+          AND etag = {ETAG.format(number="object", job_id="job_ids[job]")};
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'object %% of job %% does not exist', object, job_ids[job];
+        END IF;
+        IF step %% 1000 = 999 THEN
+            COMMIT;
+        END IF;
+    END LOOP;
+END
+$$
+"""
+
+
+def update_one_by_one(
+    cursor: psycopg2.extensions.cursor, jobs: Sequence[BenchJob], *, updates: int, first: int
+) -> None:
+    """Run `updates` statements, each of which gives one object a status by chance.
+
+    Args:
+        cursor: of a connection in autocommit mode as `scanner_app`.
+        jobs: whose objects are updated, in turn.
+        updates: how many, over all jobs.
+        first: the number of the first object in each job; past a job's last object it begins again.
+
+    """
+    parameters = {
+        "job_ids": [job.job_id for job in jobs],
+        "buckets": [job.bucket for job in jobs],
+        "prefixes": [job.prefix for job in jobs],
+        "statuses": list(STATUSES),
+        "updates": updates,
+        "first": first,
+        "objects": min(job.objects for job in jobs),
+    }
+    cursor.execute(UPDATE_ONE_BY_ONE, parameters)

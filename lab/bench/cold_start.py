@@ -1,0 +1,211 @@
+"""From the first import to the first answer, in a fresh interpreter, with the functions' package as it is shipped.
+
+The package carries no bytecode and Lambda cannot write any beside it, so Python compiles it on each cold start; boto3
+comes from the runtime, here from this environment, compiled. Both are the same for all ways.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.bench.answers import Answer, Goal, milliseconds
+from lab.bench.dataset import Dataset
+from lab.bench.samples import Spread, short
+from lab.bench.steps import Say
+from lab.embedded_postgres import ADMIN_USER
+from stacks.assets.package import Package, build_function_package
+
+FIRST_ANSWER = Path(__file__).with_name("first_answer.py")
+REGION = "us-east-1"
+GOAL = Goal("at most", 0.5)
+ENTRIES = ("status", "refresh", "migrate")
+PLAIN = "plain"
+# Compiles what the ways use of the runtime's own packages.
+COMPILE_RUNTIME = (
+    "import boto3; [boto3.client(name, region_name='us-east-1') for name in ('rds', 's3', 'secretsmanager')]"
+)
+HEAVY_MS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColdStarts:
+    """Fresh interpreters of one way: milliseconds to the first answer and peak memory in KiB of each."""
+
+    taken_ms: tuple[float, ...]
+    peak_kib: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Import:
+    """What one module took to import, itself and with all that it imports."""
+
+    module: str
+    self_ms: float
+    total_ms: float
+
+
+class Cold:
+    """The functions' package unpacked, and what each way is started with."""
+
+    def __init__(self, dataset: Dataset, release: Package, folder: Path, endpoint_url: str) -> None:
+        self._dataset, self._release, self._endpoint_url = dataset, release, endpoint_url
+        self._package = folder / "functions"
+        shutil.rmtree(self._package, ignore_errors=True)
+        with zipfile.ZipFile(build_function_package(platform="host").path) as archive:
+            archive.extractall(self._package)
+
+    def start(self, entry: str, *options: str) -> "subprocess.CompletedProcess[str]":
+        """Run one entry to its first answer; an error is the child's own."""
+        command = [sys.executable, "-P", *options, str(FIRST_ANSWER), entry, json.dumps(self._event(entry))]
+        done = subprocess.run(command, env=self._environment(entry), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{entry} gave no answer:\n{done.stderr[-3000:]}{done.stdout[-1000:]}")
+        return done
+
+    def answer(self, entry: str) -> dict[str, Any]:
+        """Return time, memory and answer of one cold start."""
+        result: dict[str, Any] = json.loads(self.start(entry).stdout.splitlines()[-1])
+        answer = result["answer"]
+        good: dict[str, Callable[[], bool]] = {
+            "status": lambda: answer["statusCode"] == 200 and self._dataset.hot.job_id in answer["body"],  # noqa: PLR2004
+            "plain": lambda: answer["statusCode"] == 200 and self._dataset.hot.job_id in answer["body"],  # noqa: PLR2004
+            "refresh": lambda: answer["refreshed"],
+            "migrate": lambda: answer["applied"] == [],
+        }
+        if not good[entry]():
+            raise RuntimeError(f"{entry} answered {answer}")
+        return result
+
+    def compile_runtime(self) -> None:
+        """Import once what the runtime brings, so that its bytecode is there."""
+        environment = {"PATH": os.environ["PATH"]}
+        subprocess.run([sys.executable, "-c", COMPILE_RUNTIME], env=environment, check=True, capture_output=True)
+
+    def _environment(self, entry: str) -> dict[str, str]:
+        user = "progress_refresher" if entry == "refresh" else "progress_reader"
+        database = self._dataset.variables(user)
+        del database["RDS_PASSWORD"]
+        return database | {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(self._package),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "RDS_ENDPOINT": self._dataset.server.host,
+            "MASTER_SECRET_ARN": "master",
+            "AWS_LAMBDA_FUNCTION_NAME": "bench",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ENDPOINT_URL": self._endpoint_url,
+            "POWERTOOLS_METRICS_NAMESPACE": "ScannerDatabase",
+            "POWERTOOLS_SERVICE_NAME": f"scanner-database-bench-{entry}",
+        }
+
+    def _event(self, entry: str) -> dict[str, Any]:
+        if entry == "refresh":
+            return {"source": "schedule"}
+        if entry == "migrate":
+            key = self._release.path.name
+            return {"release_bucket": "releases", "release_key": key, "release_sha256": self._release.sha256}
+        job_id = self._dataset.hot.job_id
+        return {
+            "version": "2.0",
+            "routeKey": "GET /jobs/{job_id}",
+            "rawPath": f"/jobs/{job_id}",
+            "pathParameters": {"job_id": job_id},
+            "headers": {},
+            "requestContext": {
+                "requestId": "1",
+                "stage": "$default",
+                "http": {"method": "GET", "path": f"/jobs/{job_id}"},
+            },
+        }
+
+
+def measure(
+    dataset: Dataset, release: Package, *, folder: Path, samples: int, say: Say
+) -> tuple[dict[str, ColdStarts], list[Import]]:
+    """Start each way in turn; return the cold starts of each, and what `status` imports, the heaviest first."""
+    with _aws(dataset, release) as endpoint_url:
+        cold = Cold(dataset, release, folder, endpoint_url)
+        cold.compile_runtime()
+        taken: dict[str, list[dict[str, Any]]] = {entry: [] for entry in (*ENTRIES, PLAIN)}
+        for sample in range(-1, samples):  # the first fills the file cache
+            for entry, results in taken.items():
+                say(f"{entry}, sample {sample + 1} of {samples}")
+                result = cold.answer(entry)
+                if sample >= 0:
+                    results.append(result)
+        starts = {
+            entry: ColdStarts(
+                taken_ms=tuple(each["taken_ms"] for each in results),
+                peak_kib=tuple(each["peak_kib"] for each in results),
+            )
+            for entry, results in taken.items()
+        }
+        return starts, heaviest_imports(cold.start("status", "-X", "importtime").stderr)
+
+
+def answers(starts: Mapping[str, ColdStarts]) -> list[Answer]:
+    """Compare each entry with the plain way: time, and peak memory."""
+    plain = starts[PLAIN]
+    result = []
+    for entry in ENTRIES:
+        ours = starts[entry]
+        times = f"{milliseconds(Spread.of(ours.taken_ms))} : {milliseconds(Spread.of(plain.taken_ms))}"
+        result.append(
+            Answer(
+                question=f"cold start of `{entry}` : the plain way of `status`",
+                value=f"{times}; at most {_mebibytes(ours)} : {_mebibytes(plain)} MiB",
+                ratio=Spread.of_ratios(ours.taken_ms, plain.taken_ms),
+                goal=GOAL if entry == "status" else None,
+            )
+        )
+    return result
+
+
+def heaviest_imports(log: str, *, at_least_ms: float = HEAVY_MS) -> list[Import]:
+    """Return the modules of a log of `-X importtime` that took long with all they import, the longest first."""
+    found = []
+    for line in log.splitlines():
+        numbers, _, module = line.removeprefix("import time:").rpartition("|")
+        own_us, _, total_us = (part.strip() for part in numbers.partition("|"))
+        if line.startswith("import time:") and own_us.isdigit() and int(total_us) >= at_least_ms * 1000:
+            found.append(Import(module.strip(), int(own_us) / 1000, int(total_us) / 1000))
+    return sorted(found, key=lambda each: -each.total_ms)
+
+
+def _mebibytes(starts: ColdStarts) -> str:
+    return short(Spread.of(starts.peak_kib).median / 1024)
+
+
+@contextlib.contextmanager
+def _aws(dataset: Dataset, release: Package) -> Iterator[str]:
+    """Stand in for S3 and Secrets Manager, which `migrate` asks; yield the address."""
+    import boto3  # noqa: PLC0415 - needed here only
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request otherwise
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        url = f"http://{host}:{port}"
+        options = {"endpoint_url": url, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        store = boto3.client("s3", region_name=REGION, **options)
+        store.create_bucket(Bucket="releases")
+        store.put_object(Bucket="releases", Key=release.path.name, Body=release.path.read_bytes())
+        secret = json.dumps({"username": ADMIN_USER, "password": dataset.server.password})
+        boto3.client("secretsmanager", region_name=REGION, **options).create_secret(Name="master", SecretString=secret)
+        yield url
+    finally:
+        server.stop()

@@ -1,0 +1,202 @@
+"""A database of some size, built inside the server: one job with half of the objects, a hundred with the rest.
+
+The rows are loaded into the tables as they were before migration 002, so that the runner then does what it does for an
+existing deployment: it builds the indexes and counts what is there.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+import psycopg2
+
+from handlers.connection import Database
+from handlers.migrator.release import Release
+from handlers.migrator.runner import run
+from handlers.migrator.session import Limits
+from lab.bench.steps import Say
+from lab.embedded_postgres import ADMIN_USER, EmbeddedPostgres
+
+OTHER_JOBS = 100
+ROWS_PER_STATEMENT = 250_000
+# Of a job's objects; a job's number chooses. The first job still runs.
+SHARES_DONE = (0.62, 1.0, 0.85, 1.0, 0.5, 1.0, 0.1)
+STATUSES = ("queued", "processing", "succeeded", "failed")
+
+# Key and etag are as long as a scan's; both follow from the object's number.
+KEY = "'2026/part-' || lpad(({number})::text, 9, '0') || '.json.gz'"
+ETAG = "md5({job_id}::text || ({number})::text)"
+
+LOAD_OBJECTS = f"""
+INSERT INTO job_objects (job_id, bucket, key, etag, status, last_error, updated_at)
+SELECT %(job_id)s,
+       %(bucket)s,
+       %(prefix)s || {KEY.format(number="number")},
+       {ETAG.format(number="number", job_id="%(job_id)s")},
+       status,
+       CASE status WHEN 'failed' THEN 'AccessDenied: no permission for s3:GetObject' END,
+       now() - INTERVAL '1 day' + number * INTERVAL '1 ms'
+FROM generate_series(%(first)s, %(last)s) AS number
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN number >= %(done)s + 64 THEN 'queued'
+                WHEN number >= %(done)s THEN 'processing'
+                WHEN number %% 40 = 39 THEN 'failed'
+                ELSE 'succeeded' END AS status
+) AS scanned
+"""
+LOAD_FINDINGS = """
+INSERT INTO findings (job_id, bucket, key, etag, detector, masked_match, context, byte_offset)
+SELECT job_id, bucket, key, etag, 'email_address', '****' || number % 10000, 'column 3', number % 65536
+FROM (SELECT *, row_number() OVER () AS number FROM job_objects WHERE status IN ('succeeded', 'failed')) AS looked_at
+WHERE number % 50 = 0
+"""
+LOAD_JOB = """
+INSERT INTO jobs (job_id, bucket, prefix, created_at, updated_at)
+VALUES (%(job_id)s, %(bucket)s, %(prefix)s, now() - INTERVAL '1 day', now())
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchJob:
+    """One job: its number, and how many objects it has; they are numbered from 0."""
+
+    number: int
+    objects: int
+
+    @cached_property
+    def job_id(self) -> str:
+        """The job's UUID, which follows from its number."""
+        return str(UUID(hashlib.md5(f"job {self.number}".encode(), usedforsecurity=False).hexdigest()))
+
+    @property
+    def bucket(self) -> str:
+        """The bucket that it scans."""
+        return f"customer-data-{self.number:03}"
+
+    @property
+    def prefix(self) -> str:
+        """What the keys of its objects begin with."""
+        return f"exports/{self.number:03}/"
+
+    @property
+    def done(self) -> int:
+        """How many of its objects, the first ones, were done when it was loaded."""
+        return int(self.objects * SHARES_DONE[self.number % len(SHARES_DONE)])
+
+    def primary_key(self, number: int) -> tuple[str, str, str, str]:
+        """Return job_id, bucket, key and etag of one object."""
+        etag = hashlib.md5(f"{self.job_id}{number}".encode(), usedforsecurity=False).hexdigest()
+        return self.job_id, self.bucket, f"{self.prefix}2026/part-{number:09}.json.gz", etag
+
+
+def plan_jobs(objects: int) -> tuple[BenchJob, ...]:
+    """Return the jobs of a database: the first holds half of the objects, the others the rest in equal parts."""
+    others, extra = divmod(objects - objects // 2, OTHER_JOBS)
+    sizes = [objects // 2, *(others + (number < extra) for number in range(OTHER_JOBS))]
+    return tuple(BenchJob(number=number, objects=size) for number, size in enumerate(sizes))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One database of the embedded server, and the jobs in it."""
+
+    server: EmbeddedPostgres
+    objects: int
+    jobs: tuple[BenchJob, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "jobs", plan_jobs(self.objects))
+
+    @property
+    def name(self) -> str:
+        """The database's name."""
+        return f"objects_{self.objects}"
+
+    @property
+    def hot(self) -> BenchJob:
+        """The job that holds half of the objects."""
+        return self.jobs[0]
+
+    def dsn(self, user: str = ADMIN_USER) -> str:
+        """Return a libpq connection string."""
+        return self.server.dsn(user=user, database=self.name)
+
+    @contextlib.contextmanager
+    def cursor(self, user: str = ADMIN_USER) -> Iterator["psycopg2.extensions.cursor"]:
+        """Open a connection of its own, in autocommit mode."""
+        with self.server.connect(user=user, database=self.name) as connection, connection.cursor() as cursor:
+            yield cursor
+
+    def scalar(self, sql: str, *, user: str = ADMIN_USER) -> Any:
+        """Run one statement and return the first column of its first row."""
+        with self.cursor(user) as cursor:
+            cursor.execute(sql)
+            row = cursor.fetchone()
+            assert row is not None
+            return row[0]
+
+    def reader(self) -> Database:
+        """Return the connection that the status function reads through, as `progress_reader`."""
+        return Database(self.variables("progress_reader"), query_timeout_s=10)
+
+    def variables(self, user: str) -> dict[str, str]:
+        """Return the variables that a handler outside Lambda reads."""
+        return self.server.variables(user=user, database=self.name)
+
+    def build(self, release: Release, say: Say) -> None:
+        """Create the database, load it and bring it to the release."""
+        with self.server.connect(user="postgres", database="postgres") as connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {self.name} OWNER {ADMIN_USER}")
+        with self.cursor() as cursor:
+            for statement in (*release.roles, *release.migrations[0].statements):
+                cursor.execute(statement.sql)
+            cursor.executemany(LOAD_JOB, [_parameters(job) for job in self.jobs])
+        self._load_objects(say)
+        say("loading findings")
+        self._load(LOAD_FINDINGS, {})
+        say("vacuum")
+        with self.cursor() as cursor:
+            cursor.execute("VACUUM (ANALYZE) jobs, job_objects, findings")
+
+        def connect() -> "psycopg2.extensions.connection":
+            connection = psycopg2.connect(self.dsn())
+            connection.autocommit = True
+            return connection
+
+        run(connect, release, limits=Limits(poll_interval_s=1), report=lambda message, **_: say(message))
+        say("checkpoint")
+        with self.cursor() as cursor:
+            cursor.execute("CHECKPOINT")
+
+    def _load_objects(self, say: Say) -> None:
+        chunks = [
+            _parameters(job) | {"first": first, "last": min(first + ROWS_PER_STATEMENT, job.objects) - 1}
+            for job in self.jobs
+            for first in range(0, job.objects, ROWS_PER_STATEMENT)
+        ]
+        loaded = 0
+        pool = ThreadPoolExecutor(2)
+        try:
+            futures = {pool.submit(self._load, LOAD_OBJECTS, chunk): chunk for chunk in chunks}
+            for future in as_completed(futures):
+                future.result()
+                loaded += futures[future]["last"] - futures[future]["first"] + 1
+                say(f"loaded {loaded:,} of {self.objects:,} objects")
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _load(self, sql: str, parameters: dict[str, Any]) -> None:
+        """Run one statement of the load, without looking up the job of every row."""
+        with self.cursor("postgres") as cursor:
+            cursor.execute("SET session_replication_role = replica")
+            cursor.execute("SET synchronous_commit = off")
+            cursor.execute(sql, parameters or None)
+
+
+def _parameters(job: BenchJob) -> dict[str, Any]:
+    return {"job_id": job.job_id, "bucket": job.bucket, "prefix": job.prefix, "done": job.done}

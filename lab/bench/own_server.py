@@ -1,0 +1,32 @@
+"""A bench on a server of its own, of which nothing is left behind but the results."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from lab.embedded_postgres import EmbeddedPostgres
+from lab.processes import InterruptedBySignalError, raise_on_signals
+
+PARAMETERS = {"shared_buffers": "1GB", "maintenance_work_mem": "256MB", "max_wal_size": "8GB"}
+
+
+def run_on_own_server(folder: Path, run: Callable[[EmbeddedPostgres], None]) -> int:
+    """Start a server, run the bench on it, and return the exit code, also of Ctrl-C.
+
+    Args:
+        folder: where the server lives meanwhile.
+        run: the bench.
+
+    """
+    raise_on_signals()
+    server = EmbeddedPostgres(folder / "postgres", parameters=PARAMETERS)
+    server.discard()
+    try:
+        with server:
+            os.environ["RDS_CA_BUNDLE"] = str(server.certificate_authority)
+            run(server)
+    except InterruptedBySignalError as interrupted:
+        return interrupted.exit_code
+    finally:
+        server.discard()
+    return 0

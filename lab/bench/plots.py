@@ -1,0 +1,82 @@
+"""Time against objects, on logarithmic axes: what was measured, and what the original guide published."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lab.bench import guide
+
+# Milliseconds by objects.
+Line = Mapping[int, float]
+
+OURS, GUIDE, FALLBACK, LIMIT = "#0b6e4f", "#c1440e", "#d9a404", "#8a8a8a"
+READ_STYLES = {
+    "count, no index": {"color": GUIDE, "marker": "s"},
+    "count, composite index": {"color": FALLBACK, "marker": "s"},
+    "real-time": {"color": OURS, "marker": "^"},
+    "cached": {"color": OURS, "marker": "o"},
+    "SELECT 1": {"color": LIMIT, "marker": ".", "linestyle": ":"},
+}
+REFRESH_STYLES = {
+    "the guide's SQL": {"color": GUIDE, "marker": "s"},
+    "migration 002's": {"color": FALLBACK, "marker": "s"},
+    "ours": {"color": OURS, "marker": "o"},
+}
+
+
+def draw(path: Path, reads: Mapping[str, Line], refreshes: Mapping[str, Line]) -> None:
+    """Write both panels as SVG; the same figures give the same bytes.
+
+    Args:
+        path: the file to write.
+        reads: lines by the names in `READ_STYLES`.
+        refreshes: lines by the names in `REFRESH_STYLES`.
+
+    """
+    import matplotlib as mpl  # noqa: PLC0415 - half a second, at the end only
+
+    mpl.use("svg")
+    import matplotlib.pyplot as plt  # noqa: PLC0415
+
+    settings: dict[Any, Any] = {
+        "svg.hashsalt": "bench",
+        "svg.fonttype": "none",
+        "font.family": "sans-serif",
+        "font.size": 9,
+    }
+    with mpl.rc_context(settings):
+        figure, (left, right) = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
+        _panel(left, "One job's status", reads, READ_STYLES, guide.PUBLISHED_READS_MS)
+        published = {"refresh": guide.PUBLISHED_REFRESH_MS}
+        _panel(right, "Refresh after 50,000 changes", refreshes, REFRESH_STYLES, published)
+        figure.savefig(path, format="svg", metadata={"Date": None}, facecolor="white")
+        plt.close(figure)
+
+
+def _panel(
+    axes: Any,
+    title: str,
+    lines: Mapping[str, Line],
+    styles: Mapping[str, Mapping[str, str]],
+    published: Mapping[str, Line],
+) -> None:
+    for name, style in styles.items():
+        axes.plot(list(lines[name]), list(lines[name].values()), label=name, linewidth=1.6, markersize=5, **style)
+    hollow = {"color": "black", "linestyle": "--", "linewidth": 1, "markerfacecolor": "white", "markersize": 6}
+    for marker, (name, line) in zip("DvX", published.items(), strict=False):
+        axes.plot(list(line), list(line.values()), label=f"published: {name}", marker=marker, **hollow)
+    axes.set(title=title, xscale="log", yscale="log", xlabel="objects")
+    axes.xaxis.set_major_formatter(lambda objects, _: count(objects))
+    axes.yaxis.set_major_formatter(lambda value_ms, _: duration(value_ms))
+    axes.grid(visible=True, which="major", color="#dddddd", linewidth=0.6)
+    axes.legend(fontsize=7.5, ncols=2, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14))
+
+
+def count(objects: float) -> str:
+    """Return a number of objects, as `10M`."""
+    return f"{objects / 1e6:g}M" if objects >= 1e6 else f"{objects / 1e3:g}K"  # noqa: PLR2004 - a million
+
+
+def duration(value_ms: float) -> str:
+    """Return milliseconds as they are read best, as `10 s`."""
+    return f"{value_ms / 1000:g} s" if value_ms >= 1000 else f"{value_ms:g} ms"  # noqa: PLR2004 - a second

@@ -1,0 +1,101 @@
+"""How long a refresh takes after 50,000 changes: ours, the guide's SQL, and that of migration 002, the fallback."""
+
+import contextlib
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from lab.bench import guide
+from lab.bench.answers import Answer, Goal, milliseconds
+from lab.bench.changes import update_one_by_one
+from lab.bench.dataset import OTHER_JOBS, Dataset
+from lab.bench.samples import Spread, time_ms
+from lab.bench.steps import Say
+
+if TYPE_CHECKING:
+    import psycopg2.extensions
+
+CHANGES = 50_000
+OURS, GUIDE, FALLBACK = "ours", "the guide's SQL", "migration 002's"
+CONCURRENTLY = "REFRESH MATERIALIZED VIEW CONCURRENTLY"
+WAYS = {
+    OURS: ("progress_refresher", "SELECT * FROM refresh_job_progress()"),
+    GUIDE: ("scanner_admin", f"{CONCURRENTLY} guide_job_progress"),
+    FALLBACK: ("scanner_admin", f"{CONCURRENTLY} fallback_job_progress"),
+}
+# Taken by each way at one size, in milliseconds; and how many deltas ours folded each time.
+Taken = dict[str, list[float]]
+FOLDED = "deltas"
+
+
+def prepare(dataset: Dataset) -> None:
+    """Create the views of the two other ways."""
+    with dataset.cursor() as cursor:
+        cursor.execute(guide.CREATE_VIEW)
+        cursor.execute("CREATE MATERIALIZED VIEW fallback_job_progress AS SELECT * FROM job_progress_direct")
+        for view in ("guide_job_progress", "fallback_job_progress"):
+            cursor.execute(f"CREATE UNIQUE INDEX ON {view} (job_id)")
+
+
+def measure(datasets: Sequence[Dataset], *, samples: int, say: Say) -> dict[int, Taken]:
+    """Change rows in each database, then refresh in each way, and over again; the ways take turns in being first."""
+    taken: dict[int, Taken] = {dataset.objects: {way: [] for way in (*WAYS, FOLDED)} for dataset in datasets}
+    for dataset in datasets:
+        say(f"{dataset.objects:,} objects: the other two views")
+        prepare(dataset)
+    with contextlib.ExitStack() as stack:
+        refreshers = {
+            dataset.objects: {way: stack.enter_context(refresher(dataset, way)) for way in WAYS} for dataset in datasets
+        }
+        for sample in range(samples):
+            for dataset in datasets:
+                say(f"sample {sample + 1} of {samples}, {dataset.objects:,} objects: {CHANGES:,} changes")
+                change(dataset, sample)
+                taken[dataset.objects][FOLDED].append(dataset.scalar("SELECT count(*) FROM job_progress_deltas"))
+                ways = list(WAYS)
+                for way in ways[sample % 3 :] + ways[: sample % 3]:
+                    say(f"sample {sample + 1} of {samples}, {dataset.objects:,} objects: {way}")
+                    refresh = functools.partial(refreshers[dataset.objects][way].execute, WAYS[way][1])
+                    taken[dataset.objects][way].append(time_ms(refresh))
+    return taken
+
+
+@contextlib.contextmanager
+def refresher(dataset: Dataset, way: str) -> Iterator["psycopg2.extensions.cursor"]:
+    """Open a connection that has refreshed before, as a function's has."""
+    user, sql = WAYS[way]
+    with dataset.cursor(user) as cursor:
+        cursor.execute(sql)
+        yield cursor
+
+
+def change(dataset: Dataset, sample: int) -> None:
+    """Update objects one by one, half of them in the hot job."""
+    half = CHANGES // 2
+    with dataset.cursor("scanner_app") as cursor:
+        update_one_by_one(cursor, [dataset.hot], updates=half, first=sample * half)
+        update_one_by_one(cursor, dataset.jobs[1:], updates=half, first=sample * half // OTHER_JOBS)
+
+
+def answers(taken: Mapping[int, Mapping[str, Sequence[float]]]) -> list[Answer]:
+    """Compare the ways at the largest size, and ours at the largest with ours at the size before."""
+    *_, smaller, largest = taken
+    at = taken[largest]
+
+    def against(way: str, other: str, goal: Goal) -> Answer:
+        value = f"{milliseconds(Spread.of(at[way]))} : {milliseconds(Spread.of(at[other]))}"
+        question = f"refresh after {CHANGES:,} changes, {way} : {other}"
+        return Answer(question=question, value=value, ratio=Spread.of_ratios(at[way], at[other]), goal=goal)
+
+    ours, before = at[OURS], taken[smaller][OURS]
+    deltas = Spread.of(at[FOLDED]).median
+    return [
+        against(GUIDE, OURS, Goal("at least", 40)),
+        against(GUIDE, FALLBACK, Goal("at least", 4)),
+        Answer(
+            question=f"refresh, ours at {largest:,} objects : at {smaller:,}",
+            value=f"{milliseconds(Spread.of(ours))} : {milliseconds(Spread.of(before))}; it folds {deltas:,.0f} deltas",
+            ratio=Spread.of_ratios(ours, before),
+            goal=Goal("at most", 1.5),
+        ),
+    ]

@@ -1,0 +1,251 @@
+"""One deployment on this machine: embedded PostgreSQL, AWS emulator, and what `cdktf deploy local` makes in it.
+
+Everything lives under one folder, and everything that is started is stopped at the end of the `with` block.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from lab.embedded_postgres import EmbeddedPostgres
+from lab.emulator.server import Emulator, database_host_names
+from lab.processes import end_tree, uninterrupted
+from lab.terraform_output import TerraformOutput
+from scannerdb import terraform
+from stacks import ROOT
+from stacks.settings import load_settings
+
+SETTINGS_FILE = ROOT / "environments" / "local.toml"
+CDKTF = ROOT / "node_modules" / ".bin" / "cdktf"
+DIRECTORY = ROOT / "build" / "local"
+# A laptop's size: big enough that a million objects stay in memory.
+SERVER_PARAMETERS = {"shared_buffers": "256MB", "max_wal_size": "2GB", "maintenance_work_mem": "128MB"}
+
+
+class DeploymentError(RuntimeError):
+    """A deploy, a destroy or the start failed; the message says why and where to read on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A resource that a plan would change: its address, the actions, and the attributes that differ."""
+
+    address: str
+    actions: tuple[str, ...]
+    attributes: tuple[str, ...]
+
+
+class Deployment:
+    """The whole system of one run.
+
+    Args:
+        directory: where its state lives; one deployment at a time may use it.
+        report: is told what happens, line by line, for people.
+        environ: settings of the caller, such as `SCANNER__RELEASE__MIGRATIONS`.
+        settings_file: the environment's, wherever it lies; its name names what is deployed.
+
+    """
+
+    def __init__(
+        self,
+        directory: Path = DIRECTORY,
+        *,
+        report: Callable[[str], None] = print,
+        environ: Mapping[str, str] = os.environ,
+        settings_file: Path = SETTINGS_FILE,
+    ) -> None:
+        self.directory = directory
+        self.settings = load_settings(settings_file, environ)
+        self.postgres = EmbeddedPostgres(
+            directory / "postgresql",
+            host_names=database_host_names(self.settings.region),
+            parameters=SERVER_PARAMETERS,
+        )
+        self.emulator: Emulator
+        self.overrides: dict[str, str] = {}
+        self._report = report
+        self._environ = environ
+        self._settings_file = settings_file
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        with self._stack:
+            self._stack.enter_context(_locked(self.directory))
+            self.postgres.discard()
+            _empty(self.directory)
+            self._stack.callback(self.postgres.discard)
+            self.postgres.start()
+            self.emulator = Emulator(
+                self.directory, region=self.settings.region, database_password=self.postgres.password
+            )
+            self._stack.enter_context(self.emulator)
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with uninterrupted():
+            self._stack.close()
+
+    @property
+    def logs(self) -> Path:
+        """The folder of all logs."""
+        return self.directory / "logs"
+
+    @property
+    def stack_directory(self) -> Path:
+        """Where the synthesised Terraform JSON of the stack lies."""
+        return self.directory / "cdktf.out" / "stacks" / self.settings.environment
+
+    def function_name(self, function: str) -> str:
+        """Return the deployed name of `migrate`, `refresh` or `status`."""
+        return f"{self.settings.prefix}-{function}"
+
+    def settings_variables(self) -> dict[str, str]:
+        """Return the variables that make the settings point at this run's servers."""
+        return {
+            # A whole path, which `main.py` takes for a file of the folder that it looks into.
+            "SCANNER_ENVIRONMENTS": str(self._settings_file.with_suffix("")),
+            "SCANNER__AWS__ENDPOINT": self.emulator.aws_url,
+            "SCANNER__DATABASE__PORT": str(self.postgres.port),
+            "SCANNER__FUNCTIONS__CA_BUNDLE": str(self.postgres.certificate_authority),
+            "SCANNER__STATE__PATH": str(self.directory / "terraform.tfstate"),
+            **self.overrides,
+        }
+
+    def environment(self, provider: terraform.Provider) -> dict[str, str]:
+        """Return the environment of `cdktf` and `terraform`."""
+        environment = terraform.command_environment(provider, self.directory, self._environ)
+        return environment | self.settings_variables()
+
+    def synthesise(self) -> None:
+        """Write the stack's Terraform JSON with no `cdktf`, for whoever applies it by other means.
+
+        Raises:
+            DeploymentError: `main.py` failed.
+
+        """
+        log_file = self.logs / "synth.log"
+        chosen = self.settings_variables() | {"CDKTF_OUTDIR": str(self.directory / "cdktf.out")}
+        with log_file.open("w") as log:
+            command = [sys.executable, "main.py"]
+            done = subprocess.run(
+                command, cwd=ROOT, env={**self._environ, **chosen}, stdout=log, stderr=log, check=False
+            )
+        if done.returncode:
+            raise DeploymentError(f"main.py failed:\n{log_file.read_text()[-2000:]}\nThe whole output: {log_file}")
+
+    def deploy(self, provider: terraform.Provider) -> str:
+        """Run `cdktf deploy`; return Terraform's summary, such as `92 added, 0 changed, 0 destroyed`.
+
+        Raises:
+            DeploymentError: it failed.
+
+        """
+        return self._cdktf("deploy", provider, "--skip-provider-lock")
+
+    def destroy(self, provider: terraform.Provider) -> str:
+        """Run `cdktf destroy`; return Terraform's summary.
+
+        Raises:
+            DeploymentError: it failed.
+
+        """
+        return self._cdktf("destroy", provider, "--skip-provider-lock", "--skip-synth")
+
+    def plan(self, provider: terraform.Provider) -> dict[str, Any]:
+        """Plan against what is deployed and return what `terraform show -json` tells of it.
+
+        Raises:
+            TerraformError: it failed.
+
+        """
+        environment, plan_file = self.environment(provider), self.directory / "second.tfplan"
+        terraform.plan(self.stack_directory, environment, plan_file)
+        return terraform.show_json(self.stack_directory, environment, plan_file)
+
+    def _cdktf(self, command: str, provider: terraform.Provider, *options: str) -> str:
+        log_file, stack = self.logs / f"{command}.log", self.settings.environment
+        arguments = [str(CDKTF), command, stack, "--auto-approve", *options]
+        output = TerraformOutput(self._report)
+        process = subprocess.Popen(
+            [*arguments, "--output", str(self.directory / "cdktf.out")],
+            cwd=ROOT,
+            env=self.environment(provider),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        lines: list[str] = []
+        try:
+            with log_file.open("w") as log, process.stdout:
+                for raw in process.stdout:
+                    line = output.take(raw)
+                    lines.append(line)
+                    log.write(f"{line}\n")
+            status = process.wait()
+        finally:
+            end_tree(process)
+        if status or not output.summary:
+            cause = "\n".join(output.errors) or "\n".join(line for line in lines[-15:] if line)
+            raise DeploymentError(f"cdktf {command} {stack} failed: {cause}\nThe whole output: {log_file}")
+        return output.summary
+
+
+def changes(plan: Mapping[str, Any]) -> list[Change]:
+    """Return what Terraform would change."""
+    return [
+        Change(
+            address=resource["address"],
+            actions=tuple(resource["change"]["actions"]),
+            attributes=_differing(resource["change"]),
+        )
+        for resource in plan.get("resource_changes", [])
+        if resource["change"]["actions"] not in (["no-op"], ["read"])
+    ]
+
+
+def _differing(change: Mapping[str, Any]) -> tuple[str, ...]:
+    before, after = change.get("before") or {}, change.get("after") or {}
+    unknown = change.get("after_unknown") or {}
+    names = {*before, *after, *unknown}
+    return tuple(sorted(name for name in names if unknown.get(name) is True or before.get(name) != after.get(name)))
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the folder for one deployment; the kernel lets go when the process ends, however it ends."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read() or "another process"
+            raise DeploymentError(
+                f"{directory} is in use by {holder}; wait for its end, stop it with Ctrl-C, or use another folder"
+            ) from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()}, which runs since {time.strftime('%H:%M:%S')}")
+        lock.flush()
+        yield
+
+
+def _empty(directory: Path) -> None:
+    """Remove what an earlier run left: its emulator forgot everything, so its state means nothing."""
+    for path in directory.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != "lock":
+            path.unlink()

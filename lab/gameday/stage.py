@@ -1,0 +1,47 @@
+"""Sets the stage: a system under load, and every alarm of the catalogue watching it."""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from lab.gameday.clock import EXPLANATION, Clock
+from lab.gameday.database_log import DatabaseLog
+from lab.gameday.fault import Scene
+from lab.gameday.function_logs import FunctionLogs
+from lab.gameday.metric_store import MetricStore
+from lab.gameday.system import System, running_system
+from lab.gameday.traffic import Background, traffic
+from lab.gameday.watch import Connections, Watch
+from stacks.alarms import catalogue
+from stacks.alarms.metrics import denied_statement_metric, slow_query_metric
+
+API_ID = "gameday"
+
+
+@contextlib.contextmanager
+def game_day(directory: Path, *, report: Callable[[str], None]) -> Iterator[tuple[Scene, Watch]]:
+    """Start everything, and stop it at the end of the block.
+
+    Raises:
+        DeploymentError, EmbeddedPostgresError, EmulatorError: it could not be started.
+
+    """
+    with running_system(directory, report=report) as system, Background() as background:
+        report(EXPLANATION)
+        clock, store = Clock(), MetricStore()
+        watch = _watch(system, clock, store)
+        with traffic(system, clock, store, background, api_id=API_ID) as schedule:
+            background.start(functools.partial(watch.run, background.ended))
+            # As on every night before.
+            system.invoke("refresh", {"action": "verify"})
+            yield Scene(system, schedule, background), watch
+
+
+def _watch(system: System, clock: Clock, store: MetricStore) -> Watch:
+    settings = system.settings
+    log = DatabaseLog(
+        system.postgres.log_file, clock, slow=slow_query_metric(settings), denied=denied_statement_metric(settings)
+    )
+    sources = (FunctionLogs(system.deployment.logs, clock).data, log.data, Connections(system, clock).data)
+    return Watch(catalogue(settings, api_id=API_ID), store, clock, sources)

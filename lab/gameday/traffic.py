@@ -1,0 +1,169 @@
+"""What never stops on a game day: the schedule's refreshes, callers of the status API, and the scanner's writes."""
+
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Self
+
+import botocore.exceptions
+
+from lab.emulator.server import EmulatorError
+from lab.gameday.clock import TICK_S, Clock
+from lab.gameday.metric_store import Datum, MetricStore
+from lab.gameday.system import LOAD_JOB, LOAD_OBJECTS, System
+from lab.load import WriteLoad
+from stacks.alarms.metrics import schedule_metric
+
+CALLERS = 2
+CALLER_PAUSE_S = 0.3
+WRITERS = 2
+WRITER_PAUSE_S = 0.01
+# A refresh that hangs for seconds here hangs for minutes on the alarms' clock; the schedule starts no crowd of them.
+REFRESHES_AT_ONCE = 2
+CLIENT_ERROR, SERVER_ERROR = 400, 500
+
+
+class Background:
+    """Threads that run until the end of a `with` block; `check` raises what went wrong in one of them."""
+
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._errors: list[BaseException] = []
+
+    def start(self, work: Callable[[], None]) -> None:
+        """Run work in a thread."""
+
+        def run() -> None:
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001 - `check` raises it in the main thread
+                self._errors.append(error)
+
+        thread = threading.Thread(target=run, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def check(self) -> None:
+        """Raise what ended a thread, if anything did."""
+        if self._errors:
+            raise self._errors[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        for thread in self._threads:
+            thread.join(timeout=40)
+
+
+class Schedule:
+    """Invokes `refresh` every minute of the alarms' clock through the Lambda API, as EventBridge Scheduler does.
+
+    Stand-in for AWS/Scheduler: what the Lambda API refuses is `TargetErrorCount`. That a function fails is not.
+    """
+
+    def __init__(self, system: System, clock: Clock, store: MetricStore, background: Background) -> None:
+        self.is_enabled = True
+        self._system, self._clock, self._store, self._background = system, clock, store, background
+        self._free = threading.Semaphore(REFRESHES_AT_ONCE)
+
+    def run(self) -> None:
+        """Invoke until the background ends."""
+        minute = self._clock.minutes()
+        while not self._background.ended.is_set():
+            minute = max(minute, self._clock.minutes()) + 1
+            self._clock.sleep_until(minute)
+            if self.is_enabled and self._free.acquire(blocking=False):
+                self._background.start(self._invoke)
+
+    def _invoke(self) -> None:
+        try:
+            self._system.invoke("refresh", {"source": "schedule"})
+        except EmulatorError:
+            pass  # the function's own error, which its log tells
+        except botocore.exceptions.ClientError:
+            metric = schedule_metric(self._system.settings, "TargetErrorCount")
+            self._store.add(
+                Datum(
+                    namespace=metric.namespace,
+                    name=metric.name,
+                    dimensions=metric.dimensions,
+                    value=1,
+                    at_s=self._clock.now_s(),
+                )
+            )
+        finally:
+            self._free.release()
+
+
+class Caller:
+    """Asks the status API, one request after the other.
+
+    Stand-in for AWS/ApiGateway: status codes and latency are those of the real HTTP answers.
+    """
+
+    def __init__(
+        self, system: System, clock: Clock, store: MetricStore, background: Background, *, api_id: str, seed: int
+    ) -> None:
+        self._system, self._clock, self._store, self._background = system, clock, store, background
+        self._dimensions = {"ApiId": api_id}
+        self._chance = random.Random(seed)  # noqa: S311 - the same requests in every run
+
+    def run(self) -> None:
+        """Ask until the background ends."""
+        while not self._background.ended.wait(CALLER_PAUSE_S):
+            started_s = time.monotonic()
+            try:
+                status_code = self._system.get(self._path()).status_code
+            except OSError:
+                status_code = SERVER_ERROR  # nobody answered in 30 s, which is when the service gives up
+            latency_ms = (time.monotonic() - started_s) * 1000
+            values = {
+                "Count": 1,
+                "4xx": CLIENT_ERROR <= status_code < SERVER_ERROR,
+                "5xx": status_code >= SERVER_ERROR,
+                "Latency": latency_ms,
+            }
+            for name, value in values.items():
+                self._store.add(
+                    Datum(
+                        namespace="AWS/ApiGateway",
+                        name=name,
+                        dimensions=self._dimensions,
+                        value=float(value),
+                        at_s=self._clock.now_s(),
+                    )
+                )
+
+    def _path(self) -> str:
+        job = self._chance.choice([str(job.job_id) for job in self._system.jobs] + [LOAD_JOB])
+        return self._chance.choice([*[f"/jobs/{job}"] * 6, f"/jobs/{job}?real_time=true", "/jobs?state=active"])
+
+
+@contextlib.contextmanager
+def traffic(
+    system: System, clock: Clock, store: MetricStore, background: Background, *, api_id: str
+) -> Iterator[Schedule]:
+    """Run all of it until the end of the block; returns the schedule, which a fault may stop."""
+    schedule = Schedule(system, clock, store, background)
+    background.start(schedule.run)
+    for seed in range(CALLERS):
+        background.start(Caller(system, clock, store, background, api_id=api_id, seed=seed).run)
+    load = WriteLoad(
+        lambda: system.connect(user="scanner_app", application="scanner"),
+        LOAD_JOB,
+        LOAD_OBJECTS,
+        writers=WRITERS,
+        pause_s=WRITER_PAUSE_S,
+        survives=True,
+    )
+    with load:
+        time.sleep(TICK_S)
+        yield schedule
+        background.ended.set()
+    if load.errors:
+        raise load.errors[0]

@@ -1,0 +1,5 @@
+"""`python -m scannerdb`."""
+
+from scannerdb.main import command
+
+command()

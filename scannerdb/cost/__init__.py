@@ -1,0 +1,1 @@
+"""`scannerdb cost`: what the resources of an environment cost a month."""

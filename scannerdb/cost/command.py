@@ -1,0 +1,148 @@
+"""`scannerdb cost`: what a deployment costs a month, before it is made."""
+
+import json
+import os
+from collections.abc import Iterable
+from itertools import takewhile
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from scannerdb.cost.bill import Line, Use, bill
+from scannerdb.cost.prices import PRICES, Prices
+from scannerdb.options import complete_environment, environment_file, json_option
+from stacks.settings import Settings, load_settings
+from stacks.settings.profiles import PROFILES
+
+DEFAULT_ENVIRONMENT = "dev"
+NOT_COUNTED = (
+    "Not counted: backups beyond the size of the database, storage that autoscaling adds, data through endpoints and "
+    "between zones, CPU credits, requests to the key, the secret and the bucket, messages, the scanner itself."
+)
+
+
+@click.command()
+@click.argument("environment", metavar="[ENV]", required=False, shell_complete=complete_environment)
+@click.option("--profiles", is_flag=True, help="Compare the sizes small, medium and large of ENV. [default: of dev]")
+@click.option("--requests-per-day", type=click.IntRange(0), default=Use.requests_per_day, show_default=True)
+@click.option("--logs-gib-per-day", type=click.FloatRange(0), default=Use.logs_gib_per_day, show_default=True)
+@click.option("--free-tier", is_flag=True, help="Subtract what AWS gives each account every month for nothing.")
+@json_option
+def cost(
+    environment: str | None,
+    requests_per_day: int,
+    logs_gib_per_day: float,
+    *,
+    profiles: bool,
+    free_tier: bool,
+    as_json: bool,
+) -> None:
+    """Estimate the monthly bill of ENV from its settings and dated list prices, resource by resource.
+
+    Nothing is asked of AWS: the prices are those of scannerdb/cost/prices.toml, which names their pages. * marks a
+    price that could not be verified, ~ a line that stands on an assumption.
+
+    \b
+    scannerdb cost prod
+    scannerdb cost prod --requests-per-day 1000000 --logs-gib-per-day 2
+    scannerdb cost prod --json | jq .usd_per_month
+    scannerdb cost --profiles                    small, medium and large compared
+    SCANNER__DATABASE__MULTI_AZ=false scannerdb cost prod
+    """  # noqa: D301
+    if environment is None and not profiles:
+        raise click.UsageError("name an environment, such as dev, or add --profiles")
+    use = Use(requests_per_day=requests_per_day, logs_gib_per_day=logs_gib_per_day, free_tier=free_tier)
+    file = environment_file(environment or DEFAULT_ENVIRONMENT)
+    if profiles:
+        sizes = {size: load_settings(file, {**os.environ, "SCANNER__SIZE": size}) for size in PROFILES}
+        bills = {size: bill(settings, use) for size, settings in sizes.items()}
+        _print_profiles(bills, sizes["small"], as_json=as_json)
+        return
+    settings = load_settings(file)
+    lines = bill(settings, use)
+    if as_json:
+        click.echo(json.dumps(_fields(settings, lines)))
+    else:
+        _print_bill(settings, lines)
+
+
+def _fields(settings: Settings, lines: list[Line]) -> dict[str, object]:
+    return {
+        "environment": settings.environment,
+        "region": settings.region,
+        "currency": "USD",
+        "usd_per_month": round(_total(lines), 2),
+        "prices_of": Prices.of(settings.region).date,
+        "lines": [
+            {
+                "resource": line.resource,
+                "quantity": round(line.quantity, 6),
+                "unit": line.price.unit,
+                "usd_per_unit": line.price.usd,
+                "usd_per_month": round(line.usd, 2),
+                "assumes": line.assumes,
+                "verified": line.price.verified,
+                "page": line.price.page,
+            }
+            for line in lines
+        ],
+    }
+
+
+def _print_bill(settings: Settings, lines: list[Line]) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("resource")
+    table.add_column("USD a month", justify="right", no_wrap=True)
+    table.add_column("quantity", justify="right", no_wrap=True)
+    table.add_column("of", overflow="fold")
+    for line in lines:
+        marks = f"{'~' if line.assumes else ''}{'' if line.price.verified else '*'}"
+        quantity = f"{line.quantity:,.0f}" if line.quantity >= 100 else f"{line.quantity:,.3g}"  # noqa: PLR2004
+        table.add_row(line.resource, f"{marks} {line.usd:,.2f}", quantity, f"{line.price.unit} at {line.price.usd:g}")
+    table.add_row("total", f"{_total(lines):,.2f}", style="bold")
+    console = Console(highlight=False, markup=False)
+    console.print(f"{settings.environment} in {settings.region}, a month of 730 hours\n", style="bold")
+    console.print(table)
+    _print_notes(console, settings, lines)
+
+
+def _print_profiles(bills: dict[str, list[Line]], settings: Settings, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({size: _fields(settings, lines) for size, lines in bills.items()}))
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("USD a month")
+    for size in bills:
+        table.add_column(size, justify="right", no_wrap=True)
+    for rows in zip(*bills.values(), strict=True):
+        named = [row.resource for row in rows]
+        table.add_row(named[0] if len(set(named)) == 1 else _common(named), *(f"{row.usd:,.2f}" for row in rows))
+    table.add_row("total", *(f"{_total(lines):,.2f}" for lines in bills.values()), style="bold")
+    console = Console(highlight=False, markup=False)
+    console.print(table)
+    _print_notes(console, settings, [line for lines in bills.values() for line in lines])
+
+
+def _print_notes(console: Console, settings: Settings, lines: list[Line]) -> None:
+    prices = Prices.of(settings.region)
+    assumed = "; ".join(dict.fromkeys(line.assumes for line in lines if line.assumes))
+    notes = (
+        f"List prices on demand, before tax and discounts, as scannerdb/cost/{PRICES.name} had them on {prices.date}.",
+        f"~ assumes {assumed}.",
+        "* is not verified: see the table." if any(not line.price.verified for line in lines) else "",
+        NOT_COUNTED,
+    )
+    for note in filter(None, notes):
+        console.print(f"\n{note}", style="dim", end="")
+    console.print()
+
+
+def _common(names: list[str]) -> str:
+    """Return the words with which all names begin."""
+    together = takewhile(lambda words: len(set(words)) == 1, zip(*(name.split() for name in names), strict=False))
+    return " ".join(words[0] for words in together).rstrip(",") or names[0]
+
+
+def _total(lines: Iterable[Line]) -> float:
+    return sum(line.usd for line in lines)

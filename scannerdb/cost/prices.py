@@ -1,0 +1,86 @@
+"""The table of list prices, `prices.toml`: what one unit costs in a region, and whether that was seen or calculated."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from scannerdb.errors import OperatorError
+from stacks.settings.instance_classes import describe
+
+PRICES = Path(__file__).with_name("prices.toml")
+# A family's first size that is not burstable; the larger ones cost in proportion to their virtual CPUs.
+FIRST_SIZE = "large"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """What one unit costs in USD.
+
+    Args:
+        usd: of one unit.
+        unit: its name.
+        page: where AWS lists it.
+        verified: whether somebody's text was found that quotes it.
+        free: units that every account has for nothing each month.
+
+    """
+
+    usd: float
+    unit: str
+    page: str
+    verified: bool
+    free: float
+
+
+class Prices:
+    """The prices of one region."""
+
+    def __init__(self, table: dict[str, Any], region: str) -> None:
+        self.date: str = table["date"].isoformat()
+        self.region = region
+        self._table = table
+
+    @classmethod
+    def of(cls, region: str, path: Path = PRICES) -> Self:
+        """Read the table.
+
+        Raises:
+            OperatorError: it has no prices of this region.
+
+        """
+        table = tomllib.loads(path.read_text())
+        if region not in table["regions"]:
+            known = ", ".join(table["regions"])
+            raise OperatorError(f"{path.name} has no prices of {region}, only of {known}; add a column to the table")
+        return cls(table, region)
+
+    def __getitem__(self, name: str) -> Price:
+        entry = self._table[name]
+        return self._price(entry, entry)
+
+    def instance(self, instance_class: str) -> Price:
+        """Return the price of an hour of a database instance in one zone.
+
+        Raises:
+            OperatorError: neither the class nor its family is in the table.
+
+        """
+        entry = self._table["db_instance_hour"]
+        family, _, _ = instance_class.rpartition(".")
+        size = describe(instance_class)
+        base = instance_class if size.is_burstable else f"{family}.{FIRST_SIZE}"
+        if base not in entry["classes"]:
+            raise OperatorError(f"{PRICES.name} has no price of {base}; add it from {entry['page']}")
+        first = self._price(entry, entry["classes"][base])
+        scale = size.vcpus / describe(base).vcpus
+        return Price(usd=first.usd * scale, unit=first.unit, page=first.page, verified=first.verified, free=first.free)
+
+    def _price(self, entry: dict[str, Any], amounts: dict[str, Any]) -> Price:
+        return Price(
+            usd=amounts[self.region],
+            unit=entry["unit"],
+            page=entry["page"],
+            verified=self.region not in amounts.get("unverified", ()),
+            free=entry.get("free", 0),
+        )

@@ -1,0 +1,1 @@
+"""`scannerdb logs` and `scannerdb invoke`: the functions of an environment."""

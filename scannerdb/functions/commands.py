@@ -1,0 +1,124 @@
+"""`scannerdb logs` and `scannerdb invoke`: the functions of a deployment, by hand."""
+
+import json
+import re
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import click
+from rich.console import Console
+
+from scannerdb.aws import calling, client
+from scannerdb.errors import OperatorError
+from scannerdb.functions.log_lines import lines_of
+from scannerdb.options import ENVIRONMENT_VARIABLE, complete_environment, environment_file, json_option
+from stacks.monitoring.log_queries import FUNCTIONS, function_log
+from stacks.settings import Settings, load_settings
+
+UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+POLL_INTERVAL_S = 2
+# CloudWatch Logs shows an event some seconds after it happened, and not always in order.
+LATE_MS = 30_000
+
+
+def _seconds(_context: click.Context, _parameter: click.Parameter, value: str) -> float:
+    found = re.fullmatch(r"(\d+)([smhd])", value)
+    if found is None:
+        raise click.BadParameter(f"{value!r} is no time; write 90s, 15m, 1h or 2d")
+    return float(found[1]) * UNITS_S[found[2]]
+
+
+function_argument = click.argument("function", type=click.Choice(FUNCTIONS))
+deployment_option = click.option(
+    *("--environment", "-e"),
+    envvar=ENVIRONMENT_VARIABLE,
+    required=True,
+    metavar="NAME",
+    shell_complete=complete_environment,
+    help=f"Whose function: a file of environments/. Also from {ENVIRONMENT_VARIABLE}.",
+)
+
+
+@click.command()
+@function_argument
+@deployment_option
+@click.option("--since", callback=_seconds, default="1h", show_default=True, help="How far back: 90s, 15m, 1h, 2d.")
+@click.option("--follow", "-f", is_flag=True, help="Stay, and print what comes, until Ctrl-C.")
+@json_option
+def logs(function: str, environment: str, since: float, *, follow: bool, as_json: bool) -> None:
+    """Print what FUNCTION logged, a line for each record, with its numbers and metrics.
+
+    \b
+    scannerdb logs refresh -e prod                    of the last hour
+    scannerdb logs status -e prod --since 15m -f      and what comes
+    scannerdb logs migrate -e prod --since 2d --json | jq -r .message
+    """  # noqa: D301
+    settings = load_settings(environment_file(environment))
+    console = Console(highlight=False, soft_wrap=True)
+    since_ms = int((time.time() - since) * 1000)
+    try:
+        for event in _events(settings, function_log(settings, function), since_ms, follow=follow):
+            if as_json:
+                click.echo(json.dumps(event))
+            else:
+                for line in lines_of(event):
+                    console.print(line)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@click.command()
+@function_argument
+@deployment_option
+@click.option("--payload", default="{}", show_default=True, metavar="JSON", help="The event that the function gets.")
+def invoke(function: str, environment: str, payload: str) -> None:
+    """Invoke FUNCTION as its schedule would, wait for it, and print its result as JSON.
+
+    \b
+    scannerdb invoke refresh -e prod
+    scannerdb invoke refresh -e prod --payload '{"action": "verify"}'
+    scannerdb invoke doctor -e prod --payload '{"alarm": "progress-stale"}'
+
+    \b
+    Exit code 0: it returned.  1: it raised an error, which is printed; or none ran.
+    """  # noqa: D301
+    try:
+        json.loads(payload)
+    except ValueError as error:
+        raise click.UsageError(f"--payload {payload!r} is not JSON: {error}") from error
+    settings = load_settings(environment_file(environment))
+    name = f"{settings.prefix}-{function}"
+    lambda_ = client(settings, "lambda")
+    with calling(settings, f"the function {name}"):
+        answer = lambda_.invoke(FunctionName=name, Payload=payload.encode())
+        body = answer["Payload"].read().decode()
+    result = json.loads(body) if body else None
+    if "FunctionError" in answer:
+        raise OperatorError(_error(name, result, f"scannerdb logs {function} -e {environment} --since 15m"))
+    click.echo(json.dumps(result, indent=2, ensure_ascii=False))
+
+
+def _error(name: str, result: Any, next_command: str) -> str:
+    said = result if isinstance(result, dict) else {"errorMessage": json.dumps(result)}
+    kind = f"{said['errorType']}: " if said.get("errorType") else ""
+    return f"{name} raised {kind}{said.get('errorMessage', 'an error without a message')}\nNext: {next_command}"
+
+
+def _events(settings: Settings, group: str, since_ms: int, *, follow: bool) -> Iterator[dict[str, Any]]:
+    """Yield the events of a log group in order, each once."""
+    logs_ = client(settings, "logs")
+    seen: dict[str, int] = {}
+    while True:
+        with calling(settings, f"the log group {group}"):
+            pages = logs_.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=since_ms)
+            found = [event for page in pages for event in page["events"] if event["eventId"] not in seen]
+        for event in sorted(found, key=lambda event: event["timestamp"]):
+            seen[event["eventId"]] = event["timestamp"]
+            yield event
+        if not follow:
+            return
+        since_ms = max(since_ms, max(seen.values(), default=since_ms) - LATE_MS)
+        seen = {id_: at_ms for id_, at_ms in seen.items() if at_ms >= since_ms}
+        time.sleep(POLL_INTERVAL_S)

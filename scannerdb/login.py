@@ -1,0 +1,157 @@
+"""Connection strings: where an environment's database is, who logs in, and with what proof."""
+
+import json
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from psycopg2.extensions import make_dsn
+
+from handlers.connection import Endpoint, connection_arguments, iam_token
+from handlers.contract.roles import DATABASE, DOCTOR, OWNER, READER
+from scannerdb.aws import calling, client, token_variables
+from scannerdb.errors import OperatorError
+from scannerdb.outputs import output, stack_outputs
+from stacks import ROOT
+from stacks.assets.package import PackageError, certificates
+from stacks.settings import Settings
+
+AUTHORITIES = ROOT / "build" / "certificates.pem"
+# The proxy serves who logs in by IAM. The doctor goes past it, because it is one of its patients.
+DIRECT_USERS = frozenset({OWNER, DOCTOR})
+PATIENCE_S = 5
+HANDLER_VARIABLES = ("RDS_PROXY_ENDPOINT", "RDS_DBNAME", "RDS_USERNAME", "RDS_PASSWORD")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A database of a deployment as one of its users sees it."""
+
+    settings: Settings
+    endpoint: Endpoint
+
+    @classmethod
+    def of(cls, settings: Settings, *, user: str, direct: bool | None = None) -> "Target":
+        """Look the addresses up in the deployment's outputs.
+
+        Args:
+            settings: of the environment.
+            user: who logs in.
+            direct: past the proxy; none: as the user does it.
+
+        Raises:
+            OperatorError: it is not deployed, or its state cannot be read.
+
+        """
+        outputs = stack_outputs(settings)
+        way = "database" if (user in DIRECT_USERS if direct is None else direct) else "proxy"
+        host = output(outputs, f"{way}_endpoint", settings)
+        port = int(output(outputs, f"{way}_port", settings))
+        return cls(settings=settings, endpoint=Endpoint(host=host, port=port, database=DATABASE, user=user))
+
+    def check_reachable(self) -> None:
+        """Make sure that somebody listens, because the network of a deployment is isolated.
+
+        Raises:
+            OperatorError: nobody does within a few seconds.
+
+        """
+        # libpq goes there instead of asking for the name's address, and so does an emulator's database.
+        address = os.environ.get("PGHOSTADDR") or self.endpoint.host
+        try:
+            socket.create_connection((address, self.endpoint.port), timeout=PATIENCE_S).close()
+        except OSError as error:
+            environment = self.settings.environment
+            raise OperatorError(
+                f"{self.endpoint.host}:{self.endpoint.port} of {environment} cannot be reached from here: {error}. "
+                f"Its network is isolated; from outside: {tunnel_as(self.endpoint.user, environment)} -- scannerdb ..."
+            ) from error
+
+    def password(self) -> str:
+        """Return the master password that RDS keeps, or an IAM token valid for 15 minutes.
+
+        Raises:
+            OperatorError: AWS refuses it.
+
+        """
+        if self.endpoint.user == OWNER:
+            return _master_password(self.settings)
+        return iam_token(self.endpoint, token_variables(self.settings))
+
+    def arguments(self) -> dict[str, str]:
+        """Return what libpq connects with, without the proof."""
+        return {
+            "host": self.endpoint.host,
+            "port": str(self.endpoint.port),
+            "dbname": self.endpoint.database,
+            "user": self.endpoint.user,
+            "sslmode": "verify-full",
+            "sslrootcert": str(authorities(self.settings)),
+        }
+
+    def dsn(self) -> str:
+        """Return a connection string with its proof; not for the screen."""
+        return make_dsn(None, **self.arguments(), password=self.password())
+
+
+def tunnel_as(user: str, environment: str) -> str:
+    """Return the `scannerdb tunnel` in which a user logs in; by itself it takes the reader, with --direct the owner."""
+    direct = " --direct" if user in DIRECT_USERS else ""
+    named = "" if user in {READER, OWNER} else f" --user {user}"
+    return f"scannerdb tunnel {environment}{direct}{named}"
+
+
+def authorities(settings: Settings) -> Path:
+    """Return the file of the certificate authorities: those of AWS, as the functions' package carries them.
+
+    Raises:
+        OperatorError: they are not there.
+
+    """
+    # Whole, because what runs inside a tunnel may run in another folder.
+    return (settings.functions.ca_bundle or _authorities_of_aws()).resolve()
+
+
+def handler_dsn(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the connection string that a handler outside Lambda would use; `None` without RDS_PROXY_ENDPOINT.
+
+    Raises:
+        OperatorError: another variable that it takes is missing, or the port is no number.
+
+    """
+    if not environ.get("RDS_PROXY_ENDPOINT"):
+        return None
+    if missing := [name for name in HANDLER_VARIABLES if name not in environ]:
+        raise OperatorError(f"RDS_PROXY_ENDPOINT is set, and {', '.join(missing)} is not; set it too, or give --dsn")
+    try:
+        endpoint = Endpoint.from_environment(environ)
+    except ValueError as error:
+        raise OperatorError(f"RDS_PROXY_ENDPOINT or RDS_PORT has a port that is no number: {error}") from error
+    bundle = environ.get("RDS_CA_BUNDLE") or str(_authorities_of_aws())
+    arguments = connection_arguments(
+        endpoint,
+        password=environ["RDS_PASSWORD"],
+        application_name="scannerdb",
+        environ={"RDS_CA_BUNDLE": bundle},
+    )
+    return make_dsn(None, **arguments)
+
+
+def _authorities_of_aws() -> Path:
+    try:
+        pem = certificates(ROOT)
+    except PackageError as error:
+        raise OperatorError(str(error)) from error
+    AUTHORITIES.parent.mkdir(parents=True, exist_ok=True)
+    AUTHORITIES.write_bytes(pem)
+    return AUTHORITIES
+
+
+def _master_password(settings: Settings) -> str:
+    with calling(settings, "the master secret of the database"):
+        found = client(settings, "rds").describe_db_instances(DBInstanceIdentifier=settings.prefix)
+        secret_arn = found["DBInstances"][0]["MasterUserSecret"]["SecretArn"]
+        secret = client(settings, "secretsmanager").get_secret_value(SecretId=secret_arn)
+    return str(json.loads(secret["SecretString"])["password"])

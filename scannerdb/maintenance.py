@@ -1,0 +1,96 @@
+"""`scannerdb refresh`, `verify` and `rebuild`: what the function `refresh` does, by hand."""
+
+import json
+import sys
+from typing import Any
+
+import click
+import psycopg2
+
+from handlers import progress
+from handlers.contract.roles import REFRESHER
+from handlers.diagnosis.text import plural
+from scannerdb.errors import OperatorError
+from scannerdb.options import Session, database_options, json_option, needed
+
+DRIFTED = 2
+SKIPPED = 1
+_COUNTS = ("queued", "processing", "succeeded", "failed", "findings")
+
+
+@click.command()
+@database_options
+@click.option("--quiet", "-q", is_flag=True, help="Print errors only, as cron wants it.")
+@json_option
+def refresh(dsn: str | None, environment: str | None, *, quiet: bool, as_json: bool) -> None:
+    """Fold what changed and refresh job_progress now; one line says what was done.
+
+    \b
+    scannerdb refresh
+    scannerdb refresh -e prod --json | jq .duration_ms
+
+    \b
+    In a crontab, where no schedule of AWS does it; mail comes about errors only:
+    SCANNERDB_DSN=service=scanner
+    */5 * * * * /opt/scanner-database/.venv/bin/scannerdb refresh --quiet
+
+    \b
+    Exit code 0: refreshed.
+              1: not: another refresh is at work, which does no harm, or an error.
+    """  # noqa: D301
+    try:
+        result = progress.refresh(Session(needed(dsn, environment, user=REFRESHER)))
+    except psycopg2.Error as error:  # one line, for a log
+        raise OperatorError(f"not refreshed: {' '.join(str(error).split())}") from error
+    if as_json:
+        click.echo(json.dumps(result))
+    elif not quiet:
+        click.echo(_refreshed(result) if result["refreshed"] else "Another refresh is at work; this one did nothing.")
+    sys.exit(0 if result["refreshed"] else SKIPPED)
+
+
+@click.command()
+@database_options
+@json_option
+def verify(dsn: str | None, environment: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Compare every job with a full count; exit code 2 when one differs.
+
+    \b
+    scannerdb verify
+    scannerdb verify --json | jq '.jobs[].job_id'
+    """  # noqa: D301
+    drifted = progress.verify(Session(needed(dsn, environment, user=REFRESHER)))
+    if as_json:
+        click.echo(json.dumps({"drifted_jobs": len(drifted), "jobs": drifted}, default=str))
+    elif drifted:
+        for row in drifted:
+            click.echo(f"{row['job_id']}: {_drift(row)}")
+        click.echo(f"{plural(len(drifted), 'job')} drifted (known minus counted). Next: scannerdb rebuild")
+    else:
+        click.echo("Exact: every job is what a full count says.")
+    sys.exit(DRIFTED if drifted else 0)
+
+
+@click.command()
+@database_options
+@json_option
+def rebuild(dsn: str | None, environment: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Mend the jobs that verify lists, while writers go on.
+
+    \b
+    scannerdb rebuild && scannerdb verify
+    """  # noqa: D301
+    mended = progress.rebuild(Session(needed(dsn, environment, user=REFRESHER)))
+    click.echo(json.dumps({"mended_jobs": mended}) if as_json else f"Mended {plural(mended, 'job')}.")
+
+
+def _refreshed(result: dict[str, Any]) -> str:
+    return (
+        f"Refreshed {plural(result['jobs'], 'job')} with {plural(result['objects'], 'object')}, "
+        f"{plural(result['folded_rows'], 'change')} folded, in {result['duration_ms']:,} ms."
+    )
+
+
+def _drift(row: dict[str, Any]) -> str:
+    counts = [f"{name} {row[f'{name}_drift']:+,}" for name in _COUNTS if row[f"{name}_drift"]]
+    return ", ".join(counts) or "last_object_update"

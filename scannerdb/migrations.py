@@ -1,0 +1,118 @@
+"""`scannerdb plan`, `migrate` and `rollback`: what a release would do to a database, and doing it."""
+
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich.console import Console
+
+from handlers.migrator.describe import describe
+from handlers.migrator.runner import rollback as roll_back
+from handlers.migrator.runner import run
+from handlers.migrator.session import Limits
+from scannerdb.options import connect_to, current_release, database_options, found, json_option, needed
+from scannerdb.terminal import StatementBar, plan_lines
+
+LIMIT_OPTIONS = (
+    click.option(
+        "--lock-timeout-ms",
+        type=click.IntRange(1, 60_000),
+        default=Limits.lock_timeout_ms,
+        show_default=True,
+        help="How long a statement may wait for a lock that writers wait behind, before it tries again.",
+    ),
+    click.option(
+        "--lock-patience-s",
+        type=click.FloatRange(0),
+        default=Limits.lock_patience_s,
+        show_default=True,
+        help="How long to go on trying.",
+    ),
+    click.option(
+        "--deadline-s",
+        type=click.FloatRange(0),
+        help="Return after this; a build goes on in the database and the next run waits for it.",
+    ),
+)
+
+
+def limit_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of `Limits`; they arrive together as `limits`."""
+
+    @functools.wraps(function)
+    def with_limits(
+        *, lock_timeout_ms: int, lock_patience_s: float, deadline_s: float | None, **arguments: Any
+    ) -> None:
+        # A person at a terminal watches: look twice a second.
+        limits = Limits(
+            lock_timeout_ms=lock_timeout_ms,
+            lock_patience_s=lock_patience_s,
+            deadline_s=deadline_s,
+            poll_interval_s=0.5,
+        )
+        function(limits=limits, **arguments)
+
+    for option in reversed(LIMIT_OPTIONS):
+        with_limits = option(with_limits)
+    return with_limits
+
+
+@click.command()
+@database_options
+@json_option
+def plan(dsn: str | None, environment: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
+    """Print each pending statement with its lock, who waits for it, and the size of an index.
+
+    \b
+    scannerdb plan                                      for an empty database
+    scannerdb tunnel prod --direct -- scannerdb plan    for the one of prod
+    scannerdb plan --json | jq '.[] | select(.blocks_writers)'
+    """  # noqa: D301
+    chosen = found(dsn, environment)
+    steps = describe(current_release(), connect_to(chosen) if chosen else None)
+    if as_json:
+        click.echo(json.dumps([step.fields() for step in steps]))
+    elif steps:
+        click.echo("\n".join(plan_lines(steps)))
+    else:
+        click.echo("Nothing is pending: every migration of this release is applied.")
+
+
+@click.command()
+@database_options
+@limit_options
+@json_option
+def migrate(dsn: str | None, environment: str | None, as_json: bool, limits: Limits) -> None:  # noqa: FBT001
+    """Bring the database to the release of the folder migrations/.
+
+    A deployment does this by itself; this is for a database that nothing deploys, and for the day that a deploy failed.
+
+    \b
+    scannerdb migrate --lock-timeout-ms 200 --lock-patience-s 600
+    scannerdb migrate --deadline-s 60    come back; a build goes on without us
+    """  # noqa: D301
+    with StatementBar(Console(stderr=True)) as bar:
+        result = run(connect_to(needed(dsn, environment)), current_release(), limits=limits, report=bar)
+    if as_json:
+        click.echo(json.dumps(asdict(result)))
+    else:
+        done = ", ".join(result.applied) or "nothing, all was applied before"
+        click.echo(f"Applied: {done}.")
+
+
+@click.command()
+@database_options
+@limit_options
+@json_option
+def rollback(dsn: str | None, environment: str | None, as_json: bool, limits: Limits) -> None:  # noqa: FBT001
+    """Take the newest migration back with its .down.sql.
+
+    \b
+    scannerdb rollback && scannerdb plan    and see that it is pending again
+    """  # noqa: D301
+    with StatementBar(Console(stderr=True)) as bar:
+        file = roll_back(connect_to(needed(dsn, environment)), current_release(), limits=limits, report=bar)
+    click.echo(json.dumps({"rolled_back": file}) if as_json else f"Ran {file}.")

@@ -1,0 +1,138 @@
+"""What the commands share: which database, in which form the answer, which release."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import psycopg2
+from psycopg2.extras import RealDictCursor
+
+from handlers.contract.roles import OWNER
+from handlers.migrator.release import Release, read_release
+from handlers.migrator.session import Connect
+from scannerdb.login import Target, handler_dsn
+from stacks import ROOT
+from stacks.assets.package import build_release
+from stacks.settings import environment_files, load_settings
+
+MIGRATIONS = ROOT / "migrations"
+ENVIRONMENTS = ROOT / "environments"
+CONNECT_TIMEOUT_S = 5
+# A server that vanished without a word, as behind a laptop that slept, is given up after 25 seconds.
+KEEPALIVES: Mapping[str, Any] = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+
+# What `scannerdb tunnel ENV -- COMMAND` sets. The second one is `-e` for the doctor, who needs limits, for invoke
+# and for logs; for all others it would choose a database where no DSN does.
+DSN_VARIABLE = "SCANNERDB_DSN"
+ENVIRONMENT_VARIABLE = "SCANNERDB_ENVIRONMENT"
+
+
+def complete_environment(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Return the environments that a shell may complete a name to."""
+    return [name for name in environment_files(ENVIRONMENTS) if name.startswith(begun)]
+
+
+dsn_option = click.option(
+    "--dsn",
+    envvar=DSN_VARIABLE,
+    help="Which database: a libpq connection string or URL. Also from SCANNERDB_DSN.",
+)
+environment_option = click.option(
+    *("--environment", "-e"),
+    metavar="NAME",
+    shell_complete=complete_environment,
+    help="Which database, without a DSN: the one that this environment's Terraform state names, from inside its "
+    "network. With neither: RDS_PROXY_ENDPOINT, RDS_PORT, RDS_DBNAME, RDS_USERNAME, RDS_PASSWORD and RDS_CA_BUNDLE, "
+    "as the handlers read them.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+def environment_file(environment: str) -> Path:
+    """Return the settings file of an environment.
+
+    Raises:
+        click.UsageError: there is none of this name.
+
+    """
+    known = environment_files(ENVIRONMENTS)
+    if environment not in known:
+        raise click.UsageError(f"environment {environment!r} is none of {', '.join(known)}")
+    return known[environment]
+
+
+def database_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add `--dsn` and `--environment`: what `needed` finds the database with."""
+    return dsn_option(environment_option(function))
+
+
+def found(dsn: str | None, environment: str | None = None, *, user: str = OWNER) -> str | None:
+    """Return the connection string of the database that is meant, or `None` when nothing says which.
+
+    A DSN comes first, because `scannerdb tunnel` sets one and `-e` may then still say whose limits to use.
+
+    Args:
+        dsn: `--dsn` or SCANNERDB_DSN.
+        environment: `--environment`.
+        user: who logs in to an environment; a DSN and the handlers' variables name their own.
+
+    Raises:
+        OperatorError: the environment is not deployed, or its state or its password cannot be read.
+
+    """
+    if dsn is not None:
+        if environment is not None:
+            server = psycopg2.extensions.parse_dsn(dsn).get("host", "the default host")
+            click.echo(f"scannerdb: the DSN names the database, on {server}; {environment} is not looked up", err=True)
+        return dsn
+    if environment is not None:
+        target = Target.of(load_settings(environment_file(environment)), user=user)
+        target.check_reachable()
+        return target.dsn()
+    return handler_dsn()
+
+
+def needed(dsn: str | None, environment: str | None = None, *, user: str = OWNER) -> str:
+    """Return the connection string of the database that is meant; as `found`.
+
+    Raises:
+        OperatorError: as `found`.
+        click.UsageError: nothing says which database is meant.
+
+    """
+    if (chosen := found(dsn, environment, user=user)) is None:
+        raise click.UsageError("name the database with --dsn or SCANNERDB_DSN, an --environment, or the RDS_ variables")
+    return chosen
+
+
+def connect_to(dsn: str) -> Connect:
+    """Return what opens a connection in autocommit mode; its `psycopg2.Error` says what is wrong."""
+
+    def connect() -> "psycopg2.extensions.connection":
+        connection: psycopg2.extensions.connection = psycopg2.connect(
+            dsn, application_name="scannerdb", connect_timeout=CONNECT_TIMEOUT_S, **KEEPALIVES
+        )
+        connection.autocommit = True
+        return connection
+
+    return connect
+
+
+def current_release() -> Release:
+    """Return the release of the folder migrations/."""
+    package = build_release(MIGRATIONS)
+    return read_release(package.path.read_bytes(), expected_sha256=package.sha256)
+
+
+class Session:
+    """One connection that answers statements with rows, as `handlers.progress` asks for them."""
+
+    def __init__(self, dsn: str) -> None:
+        self._connection = connect_to(dsn)()
+
+    def fetch_all(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Run one statement and return its rows."""
+        with self._connection.cursor(cursor_factory=RealDictCursor) as cursor:
+            cursor.execute(query, parameters)
+            return [dict(row) for row in cursor.fetchall()]

@@ -1,0 +1,83 @@
+"""What a deployment says of itself: the outputs of its Terraform state, read from where the settings keep it.
+
+The state is read as it lies, not with `terraform output`: that wants the synthesised stack and its 700 MB provider
+installed first, on the laptop of somebody who never deployed. Outputs have had this form since Terraform 0.12, and
+another version of it is refused.
+"""
+
+import json
+from typing import Any
+
+from scannerdb.aws import calling, client
+from scannerdb.errors import OperatorError
+from stacks import ROOT
+from stacks.settings import Settings
+
+STATE_VERSION = 4
+
+
+def stack_outputs(settings: Settings) -> dict[str, str]:
+    """Return the outputs of an environment's stack by name.
+
+    Raises:
+        OperatorError: it is not deployed, or its state cannot be read.
+
+    """
+    where = state_address(settings)
+    text = _from_bucket(settings) if settings.state.bucket else _from_file(settings)
+    try:
+        state = json.loads(text) if text is not None else {}
+    except ValueError as error:
+        raise OperatorError(f"the Terraform state {where} is not JSON: {error}") from error
+    outputs = {name: str(output["value"]) for name, output in state.get("outputs", {}).items()}
+    if not outputs:
+        way_out = f"deploy it with `node_modules/.bin/cdktf deploy {settings.environment}`"
+        if settings.aws.endpoint:
+            way_out = "run `python -m lab.demo --keep`, or say with SCANNER__STATE__PATH where its state is"
+        reason = "does not exist" if text is None else "has no outputs"
+        raise OperatorError(f"{settings.environment} is not deployed: its state {where} {reason}; {way_out}")
+    if state.get("version") != STATE_VERSION:
+        raise OperatorError(f"the Terraform state {where} has version {state.get('version')}, not {STATE_VERSION}")
+    return outputs
+
+
+def output(outputs: dict[str, str], name: str, settings: Settings) -> str:
+    """Return one output.
+
+    Raises:
+        OperatorError: the deployment is older than this output.
+
+    """
+    if name not in outputs:
+        raise OperatorError(
+            f"{settings.environment} has no output {name}; what is deployed is older than this command: deploy it again"
+        )
+    return outputs[name]
+
+
+def state_address(settings: Settings) -> str:
+    """Return where the state is, for people."""
+    if settings.state.bucket:
+        return f"s3://{settings.state.bucket}/{settings.prefix}.tfstate"
+    return str(ROOT / (settings.state.path or ""))
+
+
+def _from_file(settings: Settings) -> str | None:
+    try:
+        return (ROOT / (settings.state.path or "")).read_text()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise OperatorError(
+            f"the Terraform state {state_address(settings)} cannot be read: {error.strerror}"
+        ) from error
+
+
+def _from_bucket(settings: Settings) -> str | None:
+    s3: Any = client(settings, "s3")
+    with calling(settings, f"the Terraform state {state_address(settings)}"):
+        try:
+            answer = s3.get_object(Bucket=settings.state.bucket, Key=f"{settings.prefix}.tfstate")
+        except s3.exceptions.NoSuchKey:
+            return None
+        return str(answer["Body"].read().decode())

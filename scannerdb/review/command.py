@@ -1,0 +1,109 @@
+"""`scannerdb review ENV`: plan with Terraform, and say what the plan would do."""
+
+import datetime as dt
+import functools
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from scannerdb.options import complete_environment, environment_file
+from scannerdb.review.allowed import load_allowed
+from scannerdb.review.planning import plan_environment
+from scannerdb.review.policy import check_policy
+from scannerdb.review.releases import fetch_built, fetch_deployed
+from scannerdb.review.render import markdown, no_plan, print_review, to_json
+from scannerdb.review.review import Review, judge
+from scannerdb.review.terraform_errors import PlanningError
+from stacks.settings import Settings, SettingsError, load_settings
+
+
+@click.command()
+@click.argument("environment", metavar="ENV", shell_complete=complete_environment)
+@click.option("--emulator", is_flag=True, help="Plan against an empty emulator: no account is needed, all is new.")
+@click.option(
+    "--plan-json",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Judge this output of `terraform show -json` and run no Terraform.",
+)
+@click.option("--expect-empty", is_flag=True, help="Red if anything at all would change: for drift.")
+@click.option("--markdown", "markdown_file", type=click.Path(path_type=Path), help="Write the summary there too.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+def review(
+    *,
+    environment: str,
+    emulator: bool,
+    plan_json: Path | None,
+    expect_empty: bool,
+    markdown_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Plan ENV with Terraform and say what would be created, changed, replaced, lost, restarted and migrated.
+
+    Ends with 0 for green, 1 for red, and 2 where there is no plan to judge.
+
+    \b
+    scannerdb review dev                 against the account of your credentials
+    scannerdb review dev --emulator      needs no account: everything is new there
+    scannerdb review prod --expect-empty red if anything at all would change: for drift
+    """  # noqa: D301 - click takes the character for "do not wrap"
+    console = Console(stderr=as_json)
+    try:
+        settings = load_settings(environment_file(environment))
+        judged = _judge(settings, plan_json, emulator=emulator, expect_empty=expect_empty, console=console)
+    except (PlanningError, SettingsError) as error:
+        click.echo(f"plan: {error}", err=True)
+        if markdown_file:
+            # In place of the summary of an earlier plan, which nobody should read as if it were of this one.
+            markdown_file.write_text(no_plan(environment, str(error)))
+        sys.exit(2)
+    if as_json:
+        click.echo(to_json(judged))
+    else:
+        print_review(judged, console)
+    if markdown_file:
+        markdown_file.write_text(markdown(judged))
+    sys.exit(1 if judged.problems else 0)
+
+
+def _judge(
+    settings: Settings, plan_json: Path | None, *, emulator: bool, expect_empty: bool, console: Console
+) -> Review:
+    today = dt.datetime.now(dt.UTC).date()
+    # First, so that a mistake in it is told before the minute that a plan takes.
+    allowed = load_allowed(settings.environment, today=today)
+    fetch = fetch_built
+    if plan_json:
+        plan, against = _read(plan_json), f"what {plan_json.name} was made against"
+    else:
+        console.print(f"Planning {settings.environment} ...", style="dim")
+        planned = plan_environment(settings, emulator=emulator)
+        plan, against = planned.json, planned.against
+        console.print(f"Saved: {os.path.relpath(planned.plan_file)}\n", style="dim", soft_wrap=True)
+        if planned.is_aws:
+            fetch = functools.partial(fetch_deployed, region=settings.region)
+    return judge(
+        plan,
+        environment=settings.environment,
+        against=against,
+        allowed=allowed,
+        policy=check_policy(plan),
+        fetch=fetch,
+        today=today,
+        expect_empty=expect_empty,
+    )
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        plan = json.loads(path.read_text())
+    except ValueError as error:
+        raise PlanningError(f"{path} is not JSON ({error}); make it with: terraform show -json plan.tfplan") from error
+    if not isinstance(plan, dict) or "planned_values" not in plan:
+        raise PlanningError(f"{path} is no plan; make it with: terraform show -json plan.tfplan > {path.name}")
+    return plan

@@ -1,0 +1,46 @@
+"""The migrations of a plan for a person: of each file, the locks on what is there already, and who waits for them."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from handlers.migrator.describe import Step
+from scannerdb.review.lines import Code, Item, Line, commas
+from scannerdb.review.releases import Migrations
+
+_HARMLESS = "ACCESS SHARE"
+
+
+def migration_items(migrations: Migrations) -> Iterator[Item]:
+    """Yield the release, and each file that is pending with its locks."""
+    yield Item(
+        line=("release ", Code(migrations.release[:12]), f": {_count(len(migrations.steps), 'statement')} to run")
+    )
+    for file, group in groupby(migrations.steps, key=lambda step: step.file):
+        steps = list(group)
+        yield Item(line=(Code(file), f": {_count(len(steps), 'statement')}"), details=tuple(_locks(steps)))
+    if migrations.roles:
+        yield Item(line=(Code("roles.sql"), f": {_count(migrations.roles, 'statement')}, as with each new release"))
+    if migrations.note:
+        yield Item(line=(migrations.note,))
+
+
+def _locks(steps: Sequence[Step]) -> Iterator[Line]:
+    # What a file makes itself, nobody waits for yet.
+    made = {step.title.rpartition(" ")[2] for step in steps if step.title.startswith("CREATE ")}
+    locking = [step for step in steps if step.lock not in {None, _HARMLESS} and not made.issuperset(step.relations)]
+    for _, group in groupby(locking, key=lambda step: (step.lock, step.relations, step.blocks_writers, step.note)):
+        alike = list(group)
+        first = alike[0]
+        waiting = "its writers WAIT" if first.blocks_writers else "its writers go on"
+        note = f"; {first.note}" if first.note else ""
+        yield (
+            f"line{'s' * (len(alike) > 1)} {', '.join(str(step.line) for step in alike)}: {first.lock} on ",
+            *commas(first.relations),
+            f", {waiting}: ",
+            *commas(step.title for step in alike),
+            note,
+        )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

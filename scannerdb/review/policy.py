@@ -1,0 +1,77 @@
+"""checkov on a plan, as `.checkov.yaml` says; it must have found something to check.
+
+On the synthesised `cdk.tf.json` checkov finds nothing and says that all is well, so it gets Terraform's plan.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scannerdb.review.terraform_errors import PlanningError
+from stacks import ROOT
+
+CONFIGURATION = ROOT / ".checkov.yaml"
+# Each environment passes more than two for each resource. Far fewer: checkov has not understood the plan.
+FEWEST_PASSED_PER_RESOURCE = 1.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A check that a resource fails."""
+
+    check: str
+    resource: str
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """What checkov found: how many checks passed, of how many resources, and which failed."""
+
+    passed: int
+    resources: int
+    failed: tuple[Finding, ...]
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether so few checks ran that their result means nothing."""
+        return self.passed + len(self.failed) < self.resources * FEWEST_PASSED_PER_RESOURCE
+
+
+def check_policy(plan: Mapping[str, Any], options: Iterable[str] = ("--config-file", str(CONFIGURATION))) -> Policy:
+    """Run checkov on a plan's JSON.
+
+    Raises:
+        PlanningError: checkov itself failed.
+
+    """
+    # The folder is for this user alone: the plan may hold secrets in clear text.
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "plan.json"
+        file.write_text(json.dumps(plan))
+        command = [str(Path(sys.executable).with_name("checkov")), *options, "--file", str(file), "--output", "json"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    try:
+        told = json.loads(done.stdout)
+    except ValueError as error:
+        raise PlanningError(f"checkov failed with code {done.returncode}:\n{done.stderr.strip()[-2000:]}") from error
+    # Where it finds nothing to check, it prints the summary alone.
+    summary, results = told.get("summary", told), told.get("results", {})
+    return Policy(
+        passed=summary["passed"],
+        resources=_resources(plan["planned_values"].get("root_module", {})),
+        failed=tuple(
+            Finding(check=item["check_id"], resource=item["resource"], title=item["check_name"])
+            for item in results.get("failed_checks", [])
+        ),
+    )
+
+
+def _resources(module: Mapping[str, Any]) -> int:
+    managed = [resource for resource in module.get("resources", []) if resource["mode"] == "managed"]
+    return len(managed) + sum(_resources(child) for child in module.get("child_modules", []))

@@ -1,0 +1,118 @@
+"""The sections on a terminal, as Markdown for a pull request, and as JSON for programs."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from scannerdb.review.document import counts, heading, sections
+from scannerdb.review.lines import Code, Item, Line, Section
+from scannerdb.review.review import Review
+
+_SIGNS = {"red": "🔴", "yellow": "🟡", "green": "🟢", "plain": ""}
+# GitHub refuses a comment of more than 65,536 characters.
+LONGEST_MARKDOWN = 60_000
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~@])")
+
+
+def print_review(review: Review, console: Console) -> None:
+    """Print for a person."""
+    tone, title = heading(review)
+    console.print(Text(title, style=f"bold {tone}"))
+    console.print(Text(f"Planned against {review.against}: {counts(review)}."), soft_wrap=True)
+    for section in sections(review):
+        console.print()
+        console.print(Text(section.title, style="bold" if section.tone == "plain" else f"bold {section.tone}"))
+        for item in section.items:
+            console.print(_text(item.line, indent=2), soft_wrap=True)
+            for line in item.details:
+                console.print(_text(line, indent=6), soft_wrap=True)
+
+
+def markdown(review: Review) -> str:
+    """Return the summary for a comment; the marker in its first line lets a later run find and replace it."""
+    tone, title = heading(review)
+    told = f"Planned against {_escape(review.against)}: {counts(review)}."
+    parts = [f"{_marker(review.environment)}\n## {_SIGNS[tone]} {_escape(title)}\n\n{told}\n"]
+    parts += map(_markdown, sections(review))
+    text = "\n".join(parts)
+    if len(text) > LONGEST_MARKDOWN:
+        kept = text[:LONGEST_MARKDOWN].rpartition("\n")[0]
+        closed = "\n</details>" * (kept.count("<details>") - kept.count("</details>"))
+        text = f"{kept}{closed}\n\nThe rest did not fit; the log of the job has all of it.\n"
+    return text
+
+
+def no_plan(environment: str, why: str) -> str:
+    """Return what stands in place of a summary where there is no plan."""
+    told = "\n".join(f"    {line}" for line in why.splitlines())
+    return f"{_marker(environment)}\n## {_SIGNS['red']} {_escape(environment)}: no plan\n\n{told}\n"
+
+
+def _marker(environment: str) -> str:
+    return f"<!-- plan-review:{environment} -->"
+
+
+def fields(review: Review) -> dict[str, Any]:
+    """Return the summary as JSON values, without any value of the plan that may be a secret."""
+    tone, title = heading(review)
+    return {
+        "environment": review.environment,
+        "verdict": tone,
+        "title": title,
+        "empty": review.is_empty,
+        "problems": review.problems,
+        "counts": {action.name.lower(): len(review.having(action)) for action in {c.action for c in review.changes}},
+        "sections": [
+            {"title": section.title, "items": [_plain(item) for item in section.items]} for section in sections(review)
+        ],
+    }
+
+
+def to_json(review: Review) -> str:
+    """Return `fields` as text."""
+    return json.dumps(fields(review), indent=2, sort_keys=True)
+
+
+def _text(line: Line, *, indent: int) -> Text:
+    text = Text(" " * indent)
+    for part in line:
+        text.append(part, style="cyan" if isinstance(part, Code) else "")
+    return text
+
+
+def _markdown(section: Section) -> str:
+    title = f"{_SIGNS[section.tone]} {section.title}".strip()
+    items = "\n".join(line for item in section.items for line in _list(item))
+    if section.folded:
+        return f"<details><summary>{title}</summary>\n\n{items}\n\n</details>\n"
+    return f"### {title}\n\n{items}\n"
+
+
+def _list(item: Item) -> Iterator[str]:
+    yield f"- {_inline(item.line)}"
+    for line in item.details:
+        yield f"  - {_inline(line)}"
+
+
+def _inline(line: Line) -> str:
+    return "".join(_code(part) if isinstance(part, Code) else _escape(part) for part in line)
+
+
+def _code(text: str) -> str:
+    """Return a code span that no backtick inside can end; a list item has one line."""
+    text = " ".join(text.split())
+    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    padding = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{padding}{text}{padding}{fence}" if text else ""
+
+
+def _escape(text: str) -> str:
+    return _MARKUP.sub(r"\\\1", re.sub(r"\s+", " ", text))
+
+
+def _plain(item: Item) -> dict[str, Any]:
+    return {"text": "".join(item.line), "details": ["".join(line) for line in item.details]}

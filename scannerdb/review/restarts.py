@@ -1,0 +1,84 @@
+"""What restarts the database, and when.
+
+Of each argument, RDS says whether its change causes an outage and when it is made:
+https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBInstance.html; and of parameters:
+https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithParamGroups.html
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scannerdb.review.changes import Action, Change, Difference
+from scannerdb.review.values import show
+
+# Each causes an outage when it is applied, which waits for the maintenance window unless `apply_immediately` is set.
+_IN_THE_WINDOW = {
+    "instance_class": "the instance moves to other hardware",
+    "engine_version": "PostgreSQL is upgraded",
+    "db_subnet_group_name": "the instance moves to other subnets",
+    "identifier": "the instance reboots under its new name",
+    "ca_cert_identifier": "the server's certificate is rotated, with a restart unless the engine can do without",
+}
+# These wait for nothing.
+_AT_ONCE = {"port": "RDS restarts the database at once, whatever apply_immediately says"}
+_NEXT_RESTART = "at the next restart, which nobody schedules: reboot the instance when it suits"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restart:
+    """One cause of a restart, or one change that waits for a restart."""
+
+    address: str
+    difference: Difference
+    why: str
+    when: str
+
+
+def restarts(changes: Iterable[Change]) -> list[Restart]:
+    """Return what restarts the database that is there, or waits until something does."""
+    return [restart for change in changes if change.action is Action.UPDATE for restart in _restarts(change)]
+
+
+def _restarts(change: Change) -> Iterator[Restart]:
+    def restart(name: str, why: str, when: str) -> Restart:
+        return Restart(address=change.address, difference=change.difference(name), why=why, when=when)
+
+    if change.type == "aws_db_instance":
+        when = _window(change)
+        yield from (restart(name, why, when) for name, why in _IN_THE_WINDOW.items() if change.differs(name))
+        yield from (restart(name, why, "during the deploy") for name, why in _AT_ONCE.items() if change.differs(name))
+        if change.differs("parameter_group_name"):
+            yield restart("parameter_group_name", "the parameters of another group apply", _NEXT_RESTART)
+    if change.type == "aws_db_parameter_group":
+        yield from _parameters(change)
+
+
+def _window(change: Change) -> str:
+    if change.after.get("apply_immediately"):
+        return "during the deploy (apply_immediately = true)"
+    window = change.after.get("maintenance_window") or change.before.get("maintenance_window")
+    return f"in the maintenance window {window} UTC (apply_immediately = false)" if window else "in the next window"
+
+
+def _parameters(change: Change) -> Iterator[Restart]:
+    before, after = _by_name(change.before), _by_name(change.after)
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name, {}), after.get(name, {})
+        method = new.get("apply_method") or old.get("apply_method")
+        if old.get("value") != new.get("value") and method == "pending-reboot":
+            yield Restart(
+                address=change.address,
+                difference=Difference(
+                    attribute=name,
+                    before=show(old.get("value")),
+                    after=show(new.get("value")) if new else "(RDS's default)",
+                    forces_replacement=False,
+                ),
+                why="PostgreSQL reads it at its start only",
+                when=_NEXT_RESTART,
+            )
+
+
+def _by_name(values: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {parameter["name"]: parameter for parameter in values.get("parameter") or []}

@@ -1,0 +1,135 @@
+"""One plan, judged: what is red, what to know, and everything that the summary tells."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scannerdb.review.allowed import Allowed
+from scannerdb.review.changes import Action, Change, read_changes
+from scannerdb.review.policy import Finding, Policy
+from scannerdb.review.protected import Loss, losses
+from scannerdb.review.releases import Fetch, Migrations, migrations
+from scannerdb.review.restarts import Restart, restarts
+
+ALARMS = frozenset({"aws_cloudwatch_metric_alarm", "aws_cloudwatch_composite_alarm"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Review:
+    """All that is known of a plan; `problems` decides between red and green."""
+
+    environment: str
+    against: str
+    changes: tuple[Change, ...]
+    outputs: tuple[str, ...]
+    losses: tuple[Loss, ...]
+    restarts: tuple[Restart, ...]
+    migrations: Migrations | None
+    policy: Policy
+    policy_failures: tuple[Finding, ...]
+    policy_reasons: Mapping[str, str]
+    expect_empty: bool
+    notes: tuple[str, ...]
+
+    def having(self, *actions: Action) -> list[Change]:
+        """Return the changes with one of these actions."""
+        return [change for change in self.changes if change.action in actions]
+
+    @property
+    def alarms(self) -> list[Change]:
+        """Alarms that change; those of a first deployment are new like everything else."""
+        return [change for change in self.changes if change.type in ALARMS and change.action is not Action.NOTHING]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether an apply would change nothing, the state's addresses and outputs among it."""
+        moved = any(change.moved_from or change.imported for change in self.changes)
+        return not (moved or self.outputs or len(self.having(Action.NOTHING, Action.READ)) < len(self.changes))
+
+    @property
+    def problems(self) -> list[str]:
+        """Each reason why this plan must not be applied as it is."""
+        return list(self._problems())
+
+    def _problems(self) -> Iterator[str]:
+        for loss in self.losses:
+            if not loss.agreed:
+                done = "replaced" if loss.change.action is Action.REPLACE else "destroyed"
+                until = f"; the entry that allowed it expired on {loss.allowed.expires}" if loss.allowed else ""
+                forced = f" because of {', '.join(loss.change.forcing)}" if loss.change.forcing else ""
+                yield f"{loss.change.title} would be {done}{forced}: {loss.lost} would be lost{until}"
+        if self.migrations and self.migrations.refused:
+            yield f"migrate will refuse the release: {self.migrations.refused}"
+        for finding in self.policy_failures:
+            yield f"{finding.resource} fails {finding.check}: {finding.title}"
+        if self.policy.is_blind:
+            yield (
+                f"checkov ran {self.policy.passed + len(self.policy.failed)} checks on {self.policy.resources} "
+                "resources, too few to mean anything; see .checkov.yaml and the version of checkov"
+            )
+        if self.expect_empty and not self.is_empty:
+            yield "the plan is not empty: what is deployed differs from what is in the repository"
+
+
+def judge(
+    plan: Mapping[str, Any],
+    *,
+    environment: str,
+    against: str,
+    allowed: Allowed,
+    policy: Policy,
+    fetch: Fetch,
+    today: dt.date,
+    expect_empty: bool = False,
+) -> Review:
+    """Judge a plan.
+
+    Args:
+        plan: its JSON.
+        environment: whose plan it is.
+        against: what it was made against, for people.
+        allowed: what somebody agreed to.
+        policy: what checkov found in it.
+        fetch: returns the bytes of a release.
+        today: the day on which entries of `allowed` expire, in UTC.
+        expect_empty: whether any change at all is a problem.
+
+    Raises:
+        PlanningError: it is no plan that can be read.
+
+    """
+    changes = tuple(read_changes(plan))
+    found = tuple(losses(changes, allowed, today=today))
+    reasons = {entry.check: entry.reason for entry in allowed.policy}
+    outputs = plan.get("output_changes") or {}
+    return Review(
+        environment=environment,
+        against=against,
+        changes=changes,
+        outputs=tuple(sorted(name for name, change in outputs.items() if change["actions"] != ["no-op"])),
+        losses=found,
+        restarts=tuple(restarts(changes)),
+        migrations=migrations(changes, fetch),
+        policy=policy,
+        policy_failures=tuple(finding for finding in policy.failed if finding.check not in reasons),
+        policy_reasons={check: reason for check, reason in reasons.items() if check in _checks(policy)},
+        expect_empty=expect_empty,
+        notes=tuple(_notes(allowed, found, policy, today)),
+    )
+
+
+def _notes(allowed: Allowed, found: tuple[Loss, ...], policy: Policy, today: dt.date) -> Iterator[str]:
+    used = {loss.allowed for loss in found}
+    for entry in allowed.change:
+        if entry.expires < today:
+            yield f"the entry for {entry.address} ({entry.action}) expired on {entry.expires}; remove it"
+        elif entry not in used:
+            yield f"the entry for {entry.address} ({entry.action}) matches nothing in this plan; remove it"
+    for left_out in allowed.policy:
+        if left_out.check not in _checks(policy):
+            yield f"nothing fails {left_out.check}; remove its entry"
+
+
+def _checks(policy: Policy) -> set[str]:
+    return {finding.check for finding in policy.failed}

@@ -1,0 +1,1 @@
+"""`scannerdb status`: how far the jobs are."""

@@ -1,0 +1,173 @@
+"""`scannerdb status`: how far the jobs are, once or live."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Self
+from uuid import UUID
+
+import click
+import psycopg2
+from rich.console import Console
+from rich.live import Live
+
+from handlers import progress
+from handlers.contract.roles import READER
+from handlers.errors import JobNotFoundError
+from scannerdb.errors import OperatorError
+from scannerdb.options import Session, database_options, json_option, needed
+from scannerdb.status.view import StatusView
+
+ENDED = frozenset({"completed", "failed", "aborted"})
+FAILED = 1
+LONGEST_WAIT_S = 30
+
+Read = Callable[[Session], dict[str, Any]]
+
+
+@click.command()
+@click.argument("job_id", required=False)
+@database_options
+@click.option("--real-time", is_flag=True, help="Exact numbers of this moment, whatever job_progress says.")
+@click.option("--watch", is_flag=True, help="Stay, and show progress, rate and time left until all is done.")
+@click.option(
+    "--interval", type=click.FloatRange(0.1), default=2, show_default=True, metavar="SECONDS", help="Between two looks."
+)
+@json_option
+def status(
+    job_id: str | None,
+    dsn: str | None,
+    environment: str | None,
+    interval: float,
+    *,
+    real_time: bool,
+    watch: bool,
+    as_json: bool,
+) -> None:
+    """Show how far JOB_ID is, or every active job, as the status API tells it.
+
+    The beginning of an id is enough for an active job. Numbers come from job_progress and say how old they are, unless
+    --real-time asks for exact ones. With --watch a lost connection is waited for; --json prints an object for each
+    look.
+
+    \b
+    scannerdb status                                 every active job, newest first
+    scannerdb status 5eda92d8                        one job, with its counts
+    scannerdb status 5eda92d8 --watch --real-time    live, until it is done
+    scannerdb status --watch --interval 10           until no job is active
+    scannerdb status --json | jq '.jobs[] | {job_id, progress_percent}'
+
+    \b
+    Exit code 0: shown, or done.  1: the job failed or was aborted; an error.
+    """  # noqa: D301
+
+    def connect() -> Session:
+        return Session(needed(dsn, environment, user=READER))
+
+    session = connect()
+    read = _reader(session, job_id, real_time=real_time)
+    answers = _answers(session, connect, read, interval) if watch else iter([read(session)])
+    last = _print_json(answers) if as_json else _draw(answers, watch=watch)
+    sys.exit(FAILED if last.get("status") in {"failed", "aborted"} else 0)
+
+
+def _reader(session: Session, job_id: str | None, *, real_time: bool) -> Read:
+    if job_id is None:
+        return lambda at: progress.active_jobs(at, limit=progress.MAX_JOBS, cursor=None, real_time=real_time)
+    key = _whole_id(session, job_id)
+    return lambda at: progress.job_status(at, key, real_time=real_time)
+
+
+def _whole_id(session: Session, job_id: str) -> str:
+    """Return the id of a job of which the beginning may be enough."""
+    try:
+        return str(UUID(job_id))
+    except ValueError:
+        active = progress.active_jobs(session, limit=progress.MAX_JOBS, cursor=None, real_time=True)["jobs"]
+        begun = [str(job["job_id"]) for job in active if str(job["job_id"]).startswith(job_id.lower())]
+        if len(begun) > 1:
+            raise OperatorError(f"{len(begun)} active jobs begin with {job_id!r}: {', '.join(begun)}") from None
+        if not begun:
+            message = f"no active job begins with {job_id!r}; a job that is done needs its whole id"
+            raise JobNotFoundError(message) from None
+        return begun[0]
+
+
+def _answers(
+    session: Session, connect: Callable[[], Session], read: Read, interval_s: float
+) -> Iterator[dict[str, Any]]:
+    """Yield each answer, and `{"error", "tries"}` while there is none, until all is done."""
+    current: Session | None = session
+    tries = 0
+    while True:
+        try:
+            current = current or connect()
+            answer = read(current)
+        # A login may fail as well as the connection: both come back with the network.
+        except (psycopg2.OperationalError, psycopg2.InterfaceError, OperatorError) as error:
+            current, tries = None, tries + 1
+            yield {"error": str(error).strip(), "tries": tries}
+            time.sleep(min(interval_s * tries, LONGEST_WAIT_S))
+            continue
+        tries = 0
+        yield answer
+        if answer.get("status") in ENDED or answer.get("jobs") == []:
+            return
+        time.sleep(interval_s)
+
+
+def _print_json(answers: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    last: dict[str, Any] = {}
+    for answer in answers:
+        last = answer
+        click.echo(json.dumps(answer, default=_plain))
+    return last
+
+
+def _draw(answers: Iterator[dict[str, Any]], *, watch: bool) -> dict[str, Any]:
+    console = Console(highlight=False)
+    # A log gets every look, one below the other; a screen gets the newest in place of the one before.
+    live = watch and console.is_terminal
+    view = StatusView(whole_list=not live)
+    last: dict[str, Any] = {}
+    try:
+        with Live(view, console=console, auto_refresh=False) if live else _Printed(console, view) as screen:
+            for answer in answers:
+                if "error" in answer:
+                    why = answer["error"].splitlines()[0]
+                    view.note = f"No answer, {answer['tries']} times in a row; trying again. {why}"
+                else:
+                    last, view.note = answer, ""
+                    view.show(answer, time.time())
+                screen.refresh()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    return last
+
+
+class _Printed:
+    """Prints the view each time, where there is no screen to draw it anew on."""
+
+    def __init__(self, console: Console, view: StatusView) -> None:
+        self._console, self._view = console, view
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def refresh(self) -> None:
+        self._console.print(self._view)
+
+
+def _plain(value: object) -> object:
+    match value:
+        case datetime():
+            return value.astimezone(UTC).isoformat()
+        case Decimal():
+            return float(value)
+    return str(value)

@@ -1,0 +1,1 @@
+"""`scannerdb tunnel`: a way into the network of an environment, through its bastion."""

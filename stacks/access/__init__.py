@@ -1,0 +1,1 @@
+"""How clients and engineers reach the database: RDS Proxy and the bastion."""

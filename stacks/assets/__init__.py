@@ -1,0 +1,1 @@
+"""What a deploy uploads: the functions' package and the migrations release. No cdktf."""

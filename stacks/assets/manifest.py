@@ -1,0 +1,130 @@
+"""The migrations release: its SQL files, and a manifest that says what is in them.
+
+The manifest is built where the release is built, with PostgreSQL's own grammar, so that the Lambda that runs the
+release ships no parser and `plan` can be printed with no database at hand.
+"""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from pglast.parser import ParseError
+
+from stacks.assets.package import release_files
+from stacks.assets.sql_statements import Statement, UnsupportedStatementError, split
+
+FORMAT = 1
+ROLES_FILE = "roles.sql"
+_FILE_NAME = re.compile(r"(?P<version>[0-9]{3})_(?P<name>[a-z0-9_]+)(?P<down>\.down)?\.sql")
+
+
+class MigrationError(ValueError):
+    """The migrations folder cannot become a release; the message names the file and the way out."""
+
+
+def build_manifest(migrations: Path) -> dict[str, Any]:
+    """Read a migrations folder into a manifest.
+
+    Args:
+        migrations: the folder that holds `NNN_name.sql`, `NNN_name.down.sql` and `roles.sql`.
+
+    Returns:
+        `{"format", "roles": <file>, "files": [<file>, ...]}` with the files in the order of their numbers; a file is
+        `{"file", "sha256", "statements"}`, a numbered one also has `version`, `name`, `transactional`, `down`.
+
+    Raises:
+        MigrationError: a name, a number, or a statement is not allowed, or PostgreSQL's grammar refuses a file.
+
+    """
+    if not migrations.is_dir():
+        raise MigrationError(f"{migrations} is not a folder; name the folder that holds the migrations")
+    up: dict[int, dict[str, Any]] = {}
+    down: dict[int, dict[str, Any]] = {}
+    for path in release_files(migrations):
+        if path.name == ROLES_FILE:
+            continue
+        match = _FILE_NAME.fullmatch(path.name)
+        if match is None:
+            raise MigrationError(f"{path} is not named like 003_add_a_thing.sql or 003_add_a_thing.down.sql; rename it")
+        version, files = int(match["version"]), down if match["down"] else up
+        if version in files:
+            raise MigrationError(f"{path} and {files[version]['file']} have the same number; renumber one of them")
+        files[version] = {"version": version, "name": match["name"], **_read(path)}
+    _check_numbers(migrations, up, down)
+    for entry in [*up.values(), *down.values()]:
+        entry["transactional"] = all(statement["in_transaction"] for statement in entry["statements"])
+    for version, entry in up.items():
+        _check_locks(migrations, entry)
+        entry["down"] = down.get(version)
+    return {
+        "format": FORMAT,
+        "roles": _read(migrations / ROLES_FILE) if (migrations / ROLES_FILE).exists() else None,
+        "files": [up[version] for version in sorted(up)],
+    }
+
+
+def release_entries(migrations: Path) -> dict[str, bytes]:
+    """Return what goes into the release's zip: every SQL file as it is, and `manifest.json`.
+
+    Raises:
+        MigrationError: as `build_manifest`.
+
+    """
+    manifest = json.dumps(build_manifest(migrations), indent=1, sort_keys=True).encode()
+    return {"manifest.json": manifest, **{path.name: path.read_bytes() for path in release_files(migrations)}}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content = path.read_bytes()
+    try:
+        statements = [statement.as_manifest() for statement in _split(path, content.decode())]
+    except UnicodeDecodeError as error:
+        raise MigrationError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+    if not statements:
+        raise MigrationError(f"{path} holds no statement; write one or delete the file")
+    return {"file": path.name, "sha256": hashlib.sha256(content).hexdigest(), "statements": statements}
+
+
+def _split(path: Path, sql: str) -> list[Statement]:
+    try:
+        return list(split(sql))
+    except ParseError as error:
+        message, *rest = error.args
+        position = int(rest[0]) if rest else 0
+        line = sql.count("\n", 0, position) + 1
+        shown = sql.splitlines()[line - 1].strip() if sql else ""
+        raise MigrationError(f"{path}, line {line}: {message}\n  {shown}\nMend the file and deploy again.") from error
+    except UnsupportedStatementError as error:
+        raise MigrationError(f"{path}, {error}") from error
+
+
+def _check_locks(migrations: Path, entry: dict[str, Any]) -> None:
+    """Refuse a transaction that would hold one table's writers up while it waits for another's."""
+    made = {statement["name"] for statement in entry["statements"] if statement["kind"].startswith("CREATE ")}
+    blocked = {
+        relation
+        for statement in entry["statements"]
+        if statement["blocks_writers"]
+        for relation in statement["relations"]
+        if relation not in made
+    }
+    if entry["transactional"] and len(blocked) > 1:
+        raise MigrationError(
+            f"{migrations / entry['file']} makes the writers of {', '.join(sorted(blocked))} wait in one transaction, "
+            "for one lock after the other; make a file for each of them"
+        )
+
+
+def _check_numbers(migrations: Path, up: dict[int, dict[str, Any]], down: dict[int, dict[str, Any]]) -> None:
+    if not up:
+        raise MigrationError(f"{migrations} holds no migration; the first is named like 001_create_tables.sql")
+    for expected, version in enumerate(sorted(up), start=1):
+        if version != expected:
+            raise MigrationError(
+                f"{migrations} has {up[version]['file']} but no migration numbered {expected:03}; number without gaps"
+            )
+    for version, entry in down.items():
+        if version not in up or up[version]["name"] != entry["name"]:
+            raise MigrationError(f"{migrations / entry['file']} takes back no migration of the same name; rename it")

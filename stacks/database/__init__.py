@@ -1,0 +1,1 @@
+"""The database: one interface, and what stands behind it."""

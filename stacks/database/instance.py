@@ -1,0 +1,134 @@
+"""An RDS for PostgreSQL instance: encrypted, backed up, IAM logins, master password managed in Secrets Manager."""
+
+from cdktf_cdktf_provider_aws.db_instance import DbInstance
+from cdktf_cdktf_provider_aws.db_parameter_group import DbParameterGroup, DbParameterGroupParameter
+from cdktf_cdktf_provider_aws.db_subnet_group import DbSubnetGroup
+from constructs import Construct
+
+from handlers.contract import roles
+from stacks.database.database import Database
+from stacks.database.parameters import FAMILY, parameters
+from stacks.foundation import iam
+from stacks.foundation.context import Context
+from stacks.foundation.log_groups import log_group
+from stacks.network import security_groups
+from stacks.network.network import Network
+
+LOG_TYPES = ("postgresql", "upgrade")
+# UTC. A backup may not overlap the maintenance.
+BACKUP_WINDOW = "01:00-02:00"
+MAINTENANCE_WINDOW = "tue:02:30-tue:03:30"
+ENHANCED_MONITORING_INTERVAL_S = 60
+INSIGHTS_RETENTION_DAYS = 7
+
+
+class Instance(Database):
+    """An RDS instance of this stack, with its log groups, parameters and monitoring."""
+
+    def __init__(self, scope: Construct, id_: str, *, context: Context, network: Network, key_arn: str) -> None:
+        super().__init__(scope, id_, context=context)
+        settings = context.settings.database
+        self.identifier = context.settings.prefix
+        self.port = settings.port
+        self.security_group = security_groups.security_group(
+            self, name=context.name("database"), vpc_id=network.vpc_id, description="PostgreSQL instance"
+        )
+        log_groups = {
+            kind: log_group(
+                self,
+                f"{kind}_log_group",
+                context=context,
+                name=f"/aws/rds/instance/{self.identifier}/{kind}",
+                key_arn=key_arn,
+            )
+            for kind in LOG_TYPES
+        }
+        self.query_log_group = log_groups["postgresql"]
+        subnets = DbSubnetGroup(self, "subnet_group", name=context.settings.prefix, subnet_ids=network.subnet_ids)
+        group = DbParameterGroup(
+            self,
+            "parameter_group",
+            name=context.name(FAMILY),
+            family=FAMILY,
+            description=f"Parameters of {self.identifier}",
+            parameter=[
+                DbParameterGroupParameter(name=each.name, value=each.value, apply_method=each.apply_method)
+                for each in parameters(settings)
+            ],
+        )
+        monitoring_role, monitoring_policy = iam.service_role(
+            self,
+            "monitoring_role",
+            name=context.name("monitoring"),
+            service="monitoring.rds.amazonaws.com",
+            source_account=context.account_id,
+            statements={
+                # Enhanced Monitoring writes to this one group, which is shared by all databases of the account.
+                "WriteMetrics": iam.statement(
+                    *("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:PutRetentionPolicy"),
+                    *("logs:DescribeLogStreams", "logs:GetLogEvents"),
+                    resources=[
+                        context.arn("logs", "log-group:RDSOSMetrics"),
+                        context.arn("logs", "log-group:RDSOSMetrics:log-stream:*"),
+                    ],
+                )
+            },
+        )
+        instance = DbInstance(
+            self,
+            "instance",
+            identifier=self.identifier,
+            db_name=roles.DATABASE,
+            port=self.port,
+            # Version
+            engine="postgres",
+            engine_version=settings.engine_version,
+            parameter_group_name=group.name,
+            # RDS installs security fixes in the maintenance window, without a deploy.
+            auto_minor_version_upgrade=True,
+            allow_major_version_upgrade=False,
+            apply_immediately=False,
+            # Otherwise RDS starts paid extended support by itself when the major version reaches its end of life.
+            engine_lifecycle_support="open-source-rds-extended-support-disabled",
+            maintenance_window=MAINTENANCE_WINDOW,
+            # Size
+            instance_class=settings.instance_class,
+            storage_type="gp3",
+            allocated_storage=settings.allocated_storage_gib,
+            max_allocated_storage=settings.max_allocated_storage_gib,
+            # Network
+            multi_az=settings.multi_az,
+            db_subnet_group_name=subnets.name,
+            vpc_security_group_ids=[self.security_group.id],
+            publicly_accessible=False,
+            ca_cert_identifier=settings.ca_certificate,
+            # Access
+            username=roles.OWNER,
+            manage_master_user_password=True,
+            master_user_secret_kms_key_id=key_arn,
+            iam_database_authentication_enabled=True,
+            # Durability
+            storage_encrypted=True,
+            kms_key_id=key_arn,
+            backup_retention_period=settings.backup_retention_days,
+            backup_window=BACKUP_WINDOW,
+            copy_tags_to_snapshot=True,
+            deletion_protection=settings.deletion_protection,
+            # Independent of deletion_protection, which is switched off before every wanted deletion.
+            delete_automated_backups=not settings.final_snapshot,
+            skip_final_snapshot=not settings.final_snapshot,
+            final_snapshot_identifier=context.name("final") if settings.final_snapshot else None,
+            # Observation
+            enabled_cloudwatch_logs_exports=list(LOG_TYPES),
+            monitoring_interval=ENHANCED_MONITORING_INTERVAL_S,
+            monitoring_role_arn=monitoring_role.arn,
+            performance_insights_enabled=True,
+            performance_insights_kms_key_id=key_arn,
+            performance_insights_retention_period=INSIGHTS_RETENTION_DAYS,
+            depends_on=[*log_groups.values(), monitoring_policy],
+        )
+        self.address = instance.address
+        self.resource_id = instance.resource_id
+        self.master_secret_arn = instance.master_user_secret.get(0).secret_arn
+        self.ready = [instance]
+        self.proxy_target = {"db_instance_identifier": instance.identifier}

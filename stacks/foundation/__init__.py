@@ -1,0 +1,1 @@
+"""What every construct builds on: names, roles, keys, log groups, state and provider."""

@@ -1,0 +1,154 @@
+"""A Lambda function in the isolated network, with its own role, security group and log group."""
+
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+
+from cdktf import ITerraformDependable
+from cdktf_cdktf_provider_aws.lambda_function import (
+    LambdaFunction,
+    LambdaFunctionEnvironment,
+    LambdaFunctionLoggingConfig,
+    LambdaFunctionTracingConfig,
+    LambdaFunctionVpcConfig,
+)
+from cdktf_cdktf_provider_aws.s3_object import S3Object
+from constructs import Construct
+
+from stacks.assets.package import Package
+from stacks.foundation import iam
+from stacks.foundation.context import Context
+from stacks.foundation.iam import EVERY_RESOURCE, PolicyStatement
+from stacks.foundation.log_groups import log_group
+from stacks.network import security_groups
+from stacks.network.network import Network
+
+METRICS_NAMESPACE = "ScannerDatabase"
+NEWEST_RUNTIME_MINOR = 13
+
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
+ATTACH_ACTIONS = (
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+)
+FIND_NETWORK_ACTIONS = ("ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets")
+
+
+class Function(Construct):
+    """One of the four functions; they share one package and differ in handler, variables and permissions."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        context: Context,
+        network: Network,
+        key_arn: str,
+        package: Package,
+        stored_package: S3Object,
+        timeout_s: int,
+        variables: Mapping[str, str],
+        statements: Mapping[str, PolicyStatement],
+        depends_on: Sequence[ITerraformDependable] = (),
+    ) -> None:
+        super().__init__(scope, id_)
+        settings = context.settings.functions
+        self.function_name = context.name(id_)
+        # Known before the function exists, so that its own role can name it.
+        self.function_arn = context.arn("lambda", f"function:{self.function_name}")
+        self.security_group = security_groups.security_group(
+            self, name=self.function_name, vpc_id=network.vpc_id, description=f"Lambda function {id_}"
+        )
+        logs = log_group(self, "log_group", context=context, name=f"/aws/lambda/{self.function_name}", key_arn=key_arn)
+        role, self.policy = iam.service_role(
+            self,
+            "role",
+            name=self.function_name,
+            service="lambda.amazonaws.com",
+            statements={**_runtime_statements(context, self.function_arn, logs.arn, key_arn), **statements},
+        )
+        runtime, architecture = _runtime(context)
+        reserved = settings.reserved_concurrency
+        self.function = LambdaFunction(
+            self,
+            "function",
+            function_name=self.function_name,
+            description=f"{id_} of {context.settings.prefix}",
+            role=role.arn,
+            # Code
+            s3_bucket=stored_package.bucket,
+            s3_key=stored_package.key,
+            source_code_hash=package.sha256_base64,
+            handler=f"handlers.{id_}.handler",
+            runtime=runtime,
+            architectures=[architecture],
+            # Size
+            memory_size=settings.memory_mib,
+            timeout=timeout_s,
+            reserved_concurrent_executions=getattr(reserved, id_, None),
+            # Network
+            vpc_config=LambdaFunctionVpcConfig(
+                subnet_ids=network.subnet_ids, security_group_ids=[self.security_group.id]
+            ),
+            # Configuration
+            environment=LambdaFunctionEnvironment(
+                variables={
+                    **variables,
+                    "POWERTOOLS_SERVICE_NAME": self.function_name,
+                    "POWERTOOLS_METRICS_NAMESPACE": METRICS_NAMESPACE,
+                    "POWERTOOLS_LOG_LEVEL": settings.log_level,
+                }
+            ),
+            kms_key_arn=key_arn,
+            # Observation. JSON makes the platform's own lines and uncaught errors queryable. What Python prints stays
+            # as it is printed, so metrics in EMF still arrive
+            # (https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html#python-logging-output).
+            logging_config=LambdaFunctionLoggingConfig(log_format="JSON", log_group=logs.name),
+            tracing_config=LambdaFunctionTracingConfig(mode="Active"),
+            depends_on=[self.policy, *depends_on],
+        )
+
+
+def _runtime(context: Context) -> tuple[str, str]:
+    """Return Lambda's runtime and architecture, which are this machine's where an emulator runs the package."""
+    if context.settings.functions.platform == "lambda":
+        return f"python3.{NEWEST_RUNTIME_MINOR}", "arm64"
+    minor = min(sys.version_info.minor, NEWEST_RUNTIME_MINOR)
+    return f"python3.{minor}", "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
+
+
+def _attached(context: Context) -> list[str]:
+    """Return what Lambda attaches a function to: a network that exists may be shared by another account."""
+    ours = [context.arn("ec2", "*/*")]
+    if not context.settings.network.exists:
+        return ours
+    return [*ours, f"arn:{context.partition}:ec2:{context.settings.region}:*:subnet/*"]
+
+
+def _runtime_statements(
+    context: Context, function_arn: str, log_group_arn: str, key_arn: str
+) -> dict[str, PolicyStatement]:
+    """Return what any function in a VPC needs; narrower than AWSLambdaVPCAccessExecutionRole."""
+    return {
+        "WriteLogs": iam.statement(
+            *("logs:CreateLogStream", "logs:PutLogEvents"), resources=[f"{log_group_arn}:log-stream:*"]
+        ),
+        "DecryptVariables": iam.statement("kms:Decrypt", resources=[key_arn]),
+        # Lambda checks these before the interfaces exist, so they name all of this account and region.
+        "AttachToNetwork": iam.statement(*ATTACH_ACTIONS, resources=_attached(context)),
+        # These know no resource: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+        "FindNetwork": iam.statement(*FIND_NETWORK_ACTIONS, resources=[EVERY_RESOURCE]),
+        # All of these are for Lambda itself; the function's own code may not use them.
+        "OnlyLambdaAttaches": iam.statement(
+            *(*ATTACH_ACTIONS, *FIND_NETWORK_ACTIONS),
+            effect="Deny",
+            resources=[EVERY_RESOURCE],
+            conditions={"ArnEquals": {"lambda:SourceFunctionArn": [function_arn]}},
+        ),
+        # X-Ray knows no resource for these: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
+        # Lambda's own daemon sends the traces, from outside of the VPC, so no endpoint is needed.
+        "Trace": iam.statement(*("xray:PutTraceSegments", "xray:PutTelemetryRecords"), resources=[EVERY_RESOURCE]),
+    }

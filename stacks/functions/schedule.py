@@ -1,0 +1,79 @@
+"""EventBridge Scheduler invokes `refresh` every few minutes, and every night to verify what it did."""
+
+import json
+
+from cdktf_cdktf_provider_aws.lambda_function_event_invoke_config import LambdaFunctionEventInvokeConfig
+from cdktf_cdktf_provider_aws.scheduler_schedule import (
+    SchedulerSchedule,
+    SchedulerScheduleFlexibleTimeWindow,
+    SchedulerScheduleTarget,
+    SchedulerScheduleTargetRetryPolicy,
+)
+from cdktf_cdktf_provider_aws.scheduler_schedule_group import SchedulerScheduleGroup
+from constructs import Construct
+
+from stacks.foundation import iam
+from stacks.foundation.context import Context
+from stacks.functions.function import Function
+
+# A late refresh is dropped: the next one does its work too.
+OLDEST_EVENT_S = 60
+# In UTC, at night, and not on the hour, when most schedules run.
+VERIFY_AT = "cron(17 3 * * ? *)"
+
+
+class Schedule(Construct):
+    """The schedules and the role in which they invoke the function."""
+
+    def __init__(self, scope: Construct, id_: str, *, context: Context, refresh: Function) -> None:
+        super().__init__(scope, id_)
+        minutes = context.settings.schedule.refresh_minutes
+        group = SchedulerScheduleGroup(self, "group", name=context.settings.prefix)
+        role, policy = iam.service_role(
+            self,
+            "role",
+            name=context.name("schedule"),
+            service="scheduler.amazonaws.com",
+            source_account=context.account_id,
+            statements={"Refresh": iam.statement("lambda:InvokeFunction", resources=[refresh.function_arn])},
+        )
+        events = LambdaFunctionEventInvokeConfig(
+            self,
+            "events",
+            function_name=refresh.function.function_name,
+            maximum_retry_attempts=0,
+            maximum_event_age_in_seconds=OLDEST_EVENT_S,
+        )
+
+        def invoke(id_: str, *, description: str, expression: str, event: dict[str, str]) -> SchedulerSchedule:
+            return SchedulerSchedule(
+                self,
+                id_,
+                name=context.name(id_),
+                description=description,
+                group_name=group.name,
+                schedule_expression=expression,
+                flexible_time_window=SchedulerScheduleFlexibleTimeWindow(mode="OFF"),
+                target=SchedulerScheduleTarget(
+                    arn=refresh.function.arn,
+                    role_arn=role.arn,
+                    input=json.dumps(event),
+                    retry_policy=SchedulerScheduleTargetRetryPolicy(
+                        maximum_event_age_in_seconds=OLDEST_EVENT_S, maximum_retry_attempts=1
+                    ),
+                ),
+                depends_on=[policy, events],
+            )
+
+        self.refresh = invoke(
+            "refresh",
+            description="Refreshes job_progress",
+            expression=f"rate({minutes} minute{'s' if minutes > 1 else ''})",
+            event={"source": "schedule"},
+        )
+        invoke(
+            "verify",
+            description="Compares the progress of every job with a full count",
+            expression=VERIFY_AT,
+            event={"source": "schedule", "action": "verify"},
+        )

@@ -1,0 +1,41 @@
+"""Metrics made of the database's log: how long each slow statement took, and how many statements were refused."""
+
+from collections.abc import Mapping
+
+from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
+from cdktf_cdktf_provider_aws.cloudwatch_log_metric_filter import (
+    CloudwatchLogMetricFilter,
+    CloudwatchLogMetricFilterMetricTransformation,
+)
+from constructs import Construct
+
+from stacks.alarms.log_patterns import DENIED_STATEMENTS, NOTHING_DENIED, SLOW_STATEMENTS
+from stacks.alarms.metrics import denied_statement_metric, slow_query_metric
+from stacks.alarms.model import Metric
+from stacks.foundation.context import Context
+
+
+class LogMetrics(Construct):
+    """One filter for each pattern."""
+
+    def __init__(self, scope: Construct, id_: str, *, context: Context, log_group: CloudwatchLogGroup) -> None:
+        super().__init__(scope, id_)
+
+        def measure(
+            patterns: Mapping[str, str], metric: Metric, *, value: str, unit: str, default: str | None = None
+        ) -> None:
+            for name, pattern in patterns.items():
+                CloudwatchLogMetricFilter(
+                    self,
+                    name,
+                    name=context.name(name.replace("_", "-")),
+                    log_group_name=log_group.name,
+                    pattern=pattern,
+                    metric_transformation=CloudwatchLogMetricFilterMetricTransformation(
+                        namespace=metric.namespace, name=metric.name, value=value, unit=unit, default_value=default
+                    ),
+                )
+
+        measure(SLOW_STATEMENTS, slow_query_metric(context.settings), value="$milliseconds", unit="Milliseconds")
+        denied = denied_statement_metric(context.settings)
+        measure(DENIED_STATEMENTS, denied, value="1", unit="Count", default=NOTHING_DENIED)

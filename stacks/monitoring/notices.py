@@ -1,0 +1,87 @@
+"""What AWS announces of the database, told as a ticket: RDS's own events, and the dates that AWS Health sets.
+
+RDS could publish its events to a topic itself, but not to an encrypted one:
+https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateEventSubscription.html
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from cdktf_cdktf_provider_aws.cloudwatch_event_rule import CloudwatchEventRule
+from cdktf_cdktf_provider_aws.cloudwatch_event_target import (
+    CloudwatchEventTarget,
+    CloudwatchEventTargetInputTransformer,
+)
+from constructs import Construct
+
+from stacks.alarms import NOTICES
+from stacks.foundation.context import Context
+from stacks.monitoring.alarm_resources import describe
+
+# Not the daily ones: backup, configuration change, creation, deletion, security.
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Events.Messages.html
+CATEGORIES = ("availability", "failover", "failure", "low storage", "maintenance", "notification", "recovery")
+
+
+def patterns(identifier: str) -> dict[str, dict[str, Any]]:
+    """Return by a notice's name which events it is made of.
+
+    Args:
+        identifier: of the database instance.
+
+    """
+    return {
+        # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-cloudwatch-events.sample.html
+        "database-events": {
+            "source": ["aws.rds"],
+            "detail-type": ["RDS DB Instance Event"],
+            "detail": {"SourceIdentifier": [identifier], "EventCategories": list(CATEGORIES)},
+        },
+        # https://docs.aws.amazon.com/health/latest/ug/aws-health-events-eventbridge-schema.html
+        # Of all of RDS: the end of an engine version or a certificate names no instance.
+        "lifecycle-events": {
+            "source": ["aws.health"],
+            "detail-type": ["AWS Health Event"],
+            "detail": {"service": ["RDS"]},
+        },
+    }
+
+
+# What of an event stands in the message.
+WORDS: Mapping[str, Mapping[str, str]] = {
+    "database-events": {"what": "$.detail.Message", "id": "$.detail.EventID"},
+    "lifecycle-events": {"what": "$.detail.eventDescription[0].latestDescription", "id": "$.detail.eventTypeCode"},
+}
+
+
+class Notices(Construct):
+    """One rule for each notice."""
+
+    def __init__(
+        self, scope: Construct, id_: str, *, context: Context, database_identifier: str, topic_arn: str
+    ) -> None:
+        super().__init__(scope, id_)
+        which = patterns(database_identifier)
+        for notice in NOTICES:
+            name = notice.name.replace("-", "_")
+            rule = CloudwatchEventRule(
+                self,
+                name,
+                name=context.name(notice.name),
+                description=notice.meaning,
+                event_pattern=json.dumps(which[notice.name]),
+            )
+            CloudwatchEventTarget(
+                self,
+                f"{name}_target",
+                rule=rule.name,
+                arn=topic_arn,
+                input_transformer=CloudwatchEventTargetInputTransformer(
+                    input_paths=dict(WORDS[notice.name]),
+                    # A JSON text; EventBridge fills in <what> and <id>.
+                    input_template=json.dumps(
+                        f"{context.name(notice.name)}: <what> (<id>). {describe(context, notice)}"
+                    ),
+                ),
+            )

@@ -1,0 +1,1 @@
+"""Subnets, endpoints and security groups."""

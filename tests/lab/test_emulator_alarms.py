@@ -1,0 +1,56 @@
+"""Composite alarms and saved queries of the emulator, which moto alone refuses."""
+
+from collections.abc import Iterator
+
+import botocore.exceptions
+import pytest
+
+from lab.emulator.server import Emulator
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    with Emulator(tmp_path_factory.mktemp("emulator"), region="eu-central-1", database_password="") as running:
+        yield running
+
+
+def test_a_composite_alarm_is_kept_with_its_rule_actions_and_tags_until_it_is_deleted(emulator: Emulator) -> None:
+    cloudwatch = emulator.client("cloudwatch")
+    topic = "arn:aws:sns:eu-central-1:123456789012:page"
+    alarm = {
+        "AlarmName": "outage",
+        "AlarmDescription": "Something is broken.",
+        "AlarmRule": 'ALARM("one") OR ALARM("two")',
+        "AlarmActions": [topic],
+        "OKActions": [topic],
+        "ActionsEnabled": True,
+    }
+    cloudwatch.put_composite_alarm(**alarm, Tags=[{"Key": "severity", "Value": "page"}])
+    found = cloudwatch.describe_alarms(AlarmNames=["outage"], AlarmTypes=["CompositeAlarm"])
+    assert found["MetricAlarms"] == []
+    (composite,) = found["CompositeAlarms"]
+    assert {name: composite[name] for name in alarm} == alarm
+    tags = cloudwatch.list_tags_for_resource(ResourceARN=composite["AlarmArn"])["Tags"]
+    assert tags == [{"Key": "severity", "Value": "page"}]
+    cloudwatch.delete_alarms(AlarmNames=["outage"])
+    assert cloudwatch.describe_alarms(AlarmNames=["outage"], AlarmTypes=["CompositeAlarm"])["CompositeAlarms"] == []
+
+
+def test_a_saved_query_is_found_by_the_beginning_of_its_name_changed_and_deleted(emulator: Emulator) -> None:
+    logs = emulator.client("logs")
+    query = {"name": "dev/slow", "queryString": "fields @message", "logGroupNames": ["/aws/a", "/aws/b"]}
+    id_ = logs.put_query_definition(**query)["queryDefinitionId"]
+    other = logs.put_query_definition(name="prod/slow", queryString="limit 1")["queryDefinitionId"]
+    found = logs.describe_query_definitions(queryDefinitionNamePrefix="dev/")["queryDefinitions"]
+    assert found == [{**query, "queryDefinitionId": id_}]
+    changed = {**query, "queryString": "limit 5"}
+    assert logs.put_query_definition(**changed, queryDefinitionId=id_)["queryDefinitionId"] == id_
+    every = logs.describe_query_definitions()["queryDefinitions"]
+    assert every == [
+        {**changed, "queryDefinitionId": id_},
+        {"name": "prod/slow", "queryString": "limit 1", "queryDefinitionId": other},
+    ]
+    assert logs.delete_query_definition(queryDefinitionId=id_)["success"] is True
+    assert [each["name"] for each in logs.describe_query_definitions()["queryDefinitions"]] == ["prod/slow"]
+    with pytest.raises(botocore.exceptions.ClientError, match="ResourceNotFoundException"):
+        logs.delete_query_definition(queryDefinitionId=id_)

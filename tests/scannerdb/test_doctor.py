@@ -1,0 +1,112 @@
+"""`scannerdb doctor` says what is wrong in lines for people and JSON for programs, and in its exit code."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.scannerdb.test_scannerdb import dsn, scannerdb
+
+if TYPE_CHECKING:
+    from tests.conftest import TestDatabase
+
+CREATE = "CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_findings_job_detector ON findings (job_id, detector)"
+
+
+@pytest.fixture
+def well(database: TestDatabase) -> TestDatabase:
+    """A database with a job, refreshed a moment ago."""
+    # As RDS lets the master user; here only a superuser may.
+    database.query("CREATE EXTENSION IF NOT EXISTS pg_stat_statements", user="postgres")
+    database.add_job({"queued": 1})
+    database.query("SELECT refresh_job_progress()")
+    return database
+
+
+def test_a_database_that_is_well_ends_with_0_and_says_with_whose_limits(
+    well: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scannerdb("doctor", "--dsn", dsn(well), "--environment", "prod", code=0)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Held against the limits of prod: 19 ok."
+    assert any(line.startswith("ok        progress-drift       exact for every job") for line in lines)
+
+
+def test_a_warning_ends_with_1_and_names_the_next_command(
+    well: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    well.query("DROP INDEX idx_findings_job_detector")
+    scannerdb("doctor", "slow-queries", "--dsn", dsn(well), "-e", "dev", code=1)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:4] == [
+        "Held against the limits of dev: 1 warning, 5 ok.",
+        "warning   indexes              idx_findings_job_detector on findings is missing",
+        "          Reads that it serves scan the whole table.",
+        f'          next: psql "$SCANNERDB_DSN" -c "{CREATE}"',
+    ]
+
+
+def test_what_cannot_wait_ends_with_2_and_comes_first(well: TestDatabase, capsys: pytest.CaptureFixture[str]) -> None:
+    well.query("ALTER TABLE job_objects DISABLE TRIGGER track_job_objects_insert")
+    scannerdb("doctor", "--dsn", dsn(well), "-e", "dev", code=2)
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[1].startswith("critical  triggers             disabled on job_objects: track_")
+    assert all(len(line) <= 80 for line in printed.splitlines() if "next: " not in line)
+
+
+def test_json_is_what_the_function_answers(
+    well: TestDatabase, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCANNERDB_ENVIRONMENT", "dev")
+    scannerdb("doctor", "progress-drift", "--dsn", dsn(well), "--json")
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["environment"], answer["state"]) == ("dev", "ok")
+    assert [finding["check"] for finding in answer["findings"]] == [
+        "connection",
+        "progress-drift",
+        "triggers",
+        "elsewhere",
+    ]
+
+
+def test_a_database_that_is_away_ends_with_2_and_no_stack_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    scannerdb("doctor", "--dsn", "host=127.0.0.1 port=1", "-e", "prod", code=2)
+    printed = capsys.readouterr()
+    assert "critical  connection           no connection: " in printed.out
+    assert "next: aws rds describe-db-instances --db-instance-identifier scanner-database-prod" in printed.out
+    assert "Traceback" not in printed.out + printed.err
+
+
+@pytest.mark.parametrize("user", ["progress_reader", "progress_refresher", "scanner_app"])
+def test_who_does_not_see_other_sessions_is_not_told_that_all_is_well(
+    well: TestDatabase, capsys: pytest.CaptureFixture[str], user: str
+) -> None:
+    seen_by = well.server.dsn(user=user, database=well.name)
+    scannerdb("doctor", "lock-waits", "--dsn", seen_by, "-e", "prod", code=1)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert f"logged in as {user}, who does not see what other sessions do" in printed.err
+    assert "scannerdb tunnel prod --direct -- scannerdb doctor" in printed.err
+
+
+@pytest.mark.parametrize("user", ["scanner_doctor", "scanner_admin", "postgres"])
+def test_who_sees_other_sessions_may_examine(well: TestDatabase, user: str) -> None:
+    scannerdb("doctor", "lock-waits", "--dsn", well.server.dsn(user=user, database=well.name), "-e", "prod", code=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["no-such-alarm"], "alarm 'no-such-alarm' is none of outage, api-errors"),
+        (["-e", "staging"], "environment 'staging' is none of dev, local, prod"),
+        (["--dsn", "host=127.0.0.1 port=1"], "whose limits? Add -e NAME, or set SCANNERDB_ENVIRONMENT"),
+    ],
+)
+def test_a_mistake_is_told_with_what_is_known(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.delenv("SCANNERDB_ENVIRONMENT", raising=False)
+    scannerdb("doctor", *arguments, code=2)
+    assert message in capsys.readouterr().err

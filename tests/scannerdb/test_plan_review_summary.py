@@ -1,0 +1,246 @@
+"""The summary tells a person what they would ask for, and never a secret."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich.console import Console
+
+from scannerdb.review.releases import fetch_built
+from scannerdb.review.render import LONGEST_MARKDOWN, markdown, print_review, to_json
+from stacks.assets.package import build_release
+from tests.scannerdb.plan_json import DATABASE, REPLACE, TODAY, allowing, judge, resource
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from scannerdb.review.review import Review
+
+WINDOW = {"maintenance_window": "tue:02:30-tue:03:30", "apply_immediately": False}
+ALARM = "aws_cloudwatch_metric_alarm.alarms_slow_queries"
+
+
+def terminal(review: Review) -> str:
+    screen = io.StringIO()
+    print_review(review, Console(file=screen, width=200))
+    return screen.getvalue()
+
+
+def section(review: Review, title: str) -> str:
+    """Return one section of the Markdown."""
+    return markdown(review).partition(f"{title}\n\n")[2].partition("\n\n")[0]
+
+
+def updated(before: dict[str, Any], after: dict[str, Any], **arguments: Any) -> dict[str, Any]:
+    return resource(DATABASE, ("update",), before=WINDOW | before, after=WINDOW | after, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "before", "after"),
+    [
+        ("instance_class", "db.m7g.large", "db.m7g.xlarge"),
+        ("engine_version", "17.5", "17.6"),
+        ("db_subnet_group_name", "a", "b"),
+        ("identifier", "a", "b"),
+        ("ca_cert_identifier", "rds-ca-2019", "rds-ca-rsa2048-g1"),
+    ],
+)
+def test_a_change_that_restarts_the_database_waits_for_the_window(attribute: str, before: str, after: str) -> None:
+    told = section(judge(updated({attribute: before}, {attribute: after})), "Restarts of the database")
+    assert f"`{attribute}`: `{before}` -\\> `{after}`" in told
+    assert "in the maintenance window tue:02:30-tue:03:30 UTC" in told
+
+
+def test_apply_immediately_restarts_it_during_the_deploy() -> None:
+    change = updated({"instance_class": "a"}, {"instance_class": "b", "apply_immediately": True})
+    assert "during the deploy (apply\\_immediately = true)" in section(judge(change), "Restarts of the database")
+
+
+def test_a_new_port_restarts_it_at_once() -> None:
+    told = section(judge(updated({"port": 5432}, {"port": 5433})), "Restarts of the database")
+    assert "RDS restarts the database at once" in told
+
+
+def test_what_restarts_nothing_is_not_told_as_a_restart() -> None:
+    review = judge(updated({"multi_az": False, "allocated_storage": 100}, {"multi_az": True, "allocated_storage": 200}))
+    assert review.restarts == ()
+    assert "`multi_az`: `false` -\\> `true`" in markdown(review)
+
+
+def test_a_database_that_is_made_is_not_restarted() -> None:
+    assert judge(resource(DATABASE, ("create",), after={"instance_class": "db.m7g.large"})).restarts == ()
+
+
+def test_parameters_that_wait_for_a_restart_are_told_and_others_are_not() -> None:
+    def parameters(connections: str, slow_ms: str) -> dict[str, Any]:
+        return {
+            "parameter": [
+                {"name": "max_connections", "value": connections, "apply_method": "pending-reboot"},
+                {"name": "log_min_duration_statement", "value": slow_ms, "apply_method": "immediate"},
+            ]
+        }
+
+    address = "aws_db_parameter_group.database_parameter_group"
+    review = judge(resource(address, ("update",), before=parameters("800", "500"), after=parameters("900", "250")))
+    (restart,) = review.restarts
+    difference = restart.difference
+    assert (difference.attribute, difference.before, difference.after) == ("max_connections", "800", "900")
+    assert "at the next restart, which nobody schedules" in restart.when
+
+
+def test_a_changed_alarm_tells_its_thresholds() -> None:
+    review = judge(resource(ALARM, ("update",), before={"threshold": 10}, after={"threshold": 20}))
+    assert section(review, "Alarms") == f"- `{ALARM}`: update\n  - `threshold`: `10` -\\> `20`"
+
+
+def test_what_is_too_large_to_be_shown_is_told_as_changed() -> None:
+    queries = [{"period": 60}], [{"period": 300}]
+    review = judge(
+        resource(ALARM, ("update",), before={"metric_query": queries[0]}, after={"metric_query": queries[1]})
+    )
+    assert "`metric_query`: `(1 entries)` -\\> `(1 entries), changed`" in section(review, "Alarms")
+
+
+def test_the_alarms_of_a_first_deployment_are_listed_with_the_rest() -> None:
+    text = markdown(judge(resource(ALARM, ("create",), after={"threshold": 10})))
+    assert "### Alarms" not in text
+    assert "`aws_cloudwatch_metric_alarm` (1): `alarms_slow_queries`" in text
+
+
+def test_what_is_known_after_the_apply_is_named_without_a_value() -> None:
+    change = updated({"port": 1, "arn": "a"}, {"port": 1}, unknown={"arn": True, "replicas": [True]})
+    assert "known after the apply: `arn`, `replicas`" in markdown(judge(change))
+    forced = resource(
+        DATABASE, REPLACE, before={"kms_key_id": None}, after={}, unknown={"kms_key_id": True}, forcing=[["kms_key_id"]]
+    )
+    assert "`kms_key_id`: `(none)` -\\> `(known after apply)` forces the replacement" in markdown(judge(forced))
+
+
+def test_a_move_and_an_import_are_told() -> None:
+    moved = resource(DATABASE, ("no-op",), previous_address="aws_db_instance.old")
+    imported = resource("aws_vpc.it", ("no-op",))
+    imported["change"]["importing"] = {"id": "vpc-1"}
+    told = section(judge(moved, imported), "Moved or imported")
+    assert told == f"- `aws_db_instance.old` -\\> `{DATABASE}`\n- `aws_vpc.it` is imported"
+
+
+SECRET = "hunter2hunter2"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        updated({"username": "a"}, {"username": SECRET}, secrets={"username": True}),
+        updated({"username": SECRET}, {"username": "b"}, secrets=True),
+        updated({"tags": {"a": "b"}}, {"tags": {"a": SECRET}}, secrets={"tags": {"a": True}}),
+        updated({"master_password": "a"}, {"master_password": SECRET}),
+        updated({"environment": []}, {"environment": [{"variables": {"DATABASE_URL": SECRET}}]}),
+        updated({"settings": {}}, {"settings": {"api_token": SECRET}}),
+        updated({"instance_class": "a"}, {"instance_class": SECRET}, secrets={"instance_class": True}),
+        resource(DATABASE, REPLACE, before={"user_data": SECRET}, after={"user_data": "b"}, forcing=[["user_data"]]),
+        resource(ALARM, ("update",), before={"threshold": SECRET}, after={}, secrets={"threshold": True}),
+    ],
+)
+def test_no_secret_is_shown_wherever_it_hides(change: dict[str, Any]) -> None:
+    review = judge(change)
+    for shown in (terminal(review), markdown(review), to_json(review), repr(review)):
+        assert SECRET not in shown
+
+
+def test_the_markdown_can_be_found_again_and_names_the_problem_first() -> None:
+    review = judge(resource(DATABASE, REPLACE, forcing=[["db_name"]]))
+    lines = markdown(review).splitlines()
+    assert lines[0] == "<!-- plan-review:prod -->"
+    assert lines[1] == "## 🔴 prod: 1 problem, do not apply"
+    assert lines[3] == "Planned against a test: 0 to create, 0 to change, 1 to replace, 0 to destroy, 0 unchanged."
+    assert lines[5] == "### 🔴 Problems"
+
+
+def test_an_agreed_loss_is_told_with_its_reason() -> None:
+    review = judge(resource(DATABASE, REPLACE), allowed=allowing())
+    assert markdown(review).splitlines()[1] == "## 🟡 prod: what would be lost was agreed to"
+    assert "allowed until 2026-11-24: restored from a snapshot" in terminal(review)
+
+
+def test_text_of_a_plan_is_never_markup() -> None:
+    evil = "`</details>` @everyone <img src=x>\n# done"
+    text = markdown(judge(updated({"ca_cert_identifier": "a"}, {"ca_cert_identifier": evil})))
+    assert "`` `</details>` @everyone <img src=x> # done ``" in text
+    assert "\n# done" not in text
+
+
+def test_a_summary_that_is_too_long_for_a_comment_is_cut_and_says_so() -> None:
+    many = [resource(f"aws_s3_object.{'x' * 50}{number}", ("create",)) for number in range(2000)]
+    text = markdown(judge(*many))
+    assert len(text) < LONGEST_MARKDOWN + 200
+    assert text.count("<details>") == text.count("</details>")
+    assert "The rest did not fit" in text
+
+
+def release(folder: Path, files: Mapping[str, str]) -> dict[str, str]:
+    """Build a release; return what an invocation of `migrate` says of it."""
+    folder.mkdir()
+    for name, sql in files.items():
+        (folder / name).write_text(sql)
+    package = build_release(folder, folder=folder.parent)
+    return {"release_bucket": "b", "release_key": f"{package.sha256}.zip", "release_sha256": package.sha256}
+
+
+def migrating(before: dict[str, str] | None, after: dict[str, str]) -> dict[str, Any]:
+    return resource(
+        "aws_lambda_invocation.release_invocation",
+        REPLACE if before else ("create",),
+        before={"input": json.dumps(before)} if before else None,
+        after={"input": json.dumps(after)},
+    )
+
+
+FIRST = {"001_a.sql": "CREATE TABLE a (i int);"}
+SECOND = FIRST | {"002_b.sql": "CREATE INDEX CONCURRENTLY a_i ON a (i);", "003_c.sql": "ALTER TABLE a ADD j int;"}
+
+
+def test_only_migrations_that_the_deployed_release_lacks_are_told_with_their_locks(tmp_path: Path) -> None:
+    old, new = release(tmp_path / "old", FIRST), release(tmp_path / "new", SECOND)
+    fetch = lambda named: (tmp_path / named["release_key"]).read_bytes()  # noqa: E731
+    told = section(judge(migrating(old, new), fetch=fetch), "Migrations")
+    assert "001_a.sql" not in told
+    assert "line 1: SHARE UPDATE EXCLUSIVE on `a`, its writers go on: `CREATE INDEX CONCURRENTLY a_i`" in told
+    assert "line 1: ACCESS EXCLUSIVE on `a`, its writers WAIT: `ALTER TABLE a`" in told
+    first = section(judge(migrating(None, new), fetch=fetch), "Migrations")
+    assert "001_a.sql" in first
+
+
+def test_a_release_that_migrate_will_refuse_is_red(tmp_path: Path) -> None:
+    old, new = release(tmp_path / "old", SECOND), release(tmp_path / "new", SECOND | {"002_b.sql": "SELECT 1;"})
+    fetch = lambda named: (tmp_path / named["release_key"]).read_bytes()  # noqa: E731
+    (problem,) = judge(migrating(old, new), fetch=fetch).problems
+    assert problem.startswith("migrate will refuse the release: ")
+    assert "002_b.sql was changed after" in problem
+
+
+def test_a_release_that_is_not_at_hand_is_said_to_be_so(tmp_path: Path) -> None:
+    old, new = release(tmp_path / "old", FIRST), release(tmp_path / "new", SECOND)
+    assert "was not built on this machine" in markdown(judge(migrating(old, new), fetch=fetch_built))
+    only_new = lambda named: (tmp_path / named["release_key"]).read_bytes() if named == new else None  # noqa: E731
+    text = markdown(judge(migrating(old, new), fetch=only_new))
+    assert "what ran already is listed too" in text
+    assert "`001_a.sql`" in text
+
+
+def test_other_invocations_and_unchanged_releases_run_no_migrations() -> None:
+    refresh = resource("aws_lambda_invocation.first_refresh", ("create",), after={"input": '{"source": "deploy"}'})
+    unknown = resource("aws_lambda_invocation.it", ("create",), after={}, unknown={"input": True})
+    same = migrating({"release_sha256": "a"}, {"release_sha256": "a"})
+    same["change"]["actions"] = ["no-op"]
+    assert judge(refresh, unknown, same).migrations is None
+
+
+def test_an_entry_that_expired_is_reported_even_when_nothing_is_lost() -> None:
+    review = judge(allowed=allowing(expires=TODAY - dt.timedelta(days=1)))
+    assert review.problems == []
+    assert f"the entry for {DATABASE} (replace) expired on 2026-11-23; remove it" in terminal(review)
