@@ -15,7 +15,7 @@ from handlers.migrator.session import Connect, Limits
 _ENTRY_OVERHEAD_BYTES = 12
 _FILL_FACTOR = 0.9
 # The statement of 002 that replaces an older deployment's views.
-ADOPTION = "SELECT adopt_older_views()"
+_ADOPTION = "SELECT adopt_older_views()"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ def _steps(pending: list[PendingMigration], cursor: Any, timeout_ms: int) -> Ite
 def _notes(cursor: Any, statement: Statement) -> Iterable[str]:
     if statement.index and (built := indexes.find(cursor, statement.index)):
         yield "exists and is checked" if built.valid else "a build that died left it INVALID; it is dropped and rebuilt"
-    if statement.sql == ADOPTION:
+    if statement.sql == _ADOPTION:
         cursor.execute(QUERIES["adopted_views"])
         for name, kind, grants in cursor.fetchall():
             yield f"builds the {kind} {name} again, with {grants} grants"
