@@ -21,7 +21,7 @@ from stacks.settings import Settings
 AUTHORITIES = ROOT / "build" / "certificates.pem"
 # The proxy serves who logs in by IAM. The doctor goes past it, because it is one of its patients.
 DIRECT_USERS = frozenset({OWNER, DOCTOR})
-PATIENCE_S = 5
+REACH_TIMEOUT_S = 5
 HANDLER_VARIABLES = ("RDS_PROXY_ENDPOINT", "RDS_DBNAME", "RDS_USERNAME", "RDS_PASSWORD")
 
 
@@ -61,7 +61,7 @@ class Target:
         # libpq goes there instead of asking for the name's address, and so does an emulator's database.
         address = os.environ.get("PGHOSTADDR") or self.endpoint.host
         try:
-            socket.create_connection((address, self.endpoint.port), timeout=PATIENCE_S).close()
+            socket.create_connection((address, self.endpoint.port), timeout=REACH_TIMEOUT_S).close()
         except OSError as error:
             environment = self.settings.environment
             raise OperatorError(

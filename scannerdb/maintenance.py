@@ -11,7 +11,7 @@ from handlers import progress
 from handlers.contract.roles import REFRESHER
 from handlers.diagnosis.text import plural
 from scannerdb.errors import OperatorError
-from scannerdb.options import Session, database_options, json_option, needed
+from scannerdb.options import Session, database_options, json_option, require_dsn
 
 DRIFTED = 2
 SKIPPED = 1
@@ -39,7 +39,7 @@ def refresh(dsn: str | None, environment: str | None, *, quiet: bool, as_json: b
               1: not: another refresh is at work, which does no harm, or an error.
     """  # noqa: D301
     try:
-        result = progress.refresh(Session(needed(dsn, environment, user=REFRESHER)))
+        result = progress.refresh(Session(require_dsn(dsn, environment, user=REFRESHER)))
     except psycopg2.Error as error:  # one line, for a log
         raise OperatorError(f"not refreshed: {' '.join(str(error).split())}") from error
     if as_json:
@@ -59,7 +59,7 @@ def verify(dsn: str | None, environment: str | None, as_json: bool) -> None:  # 
     scannerdb verify
     scannerdb verify --json | jq '.jobs[].job_id'
     """  # noqa: D301
-    drifted = progress.verify(Session(needed(dsn, environment, user=REFRESHER)))
+    drifted = progress.verify(Session(require_dsn(dsn, environment, user=REFRESHER)))
     if as_json:
         click.echo(json.dumps({"drifted_jobs": len(drifted), "jobs": drifted}, default=str))
     elif drifted:
@@ -80,7 +80,7 @@ def rebuild(dsn: str | None, environment: str | None, as_json: bool) -> None:  #
     \b
     scannerdb rebuild && scannerdb verify
     """  # noqa: D301
-    mended = progress.rebuild(Session(needed(dsn, environment, user=REFRESHER)))
+    mended = progress.rebuild(Session(require_dsn(dsn, environment, user=REFRESHER)))
     click.echo(json.dumps({"mended_jobs": mended}) if as_json else f"Mended {plural(mended, 'job')}.")
 
 

@@ -13,7 +13,7 @@ from handlers.migrator.describe import describe
 from handlers.migrator.runner import rollback as roll_back
 from handlers.migrator.runner import run
 from handlers.migrator.session import Limits
-from scannerdb.options import connect_to, current_release, database_options, found, json_option, needed
+from scannerdb.options import connect_to, current_release, database_options, find_dsn, json_option, require_dsn
 from scannerdb.terminal import StatementBar, plan_lines
 
 LIMIT_OPTIONS = (
@@ -71,7 +71,7 @@ def plan(dsn: str | None, environment: str | None, as_json: bool) -> None:  # no
     scannerdb tunnel prod --direct -- scannerdb plan    for the one of prod
     scannerdb plan --json | jq '.[] | select(.blocks_writers)'
     """  # noqa: D301
-    chosen = found(dsn, environment)
+    chosen = find_dsn(dsn, environment)
     steps = describe(current_release(), connect_to(chosen) if chosen else None)
     if as_json:
         click.echo(json.dumps([step.fields() for step in steps]))
@@ -95,7 +95,7 @@ def migrate(dsn: str | None, environment: str | None, as_json: bool, limits: Lim
     scannerdb migrate --deadline-s 60    come back; a build goes on without us
     """  # noqa: D301
     with StatementBar(Console(stderr=True)) as bar:
-        result = run(connect_to(needed(dsn, environment)), current_release(), limits=limits, report=bar)
+        result = run(connect_to(require_dsn(dsn, environment)), current_release(), limits=limits, report=bar)
     if as_json:
         click.echo(json.dumps(asdict(result)))
     else:
@@ -114,5 +114,5 @@ def rollback(dsn: str | None, environment: str | None, as_json: bool, limits: Li
     scannerdb rollback && scannerdb plan    and see that it is pending again
     """  # noqa: D301
     with StatementBar(Console(stderr=True)) as bar:
-        file = roll_back(connect_to(needed(dsn, environment)), current_release(), limits=limits, report=bar)
+        file = roll_back(connect_to(require_dsn(dsn, environment)), current_release(), limits=limits, report=bar)
     click.echo(json.dumps({"rolled_back": file}) if as_json else f"Ran {file}.")

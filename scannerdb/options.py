@@ -63,11 +63,11 @@ def environment_file(environment: str) -> Path:
 
 
 def database_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add `--dsn` and `--environment`: what `needed` finds the database with."""
+    """Add `--dsn` and `--environment`: what `require_dsn` finds the database with."""
     return dsn_option(environment_option(function))
 
 
-def found(dsn: str | None, environment: str | None = None, *, user: str = OWNER) -> str | None:
+def find_dsn(dsn: str | None, environment: str | None = None, *, user: str = OWNER) -> str | None:
     """Return the connection string of the database that is meant, or `None` when nothing says which.
 
     A DSN comes first, because `scannerdb tunnel` sets one and `-e` may then still say whose limits to use.
@@ -93,15 +93,15 @@ def found(dsn: str | None, environment: str | None = None, *, user: str = OWNER)
     return handler_dsn()
 
 
-def needed(dsn: str | None, environment: str | None = None, *, user: str = OWNER) -> str:
-    """Return the connection string of the database that is meant; as `found`.
+def require_dsn(dsn: str | None, environment: str | None = None, *, user: str = OWNER) -> str:
+    """Return the connection string of the database that is meant; as `find_dsn`.
 
     Raises:
-        OperatorError: as `found`.
+        OperatorError: as `find_dsn`.
         click.UsageError: nothing says which database is meant.
 
     """
-    if (chosen := found(dsn, environment, user=user)) is None:
+    if (chosen := find_dsn(dsn, environment, user=user)) is None:
         raise click.UsageError("name the database with --dsn or SCANNERDB_DSN, an --environment, or the RDS_ variables")
     return chosen
 

@@ -9,9 +9,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from scannerdb.cost.bill import Line, Use, bill
+from scannerdb.cost.bill import BillItem, Use, bill
 from scannerdb.cost.prices import PRICES, Prices
 from scannerdb.options import complete_environment, environment_file, json_option
+from stacks import ROOT
 from stacks.settings import Settings, load_settings
 from stacks.settings.profiles import PROFILES
 
@@ -67,7 +68,7 @@ def cost(
         _print_bill(settings, lines)
 
 
-def _fields(settings: Settings, lines: list[Line]) -> dict[str, object]:
+def _fields(settings: Settings, lines: list[BillItem]) -> dict[str, object]:
     return {
         "environment": settings.environment,
         "region": settings.region,
@@ -90,7 +91,7 @@ def _fields(settings: Settings, lines: list[Line]) -> dict[str, object]:
     }
 
 
-def _print_bill(settings: Settings, lines: list[Line]) -> None:
+def _print_bill(settings: Settings, lines: list[BillItem]) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("resource")
     table.add_column("USD a month", justify="right", no_wrap=True)
@@ -107,7 +108,7 @@ def _print_bill(settings: Settings, lines: list[Line]) -> None:
     _print_notes(console, settings, lines)
 
 
-def _print_profiles(bills: dict[str, list[Line]], settings: Settings, *, as_json: bool) -> None:
+def _print_profiles(bills: dict[str, list[BillItem]], settings: Settings, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({size: _fields(settings, lines) for size, lines in bills.items()}))
         return
@@ -124,11 +125,11 @@ def _print_profiles(bills: dict[str, list[Line]], settings: Settings, *, as_json
     _print_notes(console, settings, [line for lines in bills.values() for line in lines])
 
 
-def _print_notes(console: Console, settings: Settings, lines: list[Line]) -> None:
+def _print_notes(console: Console, settings: Settings, lines: list[BillItem]) -> None:
     prices = Prices.of(settings.region)
     assumed = "; ".join(dict.fromkeys(line.assumes for line in lines if line.assumes))
     notes = (
-        f"List prices on demand, before tax and discounts, as ops/{PRICES.name} had them on {prices.date}.",
+        f"List prices on demand, before tax and discounts, as {PRICES.relative_to(ROOT)} had them on {prices.date}.",
         f"~ assumes {assumed}.",
         "* is not verified: see the table." if any(not line.price.verified for line in lines) else "",
         NOT_COUNTED,
@@ -144,5 +145,5 @@ def _common(names: list[str]) -> str:
     return " ".join(words[0] for words in together).rstrip(",") or names[0]
 
 
-def _total(lines: Iterable[Line]) -> float:
+def _total(lines: Iterable[BillItem]) -> float:
     return sum(line.usd for line in lines)

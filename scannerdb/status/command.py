@@ -18,7 +18,7 @@ from handlers import progress
 from handlers.contract.roles import READER
 from handlers.errors import JobNotFoundError
 from scannerdb.errors import OperatorError
-from scannerdb.options import Session, database_options, json_option, needed
+from scannerdb.options import Session, database_options, json_option, require_dsn
 from scannerdb.status.view import StatusView
 
 ENDED = frozenset({"completed", "failed", "aborted"})
@@ -65,7 +65,7 @@ def status(
     """  # noqa: D301
 
     def connect() -> Session:
-        return Session(needed(dsn, environment, user=READER))
+        return Session(require_dsn(dsn, environment, user=READER))
 
     session = connect()
     read = _reader(session, job_id, real_time=real_time)

@@ -6,7 +6,7 @@ from collections import deque
 WINDOW_S = 60
 
 
-class Pace:
+class JobRate:
     """The advance of one job over the last minute."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from handlers.diagnosis.text import duration, plural
-from scannerdb.status.job_rate import Pace, short
+from scannerdb.status.job_rate import JobRate, short
 
 # From here on there is room for whole ids and exact counts.
 WIDE_COLUMNS = 120
@@ -23,7 +23,7 @@ Answer = Mapping[str, Any]
 
 
 class StatusView:
-    """Draws the newest answer; knows the pace of every job that it has seen.
+    """Draws the newest answer; knows the rate of every job that it has seen.
 
     Args:
         whole_list: every job, however small the screen is; not while it is watched.
@@ -34,7 +34,7 @@ class StatusView:
         self.note = ""
         self._whole_list = whole_list
         self._answer: Answer = {}
-        self._paces: dict[str, Pace] = {}
+        self._rates: dict[str, JobRate] = {}
 
     def show(self, answer: Answer, at_s: float) -> None:
         """Take a body of `GET /jobs/{job_id}` or `GET /jobs?state=active`, read at a time of the clock in seconds."""
@@ -43,13 +43,13 @@ class StatusView:
         seen_s = refreshed_at.timestamp() if refreshed_at else at_s
         jobs = _jobs(answer)
         self._answer = answer
-        self._paces = {job["job_id"]: self._paces.get(job["job_id"], Pace()) for job in jobs}
+        self._rates = {job["job_id"]: self._rates.get(job["job_id"], JobRate()) for job in jobs}
         for job in jobs:
-            self._paces[job["job_id"]].see(seen_s, _done(job))
+            self._rates[job["job_id"]].see(seen_s, _done(job))
 
-    def pace(self, job: Answer) -> Pace:
-        """Return the pace of a job of the newest answer."""
-        return self._paces[job["job_id"]]
+    def rate(self, job: Answer) -> JobRate:
+        """Return the rate of a job of the newest answer."""
+        return self._rates[job["job_id"]]
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw for the width that there is."""
@@ -89,11 +89,11 @@ class StatusView:
         table.add_column("done", no_wrap=True, justify="right")
         table.add_column("of", no_wrap=True, justify="right")
         # Nobody knows a rate at the first look.
-        moving = any(self.pace(job).per_second() is not None for job in jobs)
+        moving = any(self.rate(job).per_second() is not None for job in jobs)
         for name in ("a second", "left") if moving else ():
             table.add_column(name, no_wrap=True, justify="right")
         for job in jobs[:room]:
-            rate, left = self.pace(job).per_second(), self.pace(job).left_s(job["total"] - _done(job))
+            rate, left = self.rate(job).per_second(), self.rate(job).left_s(job["total"] - _done(job))
             advance = "" if rate is None else short(rate), "" if left is None else duration(left)
             table.add_row(
                 str(job["job_id"]) if wide else str(job["job_id"])[:ID_COLUMNS],
@@ -109,7 +109,7 @@ class StatusView:
         return Group(head, table)
 
     def _advance(self, job: Answer) -> str:
-        rate, left = self.pace(job).per_second(), self.pace(job).left_s(job["total"] - _done(job))
+        rate, left = self.rate(job).per_second(), self.rate(job).left_s(job["total"] - _done(job))
         if rate is None or job["status"] in STYLES:
             return ""
         return f"{short(rate)}/s  " + (f"about {duration(left)} left" if left is not None else "nothing moves")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import boto3
@@ -14,19 +12,18 @@ import pytest
 from handlers.contract.roles import DOCTOR, OWNER, READER, REFRESHER
 from scannerdb import login
 from scannerdb.login import Target
-from scannerdb.options import environment_file, found
+from scannerdb.options import environment_file, find_dsn
 from scannerdb.outputs import stack_outputs
-from stacks import ROOT
 from stacks.settings import load_settings
-from tests.scannerdb.conftest import PREFIX
-from tests.scannerdb.test_scannerdb import dsn, scannerdb
+from tests.support.command_line import dsn, scannerdb
+from tests.support.deployed import PREFIX
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.emulator.server import Emulator
     from tests.conftest import TestDatabase
-    from tests.scannerdb.conftest import Deployed
+    from tests.support.deployed import Deployed
 
 
 def test_an_environment_is_found_by_its_state_and_each_command_logs_in_as_who_may_do_it(
@@ -40,7 +37,7 @@ def test_an_environment_is_found_by_its_state_and_each_command_logs_in_as_who_ma
     scannerdb("doctor", "progress-drift", "-e", "local", "--json")
     assert json.loads(capsys.readouterr().out)["environment"] == "local"
     for user in (REFRESHER, READER, DOCTOR):
-        assert f"user={user}" in (found(None, "local", user=user) or "")
+        assert f"user={user}" in (find_dsn(None, "local", user=user) or "")
 
 
 def test_who_needs_no_proxy_or_may_not_use_it_goes_past_it(deployed: Deployed) -> None:
@@ -171,22 +168,3 @@ def test_missing_credentials_are_told_with_the_way_to_log_in(
     monkeypatch.setattr("scannerdb.aws.session", lambda settings: boto3.Session(region_name=settings.region))
     scannerdb("status", "-e", "local", code=1)
     assert "no AWS credentials for local; log in with `aws sso login`, or set AWS_PROFILE" in capsys.readouterr().err
-
-
-def test_a_shell_completes_commands_functions_and_environments() -> None:
-    def completed(line: str, position: int) -> list[str]:
-        variables = {"COMP_WORDS": line, "COMP_CWORD": str(position), "_SCANNERDB_COMPLETE": "bash_complete"}
-        done = subprocess.run(
-            [sys.executable, "-m", "scannerdb"],
-            cwd=ROOT,
-            env=os.environ | variables,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return [line.partition(",")[2] for line in done.stdout.splitlines()]
-
-    assert completed("scannerdb re", 1) == ["rebuild", "refresh"]
-    assert completed("scannerdb logs d", 2) == ["doctor"]
-    assert completed("scannerdb status -e ", 3) == ["dev", "local", "prod"]
-    assert completed("scannerdb tunnel p", 2) == ["prod"]

@@ -13,8 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from scannerdb import terraform
-from scannerdb.review import command
-from scannerdb.review import planning
+from scannerdb.review import command, planning
 from scannerdb.review.allowed import load_allowed
 from scannerdb.review.emulator import empty_emulator
 from scannerdb.review.policy import Policy, check_policy
@@ -23,7 +22,7 @@ from scannerdb.review.review import Review
 from scannerdb.review.review import judge as judge_plan
 from stacks import ROOT
 from stacks.settings import load_settings
-from tests.scannerdb.plan_json import DATABASE, TODAY
+from tests.support.terraform_plans import DATABASE, TODAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
