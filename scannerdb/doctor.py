@@ -24,9 +24,9 @@ from scannerdb.options import (
     connect_to,
     current_release,
     database_options,
+    deployment_dsn,
     environment_file,
     json_option,
-    require_dsn,
 )
 from stacks.alarms.thresholds import doctor_limits
 from stacks.settings import load_settings
@@ -72,7 +72,7 @@ def doctor(alarm: str | None, dsn: str | None, environment: str | None, as_json:
     settings = load_settings(environment_file(limits_of))
     findings = examine(
         # With a DSN the environment says whose limits, and nothing else.
-        _seeing_sessions(connect_to(dsn or require_dsn(dsn, limits_of, user=DOCTOR)), limits_of),
+        _seeing_sessions(connect_to(dsn or deployment_dsn(settings, user=DOCTOR)), limits_of),
         Limits(**doctor_limits(settings)),
         commands=Commands(deployment=settings.prefix),
         checks=checks,

@@ -1,6 +1,6 @@
-"""What a deployment costs a month: every resource of the stack that AWS bills, times its list price.
+"""The monthly bill of a deployment: every resource of the stack that AWS bills, times its list price.
 
-The counts are held against the synthesised stack by a test, so that a new endpoint or alarm is not forgotten here.
+A test compares the counts with the synthesised stack, so that a new endpoint or alarm is not forgotten here.
 """
 
 from collections.abc import Iterator
@@ -16,19 +16,19 @@ DAYS = 365 / 12
 SECONDS = DAYS * 86_400
 MILLION = 1_000_000
 
-# What the stack makes, whatever the settings say.
+# The same for every environment.
 INTERFACE_ENDPOINTS = 4
 BASTION_STORAGE_GIB = 8
 SECRETS = 1
 KEYS = 1
 COMPOSITE_ALARMS = 1
 DASHBOARDS = 1
-# Those that `refresh` writes into its log, and one for each kind of line that is counted in the database's log.
+# Those of the functions' logs, and one for each metric filter on the database's log.
 CUSTOM_METRICS = 12 + 2
 # RDS Proxy bills two virtual CPUs at least.
 LEAST_PROXY_VCPUS = 2
 
-# What nobody can know before: measured on the embedded server, or AWS's own figure.
+# Estimates: measured on the embedded server, or AWS's own figure.
 STATUS_SECONDS = 0.02
 REFRESH_SECONDS = 0.5
 # CloudWatch Logs bills storage compressed, to 0.15 as its pricing page puts it.
@@ -40,7 +40,7 @@ ARTIFACTS_GIB = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Use:
-    """What the deployment will be used for: assumptions, each an option of the command."""
+    """Assumptions about the use of the deployment; each is an option of the command."""
 
     requests_per_day: int = 10_000
     logs_gib_per_day: float = 0.1
@@ -59,12 +59,12 @@ class BillItem:
 
     @property
     def usd(self) -> float:
-        """What it costs a month, in USD."""
+        """USD a month."""
         return max(self.quantity - self.free, 0) * self.price.usd
 
 
 def bill(settings: Settings, use: Use) -> list[BillItem]:
-    """Return the lines of a month.
+    """Return the items of a month.
 
     Raises:
         OperatorError: the table of prices lacks the region or the instance class.
@@ -177,5 +177,5 @@ def _traffic(settings: Settings, prices: Prices, use: Use) -> Iterator[BillItem]
 
 
 def alarm_metrics(settings: Settings) -> int:
-    """Return how many metrics the alarms are billed for: each one that a formula takes, and one for a query."""
+    """Return how many metrics the alarms are billed for: each input of metric math, and one for a query."""
     return sum(max(len(alarm.metrics()), 1) for alarm in catalogue(settings, api_id=""))

@@ -1,4 +1,4 @@
-"""`scannerdb cost`: what a deployment costs a month, before it is made."""
+"""`scannerdb cost`: the monthly bill of an environment, from its settings."""
 
 import json
 import os
@@ -12,7 +12,6 @@ from rich.table import Table
 from scannerdb.cost.bill import BillItem, Use, bill
 from scannerdb.cost.prices import PRICES, Prices
 from scannerdb.options import complete_environment, environment_file, json_option
-from stacks import ROOT
 from stacks.settings import Settings, load_settings
 from stacks.settings.profiles import PROFILES
 
@@ -28,7 +27,7 @@ NOT_COUNTED = (
 @click.option("--profiles", is_flag=True, help="Compare the sizes small, medium and large of ENV. [default: of dev]")
 @click.option("--requests-per-day", type=click.IntRange(0), default=Use.requests_per_day, show_default=True)
 @click.option("--logs-gib-per-day", type=click.FloatRange(0), default=Use.logs_gib_per_day, show_default=True)
-@click.option("--free-tier", is_flag=True, help="Subtract what AWS gives each account every month for nothing.")
+@click.option("--free-tier", is_flag=True, help="Subtract AWS's monthly free tier of an account.")
 @json_option
 def cost(
     environment: str | None,
@@ -39,10 +38,10 @@ def cost(
     free_tier: bool,
     as_json: bool,
 ) -> None:
-    """Estimate the monthly bill of ENV from its settings and dated list prices, resource by resource.
+    """Estimate the monthly bill of ENV, resource by resource.
 
-    Nothing is asked of AWS: the prices are those of scannerdb/cost/prices.toml, which names their pages. * marks a
-    price that could not be verified, ~ a line that stands on an assumption.
+    It needs no AWS account: the prices are those of scannerdb/cost/prices.toml, with their date and pages. * marks a
+    price that could not be verified, ~ a line whose quantity is an assumption.
 
     \b
     scannerdb cost prod
@@ -129,7 +128,7 @@ def _print_notes(console: Console, settings: Settings, lines: list[BillItem]) ->
     prices = Prices.of(settings.region)
     assumed = "; ".join(dict.fromkeys(line.assumes for line in lines if line.assumes))
     notes = (
-        f"List prices on demand, before tax and discounts, as {PRICES.relative_to(ROOT)} had them on {prices.date}.",
+        f"List prices on demand, before tax and discounts, as scannerdb/cost/{PRICES.name} had them on {prices.date}.",
         f"~ assumes {assumed}.",
         "* is not verified: see the table." if any(not line.price.verified for line in lines) else "",
         NOT_COUNTED,
@@ -140,7 +139,7 @@ def _print_notes(console: Console, settings: Settings, lines: list[BillItem]) ->
 
 
 def _common(names: list[str]) -> str:
-    """Return the words with which all names begin."""
+    """Return the words that all names begin with."""
     together = takewhile(lambda words: len(set(words)) == 1, zip(*(name.split() for name in names), strict=False))
     return " ".join(words[0] for words in together).rstrip(",") or names[0]
 

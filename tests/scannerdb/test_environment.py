@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import boto3
 import pytest
 
 from handlers.contract.roles import DOCTOR, OWNER, READER, REFRESHER
-from scannerdb import login
 from scannerdb.login import Target
 from scannerdb.options import environment_file, find_dsn
 from scannerdb.outputs import stack_outputs
+from stacks import ROOT
 from stacks.settings import load_settings
 from tests.support.command_line import dsn, scannerdb
 from tests.support.deployed import PREFIX
@@ -141,7 +143,7 @@ def test_an_isolated_network_is_answered_with_the_tunnel_of_who_was_to_log_in(
 
 def test_a_state_in_a_bucket_is_read_from_there(aws: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "staging.toml"
-    text = (login.ROOT / "environments" / "local.toml").read_text()
+    text = (ROOT / "environments" / "local.toml").read_text()
     file.write_text(text.replace('path = "build/local/terraform.tfstate"', 'bucket = "states-of-everybody"'))
     monkeypatch.setenv("SCANNER__AWS__ENDPOINT", aws.aws_url)
     settings = load_settings(file)
@@ -168,3 +170,22 @@ def test_missing_credentials_are_told_with_the_way_to_log_in(
     monkeypatch.setattr("scannerdb.aws.session", lambda settings: boto3.Session(region_name=settings.region))
     scannerdb("status", "-e", "local", code=1)
     assert "no AWS credentials for local; log in with `aws sso login`, or set AWS_PROFILE" in capsys.readouterr().err
+
+
+def test_a_shell_completes_commands_functions_and_environments() -> None:
+    def completed(line: str, position: int) -> list[str]:
+        variables = {"COMP_WORDS": line, "COMP_CWORD": str(position), "_SCANNERDB_COMPLETE": "bash_complete"}
+        done = subprocess.run(
+            [sys.executable, "-m", "scannerdb"],
+            cwd=ROOT,
+            env=os.environ | variables,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return [line.partition(",")[2] for line in done.stdout.splitlines()]
+
+    assert completed("scannerdb re", 1) == ["rebuild", "refresh", "review"]
+    assert completed("scannerdb logs d", 2) == ["doctor"]
+    assert completed("scannerdb status -e ", 3) == ["dev", "local", "prod"]
+    assert completed("scannerdb tunnel p", 2) == ["prod"]

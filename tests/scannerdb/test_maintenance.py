@@ -32,7 +32,7 @@ def test_a_refresh_beside_another_ends_with_1(database: TestDatabase, capsys: py
     scannerdb("refresh", "--dsn", dsn(database), code=1)
     other.rollback()
     other.close()
-    assert capsys.readouterr().out == "Another refresh is at work; this one did nothing.\n"
+    assert capsys.readouterr().out == "Another refresh is running; this one did nothing.\n"
 
 
 def test_a_drift_is_listed_with_exit_code_2_and_mended_by_a_rebuild(
