@@ -141,7 +141,7 @@ setup: ## Install the tools into this folder
 	@$(MAKE) -s -j2 $(VENV)/bin/scannerdb node_modules/.installed
 
 # The operator's command, from this folder's code.
-$(VENV)/bin/scannerdb: $(VENV)/.installed
+$(VENV)/bin/scannerdb: Makefile $(VENV)/.installed
 	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" -m scannerdb "$$@"\n' "$(CURDIR)" "$(CURDIR)/$(RUN)" > $@
 	@chmod +x $@
 

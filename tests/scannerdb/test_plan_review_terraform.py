@@ -23,7 +23,7 @@ from scannerdb.review.review import judge as judge_plan
 from stacks import ROOT
 from stacks.assets.package import release_files
 from stacks.settings import load_settings
-from tests.scannerdb.plan_json import DATABASE, TODAY
+from tests.support.terraform_plans import DATABASE, TODAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
