@@ -18,15 +18,15 @@ from handlers.diagnosis.patience import Patience
 from handlers.errors import InvalidRequestError
 from handlers.migrator.session import Connect
 from scannerdb.errors import OperatorError
-from scannerdb.login import PATIENCE_S, tunnel_as
+from scannerdb.login import REACH_TIMEOUT_S, tunnel_as
 from scannerdb.options import (
     ENVIRONMENT_VARIABLE,
     connect_to,
     current_release,
     database_options,
+    deployment_dsn,
     environment_file,
     json_option,
-    needed,
 )
 from stacks.alarms.thresholds import doctor_limits
 from stacks.settings import load_settings
@@ -72,7 +72,7 @@ def doctor(alarm: str | None, dsn: str | None, environment: str | None, as_json:
     settings = load_settings(environment_file(limits_of))
     findings = examine(
         # With a DSN the environment says whose limits, and nothing else.
-        _seeing_sessions(connect_to(dsn or needed(dsn, limits_of, user=DOCTOR)), limits_of),
+        _seeing_sessions(connect_to(dsn or deployment_dsn(settings, user=DOCTOR)), limits_of),
         Limits(**doctor_limits(settings)),
         commands=Commands(deployment=settings.prefix),
         checks=checks,
@@ -97,7 +97,7 @@ def _seeing_sessions(connect: Connect, environment: str) -> Connect:
     def checked() -> "psycopg2.extensions.connection":
         connection = connect()
         patience = Patience(connection)
-        patience.start(PATIENCE_S)
+        patience.start(REACH_TIMEOUT_S)
         try:
             with connection.cursor() as cursor:
                 cursor.execute(WHO, {"doctor": DOCTOR})

@@ -1,4 +1,4 @@
-"""The stack of one environment. It only wires: each construct says in its own file what it is made of."""
+"""The stack of one environment: connects the constructs; each construct's own file says what it is made of."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,16 +11,17 @@ from constructs import Construct, Node
 
 from handlers.contract import names, roles, timeouts, variables
 from handlers.contract.events import ReleaseEvent
+from stacks import outputs
 from stacks.access.bastion import Bastion
 from stacks.access.proxy import Proxy
 from stacks.alarms.thresholds import doctor_limits
 from stacks.assets.package import Package
-from stacks.database.instance import Database
+from stacks.database.instance import Instance
 from stacks.foundation import iam
 from stacks.foundation.artifacts import Artifacts
 from stacks.foundation.context import Context
 from stacks.foundation.encryption import Encryption
-from stacks.foundation.iam import Statement
+from stacks.foundation.iam import PolicyStatement
 from stacks.foundation.provider import aws_provider
 from stacks.foundation.state import terraform_state
 from stacks.functions.first_refresh import FirstRefresh
@@ -58,7 +59,7 @@ class ScannerDatabase(TerraformStack):
         artifacts = Artifacts(self, "artifacts", context=context, key_arn=key_arn)
         network = Network(self, "network", context=context, key_arn=key_arn)
         endpoints = Endpoints(self, "endpoints", context=context, network=network, release_bucket=artifacts.bucket_name)
-        db = Database(self, "database", context=context, network=network, key_arn=key_arn)
+        db = Instance(self, "database", context=context, network=network, key_arn=key_arn)
         proxy = Proxy(self, "proxy", context=context, network=network, database=db, key_arn=key_arn)
         bastion = Bastion(
             self,
@@ -79,7 +80,7 @@ class ScannerDatabase(TerraformStack):
             *,
             timeout_s: int,
             environment: Mapping[str, str],
-            statements: Mapping[str, Statement],
+            statements: Mapping[str, PolicyStatement],
             depends_on: Sequence[ITerraformDependable] = (),
         ) -> Function:
             return Function(
@@ -124,7 +125,7 @@ class ScannerDatabase(TerraformStack):
             "release",
             migrate=migrate,
             release=release_event,
-            depends_on=[db.instance, *endpoints.ready, *migrate_rules],
+            depends_on=[*db.ready, *endpoints.ready, *migrate_rules],
         )
 
         through_proxy = {variables.RDS_PROXY_ENDPOINT: proxy.endpoint, variables.RDS_PORT: str(proxy.port)}
@@ -152,7 +153,7 @@ class ScannerDatabase(TerraformStack):
             names.DOCTOR,
             timeout_s=timeouts.DOCTOR.function_s,
             environment={
-                # Directly, because it is asked when the proxy does not answer; the proxy is one of its patients.
+                # Past the proxy: the doctor must work, and examine the proxy, while the proxy does not answer.
                 variables.RDS_ENDPOINT: db.address,
                 variables.RDS_PORT: str(db.port),
                 variables.RDS_PROXY_ENDPOINT: f"{proxy.endpoint}:{proxy.port}",
@@ -240,11 +241,11 @@ class ScannerDatabase(TerraformStack):
             release_sha256=release.sha256,
         )
 
-    # cdktf finds a method of its own by this name: each address is the construct's path, without a hash, so that people
-    # can type `aws_db_instance.database_instance`.
+    # Overrides cdktf's own method: an address is the construct's path without a hash, so that people can type
+    # `aws_db_instance.database_instance`.
     @jsii.member(jsii_name="allocateLogicalId")
     def _allocate_logical_id(self, tf_element: TerraformElement | Node) -> str:
-        # Each attribute is a question to the Node process, so none is asked twice.
+        # Each attribute is a call to the Node process behind jsii, so each is read once.
         path = (tf_element if isinstance(tf_element, Node) else tf_element.node).path
         address = "_".join(path.split("/")[1:])
         if self._addresses.setdefault(address, path) != path:
@@ -253,4 +254,4 @@ class ScannerDatabase(TerraformStack):
 
     def _outputs(self, **values: str) -> None:
         for name, value in values.items():
-            TerraformOutput(self, name, value=value)
+            TerraformOutput(self, name, value=value, description=outputs.DESCRIPTIONS[name])

@@ -14,6 +14,8 @@ from handlers.migrator.session import Connect, RunLimits
 # https://www.postgresql.org/docs/17/btree.html#BTREE-IMPLEMENTATION
 _ENTRY_OVERHEAD_BYTES = 12
 _FILL_FACTOR = 0.9
+# The statement of 002 that replaces an older deployment's views.
+_ADOPTION = "SELECT adopt_older_views()"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +94,7 @@ def _steps(pending: list[PendingMigration], cursor: Any, timeout_ms: int) -> Ite
 def _notes(cursor: Any, statement: SqlStatement) -> Iterable[str]:
     if statement.index and (built := indexes.find(cursor, statement.index)):
         yield "exists and is checked" if built.valid else "a build that died left it INVALID; it is dropped and rebuilt"
-    if "job_progress_next" in statement.sql and statement.kind == "DO":
+    if statement.sql == _ADOPTION:
         cursor.execute(QUERIES["adopted_views"])
         for name, kind, grants in cursor.fetchall():
             yield f"builds the {kind} {name} again, with {grants} grants"

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from handlers.migrator.session import Connect, RunLimits
-from scannerdb.options import connect_to, database_options, needed
+from scannerdb.options import connect_to, database_options, require_dsn
 from scannerdb.partition import run
 from scannerdb.partition.errors import ConfirmationNeededError
 from scannerdb.partition.locks import LOCK_TIMEOUT_MS
@@ -64,7 +64,7 @@ def partition(
     scannerdb partition job_objects --revert       undo it
     scannerdb partition job_objects --finish       drop the original
     """  # noqa: D301 - click takes the character for "do not wrap"
-    connect = connect_to(needed(dsn, environment))
+    connect = connect_to(require_dsn(dsn, environment))
     limits = RunLimits(lock_timeout_ms=lock_timeout_ms, lock_patience_s=lock_patience_s, poll_interval_s=0.5)
     if action != "status":
         with reporter(as_json=as_json) as report:

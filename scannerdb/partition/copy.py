@@ -24,7 +24,7 @@ from scannerdb.partition.names import (
     key_values,
     partition_names,
 )
-from scannerdb.partition.progress_reporter import Pace
+from scannerdb.partition.progress_reporter import ProgressReporter
 
 # A writer may wait for a batch, for less than a second whatever happens.
 LOCK_TIMEOUT_MS = 100
@@ -58,15 +58,17 @@ class Copier:
 
         """
         self._cursor.execute(QUERIES["size"], {"table": ORIGINAL})
-        pace = Pace(self._session.report, "copying", total=self._cursor.fetchone()[1], done=state.copied_rows)
+        reporter = ProgressReporter(
+            self._session.report, "copying", total=self._cursor.fetchone()[1], done=state.copied_rows
+        )
         after, ended, analyze_at = state.last_key, False, FIRST_ANALYZE_ROWS
         while not ended:
-            copied, after, ended = self._copy(after)
-            pace.tell(copied)
+            copied, after, ended = self.copy_next(after)
+            reporter.tell(copied)
             if copied >= analyze_at:
                 self._analyze(state.modulus)
                 analyze_at = copied * ANALYZE_GROWTH
-        pace.end()
+        reporter.end()
         states.end_copy(self._cursor)
 
     def _analyze(self, modulus: int) -> None:
@@ -74,7 +76,7 @@ class Copier:
         for partition in partition_names(modulus):
             self._cursor.execute(sql.SQL("ANALYZE {}").format(identifier(partition)))
 
-    def _copy(self, after: Key | None) -> tuple[int, Key | None, bool]:
+    def copy_next(self, after: Key | None) -> tuple[int, Key | None, bool]:
         """Copy the next rows; return how many are copied over all, the last one, and whether there are no more."""
         patient_until = time.monotonic() + self._session.limits.lock_patience_s
         while True:

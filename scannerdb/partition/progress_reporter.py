@@ -7,7 +7,7 @@ from typing import Any
 TELL_EVERY_S = 0.5
 
 
-class Pace:
+class ProgressReporter:
     """Reports while rows are worked through.
 
     Args:

@@ -7,7 +7,7 @@ from scannerdb.partition.batches import Batches
 from scannerdb.partition.definition import Definition
 from scannerdb.partition.errors import CopyDiffersError
 from scannerdb.partition.names import MIRROR_TRIGGERS, ORIGINAL, QUERIES, WORKSHOP, Columns, Key, identifier, key_values
-from scannerdb.partition.progress_reporter import Pace
+from scannerdb.partition.progress_reporter import ProgressReporter
 
 
 def verify(session: Session, definition: Definition, mirrored: str, *, way_out: str) -> int:
@@ -29,7 +29,7 @@ def verify(session: Session, definition: Definition, mirrored: str, *, way_out: 
     cursor, columns = session.cursor, Columns.of(definition)
     tables = {"source": identifier(ORIGINAL), "target": identifier(mirrored)}
     cursor.execute(QUERIES["size"], {"table": ORIGINAL})
-    pace = Pace(session.report, "comparing", total=cursor.fetchone()[1])
+    reporter = ProgressReporter(session.report, "comparing", total=cursor.fetchone()[1])
     after: Key | None = None
     rows, batches = 0, Batches()
     while True:
@@ -45,9 +45,9 @@ def verify(session: Session, definition: Definition, mirrored: str, *, way_out: 
                 f"in a batch of {wanted:,}); {way_out}"
             )
         rows += compared
-        pace.tell(rows)
+        reporter.tell(rows)
         if compared < wanted:
-            pace.end()
+            reporter.end()
             # Last: which rows were missed says more than that some may have been.
             check_mirror(session, mirrored, way_out=way_out)
             return rows

@@ -12,6 +12,7 @@ from pathlib import Path
 from pglast.parser import ParseError
 
 from handlers.contract.release import MANIFEST, NO_ROLES, ROLES_FILE, Manifest, Migration, SqlFile, SqlStatement
+from stacks.assets.package import release_files
 from stacks.assets.sql_statements import UnsupportedStatementError, split
 
 _FILE_NAME = re.compile(r"(?P<version>[0-9]{3})_(?P<name>[a-z0-9_]+)(?P<down>\.down)?\.sql")
@@ -35,7 +36,7 @@ def build_manifest(migrations: Path) -> Manifest:
         raise MigrationError(f"{migrations} is not a folder; name the folder that holds the migrations")
     up: dict[int, Migration] = {}
     down: dict[int, Migration] = {}
-    for path in sorted(migrations.glob("*.sql")):
+    for path in release_files(migrations):
         if path.name == ROLES_FILE:
             continue
         match = _FILE_NAME.fullmatch(path.name)
@@ -62,7 +63,7 @@ def release_entries(migrations: Path) -> dict[str, bytes]:
         MigrationError: as `build_manifest`.
 
     """
-    files = {path.name: path.read_bytes() for path in sorted(migrations.glob("*.sql"))}
+    files = {path.name: path.read_bytes() for path in release_files(migrations)}
     return {MANIFEST: build_manifest(migrations).to_json(), **files}
 
 

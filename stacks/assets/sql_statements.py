@@ -28,7 +28,7 @@ _GENTLE_ALTERATIONS = {
     enums.AlterTableType.AT_DisableTrig: "SHARE ROW EXCLUSIVE",
 }
 
-# Statements that take no lock on a table which anybody else uses.
+# Statements that lock no table in use.
 _HARMLESS = {
     ast.AlterDefaultPrivilegesStmt: "ALTER DEFAULT PRIVILEGES",
     ast.AlterFunctionStmt: "ALTER FUNCTION",

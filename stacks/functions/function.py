@@ -24,7 +24,7 @@ from handlers.contract.variables import (
 from stacks.assets.package import Package
 from stacks.foundation import iam
 from stacks.foundation.context import Context
-from stacks.foundation.iam import EVERY_RESOURCE, Statement
+from stacks.foundation.iam import EVERY_RESOURCE, PolicyStatement
 from stacks.foundation.log_groups import log_group
 from stacks.network import security_groups
 from stacks.network.network import Network
@@ -56,7 +56,7 @@ class Function(Construct):
         stored_package: S3Object,
         timeout_s: int,
         variables: Mapping[str, str],
-        statements: Mapping[str, Statement],
+        statements: Mapping[str, PolicyStatement],
         depends_on: Sequence[ITerraformDependable] = (),
     ) -> None:
         super().__init__(scope, id_)
@@ -139,7 +139,9 @@ def _attached(context: Context) -> list[str]:
     return [*ours, f"arn:{context.partition}:ec2:{context.settings.region}:*:subnet/*"]
 
 
-def _runtime_statements(context: Context, function_arn: str, log_group_arn: str, key_arn: str) -> dict[str, Statement]:
+def _runtime_statements(
+    context: Context, function_arn: str, log_group_arn: str, key_arn: str
+) -> dict[str, PolicyStatement]:
     """Return what any function in a VPC needs; narrower than AWSLambdaVPCAccessExecutionRole."""
     return {
         "WriteLogs": iam.statement(

@@ -18,7 +18,7 @@ from stacks.foundation import iam
 from stacks.foundation.context import Context
 from stacks.functions.function import Function
 
-# At night in UTC, the schedule's time zone; not on the hour, when most scheduled jobs of an account start.
+# In UTC, at night, and not on the hour, when most schedules run.
 VERIFY_AT = "cron(17 3 * * ? *)"
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from stacks.assets.manifest import MigrationError, build_manifest, release_entries
+from stacks.assets.package import build_release
 from tests.conftest import MIGRATIONS
 
 
@@ -33,8 +34,16 @@ def test_one_statement_that_refuses_a_transaction_makes_its_whole_file_run_outsi
 
 def test_our_own_release_carries_every_file_and_a_rollback_for_each() -> None:
     names = set(release_entries(MIGRATIONS))
-    assert {path.name for path in MIGRATIONS.glob("*.sql")} | {"manifest.json"} == names
+    assert {path.name for path in MIGRATIONS.glob("*.sql")} - {"schema.sql"} | {"manifest.json"} == names
     assert all(migration.down for migration in build_manifest(MIGRATIONS).migrations)
+
+
+def test_a_release_does_not_depend_on_the_schema_file(tmp_path: Path) -> None:
+    migrations = folder(tmp_path, {"001_a.sql": "SELECT 1"})
+    before = build_release(migrations, folder=tmp_path / "build").sha256
+    (migrations / "schema.sql").write_text("no SQL at all")
+    assert build_release(migrations, folder=tmp_path / "build").sha256 == before
+    assert build_release(migrations, folder=tmp_path / "elsewhere").sha256 == before
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from stacks.alarms import log_patterns
 from stacks.settings import load_settings
 from stacks.settings.instance_classes import FAMILIES
 from stacks.settings.profiles import PROFILES
-from tests.scannerdb.test_scannerdb import scannerdb
 from tests.stacks.conftest import read_stack, run_main
+from tests.support.command_line import scannerdb
 
 if TYPE_CHECKING:
     from pathlib import Path

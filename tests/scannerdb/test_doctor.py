@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.scannerdb.test_scannerdb import dsn, scannerdb
+from tests.support.command_line import dsn, scannerdb
 
 if TYPE_CHECKING:
     from tests.conftest import TestDatabase

@@ -11,7 +11,7 @@ import pytest
 from scannerdb.partition import run, shadow
 from scannerdb.partition.locks import with_locks
 from scannerdb.partition.steps import Options
-from tests.scannerdb.partition_helpers import LIMITS, differences, fill, partition, phase
+from tests.support.partitioning import LIMITS, differences, fill, partition, phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,8 +14,8 @@ from scannerdb.partition import errors, steps, swap
 from scannerdb.partition.batches import FIRST_ROWS
 from scannerdb.partition.names import KEPT, MIRROR_TRIGGERS, ORIGINAL, SHADOW
 from scannerdb.partition.verify import verify
-from tests.migrations.test_schema import schema
-from tests.scannerdb.partition_helpers import IMPATIENT, fill, finish, partition, phase, revert
+from tests.support.partitioning import IMPATIENT, fill, finish, partition, phase, revert
+from tests.support.schema import schema
 
 if TYPE_CHECKING:
     from tests.conftest import TestDatabase

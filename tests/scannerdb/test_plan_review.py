@@ -16,7 +16,7 @@ from scannerdb.review.policy import Finding, Policy, check_policy
 from scannerdb.review.protected import LOST_WITH
 from scannerdb.review.terraform_errors import PlanningError, explain
 from stacks.settings import environment_files
-from tests.scannerdb.plan_json import DATABASE, REPLACE, TODAY, allowing, judge, plan, resource
+from tests.support.terraform_plans import DATABASE, REPLACE, TODAY, allowing, judge, plan, resource
 
 if TYPE_CHECKING:
     from pathlib import Path

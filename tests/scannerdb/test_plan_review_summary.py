@@ -13,7 +13,7 @@ from rich.console import Console
 from scannerdb.review.releases import fetch_built
 from scannerdb.review.render import LONGEST_MARKDOWN, markdown, print_review, to_json
 from stacks.assets.package import build_release
-from tests.scannerdb.plan_json import DATABASE, REPLACE, TODAY, allowing, judge, resource
+from tests.support.terraform_plans import DATABASE, REPLACE, TODAY, allowing, judge, resource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

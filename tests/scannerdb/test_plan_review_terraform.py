@@ -21,8 +21,9 @@ from scannerdb.review.releases import fetch_built
 from scannerdb.review.review import Review
 from scannerdb.review.review import judge as judge_plan
 from stacks import ROOT
+from stacks.assets.package import release_files
 from stacks.settings import load_settings
-from tests.scannerdb.plan_json import DATABASE, TODAY
+from tests.support.terraform_plans import DATABASE, TODAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +60,7 @@ def test_a_first_deployment_is_green_and_tells_what_it_would_run(
     assert set(told["counts"]) == {"create"}
     assert told["counts"]["create"] > 100
     (migrations,) = (section for section in told["sections"] if section["title"] == "Migrations")
-    files = {path.name for path in (ROOT / "migrations").glob("*.sql") if not path.name.endswith(".down.sql")}
+    files = {path.name for path in release_files(ROOT / "migrations") if not path.name.endswith(".down.sql")}
     assert {item["text"].partition(":")[0] for item in migrations["items"][1:]} == files
 
 

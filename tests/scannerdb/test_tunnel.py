@@ -1,4 +1,4 @@
-"""`scannerdb tunnel` against a fake `aws` that really forwards the port (fake_aws.py): there is no AWS CLI here."""
+"""`scannerdb tunnel` against a fake `aws` that really forwards the port (fake_aws_cli.py): there is no AWS CLI here."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import pytest
 
 from scannerdb.tunnel.passfile import write_password
 from stacks import ROOT
-from tests.scannerdb.conftest import BASTION
-from tests.scannerdb.test_scannerdb import scannerdb
+from tests.support.command_line import scannerdb
+from tests.support.deployed import BASTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.scannerdb.conftest import Deployed
+    from tests.support.deployed import Deployed
 
 ASK = """
 import os, psycopg2

@@ -15,8 +15,9 @@ from tests.stacks.conftest import ENVIRONMENTS, Synthesised
 RUNBOOK = ROOT / "docs" / "runbook.md"
 FACTS = read_facts()
 DAY_S, WEEK_S = 24 * 60 * 60, 7 * 24 * 60 * 60
-# What somebody needs at three in the morning, in this order.
-PARTS = ("Means", "Tell in a minute", "Do", "Wake", "Over when")
+# What the on-call needs at three in the morning, and what a ticket needs by day, each in this order.
+PAGE_PARTS = ("For users", "Usual causes, each with what ends it", "Wake", "Over when")
+TICKET_PARTS = ("Means", "Look", "Do", "Over when")
 
 
 def names(environment: str) -> list[str]:
@@ -24,14 +25,23 @@ def names(environment: str) -> list[str]:
     return [alarm.name for alarm in catalogue(settings, api_id="a1")]
 
 
+def pages() -> set[str]:
+    settings = load_settings(ROOT / "environments" / "prod.toml", {})
+    return {alarm.name for alarm in catalogue(settings, api_id="a1") if alarm.severity == "page"} | {OUTAGE.name}
+
+
 EVERY_NAME = {name: None for environment in ENVIRONMENTS for name in names(environment)}
 TOLD = (*EVERY_NAME, OUTAGE.name, *(notice.name for notice in NOTICES))
 
 
-def runbook_sections() -> dict[str, str]:
+def sections(text: str) -> dict[str, str]:
     """Return the text of each section that is named like an alarm."""
-    parts = re.split(r"^#{2,3} (\S+)$", RUNBOOK.read_text(), flags=re.MULTILINE)
+    parts = re.split(r"^#{2,3} (\S+)$", text, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def runbook_sections() -> dict[str, str]:
+    return sections(RUNBOOK.read_text())
 
 
 @pytest.mark.parametrize("name", FACTS)
@@ -120,10 +130,25 @@ def test_every_alarm_has_a_section_in_the_runbook_and_every_section_an_alarm() -
     assert sorted(runbook_sections()) == sorted(TOLD)
 
 
+def test_the_first_part_of_the_runbook_holds_the_pages_and_the_second_the_tickets() -> None:
+    first, second = re.split(r"^# Part [12]: .+$", RUNBOOK.read_text(), flags=re.MULTILINE)[1:]
+    assert sections(first).keys() == pages()
+    assert sections(second).keys() == set(TOLD) - pages()
+
+
 @pytest.mark.parametrize("name", TOLD)
 def test_a_section_of_the_runbook_answers_what_the_on_call_asks(name: str) -> None:
     section = runbook_sections()[name]
-    places = [section.find(f"**{part}**") for part in PARTS]
-    assert -1 not in places, [part for part, place in zip(PARTS, places, strict=True) if place == -1]
+    parts = PAGE_PARTS if name in pages() else TICKET_PARTS
+    places = [section.find(f"**{part}**") for part in parts]
+    assert -1 not in places, [part for part, place in zip(parts, places, strict=True) if place == -1]
     assert places == sorted(places)
-    assert f"scannerdb doctor {name}" in section[places[1] : places[2]]
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_a_page_begins_with_a_command_to_paste_and_a_ticket_names_it_where_it_says_to_look(name: str) -> None:
+    section = runbook_sections()[name]
+    if name in pages():
+        assert section.startswith(f"\n\n```\nscannerdb tunnel prod --direct -- scannerdb doctor {name}\n```\n")
+    else:
+        assert f"`scannerdb doctor {name}`" in section[section.index("**Look**") : section.index("**Do**")]

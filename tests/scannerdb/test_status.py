@@ -14,9 +14,9 @@ import pytest
 from rich.console import Console
 
 from lab.scan import ScanJob, write_scan
-from scannerdb.status.job_rate import Pace, short
+from scannerdb.status.job_rate import JobRate, short
 from scannerdb.status.view import StatusView
-from tests.scannerdb.test_scannerdb import dsn, scannerdb
+from tests.support.command_line import dsn, scannerdb
 
 if TYPE_CHECKING:
     from tests.conftest import TestDatabase
@@ -207,13 +207,13 @@ def test_the_list_fits_the_screen(width: int) -> None:
 
 
 def test_a_standstill_has_no_time_left_and_cached_numbers_are_seen_once() -> None:
-    pace = Pace()
+    rate = JobRate()
     for at_s, done in ((0, 10), (0, 10), (10, 110), (10, 110)):
-        pace.see(at_s, done)
-    assert (pace.per_second(), pace.left_s(50)) == (10, 5)
+        rate.see(at_s, done)
+    assert (rate.per_second(), rate.left_s(50)) == (10, 5)
     for at_s in (20, 40, 60, 80, 100):
-        pace.see(at_s, 110)
-    assert (pace.per_second(), pace.left_s(50)) == (0, None)
+        rate.see(at_s, 110)
+    assert (rate.per_second(), rate.left_s(50)) == (0, None)
 
 
 def test_cached_numbers_advance_from_refresh_to_refresh_not_from_look_to_look() -> None:
@@ -224,7 +224,7 @@ def test_cached_numbers_advance_from_refresh_to_refresh_not_from_look_to_look() 
         job = {**answer["jobs"][0], "succeeded": done, "failed": 0}
         refreshed_at = start + timedelta(seconds=refreshed_s)
         view.show({**answer, "jobs": [job], "cache_refreshed_at": refreshed_at}, start.timestamp() + at_s)
-    assert view.pace(job).per_second() == pytest.approx(2)
+    assert view.rate(job).per_second() == pytest.approx(2)
 
 
 @pytest.mark.parametrize(

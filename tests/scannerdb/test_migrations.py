@@ -1,4 +1,4 @@
-"""`scannerdb` plans, migrates and rolls back, and tells a user's mistake without a stack trace."""
+"""`scannerdb plan`, `migrate` and `rollback`, and how a long build is shown."""
 
 from __future__ import annotations
 
@@ -6,24 +6,15 @@ import io
 import json
 from typing import TYPE_CHECKING
 
-import pytest
 from rich.console import Console
 
-from scannerdb.main import command
 from scannerdb.terminal import StatementBar
+from tests.support.command_line import dsn, scannerdb
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.conftest import TestDatabase
-
-
-def scannerdb(*arguments: str, code: int = 0) -> None:
-    with pytest.raises(SystemExit) as ended:
-        command(list(arguments))
-    assert (ended.value.code or 0) == code
-
-
-def dsn(database: TestDatabase) -> str:
-    return database.server.dsn(database=database.name)
 
 
 def test_a_plan_needs_no_database(capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,26 +33,6 @@ def test_what_is_migrated_is_planned_no_more_and_can_be_taken_back(
     assert "Nothing is pending" in capsys.readouterr().out
     scannerdb("rollback", "--dsn", dsn(empty_database))
     assert capsys.readouterr().out == f"Ran {applied[-1].replace('.sql', '.down.sql')}.\n"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        (["migrate"], 2, "name the database with --dsn or SCANNERDB_DSN"),
-        (["migrate", "--dsn", "host=127.0.0.1 port=1"], 1, "scannerdb: connection to server"),
-        (["plan", "--dsn", "nonsense"], 1, "scannerdb: "),
-    ],
-)
-def test_a_mistake_is_told_in_one_message(
-    capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str
-) -> None:
-    try:
-        scannerdb(*arguments, code=code)
-    except Exception as error:
-        raise AssertionError("a stack trace would be shown") from error
-    printed = capsys.readouterr().err
-    assert message in printed
-    assert "Traceback" not in printed
 
 
 def test_a_long_build_is_shown_as_a_bar_with_per_cent_blocks_and_time_to_go() -> None:

@@ -6,7 +6,7 @@ import psycopg2
 
 from scannerdb.partition import run
 from scannerdb.partition.steps import Options
-from tests.scannerdb.partition_helpers import LIMITS
+from tests.support.partitioning import LIMITS
 
 
 def main(dsn: str, action: str, modulus: str) -> None:

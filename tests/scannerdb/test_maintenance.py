@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tests.scannerdb.test_scannerdb import dsn, scannerdb
+from tests.support.command_line import dsn, scannerdb
 
 if TYPE_CHECKING:
     import pytest
@@ -32,7 +32,7 @@ def test_a_refresh_beside_another_ends_with_1(database: TestDatabase, capsys: py
     scannerdb("refresh", "--dsn", dsn(database), code=1)
     other.rollback()
     other.close()
-    assert capsys.readouterr().out == "Another refresh is at work; this one did nothing.\n"
+    assert capsys.readouterr().out == "Another refresh is running; this one did nothing.\n"
 
 
 def test_a_drift_is_listed_with_exit_code_2_and_mended_by_a_rebuild(

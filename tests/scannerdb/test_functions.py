@@ -10,8 +10,8 @@ import pytest
 from scannerdb.functions import commands as function_commands
 from scannerdb.functions.log_lines import lines_of
 from tests.lab.tiny_functions import package
-from tests.scannerdb.conftest import PREFIX
-from tests.scannerdb.test_scannerdb import scannerdb
+from tests.support.command_line import scannerdb
+from tests.support.deployed import PREFIX
 
 if TYPE_CHECKING:
     from lab.emulator.server import Emulator
