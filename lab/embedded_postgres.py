@@ -24,6 +24,7 @@ from typing import Any, Self
 import psycopg2
 import trustme
 
+from handlers.contract import variables
 from stacks import ROOT
 
 ADMIN_USER = "scanner_admin"
@@ -211,12 +212,12 @@ class EmbeddedPostgres:
     def variables(self, *, user: str, database: str = DATABASE) -> dict[str, str]:
         """Return the variables that a handler outside Lambda reads."""
         return {
-            "RDS_PROXY_ENDPOINT": self.host,
-            "RDS_PORT": str(self.port),
-            "RDS_DBNAME": database,
-            "RDS_USERNAME": user,
-            "RDS_PASSWORD": "unused",
-            "RDS_CA_BUNDLE": str(self.certificate_authority),
+            variables.RDS_PROXY_ENDPOINT: self.host,
+            variables.RDS_PORT: str(self.port),
+            variables.RDS_DBNAME: database,
+            variables.RDS_USERNAME: user,
+            variables.RDS_PASSWORD: "unused",
+            variables.RDS_CA_BUNDLE: str(self.certificate_authority),
         }
 
     def _server_parameters(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ from psycopg2.extensions import make_dsn
 
 from handlers.connection import Endpoint, connection_arguments, iam_token
 from handlers.contract.roles import DATABASE, DOCTOR, OWNER, READER
+from handlers.contract.variables import RDS_CA_BUNDLE, RDS_DBNAME, RDS_PASSWORD, RDS_PROXY_ENDPOINT, RDS_USERNAME
 from scannerdb.aws import calling, client, token_variables
 from scannerdb.errors import OperatorError
 from scannerdb.outputs import output, stack_outputs
@@ -22,7 +23,7 @@ AUTHORITIES = ROOT / "build" / "certificates.pem"
 # The owner logs in by password, which the proxy does not take. The doctor examines the proxy, so it connects past it.
 DIRECT_USERS = frozenset({OWNER, DOCTOR})
 REACH_TIMEOUT_S = 5
-HANDLER_VARIABLES = ("RDS_PROXY_ENDPOINT", "RDS_DBNAME", "RDS_USERNAME", "RDS_PASSWORD")
+HANDLER_VARIABLES = (RDS_PROXY_ENDPOINT, RDS_DBNAME, RDS_USERNAME, RDS_PASSWORD)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +129,7 @@ def handler_dsn(environ: Mapping[str, str] = os.environ) -> str | None:
         OperatorError: another variable that it needs is missing, or the port is not a number.
 
     """
-    if not environ.get("RDS_PROXY_ENDPOINT"):
+    if not environ.get(RDS_PROXY_ENDPOINT):
         return None
     if missing := [name for name in HANDLER_VARIABLES if name not in environ]:
         raise OperatorError(f"RDS_PROXY_ENDPOINT is set, and {', '.join(missing)} is not; set it too, or give --dsn")
@@ -136,12 +137,12 @@ def handler_dsn(environ: Mapping[str, str] = os.environ) -> str | None:
         endpoint = Endpoint.from_environment(environ)
     except ValueError as error:
         raise OperatorError(f"RDS_PROXY_ENDPOINT or RDS_PORT has a port that is not a number: {error}") from error
-    bundle = environ.get("RDS_CA_BUNDLE") or str(_authorities_of_aws())
+    bundle = environ.get(RDS_CA_BUNDLE) or str(_authorities_of_aws())
     arguments = connection_arguments(
         endpoint,
-        password=environ["RDS_PASSWORD"],
+        password=environ[RDS_PASSWORD],
         application_name="scannerdb",
-        environ={"RDS_CA_BUNDLE": bundle},
+        environ={RDS_CA_BUNDLE: bundle},
     )
     return make_dsn(None, **arguments)
 

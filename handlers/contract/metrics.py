@@ -3,7 +3,7 @@
 # Of the metrics in EMF; their one dimension is `service`, the function's name.
 NAMESPACE = "ScannerDatabase"
 
-# 1 for a refresh that was done, and for one that found another at work.
+# 1 for a refresh that was done, and for one that found another one running.
 REFRESH_SUCCEEDED = "RefreshSucceeded"
 REFRESH_SKIPPED = "RefreshSkipped"
 # Milliseconds of a refresh that was done, the deltas that it folded, and what it counted.

@@ -1,4 +1,4 @@
-"""The chain of time limits, in seconds. Each limit ends before the one around it, so that the reason gets out."""
+"""The chain of time limits, in seconds. An inner limit is shorter than the outer one, so the error names the cause."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ class FunctionLimits:
 
     Attributes:
         client_s: the client gives a statement up, because the server or the network is silent.
-        function_s: Lambda ends the function, and nothing says why.
+        function_s: Lambda ends the function, without a reason.
 
     """
 

@@ -1,4 +1,4 @@
-"""What a release would do to a ledger: decided without a database, so that it can be tested and shown without one."""
+"""What a release would run, decided from release and ledger alone, so that it needs no database."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from handlers.errors import (
 class LedgerEntry:
     """One row of `schema_migrations`.
 
-    `applied_at` is `None` while a file that runs outside a transaction is on its way; `applied_statements` holds the
-    checksums of those of its statements that are done.
+    `applied_at` is `None` while a file that runs outside a transaction is only partly applied. `applied_statements`
+    holds the checksums of those of its statements that are done.
     """
 
     version: int

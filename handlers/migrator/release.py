@@ -18,7 +18,7 @@ def read_release(archive: bytes, *, expected_sha256: str) -> Release:
     sha256 = hashlib.sha256(archive).hexdigest()
     if sha256 != expected_sha256:
         raise ReleaseError(
-            f"the release has the SHA-256 {sha256}, not {expected_sha256}; deploy again to upload it anew"
+            f"the release has the SHA-256 {sha256}, not {expected_sha256}; deploy again to upload it once more"
         )
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as zip_file:

@@ -1,4 +1,4 @@
-"""Brings a database to a release, and takes its last migration back."""
+"""Brings a database to a release, and rolls its newest migration back."""
 
 import contextlib
 import random
@@ -42,13 +42,13 @@ def run(connect: Connect, release: Release, *, limits: RunLimits | None = None, 
     Args:
         connect: opens a direct connection (not through RDS Proxy) in autocommit mode, as the owner of the tables.
         release: what to bring it to.
-        limits: how long things may take.
-        report: is told each step.
+        limits: those of the run.
+        report: called with each step.
 
     Raises:
         DeployInProgressError: another deployer still worked at the deadline.
-        StillRunningError: the deadline came while the server works on; the next run goes on.
-        DriftError: release and ledger tell different histories; nothing was run.
+        StillRunningError: the deadline came while the server runs a statement; the next run continues.
+        DriftError: release and ledger contradict each other; nothing was run.
         MigrationFailedError: PostgreSQL refused a statement; what is recorded as applied is applied, no more.
 
     """
@@ -74,12 +74,12 @@ def rollback(connect: Connect, release: Release, *, limits: RunLimits | None = N
     Args:
         connect: as for `run`.
         release: the one that is deployed; its files must be those that were applied.
-        limits: how long things may take.
-        report: is told each step.
+        limits: those of the run.
+        report: called with each step.
 
     Raises:
         NoRollbackError: nothing is applied, or the newest migration has no `.down.sql`.
-        DriftError: release and ledger tell different histories; nothing was run.
+        DriftError: release and ledger contradict each other; nothing was run.
         DeployInProgressError, StillRunningError, MigrationFailedError: as for `run`.
 
     """
@@ -96,7 +96,7 @@ def rollback(connect: Connect, release: Release, *, limits: RunLimits | None = N
         if newest.down.transactional:
             _in_transaction(session, newest.down.file, newest.down.statements, forget)
         else:
-            # With the first statement, so that a rollback that is refused there has changed nothing.
+            # Together with the first statement, so that a rollback that fails there has changed nothing.
             reopen = (ledger.QUERIES["reopen"], {"version": newest.version})
             if not newest.down.statements[0].in_transaction:
                 session.cursor.execute(*reopen)
@@ -108,7 +108,7 @@ def rollback(connect: Connect, release: Release, *, limits: RunLimits | None = N
 
 
 def _apply(session: Session, item: PendingMigration, release: str) -> None:
-    """Run what is left of a file, and record it as it is done."""
+    """Run the remaining statements of a file, and record each as it is done."""
     migration, started_at = item.migration, datetime.now(UTC)
 
     def record(done: int) -> Record:
@@ -116,7 +116,7 @@ def _apply(session: Session, item: PendingMigration, release: str) -> None:
 
     rest = migration.statements[item.first_statement :]
     if migration.transactional or not rest:
-        # Also a file that was outside a transaction when it failed, and was mended into one that need not be.
+        # Includes a file that failed outside a transaction and was changed into one that fits a transaction.
         _in_transaction(session, migration.file, rest, record(len(migration.statements)))
         return
     for position in range(item.first_statement, len(migration.statements)):
@@ -143,9 +143,9 @@ def _one(session: Session, migration: Migration, position: int, record: Record) 
 
 
 def _build(session: Session, statement: SqlStatement, index: Index) -> None:
-    """Build an index, unless an earlier run, or the server after it, has done so already.
+    """Build an index, unless an earlier run has built it, or the server has finished the build of that run.
 
-    No lock_timeout: the build waits for old transactions and makes nobody wait meanwhile.
+    No lock_timeout: the build waits for old transactions, and blocks no other session while it waits.
     """
     built = indexes.find(session.cursor, index)
     if built is not None and not built.valid:
@@ -162,7 +162,7 @@ def _build(session: Session, statement: SqlStatement, index: Index) -> None:
 def _in_one_message(session: Session, file: str, statement: SqlStatement, record: Record) -> None:
     """Run one statement with its ledger row in one transaction and one message.
 
-    The server runs a message to its end even when its sender is gone, so this may outlive the deadline.
+    The server runs a message to its end also when the client has disconnected, so this may outlive the deadline.
     """
     recorded = session.cursor.mogrify(*record).decode()
     message = f"BEGIN; {_lock_timeout(session)};\n{statement.sql}\n;{recorded};\nCOMMIT"
@@ -196,7 +196,7 @@ def _in_transaction(
 
 
 def _with_patience(session: Session, attempt: Any, *, waits_for: str) -> None:
-    """Try again while a lock cannot be had: each try ends after `lock_timeout_ms`, so that writers get through."""
+    """Retry while another session has the lock. Each try ends after `lock_timeout_ms`, so that writers get through."""
     patient_until = time.monotonic() + session.limits.lock_patience_s
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The one session that holds the migration lock and runs statements, watched from a second one."""
+"""The session that holds the migration lock and runs the statements, and a second one that watches it."""
 
 import contextlib
 import os
@@ -17,20 +17,21 @@ from handlers.migrator.ledger import QUERIES
 from handlers.migrator.statement_progress import StatementProgress, watch
 
 Connect = Callable[[], "psycopg2.extensions.connection"]
-# Told a sentence for people, and fields for programs.
+# Called with a sentence for people, and fields for programs.
 Report = Callable[..., None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunLimits:
-    """How long things may take.
+    """The time limits of a run.
 
     Attributes:
-        lock_timeout_ms: how long a statement may wait for a lock that makes writers wait behind it, before it gives up
-            and tries again. A writer waits no longer than this and the statement itself.
-        lock_patience_s: how long to go on trying.
-        deadline_s: how long the whole run may take before it returns while the server works on; `None` for no end.
-        poll_interval_s: between two looks at a running statement, and between two tries to get the migration lock.
+        lock_timeout_ms: how long a statement may wait for a lock that blocks writers, before it gives up and retries. A
+            writer waits no longer than this and the statement itself.
+        lock_patience_s: for how long to retry.
+        deadline_s: how long the whole run may take; then it returns, also while the server runs a statement. `None` for
+            no limit.
+        poll_interval_s: between two reports on a running statement, and between two tries to take the migration lock.
 
     """
 
@@ -45,8 +46,8 @@ class Session:
 
     Args:
         connect: opens a direct connection (not through RDS Proxy) in autocommit mode.
-        limits: how long things may take.
-        report: is told what happens.
+        limits: those of the run.
+        report: called with each event.
 
     """
 
@@ -62,7 +63,7 @@ class Session:
         self._worker: threading.Thread | None = None
         for connection in (self._connection, self._watcher):
             connection.cursor().execute(QUERIES["prepare_session"])
-        # It has nothing to say for as long as each try for a lock is short, and holds nothing that others wait for.
+        # The watcher idles while statements are short, and it holds no lock.
         self._watcher.cursor().execute("SET idle_session_timeout = 0")
 
     def __enter__(self) -> Self:
@@ -80,7 +81,7 @@ class Session:
         return self._ends_at is not None and time.monotonic() >= self._ends_at
 
     def acquire_lock(self) -> None:
-        """Take the migration lock, polling with no transaction open, and say meanwhile what its holder does.
+        """Take the migration lock, polling with no transaction open, and report what its holder does while it waits.
 
         Raises:
             DeployInProgressError: another deployer holds the lock still at the deadline.
@@ -157,8 +158,8 @@ class Session:
         )
 
     def _hang_up(self) -> None:
-        """Leave the statement to the server, which notices that nobody listens when it has finished."""
-        # The wire may be gone: libpq closes it as soon as the worker notices the first call.
+        """Close the socket without cancelling: the server finishes the statement, and then ends the session."""
+        # libpq closes the socket itself when the worker notices a shutdown, so it may be closed already.
         with (
             contextlib.suppress(OSError, psycopg2.Error),
             socket.socket(fileno=os.dup(self._connection.fileno())) as wire,

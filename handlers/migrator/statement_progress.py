@@ -1,4 +1,4 @@
-"""How far a session's statement has come: phase, per cent, blocks and an estimate, from the server's own views."""
+"""The progress of a session's statement: phase, per cent, blocks and an estimate, from PostgreSQL's own views."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from handlers.migrator.ledger import QUERIES
 
 # The phases of CREATE INDEX CONCURRENTLY in their order and the share of the whole that each took here (10M rows, two
-# columns, PostgreSQL 17). A phase that waits for other transactions takes none: nobody knows how long they last.
+# columns, PostgreSQL 17). A phase that waits for other transactions has no share: how long they last is unknown.
 # https://www.postgresql.org/docs/17/progress-reporting.html#CREATE-INDEX-PHASES
 PHASES = {
     "initializing": 0,
@@ -27,16 +27,16 @@ PHASES = {
 
 @dataclass(frozen=True, kw_only=True)
 class StatementProgress:
-    """How far a statement has come.
+    """The progress of one statement.
 
     Attributes:
         phase: as PostgreSQL names it, or `running` where it has no phases.
-        percent: of the whole statement, 0 to 100; `None` where it cannot be told.
+        percent: of the whole statement, 0 to 100; `None` where it is unknown.
         blocks_done: table or index blocks of 8 KiB that this phase has read.
         blocks_total: those that it has to read.
         elapsed_s: seconds since the statement began.
-        remaining_s: seconds to go at the present rate; `None` where it cannot be told.
-        waits_for: the transactions that it waits for, for people; empty when it works.
+        remaining_s: seconds to go at the present rate; `None` where it is unknown.
+        waits_for: a description of the transactions that it waits for; empty when it runs.
 
     """
 
@@ -66,7 +66,7 @@ class StatementProgress:
 
 
 def watch(cursor: Any, pid: int) -> StatementProgress | None:
-    """Return how far the statement of the session `pid` has come; `None` when it runs none.
+    """Return the progress of the statement that the session `pid` runs; `None` when it runs none.
 
     Args:
         cursor: of another session.

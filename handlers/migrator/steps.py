@@ -1,4 +1,4 @@
-"""What a run would do, for people and programs: each statement, its lock, who waits for it, and how large it gets."""
+"""The statements that a run would execute: the lock of each, whether writers wait, and the size of an index."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -30,7 +30,7 @@ class Step:
         relations: what is locked.
         blocks_writers: whether writers of these wait while it runs.
         estimate_bytes: the size of the index that it builds, from the table's statistics; `None` where it is unknown.
-        note: what else is worth knowing before it runs.
+        note: what the database adds: an index that exists, views that are built again, how the lock is taken.
 
     """
 
@@ -57,7 +57,7 @@ def migration_steps(release: Release, connect: Connect | None = None, *, limits:
         limits: those of the run.
 
     Raises:
-        DriftError: release and ledger tell different histories.
+        DriftError: release and ledger contradict each other.
 
     """
     timeout_ms = (limits or RunLimits()).lock_timeout_ms

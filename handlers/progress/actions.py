@@ -63,7 +63,7 @@ def _refresh(database: Rows) -> dict[str, Any]:
         metrics.add_metric(names.OBJECTS, MetricUnit.Count, result["objects"])
     else:
         metrics.add_metric(names.REFRESH_SKIPPED, MetricUnit.Count, 1)
-    logger.info("refreshed" if result["refreshed"] else "another refresh is at work", **result)
+    logger.info("refreshed" if result["refreshed"] else "another refresh is running", **result)
     return result
 
 

@@ -79,7 +79,7 @@ def verify(database: Rows) -> list[dict[str, Any]]:
 
 
 def rebuild(database: Rows) -> int:
-    """Correct every job that `verify` would list, while writers go on, and return how many there were.
+    """Correct every job that `verify` would list, without blocking writers, and return how many there were.
 
     Args:
         database: a connection as `progress_refresher`.

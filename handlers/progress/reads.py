@@ -33,7 +33,7 @@ _MISSING = (
     psycopg2.errors.ObjectNotInPrerequisiteState,
 )
 
-# Step Functions still lists the job's objects, or will go on doing so.
+# Step Functions lists the job's objects, or will continue to.
 _LISTING = frozenset({"RUNNING", "PENDING_REDRIVE"})
 _ENDED_BADLY = {"FAILED": "failed", "TIMED_OUT": "failed", "ABORTED": "aborted"}
 
@@ -88,7 +88,7 @@ def active_jobs(database: Rows, *, limit: int, cursor: str | None, real_time: bo
     if not 1 <= limit <= MAX_JOBS:
         raise InvalidRequestError("invalid_limit", f"limit {limit} is not between 1 and {MAX_JOBS}")
     created_at, job_id = _BEFORE_THE_FIRST if cursor is None else _decode_cursor(cursor)
-    # One more than asked for says whether there is a next page.
+    # One more than the limit shows whether there is a next page.
     parameters = {"created_at": created_at, "job_id": job_id, "limit": limit + 1}
     rows = _fetch(database, "active_jobs", parameters, real_time=real_time)
     jobs = [row for row in rows if row["job_id"]]

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from handlers.contract import metrics, variables
+from handlers.contract.events import ReleaseEvent
 from lab.bench.answers import Answer, Goal, milliseconds
 from lab.bench.dataset import Dataset
 from lab.bench.samples import Spread, short
@@ -93,21 +95,21 @@ class Cold:
     def _environment(self, entry: str) -> dict[str, str]:
         user = "progress_refresher" if entry == "refresh" else "progress_reader"
         database = self._dataset.variables(user)
-        del database["RDS_PASSWORD"]
+        del database[variables.RDS_PASSWORD]
         return database | {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(self._package),
             "PYTHONDONTWRITEBYTECODE": "1",
-            "RDS_ENDPOINT": self._dataset.server.host,
-            "MASTER_SECRET_ARN": "master",
+            variables.RDS_ENDPOINT: self._dataset.server.host,
+            variables.MASTER_SECRET_ARN: "master",
             "AWS_LAMBDA_FUNCTION_NAME": "bench",
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_ENDPOINT_URL": self._endpoint_url,
-            "POWERTOOLS_METRICS_NAMESPACE": "ScannerDatabase",
-            "POWERTOOLS_SERVICE_NAME": f"scanner-database-bench-{entry}",
+            variables.POWERTOOLS_METRICS_NAMESPACE: metrics.NAMESPACE,
+            variables.POWERTOOLS_SERVICE_NAME: f"scanner-database-bench-{entry}",
         }
 
     def _event(self, entry: str) -> dict[str, Any]:
@@ -115,7 +117,7 @@ class Cold:
             return {"source": "schedule"}
         if entry == "migrate":
             key = self._release.path.name
-            return {"release_bucket": "releases", "release_key": key, "release_sha256": self._release.sha256}
+            return dict(ReleaseEvent(release_bucket="releases", release_key=key, release_sha256=self._release.sha256))
         job_id = self._dataset.hot.job_id
         return {
             "version": "2.0",

@@ -5,6 +5,7 @@ import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from handlers.contract.events import RefreshAction
 from lab.gameday.clock import EXPLANATION, Clock
 from lab.gameday.database_log import DatabaseLog
 from lab.gameday.fault import Scene
@@ -34,7 +35,7 @@ def game_day(directory: Path, *, report: Callable[[str], None]) -> Iterator[tupl
         with traffic(system, clock, store, background, api_id=API_ID) as schedule:
             background.start(functools.partial(watch.run, background.ended))
             # As on every night before.
-            system.invoke("refresh", {"action": "verify"})
+            system.invoke("refresh", {"action": RefreshAction.VERIFY})
             yield Scene(system, schedule, background), watch
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg2
 
+from handlers.contract.variables import DOCTOR_LIMITS
 from lab import api_client
 from lab.deploy_without_terraform import deploy_by_hand
 from lab.deployment import Deployment
@@ -177,5 +178,5 @@ def _scale_doctor(system: System) -> None:
     client = system.deployment.emulator.client("lambda")
     name = system.deployment.function_name("doctor")
     variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    variables["DOCTOR_LIMITS"] = json.dumps(real_limits(doctor_limits(system.settings)))
+    variables[DOCTOR_LIMITS] = json.dumps(real_limits(doctor_limits(system.settings)))
     client.update_function_configuration(FunctionName=name, Environment={"Variables": variables})

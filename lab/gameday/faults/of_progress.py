@@ -3,6 +3,7 @@
 import contextlib
 from typing import ClassVar
 
+from handlers.contract.events import RefreshAction
 from lab.gameday.fault import Fault, Reasons, Scene
 from lab.gameday.faults.clients import Client, HeldOpen, MadeByClients
 from lab.gameday.on_call import Diagnosis
@@ -138,16 +139,16 @@ class Drift(Fault):
         """Write with the triggers off, as a restore would, and verify as the schedule does at night."""
         job = str(scene.system.jobs[1].job_id)
         scene.system.query(self.load, {"job": job}, user="postgres")
-        scene.system.invoke("refresh", {"action": "verify"})
+        scene.system.invoke("refresh", {"action": RefreshAction.VERIFY})
 
     def end(self, scene: Scene, diagnosis: Diagnosis) -> list[str]:
         """Mend it, and verify once more, which is how the runbook knows that it is over."""
         done = super().end(scene, diagnosis)
-        drifted = scene.system.invoke("refresh", {"action": "verify"})["drifted_jobs"]
+        drifted = scene.system.invoke("refresh", {"action": RefreshAction.VERIFY})["drifted_jobs"]
         assert drifted == 0, f"{drifted} jobs have drifted still"
         return done
 
     def clean_up(self, scene: Scene) -> None:
         """Mend it and verify; where that is done already, it changes nothing."""
-        if scene.system.invoke("refresh", {"action": "rebuild"})["mended_jobs"]:
-            scene.system.invoke("refresh", {"action": "verify"})
+        if scene.system.invoke("refresh", {"action": RefreshAction.REBUILD})["mended_jobs"]:
+            scene.system.invoke("refresh", {"action": RefreshAction.VERIFY})

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, ClassVar
 
+from handlers.contract.events import ReleaseEvent
 from lab.emulator.server import EmulatorError
 from lab.gameday.fault import Fault, Reasons, Scene
 from lab.gameday.faults.clients import Client, MadeByClients
@@ -97,7 +98,7 @@ def deploy_release(scene: Scene) -> str | None:
     s3 = deployment.emulator.client("s3")
     bucket, key = s3.list_buckets()["Buckets"][0]["Name"], f"migrations/{package.sha256}.zip"
     s3.put_object(Bucket=bucket, Key=key, Body=package.path.read_bytes())
-    event = {"release_bucket": bucket, "release_key": key, "release_sha256": package.sha256}
+    event = ReleaseEvent(release_bucket=bucket, release_key=key, release_sha256=package.sha256)
     try:
         scene.system.invoke("migrate", event)
     except EmulatorError as error:

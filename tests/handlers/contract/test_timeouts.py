@@ -5,7 +5,7 @@ import re
 import pytest
 
 from handlers.contract import roles, timeouts
-from stacks.settings.model import Schedule
+from stacks.settings.model import ScheduleSettings
 from tests.conftest import MIGRATIONS
 
 ROLES = {roles.REFRESHER: timeouts.REFRESH, roles.READER: timeouts.STATUS, roles.DOCTOR: timeouts.DOCTOR}
@@ -42,7 +42,7 @@ def test_a_request_that_connects_and_reads_as_slowly_as_it_may_ends_before_lambd
 
 
 def test_the_scheduler_gives_an_event_up_no_later_than_the_next_one_comes() -> None:
-    shortest = Schedule(refresh_minutes=1)
+    shortest = ScheduleSettings(refresh_minutes=1)
     assert shortest.refresh_interval_s >= timeouts.OLDEST_EVENT_S
     with pytest.raises(ValueError, match="greater than or equal to 1"):
-        Schedule(refresh_minutes=0)
+        ScheduleSettings(refresh_minutes=0)
