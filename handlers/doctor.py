@@ -9,7 +9,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from handlers.connection import Endpoint, connect, password_for
-from handlers.diagnosis import Commands, Limits, checks_of, examine, hint, overall
+from handlers.contract.thresholds import Thresholds
+from handlers.diagnosis import AwsCommands, checks_of, examine, looks, overall
 from handlers.migrator.release import Release, read_release
 from handlers.telemetry import logger
 
@@ -32,17 +33,17 @@ def handler(event: dict[str, str], _context: LambdaContext) -> dict[str, Any]:
     """
     alarm = event.get("alarm")
     checks = checks_of(alarm)
-    deployment = os.environ["DEPLOYMENT"]
     release = {f"release_{name}": os.environ[f"RELEASE_{name.upper()}"] for name in ("bucket", "key", "sha256")}
+    commands = AwsCommands(prefix=os.environ["DEPLOYMENT"], release=release)
     findings = examine(
         lambda: _connect("RDS_ENDPOINT"),
-        Limits(**json.loads(os.environ["DOCTOR_LIMITS"])),
-        commands=Commands(deployment=deployment, release=release),
+        Thresholds(**json.loads(os.environ["DOCTOR_LIMITS"])),
+        commands=commands,
         checks=checks,
         read_release=lambda: _read(release),
         connect_proxy=lambda: _connect("RDS_PROXY_ENDPOINT"),
     )
-    findings += hint(alarm, deployment)
+    findings += looks(alarm, commands)
     for finding in findings:
         if finding.state in PROBLEMS:
             logger.warning(f"{finding.check}: {finding.value}", extra=finding.fields())

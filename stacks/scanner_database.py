@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import jsii
 from cdktf import ITerraformDependable, TerraformElement, TerraformOutput, TerraformStack
@@ -12,7 +13,7 @@ from constructs import Construct, Node
 from handlers.contract import roles
 from stacks.access.bastion import Bastion
 from stacks.access.proxy import Proxy
-from stacks.alarms.thresholds import doctor_limits
+from stacks.alarms.thresholds import doctor_thresholds
 from stacks.assets.package import Package
 from stacks.database.instance import Database
 from stacks.foundation import iam
@@ -155,7 +156,7 @@ class ScannerDatabase(TerraformStack):
                 "RDS_PORT": str(db.port),
                 "RDS_PROXY_ENDPOINT": f"{proxy.endpoint}:{proxy.port}",
                 "RDS_USERNAME": roles.DOCTOR,
-                "DOCTOR_LIMITS": json.dumps(doctor_limits(settings)),
+                "DOCTOR_LIMITS": json.dumps(asdict(doctor_thresholds(settings))),
                 "DEPLOYMENT": settings.prefix,
                 "RELEASE_BUCKET": stored_release.bucket,
                 "RELEASE_KEY": stored_release.key,

@@ -25,12 +25,12 @@ def well(database: TestDatabase) -> TestDatabase:
     return database
 
 
-def test_a_database_that_is_well_ends_with_0_and_says_with_whose_limits(
+def test_a_database_that_is_well_ends_with_0_and_says_with_whose_thresholds(
     well: TestDatabase, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scannerdb("doctor", "--dsn", dsn(well), "--environment", "prod", code=0)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "Held against the limits of prod: 19 ok."
+    assert lines[0] == "Held against the thresholds of prod: 19 ok."
     assert any(line.startswith("ok        progress-drift       exact for every job") for line in lines)
 
 
@@ -41,9 +41,9 @@ def test_a_warning_ends_with_1_and_names_the_next_command(
     scannerdb("doctor", "slow-queries", "--dsn", dsn(well), "-e", "dev", code=1)
     lines = capsys.readouterr().out.splitlines()
     assert lines[:4] == [
-        "Held against the limits of dev: 1 warning, 5 ok.",
+        "Held against the thresholds of dev: 1 warning, 5 ok.",
         "warning   indexes              idx_findings_job_detector on findings is missing",
-        "          Reads that it serves scan the whole table.",
+        "          Reads that need it scan the whole table.",
         f'          next: psql "$SCANNERDB_DSN" -c "{CREATE}"',
     ]
 
@@ -101,7 +101,7 @@ def test_who_sees_other_sessions_may_examine(well: TestDatabase, user: str) -> N
     [
         (["no-such-alarm"], "alarm 'no-such-alarm' is none of outage, api-errors"),
         (["-e", "staging"], "environment 'staging' is none of dev, local, prod"),
-        (["--dsn", "host=127.0.0.1 port=1"], "whose limits? Add -e NAME, or set SCANNERDB_ENVIRONMENT"),
+        (["--dsn", "host=127.0.0.1 port=1"], "whose thresholds? Add -e NAME, or set SCANNERDB_ENVIRONMENT"),
     ],
 )
 def test_a_mistake_is_told_with_what_is_known(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handlers import refresh
+from handlers.contract.alarms.model import Alarm, Statistic
 from stacks import ROOT
 from stacks.alarms import catalogue
-from stacks.alarms.model import Alarm, Statistic
 from stacks.settings import load_settings
 from tests.handlers.test_refresh import emitted
 from tests.handlers.test_status import Context
