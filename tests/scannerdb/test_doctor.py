@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING
 
 import pytest
 
+from handlers.contract.alarms import TOLD
+from handlers.diagnosis import CheckoutCommands
+from scannerdb.main import main
 from tests.scannerdb.test_scannerdb import dsn, scannerdb
 
 if TYPE_CHECKING:
@@ -110,3 +114,35 @@ def test_a_mistake_is_told_with_what_is_known(
     monkeypatch.delenv("SCANNERDB_ENVIRONMENT", raising=False)
     scannerdb("doctor", *arguments, code=2)
     assert message in capsys.readouterr().err
+
+
+COMMANDS = CheckoutCommands(prefix="scanner-database-dev")
+
+
+@pytest.mark.parametrize(
+    "command",
+    sorted(
+        {
+            *(COMMANDS.refresh(), COMMANDS.verify(), COMMANDS.rebuild(), COMMANDS.migrate()),
+            *(COMMANDS.look(told.look) for told in TOLD.values() if told.look and told.look.function),
+        }
+    ),
+)
+def test_the_command_line_takes_what_the_doctor_prints_in_a_checkout(command: str) -> None:
+    program, name, *arguments = shlex.split(command)
+    assert program == "scannerdb"
+    given = main.commands[name].make_context(name, arguments).params
+    assert given["environment"] == (None if name == "migrate" else "dev")
+    if name == "invoke":
+        assert json.loads(given["payload"])["action"] in command
+
+
+def test_in_a_checkout_the_next_command_is_one_of_scannerdb(
+    well: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    well.query("UPDATE materialized_view_refresh_log SET last_refreshed_at = now() - interval '1 hour'")
+    scannerdb("doctor", "progress-stale", "--dsn", dsn(well), "-e", "dev", code=2)
+    printed = capsys.readouterr().out
+    assert """next: scannerdb invoke refresh -e dev --payload '{"action": "refresh"}'""" in printed
+    assert "next: scannerdb logs refresh -e dev --since 1h" in printed
+    assert "aws " not in printed

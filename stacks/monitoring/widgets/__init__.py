@@ -9,9 +9,8 @@ from dataclasses import replace
 
 from handlers.contract.alarms.deployment import Deployment
 from handlers.contract.alarms.model import Alarm, Statistic
-from stacks.monitoring.widgets.database import database, proxy, statements, storage
+from stacks.monitoring.widgets import database, service
 from stacks.monitoring.widgets.model import Graph, LogTable, Section
-from stacks.monitoring.widgets.service import functions, messages, progress, users
 from stacks.settings import Settings
 
 GRAPHS_IN_A_ROW = 4
@@ -20,14 +19,14 @@ GRAPHS_IN_A_ROW = 4
 def sections(settings: Settings, deployment: Deployment, alarms: Sequence[Alarm]) -> Iterator[Section]:
     """Yield the sections from top to bottom."""
     planned = (
-        users(),
-        progress(deployment),
-        functions(),
-        proxy(deployment),
-        database(),
-        storage(),
-        statements(settings),
-        messages(),
+        service.users(),
+        service.progress(deployment),
+        service.functions(),
+        database.proxy(deployment),
+        database.instance(),
+        database.storage(),
+        database.statements(settings),
+        service.messages(),
     )
     deployed = {alarm.name for alarm in alarms}
     shown = [_of(section, deployment, deployed) for section in planned]

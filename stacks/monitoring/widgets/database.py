@@ -46,7 +46,7 @@ def proxy(deployment: Deployment) -> Section:
     )
 
 
-def database() -> Section:
+def instance() -> Section:
     """Return what the instance and its sessions are short of."""
     return Section(
         heading="Database",
