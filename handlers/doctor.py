@@ -9,8 +9,9 @@ from botocore.config import Config
 
 from handlers.connection import Endpoint, connect, password_for
 from handlers.contract.events import DoctorEvent
+from handlers.contract.thresholds import Thresholds
 from handlers.contract.variables import DEPLOYMENT, DOCTOR_LIMITS, RDS_ENDPOINT, RDS_PROXY_ENDPOINT, release_event
-from handlers.diagnosis import Commands, Limits, checks_of, examine, hint, overall
+from handlers.diagnosis import AwsCommands, checks_of, examine, looks, overall
 from handlers.stored_release import fetch_release
 from handlers.telemetry import logger
 
@@ -34,17 +35,17 @@ def handler(event: DoctorEvent, _context: LambdaContext) -> dict[str, Any]:
     """
     alarm = event.get("alarm")
     checks = checks_of(alarm)
-    deployment = os.environ[DEPLOYMENT]
     release = release_event(os.environ)
+    commands = AwsCommands(prefix=os.environ[DEPLOYMENT], release=release)
     findings = examine(
         lambda: _connect(RDS_ENDPOINT),
-        Limits(**json.loads(os.environ[DOCTOR_LIMITS])),
-        commands=Commands(deployment=deployment, release=release),
+        Thresholds(**json.loads(os.environ[DOCTOR_LIMITS])),
+        commands=commands,
         checks=checks,
         read_release=lambda: fetch_release(release, ONE_SHORT_TRY),
         connect_proxy=lambda: _connect(RDS_PROXY_ENDPOINT),
     )
-    findings += hint(alarm, deployment)
+    findings += looks(alarm, commands)
     for finding in findings:
         if finding.state in PROBLEMS:
             logger.warning(f"{finding.check}: {finding.value}", extra=finding.fields())

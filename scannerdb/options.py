@@ -137,9 +137,9 @@ def connect_to(dsn: str) -> Connect:
     return connect
 
 
-def current_release() -> Release:
-    """Return the release of the folder migrations/."""
-    package = build_release(MIGRATIONS)
+def current_release(migrations: Path = MIGRATIONS) -> Release:
+    """Return the release of a folder of migrations."""
+    package = build_release(migrations)
     return read_release(package.path.read_bytes(), expected_sha256=package.sha256)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import jsii
 from cdktf import ITerraformDependable, TerraformElement, TerraformOutput, TerraformStack
@@ -14,7 +15,7 @@ from handlers.contract.events import ReleaseEvent
 from stacks import outputs
 from stacks.access.bastion import Bastion
 from stacks.access.proxy import Proxy
-from stacks.alarms.thresholds import doctor_limits
+from stacks.alarms.thresholds import doctor_thresholds
 from stacks.assets.package import Package
 from stacks.database.instance import Instance
 from stacks.foundation import iam
@@ -158,7 +159,7 @@ class ScannerDatabase(TerraformStack):
                 variables.RDS_PORT: str(db.port),
                 variables.RDS_PROXY_ENDPOINT: f"{proxy.endpoint}:{proxy.port}",
                 variables.RDS_USERNAME: roles.DOCTOR,
-                variables.DOCTOR_LIMITS: json.dumps(doctor_limits(settings)),
+                variables.DOCTOR_LIMITS: json.dumps(asdict(doctor_thresholds(settings))),
                 variables.DEPLOYMENT: settings.prefix,
                 **variables.release_variables(release_event),
             },

@@ -8,9 +8,9 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
+from handlers.contract.alarms.model import Alarm, Comparison, Expression, MissingData, Statistic
 from lab.gameday import metric_math
 from lab.gameday.metric_store import MetricStore
-from stacks.alarms.model import Alarm, Comparison, Expression, MissingData, Statistic
 
 State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
 COMPARISONS: Mapping[Comparison, Callable[[float, float], bool]] = {

@@ -6,12 +6,12 @@ The embedded server writes RDS's line prefix. Each line is an event; the tests o
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from handlers.contract.alarms.model import Metric
 from lab.emulator.filter_pattern import FilterPattern, Reading, parse
 from lab.gameday.clock import Clock
 from lab.gameday.function_logs import Tail
 from lab.gameday.metric_store import Datum
 from stacks.alarms.log_patterns import DENIED_STATEMENTS, NOTHING_DENIED, SLOW_STATEMENTS
-from stacks.alarms.model import Metric
 
 # As on RDS, where it cannot be changed.
 LINE_PREFIX = "%t:%r:%u@%d:[%p]:"

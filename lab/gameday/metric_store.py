@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from stacks.alarms.model import Metric, Statistic
+from handlers.contract.alarms.model import Metric, Statistic
 
 Key = tuple[str, str, frozenset[tuple[str, str]]]
 PERCENTILE = re.compile(r"p(\d+(?:\.\d+)?)")

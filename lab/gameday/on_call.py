@@ -36,7 +36,7 @@ class DoctorError(RuntimeError):
 
 
 def run_command(system: System, command: str, *, check: bool = False) -> "subprocess.CompletedProcess[str]":
-    """Run one command line in a shell, as somebody who pasted it."""
+    """Run one command line in a shell, as if it was pasted there."""
     done = subprocess.run(
         ["bash", "-c", f"{PRELUDE}\n{command}"],
         env=system.environment(),
@@ -72,7 +72,7 @@ def ask_doctor(system: System, alarm: str) -> Diagnosis:
 
 
 def ask_function(system: System, alarm: str) -> Diagnosis:
-    """Invoke the function `doctor`, as somebody without a way to the database does."""
+    """Invoke the function `doctor`, as an on-call without a way to the database does."""
     return _read(system.invoke("doctor", {"alarm": alarm}))
 
 

@@ -4,11 +4,11 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from handlers.contract.alarms.messages import OUTAGE
 from lab.gameday.alarm_state import MORE_PERIODS
 from lab.gameday.fault import Fault, Scene
 from lab.gameday.on_call import Diagnosis, ask_doctor, ask_function
 from lab.gameday.watch import Watch
-from stacks.alarms import OUTAGE
 
 # How long the alarms of an earlier fault may take to be quiet.
 QUIET_MINUTES = 90

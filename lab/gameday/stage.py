@@ -5,6 +5,7 @@ import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from handlers.contract.alarms.metrics import DENIED_STATEMENTS, SLOW_QUERIES
 from handlers.contract.events import RefreshAction
 from lab.gameday.clock import EXPLANATION, Clock
 from lab.gameday.database_log import DatabaseLog
@@ -14,8 +15,7 @@ from lab.gameday.metric_store import MetricStore
 from lab.gameday.system import System, running_system
 from lab.gameday.traffic import Background, traffic
 from lab.gameday.watch import Connections, Watch
-from stacks.alarms import catalogue
-from stacks.alarms.metrics import denied_statement_metric, slow_query_metric
+from stacks.alarms import catalogue, facts
 
 API_ID = "gameday"
 
@@ -40,9 +40,8 @@ def game_day(directory: Path, *, report: Callable[[str], None]) -> Iterator[tupl
 
 
 def _watch(system: System, clock: Clock, store: MetricStore) -> Watch:
-    settings = system.settings
-    log = DatabaseLog(
-        system.postgres.log_file, clock, slow=slow_query_metric(settings), denied=denied_statement_metric(settings)
-    )
+    settings, deployment = system.settings, facts(system.settings)
+    slow, denied = SLOW_QUERIES.of(deployment), DENIED_STATEMENTS.of(deployment)
+    log = DatabaseLog(system.postgres.log_file, clock, slow=slow, denied=denied)
     sources = (FunctionLogs(system.deployment.logs, clock).data, log.data, Connections(system, clock).data)
     return Watch(catalogue(settings, api_id=API_ID), store, clock, sources)

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from lab.gameday.clock import SPEED, real_limits
 from lab.gameday.database_log import LINE_PREFIX
 from lab.scan import ScanJob, plan_scan, write_scan
 from stacks import ROOT
-from stacks.alarms.thresholds import doctor_limits
+from stacks.alarms.thresholds import doctor_thresholds
 from stacks.settings import Settings
 from stacks.settings.instance_classes import describe
 
@@ -178,5 +179,5 @@ def _scale_doctor(system: System) -> None:
     client = system.deployment.emulator.client("lambda")
     name = system.deployment.function_name("doctor")
     variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    variables[DOCTOR_LIMITS] = json.dumps(real_limits(doctor_limits(system.settings)))
+    variables[DOCTOR_LIMITS] = json.dumps(real_limits(asdict(doctor_thresholds(system.settings))))
     client.update_function_configuration(FunctionName=name, Environment={"Variables": variables})

@@ -9,12 +9,13 @@ from typing import Self
 
 import botocore.exceptions
 
+from handlers.contract.alarms.metrics import schedule_metric
 from lab.emulator.server import EmulatorError
 from lab.gameday.clock import TICK_S, Clock
 from lab.gameday.metric_store import Datum, MetricStore
 from lab.gameday.system import LOAD_JOB, LOAD_OBJECTS, System
 from lab.load import WriteLoad
-from stacks.alarms.metrics import schedule_metric
+from stacks.alarms import facts
 
 CALLERS = 2
 CALLER_PAUSE_S = 0.3
@@ -86,7 +87,7 @@ class Schedule:
         except EmulatorError:
             pass  # the function's own error, which its log tells
         except botocore.exceptions.ClientError:
-            metric = schedule_metric(self._system.settings, "TargetErrorCount")
+            metric = schedule_metric("TargetErrorCount").of(facts(self._system.settings))
             self._store.add(
                 Datum(
                     namespace=metric.namespace,

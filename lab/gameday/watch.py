@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import psycopg2
 
+from handlers.contract.alarms.messages import OUTAGE
+from handlers.contract.alarms.metrics import database_metric
+from handlers.contract.alarms.model import DAY_S, HOUR_S, Alarm
 from lab.gameday.alarm_state import State, composite, evaluate, is_evaluated
 from lab.gameday.clock import Clock
 from lab.gameday.metric_store import Datum, MetricStore
 from lab.gameday.system import System
-from stacks.alarms import OUTAGE
-from stacks.alarms.metrics import database_metric
-from stacks.alarms.model import DAY_S, HOUR_S, Alarm
+from stacks.alarms import facts
 
 Source = Callable[[], Iterator[Datum]]
 # What something publishes here; a namespace alone stands for all of its metrics.
@@ -39,7 +40,7 @@ class Connections:
 
     def __init__(self, system: System, clock: Clock) -> None:
         self._system, self._clock = system, clock
-        self._metric = database_metric(system.settings, "DatabaseConnections")
+        self._metric = database_metric("DatabaseConnections").of(facts(system.settings))
         self._connection: psycopg2.extensions.connection | None = None
 
     def data(self) -> Iterator[Datum]:

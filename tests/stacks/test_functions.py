@@ -6,12 +6,13 @@ import json
 import platform
 import re
 import shutil
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from stacks import ROOT
-from stacks.alarms.thresholds import doctor_limits
+from stacks.alarms.thresholds import doctor_thresholds
 from stacks.settings import load_settings
 from tests.stacks.conftest import ENVIRONMENTS, read_stack, run_main
 
@@ -104,7 +105,7 @@ def test_doctor_knows_its_deployment_the_alarms_thresholds_and_the_release(
 ) -> None:
     stack, settings = stacks[environment], load_settings(ROOT / "environments" / f"{environment}.toml", {})
     variables = function(stack, "doctor")["environment"]["variables"]
-    assert json.loads(variables["DOCTOR_LIMITS"]) == doctor_limits(settings)
+    assert json.loads(variables["DOCTOR_LIMITS"]) == asdict(doctor_thresholds(settings))
     assert variables["DEPLOYMENT"] == f"scanner-database-{environment}"
     assert variables["RELEASE_BUCKET"] == "${aws_s3_object.artifacts_migrations.bucket}"
     assert variables["RELEASE_KEY"] == "${aws_s3_object.artifacts_migrations.key}"

@@ -185,7 +185,7 @@ def test_a_proxy_that_lets_clients_in_and_does_not_answer_is_given_up(
         state, value, _ = only(diagnose(well, "proxy", connect_proxy=silent))
     finally:
         os.kill(frozen[0], signal.SIGCONT)
-    assert (state, value) == ("critical", "connects, but there is no answer: none within 0.5 s")
+    assert (state, value) == ("critical", "accepts clients, but does not answer: none within 0.5 s")
 
 
 def test_the_proxy_is_looked_at_also_when_the_database_does_not_let_the_doctor_in(well: TestDatabase) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from handlers.diagnosis import progress
+from handlers.diagnosis import job_progress
 from tests.handlers.diagnosis.conftest import INVOKE_REFRESH, Session, carry_out, diagnose, only
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def test_old_progress_is_found_and_refreshed(well: TestDatabase, check: str, ago
     ("fault", "value"),
     [
         ("REFRESH MATERIALIZED VIEW job_progress WITH NO DATA", "job_progress was never filled"),
-        ("DELETE FROM materialized_view_refresh_log", "no refresh has ever ended"),
+        ("DELETE FROM materialized_view_refresh_log", "no refresh has ever finished"),
     ],
 )
 def test_a_view_that_was_never_filled_is_filled(well: TestDatabase, fault: str, value: str) -> None:
@@ -82,7 +82,7 @@ def test_jobs_that_the_view_lacks_are_counted_and_refreshed(well: TestDatabase) 
 def test_a_backlog_is_counted_and_folded(well: TestDatabase) -> None:
     well.add_job({"queued": 1, "failed": 1})
     state, value, next_ = only(diagnose(well, "progress-backlog", backlog_rows=2))
-    assert (state, value, next_) == ("warning", "2 rows, 2 are allowed", REFRESH)
+    assert (state, value, next_) == ("warning", "2 rows; fewer than 2 is normal", REFRESH)
     carry_out(next_, well)
     assert only(diagnose(well, "progress-backlog", backlog_rows=2))[0] == "ok"
 
@@ -94,7 +94,7 @@ def test_a_writer_that_keeps_the_backlog_is_named_and_ended(well: TestDatabase, 
     carry_out(REFRESH, well)
     state, value, next_ = only(diagnose(well, "progress-backlog", backlog_rows=1, lock_wait_s=0))
     assert state == "warning"
-    assert f"; pid {writer.pid} (scanner_admin) has some in hand for " in value
+    assert f"; pid {writer.pid} (scanner_admin) has had some in an open transaction for " in value
     assert next_ == f'{PSQL}"SELECT pg_terminate_backend({writer.pid})"'
     carry_out(next_, well)
     carry_out(REFRESH, well)
@@ -126,7 +126,7 @@ def test_numbers_that_are_wrong_are_found_and_rebuilt(  # noqa: PLR0917 - the ta
     healthy: str,
     broken: str,
 ) -> None:
-    monkeypatch.setattr(progress, "VERIFIED_OBJECTS", verified_objects)
+    monkeypatch.setattr(job_progress, "VERIFIED_OBJECTS", verified_objects)
     well.query("SELECT refresh_job_progress()")
     assert only(diagnose(well, "progress-drift"))[:2] == ("ok", healthy)
     for sql in (f"ALTER TABLE {table} DISABLE TRIGGER USER", fault, f"ALTER TABLE {table} ENABLE TRIGGER USER"):
@@ -149,15 +149,15 @@ def test_a_fresh_database_has_no_drift(database: TestDatabase) -> None:
 
 
 def test_a_fresh_database_has_no_job_to_sample(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "VERIFIED_OBJECTS", -1)
+    monkeypatch.setattr(job_progress, "VERIFIED_OBJECTS", -1)
     assert only(diagnose(database, "progress-drift"))[:2] == ("ok", "no job yet")
 
 
 def test_jobs_too_large_to_be_counted_are_left_to_the_verification(
     well: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "VERIFIED_OBJECTS", -1)
-    monkeypatch.setattr(progress, "SAMPLED_ROWS_OF_A_JOB", 1)
+    monkeypatch.setattr(job_progress, "VERIFIED_OBJECTS", -1)
+    monkeypatch.setattr(job_progress, "SAMPLED_ROWS_OF_A_JOB", 1)
     state, value, next_ = only(diagnose(well, "progress-drift"))
     assert (state, value) == ("unknown", "each of the newest jobs has more than 1 rows")
     assert next_ == INVOKE_REFRESH % "verify"
@@ -179,7 +179,7 @@ def test_a_refresh_that_hangs_is_named_and_ended(well: TestDatabase, sessions: S
     hanging.begin("SELECT refresh_job_progress()")
     state, value, next_ = only(diagnose(well, "refresh-runs", refresh_interval_s=0.001))
     assert state == "critical"
-    assert value.startswith(f"pid {hanging.pid} (progress_refresher) refreshes or rebuilds since ")
+    assert value.startswith(f"pid {hanging.pid} (progress_refresher) has refreshed or rebuilt for ")
     carry_out(next_, well)
     assert only(diagnose(well, "refresh-runs"))[0] == "ok"
 

@@ -1,14 +1,14 @@
--- Whether progress is fresh, whole and exact.
+-- Whether progress is fresh, complete and exact.
 
 -- name: progress_view
--- Null when there is no such view, else whether it was ever filled; its log outlives it when somebody drops it. From 004 on
--- a function builds it again.
+-- is_populated is null when the view does not exist. The refresh log stays when the view is dropped, so it tells a dropped
+-- view from one that was never made. From 004 on a function builds a dropped view again.
 SELECT (SELECT relispopulated FROM pg_class WHERE oid = to_regclass('public.job_progress')) AS is_populated,
        to_regprocedure('public.restore_job_progress()') IS NOT NULL AS is_restorable,
        to_regclass('public.materialized_view_refresh_log') IS NOT NULL AS was_there;
 
 -- name: last_refresh
--- The last refresh that ended.
+-- The last refresh that finished.
 SELECT extract(epoch FROM clock_timestamp() - last_refreshed_at)::float8 AS age_seconds,
        coalesce(refresh_duration_ms, 0) AS duration_ms,
        total_jobs,
@@ -17,7 +17,7 @@ FROM public.materialized_view_refresh_log
 WHERE view_name = 'job_progress';
 
 -- name: refresh_at_work
--- The session that refreshes now: it holds the lock that lets only one do so. A bigint key is stored as two halves.
+-- The session that refreshes now: it holds the advisory lock. pg_locks shows its bigint key as two halves.
 SELECT activity.pid,
        activity.usename,
        activity.application_name,
@@ -31,7 +31,7 @@ WHERE locks.locktype = 'advisory'
   AND (locks.classid::bigint << 32 | locks.objid::bigint) = hashtextextended('refresh_job_progress', 0);
 
 -- name: coverage
--- The jobs that the view should hold by now and does not, of all jobs.
+-- How many jobs are old enough to be in the view and are missing from it, and how many jobs there are.
 SELECT count(*) AS jobs,
        count(*) FILTER (WHERE job_progress.job_id IS NULL
                           AND jobs.created_at < clock_timestamp() - make_interval(secs => %(seconds)s)) AS missing
@@ -39,7 +39,7 @@ FROM public.jobs
 LEFT JOIN public.job_progress USING (job_id);
 
 -- name: backlog
--- The changes that wait to be folded, and the oldest transaction that has some of them in hand.
+-- The deltas that wait to be folded, and the oldest transaction that has changed the table of deltas.
 SELECT waiting.rows,
        writer.pid,
        writer.usename,
@@ -62,7 +62,7 @@ LEFT JOIN (
 ) AS writer ON true;
 
 -- name: is_quickly_verified
--- Whether a full count of every job is worth its time and may be asked for.
+-- Whether a full count of every job takes little time, and the role may execute it.
 SELECT coalesce((SELECT total_objects <= %(objects)s
                  FROM public.materialized_view_refresh_log
                  WHERE view_name = 'job_progress'), false)
@@ -78,8 +78,8 @@ FROM public.verify_job_progress() AS drifted
 LEFT JOIN public.job_progress_live AS live USING (job_id);
 
 -- name: drift
--- The newest jobs of moderate size, their live numbers beside a full count, in one snapshot. Each count stops after so many
--- rows, so that numbers which are far too low do not make it read millions.
+-- The newest jobs of moderate size: their live numbers and a full count, in one snapshot. Each count stops after
+-- rows_of_a_job, because live numbers that are far too low could make it read millions.
 WITH newest AS MATERIALIZED (
     SELECT job_id, greatest(created_at, updated_at) AS touched_at
     FROM public.jobs
@@ -132,7 +132,8 @@ CROSS JOIN LATERAL (
 SELECT count(*) AS jobs FROM public.jobs;
 
 -- name: triggers
--- The triggers that are there, and whether they fire for a session like the scanner's. It fails where 003 is not applied.
+-- The triggers, and whether they fire for a session with session_replication_role = origin, such as the scanner's. The
+-- query fails where 003 is not applied.
 SELECT tgname AS name, tgenabled IN ('O', 'A') AS is_enabled
 FROM pg_trigger
 WHERE tgrelid IN ('public.job_objects'::regclass, 'public.findings'::regclass)

@@ -1,4 +1,4 @@
-"""An end to waiting for a server that does not answer: psycopg2 itself would wait for ever."""
+"""A time limit for a server that does not answer. psycopg2 itself would wait for ever."""
 
 import contextlib
 import os
@@ -9,8 +9,8 @@ from typing import Any
 import psycopg2
 
 
-class Patience:
-    """Cuts the wire of a connection when its time is up, so that whoever waits on it gets an error.
+class ConnectionWatchdog:
+    """Shuts the socket of a connection down when its time is up, so the statement that waits on it fails.
 
     Attributes:
         is_lost: whether that has happened.
@@ -23,18 +23,18 @@ class Patience:
         self._timer: threading.Timer | None = None
 
     def start(self, limit_s: float) -> None:
-        """Begin to count, anew if it has begun."""
+        """Start the timer, or start it again."""
         self.stop()
-        self._timer = threading.Timer(limit_s, self._lose)
+        self._timer = threading.Timer(limit_s, self._shut_down)
         self._timer.daemon = True
         self._timer.start()
 
     def stop(self) -> None:
-        """Count no more."""
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def _lose(self) -> None:
+    def _shut_down(self) -> None:
         self.is_lost = True
         with (
             contextlib.suppress(OSError, psycopg2.Error),
