@@ -74,9 +74,10 @@ plan: setup ## Plan ENV=dev: what changes, restarts, migrates; red if data would
 	@$(RUN) -m scannerdb review $(ENV) $(ARGS)
 
 .PHONY: check
-check: setup ## Lint, format check, types, SQL lint, workflows
+check: setup ## Lint, format check, arrows between the rooms, types, SQL lint, workflows
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/lint-imports --no-cache
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/squawk migrations/*.sql
 	@$(VENV)/bin/zizmor --offline --quiet --persona pedantic .github
