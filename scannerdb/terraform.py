@@ -58,7 +58,7 @@ def find_provider(environ: Mapping[str, str] = os.environ) -> Provider | NoProvi
     Where neither an earlier installation, TF_PLUGIN_CACHE_DIR nor a package in /opt holds one, Terraform installs it
     into `build/` by its own rules: the caller's CLI configuration, the implied mirrors, then the registry.
     """
-    if problem := _terraform_problem():
+    if problem := terraform_problem():
         return NoProvider(problem)
     if named := environ.get(MIRROR_VARIABLE):
         if _holds_provider(Path(named)):
@@ -146,7 +146,8 @@ def show_json(folder: Path, environment: Mapping[str, str], plan_file: Path) -> 
     return shown
 
 
-def _terraform_problem() -> str | None:
+def terraform_problem() -> str | None:
+    """Return why the installed Terraform cannot be used, and the next step; `None` if it can."""
     wanted = ".".join(map(str, OLDEST_TERRAFORM))
     if shutil.which("terraform") is None:
         return (

@@ -24,7 +24,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
 def database_host_names(region: str) -> tuple[str, str]:
-    """Return the names that a certificate of the emulated databases and proxies must carry."""
+    """Return the names for the certificate of the emulated databases and proxies."""
     return f"*.{INSTANCE_DOMAIN.format(region=region)}", f"*.{PROXY_DOMAIN.format(region=region)}"
 
 

@@ -45,7 +45,9 @@ def test_what_failed_is_executed_again() -> None:
 
 
 @pytest.mark.parametrize(("invocation", "method"), [(None, "POST"), ("one", "GET"), ("one", "HEAD")])
-def test_reads_and_requests_of_nobody_s_are_executed_each_time(invocation: str | None, method: str) -> None:
+def test_reads_and_requests_without_an_invocation_id_are_executed_each_time(
+    invocation: str | None, method: str
+) -> None:
     counter = Counter(200)
     application = RetryReplay(counter)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Finding an AWS provider on any machine, and running Terraform without anybody's account."""
+"""Finding an AWS provider on any machine, and running Terraform apart from any account."""
 
 from __future__ import annotations
 
