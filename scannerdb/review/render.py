@@ -56,10 +56,10 @@ def _marker(environment: str) -> str:
     return f"<!-- plan-review:{environment} -->"
 
 
-def fields(review: Review) -> dict[str, Any]:
-    """Return the summary as JSON values; secrets of the plan are left out."""
+def to_json(review: Review) -> str:
+    """Return the summary as JSON; secrets of the plan are left out."""
     tone, title = heading(review)
-    return {
+    fields = {
         "environment": review.environment,
         "verdict": tone,
         "title": title,
@@ -70,11 +70,7 @@ def fields(review: Review) -> dict[str, Any]:
             {"title": section.title, "items": [_plain(item) for item in section.items]} for section in sections(review)
         ],
     }
-
-
-def to_json(review: Review) -> str:
-    """Return `fields` as JSON text."""
-    return json.dumps(fields(review), indent=2, sort_keys=True)
+    return json.dumps(fields, indent=2, sort_keys=True)
 
 
 def _text(line: TextLine, *, indent: int) -> Text:

@@ -68,8 +68,15 @@ class HeldOpen(Client):
 class MadeByClients(Fault):
     """A fault that clients make; cleaning up ends them."""
 
+    # What a session runs in a transaction that it leaves open, for faults that need no more than that.
+    held = ""
+
     def __init__(self) -> None:
         self._clients: list[Client] = []
+
+    def inject(self, scene: Scene) -> None:
+        """Run `held` in a transaction and leave it open."""
+        self._clients = [HeldOpen(scene.system, self.held)]
 
     def clean_up(self, scene: Scene) -> None:  # noqa: ARG002 - not all need it
         """End the clients that are still running."""

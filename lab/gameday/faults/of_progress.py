@@ -4,10 +4,8 @@ import contextlib
 from typing import ClassVar
 
 from lab.gameday.fault import Fault, Reasons, Scene
-from lab.gameday.faults.clients import Client, HeldOpen, MadeByClients
+from lab.gameday.faults.clients import Client, MadeByClients
 from lab.gameday.on_call import Diagnosis
-
-REFRESH_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('refresh_job_progress', 0))"
 
 
 class RefresherStopped(Fault):
@@ -84,11 +82,12 @@ class Backlog(MadeByClients):
     alarm = "progress-backlog"
     checks = ("progress-backlog", "refresh-runs")
     follows: ClassVar[Reasons] = {"progress-stale": "no refresh succeeds while one hangs"}
+    held = "SELECT pg_advisory_xact_lock(hashtextextended('refresh_job_progress', 0))"
     statements = 20
 
     def inject(self, scene: Scene) -> None:
         """Hold the refresh's lock, then change every small job many times."""
-        self._clients = [HeldOpen(scene.system, REFRESH_LOCK)]
+        super().inject(scene)
         connection = scene.system.connect(user="scanner_app", application="bulk-load")
         with contextlib.closing(connection), connection.cursor() as cursor:
             # Some drivers' default isolation; its writers do not compact deltas.

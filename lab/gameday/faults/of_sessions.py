@@ -8,7 +8,7 @@ import psycopg2
 
 from lab.gameday.clock import TICK_S
 from lab.gameday.fault import Fault, Reasons, Scene
-from lab.gameday.faults.clients import Client, HeldOpen, MadeByClients
+from lab.gameday.faults.clients import Client, MadeByClients
 from lab.gameday.on_call import Diagnosis
 
 
@@ -19,10 +19,7 @@ class LongTransaction(MadeByClients):
     title = "a transaction stays open and idles"
     alarm = "long-transaction"
     checks = ("long-transactions",)
-
-    def inject(self, scene: Scene) -> None:
-        """Read in a transaction and leave it open."""
-        self._clients = [HeldOpen(scene.system, "SELECT count(*) FROM jobs")]
+    held = "SELECT count(*) FROM jobs"
 
 
 class BlockingLock(MadeByClients):
@@ -33,10 +30,7 @@ class BlockingLock(MadeByClients):
     alarm = "lock-waits"
     checks = ("lock-waits",)
     asks_function = True
-
-    def inject(self, scene: Scene) -> None:
-        """Build the index, which locks out writers, and leave the transaction open."""
-        self._clients = [HeldOpen(scene.system, "CREATE INDEX idx_gameday ON job_objects (updated_at)")]
+    held = "CREATE INDEX idx_gameday ON job_objects (updated_at)"
 
 
 class ConnectionFlood(MadeByClients):
