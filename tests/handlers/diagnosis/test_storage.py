@@ -85,6 +85,8 @@ def test_old_transaction_ids_name_the_table_to_vacuum(well: TestDatabase) -> Non
 
 
 def test_a_disk_that_is_full_soon_is_told_with_what_takes_the_space(well: TestDatabase) -> None:
+    # More than the ledger takes.
+    well.add_job({"queued": 2_000})
     state, value, _ = only(diagnose(well, "storage"))
     assert state == "ok"
     assert "; grows by about " in value
