@@ -57,9 +57,10 @@ test: setup ## Run every test (about 12 minutes); ARGS="tests/stacks -k alarms" 
 	@$(RUN) -m pytest $(or $(ARGS),$(SIDE_BY_SIDE))
 
 .PHONY: check
-check: setup ## Lint, format check, types, SQL lint, workflows
+check: setup ## Lint, format check, arrows between the rooms, types, SQL lint, workflows
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/lint-imports --no-cache
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/squawk $(filter-out migrations/schema.sql,$(wildcard migrations/*.sql))
 	@$(VENV)/bin/zizmor --offline --quiet --persona pedantic .github

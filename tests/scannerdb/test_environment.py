@@ -144,16 +144,16 @@ def test_an_isolated_network_is_answered_with_the_tunnel_of_who_was_to_log_in(
 def test_a_state_in_a_bucket_is_read_from_there(aws: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "staging.toml"
     text = (ROOT / "environments" / "local.toml").read_text()
-    file.write_text(text.replace('path = "build/local/terraform.tfstate"', 'bucket = "states-of-everybody"'))
+    file.write_text(text.replace('path = "build/local/terraform.tfstate"', 'bucket = "states-of-all"'))
     monkeypatch.setenv("SCANNER__AWS__ENDPOINT", aws.aws_url)
     settings = load_settings(file)
     s3 = aws.client("s3")
     location = {"LocationConstraint": "eu-central-1"}
-    s3.create_bucket(Bucket="states-of-everybody", CreateBucketConfiguration=location)
-    with pytest.raises(Exception, match=r"its state s3://states-of-everybody/.*staging.tfstate does not exist"):
+    s3.create_bucket(Bucket="states-of-all", CreateBucketConfiguration=location)
+    with pytest.raises(Exception, match=r"its state s3://states-of-all/.*staging.tfstate does not exist"):
         stack_outputs(settings)
     state = {"version": 4, "outputs": {"database_port": {"value": "5432"}}}
-    s3.put_object(Bucket="states-of-everybody", Key="scanner-database-staging.tfstate", Body=json.dumps(state))
+    s3.put_object(Bucket="states-of-all", Key="scanner-database-staging.tfstate", Body=json.dumps(state))
     assert stack_outputs(settings) == {"database_port": "5432"}
 
 

@@ -115,7 +115,7 @@ def test_an_emulator_that_is_away_is_told_with_how_to_start_it(
 
 @pytest.mark.parametrize(
     "arguments",
-    [("invoke", "refresh", "--payload", "nap"), ("logs", "refresh", "--since", "9x"), ("logs", "nobody")],
+    [("invoke", "refresh", "--payload", "nap"), ("logs", "refresh", "--since", "9x"), ("logs", "no-function")],
 )
 def test_a_mistake_is_a_usage_error(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     scannerdb(*arguments, "-e", "local", code=2)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import TestDatabase
 
-# Whatever others may have done to the table.
+# Changes that other users of the database may have made to the table.
 DECORATIONS = """
 COMMENT ON TABLE job_objects IS 'objects; 100 %';
 COMMENT ON COLUMN job_objects.etag IS 'as S3 gave it';

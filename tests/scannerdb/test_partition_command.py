@@ -54,10 +54,10 @@ def test_the_command_goes_all_the_way_and_says_what_comes_next(database: TestDat
     assert "partitioned for good" in invoke(database, "--finish").stdout
 
 
-def test_where_nobody_can_be_asked_nothing_is_made(database: TestDatabase) -> None:
+def test_without_a_terminal_or_yes_nothing_is_made(database: TestDatabase) -> None:
     result = invoke(database)
     assert isinstance(result.exception, ConfirmationNeededError)
-    assert "say --yes" in str(result.exception)
+    assert "add --yes" in str(result.exception)
     assert database.query("SELECT to_regnamespace('job_objects_partitioning')") == [(None,)]
 
 

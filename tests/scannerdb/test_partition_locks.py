@@ -1,4 +1,4 @@
-"""Strong locks that meet writers: nobody waits for somebody who waits for him."""
+"""Strong locks that meet writers: no deadlock, and no wait that is longer than the writer's own transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No statement is lost or counted twice while both tables exist, whatever its kind and whichever table has the name."""
+"""No statement of any kind is lost or counted twice while both tables exist, before the swap and after it."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_one_job_is_told_in_full_by_the_beginning_of_its_id(
     assert "2 of 3 objects done, 3 findings" in out
 
 
-def test_an_id_that_nobody_has_is_an_error(database: TestDatabase, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_id_that_no_job_has_is_an_error(database: TestDatabase, capsys: pytest.CaptureFixture[str]) -> None:
     scannerdb("status", str(uuid4()), "--dsn", dsn(database), code=1)
     assert "no job has the id" in capsys.readouterr().err
     scannerdb("status", "zz", "--dsn", dsn(database), code=1)

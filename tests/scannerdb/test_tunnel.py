@@ -79,12 +79,12 @@ def test_a_server_of_another_name_is_not_trusted(
     deployed: Deployed, fake_aws: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     deployed.say(
-        proxy_endpoint="somebody.else.example",
+        proxy_endpoint="another.host.example",
         proxy_port=str(deployed.database.server.port),
         bastion_instance_id=BASTION,
     )
     scannerdb("tunnel", "local", "--", *ask('os.environ["SCANNERDB_DSN"]'), code=1)
-    assert 'does not match host name "somebody.else.example"' in capfd.readouterr().err
+    assert 'does not match host name "another.host.example"' in capfd.readouterr().err
 
 
 def test_the_session_and_the_password_end_with_the_command_whose_exit_code_is_kept(

@@ -37,7 +37,7 @@ def finish(database: TestDatabase) -> None:
 
 
 def phase(database: TestDatabase) -> str:
-    return str(run.status(database.connect, "job_objects")["phase"])
+    return str(run.status(database.connect)["phase"])
 
 
 def fill(database: TestDatabase, rows: int = 300) -> str:

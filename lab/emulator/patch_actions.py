@@ -1,4 +1,4 @@
-"""Composite alarms and saved queries, which moto does not know: kept and answered, so that Terraform deploys them."""
+"""Patches moto with actions that it lacks: composite alarms of CloudWatch, saved queries of CloudWatch Logs."""
 
 import json
 import uuid
@@ -8,21 +8,19 @@ from moto.cloudwatch.responses import CloudWatchResponse
 from moto.logs.exceptions import ResourceNotFoundException
 from moto.logs.responses import LogsResponse
 
-# What a client may say of a saved query.
+from lab.emulator.patching import replace
+
+# The arguments of PutQueryDefinition that are stored.
 DEFINITION_ARGUMENTS = ("name", "queryString", "logGroupNames", "queryLanguage")
 
 
-def add_missing_actions() -> None:
-    """Teach moto everything in this file; it has hooks for nothing of it."""
-    # moto's own code keeps a rule and answers with it; only the action's name is missing.
-    _add(CloudWatchResponse, "put_composite_alarm", CloudWatchResponse.put_metric_alarm)
-    _add(LogsResponse, "put_query_definition", _put_query_definition)
-    _add(LogsResponse, "describe_query_definitions", _describe_query_definitions)
-    _add(LogsResponse, "delete_query_definition", _delete_query_definition)
-
-
-def _add(owner: type, name: str, value: object) -> None:
-    setattr(owner, name, value)
+def patch_actions() -> None:
+    """Add each action of this file to moto."""
+    # PutMetricAlarm of moto stores an AlarmRule and answers with it; only the action's name is missing.
+    replace(CloudWatchResponse, "put_composite_alarm", CloudWatchResponse.put_metric_alarm)
+    replace(LogsResponse, "put_query_definition", _put_query_definition)
+    replace(LogsResponse, "describe_query_definitions", _describe_query_definitions)
+    replace(LogsResponse, "delete_query_definition", _delete_query_definition)
 
 
 def _definitions(response: Any) -> dict[str, dict[str, Any]]:

@@ -1,8 +1,8 @@
-"""Serves an HTTP API on loopback as API Gateway would: finds the route, checks who asks, invokes the function.
+"""Serves HTTP APIs on loopback as API Gateway does: finds the route, checks the signature, invokes the function.
 
-An unsigned or wrongly signed request to a route with AWS_IAM authorisation is refused, and so is a function that does
-not permit this API to invoke it. Not checked: whether the caller's policies allow `execute-api:Invoke`; throttling;
-the integration's timeout.
+A route with AWS_IAM authorisation refuses unsigned and wrongly signed requests. A function that does not permit this
+API to invoke it answers 500. Not checked: the caller's `execute-api:Invoke` policy, throttling, the integration's
+timeout.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,13 +16,13 @@ from lab.emulator.lambda_process import Invocation
 from lab.emulator.sigv4 import has_valid_signature
 
 
-class HttpFront:
-    """A WSGI application.
+class HttpApi:
+    """A WSGI application that serves every route.
 
     Args:
-        routes: returns the API's routes as they are now.
-        invoke: runs the function of a route with an event; raises `PermissionError` when the API may not.
-        access_key, secret_key: the one key that callers sign with.
+        routes: returns the routes as they are now.
+        invoke: runs a route's function with an event; raises `PermissionError` when the function's policy forbids it.
+        access_key, secret_key: the key that callers sign with.
         region: the region that callers sign for.
 
     """
@@ -63,7 +63,7 @@ class HttpFront:
     def _may_call(self, request: Request, route: Route) -> bool:
         if route.authorization_type == "NONE":
             return True
-        # Any other kind, such as JWT, is refused rather than let through unchecked.
+        # Refuse what cannot be checked here, such as JWT.
         return route.authorization_type == "AWS_IAM" and has_valid_signature(
             request, service="execute-api", **self._signing
         )

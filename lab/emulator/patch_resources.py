@@ -1,4 +1,4 @@
-"""What moto takes and forgets, or refuses, is kept and answered: else Terraform would set it again with every plan."""
+"""Patches moto to persist attributes it drops and to answer as AWS does, so a second plan is empty."""
 
 import functools
 import inspect
@@ -19,52 +19,36 @@ from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.rds.models import DBInstance, DBParameterGroup
 from moto.s3.models import FakeBucket
 
-# Arguments that a database instance is created with and that moto drops.
+from lab.emulator.patching import after, replace
+
+# Arguments of CreateDBInstance that moto drops.
 INSTANCE_ARGUMENTS = (
     "engine_lifecycle_support",
     "enable_performance_insights",
     "performance_insights_kms_key_id",
     "performance_insights_retention_period",
 )
-# Of an account that chose no other: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html
+# The default of an account that chose none: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html
 DEFAULT_CERTIFICATE_AUTHORITY = "rds-ca-rsa2048-g1"
 
 
-def complete_answers() -> None:
-    """Teach moto everything in this file; it has hooks for nothing of it."""
-    _after(DBInstance, "__init__", _keep_instance_arguments)
-    _add(DBInstance, "performance_insights_enabled", property(_performance_insights_enabled))
-    _after(DBParameterGroup, "update_parameters", _name_source_of_parameters)
-    _after(SecurityGroupRule, "__init__", _keep_prefix_list)
-    _add(SecurityGroupRule, "description", property(_description))
-    _after(LambdaFunction, "__init__", _keep_logging_configuration)
-    _add(LambdaFunction, "get_configuration", _with_logging_configuration(LambdaFunction.get_configuration))
-    _add(Monitoring, "monitor_instances", _monitor_instances)
-    _after(Instance, "prep_nics", _delete_interfaces_on_termination)
-    _after(Instance, "prep_nics", _take_groups_of_interface)
-    _add(NetworkInterface, "association", property(_association_or_none(vars(NetworkInterface)["association"])))
+def patch_resources() -> None:
+    """Patch moto with each function of this file."""
+    after(DBInstance, "__init__", _keep_instance_arguments)
+    replace(DBInstance, "performance_insights_enabled", property(_performance_insights_enabled))
+    after(DBParameterGroup, "update_parameters", _name_source_of_parameters)
+    after(SecurityGroupRule, "__init__", _keep_prefix_list)
+    replace(SecurityGroupRule, "description", property(_description))
+    after(LambdaFunction, "__init__", _keep_logging_configuration)
+    replace(LambdaFunction, "get_configuration", _with_logging_configuration(LambdaFunction.get_configuration))
+    replace(Monitoring, "monitor_instances", _monitor_instances)
+    after(Instance, "prep_nics", _delete_interfaces_on_termination)
+    after(Instance, "prep_nics", _take_groups_of_interface)
+    replace(NetworkInterface, "association", property(_association_or_none(vars(NetworkInterface)["association"])))
     for revoke in ("revoke_security_group_ingress", "revoke_security_group_egress"):
-        _add(SecurityGroupBackend, revoke, _naming_lost_rules(getattr(SecurityGroupBackend, revoke)))
-    _add(EC2Response, "call_action", _one_at_a_time(EC2Response.call_action))
-    _add(FakeBucket, "get_permission", _permission)
-
-
-def _add(owner: type, name: str, value: object) -> None:
-    setattr(owner, name, value)
-
-
-def _after(owner: type, name: str, then: Callable[[Any, Mapping[str, Any]], None]) -> None:
-    """Call `then` after a method, with the object and with the method's arguments by name."""
-    original = getattr(owner, name)
-    signature = inspect.signature(original)
-
-    @functools.wraps(original)
-    def both(self: Any, *args: Any, **kwargs: Any) -> Any:
-        result = original(self, *args, **kwargs)
-        then(self, signature.bind(self, *args, **kwargs).arguments)
-        return result
-
-    _add(owner, name, both)
+        replace(SecurityGroupBackend, revoke, _naming_lost_rules(getattr(SecurityGroupBackend, revoke)))
+    replace(EC2Response, "call_action", _one_at_a_time(EC2Response.call_action))
+    replace(FakeBucket, "get_permission", _permission)
 
 
 def _keep_instance_arguments(self: Any, arguments: Mapping[str, Any]) -> None:
@@ -78,7 +62,7 @@ def _performance_insights_enabled(self: Any) -> bool:
 
 
 def _name_source_of_parameters(self: Any, arguments: Mapping[str, Any]) -> None:
-    """Terraform overlooks parameters that do not say who set them."""
+    """Name the source of each parameter: Terraform ignores parameters without one."""
     for new in arguments["new_parameters"]:
         self.parameters[new["ParameterName"]]["Source"] = "user"
 
@@ -105,7 +89,7 @@ def _with_logging_configuration(original: Callable[..., dict[str, Any]]) -> Call
 
 
 def _monitor_instances(self: Any) -> ActionResult:
-    """Answer `MonitorInstances`, which moto refuses and Terraform then repeats for minutes."""
+    """Answer `MonitorInstances`: moto refuses it, and Terraform retries for minutes."""
     instances = [self.ec2_backend.get_instance(each) for each in self._get_param("InstanceIds", [])]
     for instance in instances:
         instance.monitoring_state = "enabled"
@@ -114,24 +98,24 @@ def _monitor_instances(self: Any) -> ActionResult:
 
 
 def _delete_interfaces_on_termination(self: Any, arguments: Mapping[str, Any]) -> None:
-    """Let an interface end with the instance that it was made for, as EC2 does, and not one that was there before."""
+    """Delete an interface with the instance that created it, as EC2 does; keep one that was passed in."""
     given = {each.get("NetworkInterfaceId") for each in arguments["nic_spec"]}
     for interface in self.nics.values():
         interface.delete_on_termination = interface.id not in given
 
 
 def _take_groups_of_interface(self: Any, _: Mapping[str, Any]) -> None:
-    """Name the security groups of an instance that were given with its interface."""
+    """Report the security groups of its interface as those of the instance."""
     self.security_groups = self.security_groups or list(self.nics[0].group_set)
 
 
 def _association_or_none(association: Any) -> Callable[[Any], dict[str, Any] | None]:
-    """Leave out the public address that an interface has not: Terraform takes an empty answer for one."""
+    """Answer no association where there is no public address: Terraform reads an empty one as an address."""
     return lambda self: association.fget(self) or None
 
 
 def _naming_lost_rules(revoke: Callable[..., None]) -> Callable[..., None]:
-    """Answer a rule that is gone as EC2 does: Terraform knows that error, and whoever sends a request twice is done."""
+    """Answer a missing rule with EC2's error code: Terraform takes it for a rule that is revoked already."""
     signature = inspect.signature(revoke)
 
     @functools.wraps(revoke)
@@ -148,7 +132,7 @@ def _naming_lost_rules(revoke: Callable[..., None]) -> Callable[..., None]:
 
 
 def _one_at_a_time(call: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Let no two requests change a list at once: moto reads it, filters it and puts it back without a lock."""
+    """Serialise requests: moto reads a list, filters it and writes it back without a lock, so updates were lost."""
     lock = threading.RLock()
 
     @functools.wraps(call)
@@ -160,7 +144,7 @@ def _one_at_a_time(call: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _permission(self: Any, action: str, resource: str) -> PermissionResult:
-    """Leave out statements with conditions: moto evaluates none, and takes "deny if not TLS" for "deny"."""
+    """Ignore statements with conditions: moto evaluates none, so "deny unless TLS" would deny everything."""
     if self.policy is None:
         return PermissionResult.NEUTRAL
     document = json.loads(self.policy)

@@ -1,4 +1,4 @@
-"""What moto does not do itself: run functions, know the database's real password and host names, serve an API."""
+"""Patches moto's Lambda to run the uploaded package, and connects its HTTP APIs to their functions."""
 
 import base64
 import fnmatch
@@ -12,19 +12,18 @@ from moto.apigatewayv2.models import apigatewayv2_backends
 from moto.awslambda.models import LambdaFunction
 from moto.awslambda.utils import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.rds.models import DBInstance, DBProxy, MasterUserSecret
 
 from lab.emulator.http_api import Route
 from lab.emulator.lambda_process import Function, Invocation
 from lab.emulator.lambda_runtime import LambdaRuntime
-from lab.emulator.server import INSTANCE_DOMAIN, PROXY_DOMAIN
+from lab.emulator.patching import replace
 
-# The last 4 KB of an invocation's log come back with its answer.
+# Invoke returns the last 4 KB of the log.
 LOG_TAIL_BYTES = 4096
 
 
-def run_functions(runtime: LambdaRuntime) -> None:
-    """Make every invocation run the uploaded package, whichever service asks for it."""
+def patch_functions(runtime: LambdaRuntime) -> None:
+    """Run the uploaded package on every invocation, whichever service invokes."""
 
     def invoke(
         self: LambdaFunction, body: str, request_headers: Mapping[str, str], response_headers: MutableMapping[str, str]
@@ -34,39 +33,18 @@ def run_functions(runtime: LambdaRuntime) -> None:
         if kind == "DryRun":
             return b""
         if kind == "Event":
-            # Without the service's two retries.
+            # Unlike the service, without two retries.
             threading.Thread(target=_run, args=(runtime, self, event), daemon=True).start()
             return b""
         invocation = _run(runtime, self, event)
-        response_headers["X-Amz-Executed-Version"] = _describe(self).version
+        response_headers["X-Amz-Executed-Version"] = _function(self).version
         tail = invocation.log.encode()[-LOG_TAIL_BYTES:]
         response_headers["x-amz-log-result"] = base64.b64encode(tail).decode()
         if invocation.is_error:
             response_headers["X-Amz-Function-Error"] = "Unhandled"
         return invocation.payload.encode()
 
-    LambdaFunction.invoke = invoke  # type: ignore[method-assign] # moto has no hook for this
-
-
-def name_databases(*, password: str) -> None:
-    """Give instances and proxies the names that the certificate covers, and their managed secret the real password."""
-
-    def address(self: DBInstance) -> str:
-        return f"{self.db_instance_identifier}.{INSTANCE_DOMAIN.format(region=self.region)}"
-
-    def secret_string(self: MasterUserSecret) -> str:
-        return json.dumps({"username": self.resource.master_username, "password": password})
-
-    create_proxy = DBProxy.__init__
-
-    def create_named_proxy(self: DBProxy, *args: Any, **kwargs: Any) -> None:
-        create_proxy(self, *args, **kwargs)
-        self.endpoint = f"{self.db_proxy_name}.{PROXY_DOMAIN.format(region=self.region)}"
-
-    # moto has no hooks for these either.
-    DBInstance.address = property(address)  # type: ignore[method-assign, assignment]
-    MasterUserSecret._generate_secret_string = secret_string  # type: ignore[method-assign]  # noqa: SLF001
-    DBProxy.__init__ = create_named_proxy  # type: ignore[method-assign]
+    replace(LambdaFunction, "invoke", invoke)
 
 
 def api_routes(region: str) -> Iterator[Route]:
@@ -76,7 +54,7 @@ def api_routes(region: str) -> Iterator[Route]:
             integration = api.integrations[route.target.removeprefix("integrations/")]
             yield Route(
                 key=route.route_key,
-                # The integration may name the function or the path that invokes it.
+                # An integration URI is either the function's ARN or the path that invokes it.
                 function_arn=integration.integration_uri.partition("/functions/")[2].removesuffix("/invocations")
                 or integration.integration_uri,
                 authorization_type=route.authorization_type or "NONE",
@@ -110,7 +88,7 @@ def _permits(statement: Mapping[str, Any], caller: str) -> bool:
     )
 
 
-def _describe(function: LambdaFunction) -> Function:
+def _function(function: LambdaFunction) -> Function:
     qualifier = function.function_arn.split(":")[7:]
     return Function(
         name=function.function_name,
@@ -126,7 +104,7 @@ def _describe(function: LambdaFunction) -> Function:
 
 
 def _run(runtime: LambdaRuntime, function: LambdaFunction, event: Any) -> Invocation:
-    invocation = runtime.invoke(_describe(function), event)
+    invocation = runtime.invoke(_function(function), event)
     now_ms = int(time.time() * 1000)
     logs = function.logs_backend
     logs.ensure_log_group(function.logs_group_name)

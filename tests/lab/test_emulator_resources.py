@@ -10,7 +10,7 @@ from typing import Any
 import botocore.exceptions
 import pytest
 
-from lab.emulator.answers import _one_at_a_time
+from lab.emulator.patch_resources import _one_at_a_time
 from lab.emulator.server import Emulator
 from tests.lab.tiny_functions import package
 
