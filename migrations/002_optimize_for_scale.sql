@@ -52,8 +52,6 @@ LEFT JOIN (
     GROUP BY job_id
 ) AS found ON found.job_id = jobs.job_id;
 
-GRANT SELECT ON job_progress_direct TO progress_reader;
-
 -- The query of job_progress. A later migration replaces this view: a materialized view cannot get another query.
 CREATE OR REPLACE VIEW job_progress_source AS
 SELECT * FROM job_progress_direct;
@@ -423,7 +421,9 @@ CREATE TABLE IF NOT EXISTS materialized_view_refresh_log (
     total_objects bigint
 );
 
-GRANT SELECT ON materialized_view_refresh_log TO progress_reader;
+-- One statement: a cached read falls back on job_progress_direct where the log is missing, and fails where it may not
+-- read the log.
+GRANT SELECT ON materialized_view_refresh_log, job_progress_direct TO progress_reader;
 
 -- Folds the deltas of migration 003 (where it is applied), refreshes job_progress and logs it, in the caller's
 -- transaction. Runs with its owner's rights, so that a caller needs none on the tables.
