@@ -8,11 +8,13 @@ progress, duration of a refresh, a lock wait or a transaction) are multiplied by
 
 import time
 
+from handlers.contract.metrics import LONGEST_LOCK_WAIT, OLDEST_TRANSACTION_AGE, PROGRESS_LAG, REFRESH_DURATION
+
 SPEED = 60
 # One minute of the alarms' clock, in real seconds.
 TICK_S = 60 / SPEED
 # Metrics in real time that alarms compare with their own clock.
-SCALED_METRICS = frozenset({"ProgressLag", "RefreshDuration", "LongestLockWait", "OldestTransactionAge"})
+SCALED_METRICS = frozenset({PROGRESS_LAG, REFRESH_DURATION, LONGEST_LOCK_WAIT, OLDEST_TRANSACTION_AGE})
 EXPLANATION = (
     f"Scaled: {TICK_S:g} s is one minute on the alarms' clock, so refresh, scheduled every minute, runs that often; "
     f"{', '.join(sorted(SCALED_METRICS))} count {SPEED}-fold; doctor's limits in seconds are divided by {SPEED}. "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import psycopg2
 
+from handlers.contract import metrics
 from handlers.contract.alarms.messages import OUTAGE
 from handlers.contract.alarms.metrics import database_metric
 from handlers.contract.alarms.model import DAY_S, HOUR_S, Alarm
@@ -18,7 +19,7 @@ from stacks.alarms import facts
 Source = Callable[[], Iterator[Datum]]
 # Metrics that are published here; a namespace alone stands for all of its metrics.
 PUBLISHED = (
-    "ScannerDatabase",
+    metrics.NAMESPACE,
     "AWS/Lambda",
     "AWS/ApiGateway",
     "AWS/Scheduler TargetErrorCount",

@@ -2,9 +2,16 @@
 
 from dataclasses import dataclass
 
+from handlers.contract.names import (
+    FUNCTIONS,
+    MIGRATE,
+    REFRESH,
+    STATUS,
+    access_log_group,
+    database_log_group,
+    function_log_group,
+)
 from stacks.settings import Settings
-
-FUNCTIONS = ("migrate", "refresh", "status", "doctor")
 
 # RDS begins each line with `%t:%r:%u@%d:[%p]:`.
 LINE_PREFIX = r"UTC:(?<client>[^(]*)\(\d+\):(?<user>[^@]*)@(?<database>[^:]*):\[(?<pid>\d+)\]"
@@ -26,28 +33,13 @@ class LogQuery:
     text: str
 
 
-def database_log(settings: Settings) -> str:
-    """Return the name of PostgreSQL's log group."""
-    return f"/aws/rds/instance/{settings.prefix}/postgresql"
-
-
-def function_log(settings: Settings, function: str) -> str:
-    """Return the name of a function's log group."""
-    return f"/aws/lambda/{settings.prefix}-{function}"
-
-
-def access_log(settings: Settings) -> str:
-    """Return the name of the log group of the status API's requests."""
-    return f"/aws/apigateway/{settings.prefix}-api"
-
-
 def log_queries(settings: Settings) -> tuple[LogQuery, ...]:
     """Return the queries, in the order in which an on-call needs them."""
     return (
         slowest_statements(settings),
         LogQuery(
             name="denied statements",
-            log_groups=(database_log(settings),),
+            log_groups=(database_log_group(settings.prefix),),
             text=rf"""
 parse @message /{LINE_PREFIX}:ERROR:  (?<refusal>(?:permission denied|must be owner|cannot execute).*)/
 | filter ispresent(refusal)
@@ -60,7 +52,7 @@ parse @message /{LINE_PREFIX}:ERROR:  (?<refusal>(?:permission denied|must be ow
             name="one request",
             # The API's line has two ids: its own, which `status` logs as correlation_id, and the function's, which is
             # in Lambda's lines and errors.
-            log_groups=(access_log(settings), function_log(settings, "status")),
+            log_groups=(access_log_group(settings.prefix), function_log_group(settings.prefix, STATUS)),
             text="""
 fields @timestamp, @log, route, path, caller, status, latency_ms, error, integration_error, level, message, reason,
        errorType, errorMessage, record.status, record.metrics.durationMs
@@ -71,7 +63,7 @@ fields @timestamp, @log, route, path, caller, status, latency_ms, error, integra
         ),
         LogQuery(
             name="refresh history",
-            log_groups=(function_log(settings, "refresh"),),
+            log_groups=(function_log_group(settings.prefix, REFRESH),),
             text="""
 fields @timestamp, level, message, lag_s, backlog_rows, folded_rows, duration_ms, jobs, objects, drifted_jobs,
        mended_jobs
@@ -82,7 +74,7 @@ fields @timestamp, level, message, lag_s, backlog_rows, folded_rows, duration_ms
         ),
         LogQuery(
             name="migration history",
-            log_groups=(function_log(settings, "migrate"),),
+            log_groups=(function_log_group(settings.prefix, MIGRATE),),
             text="""
 fields @timestamp, level, message, already_applied, errorType, errorMessage
 | filter (ispresent(message) and ispresent(function_request_id)) or ispresent(errorType)
@@ -92,7 +84,7 @@ fields @timestamp, level, message, already_applied, errorType, errorMessage
         ),
         LogQuery(
             name="errors of all functions",
-            log_groups=tuple(function_log(settings, function) for function in FUNCTIONS),
+            log_groups=tuple(function_log_group(settings.prefix, function) for function in FUNCTIONS),
             text="""
 fields @timestamp, @log, level, message, reason, errorType, errorMessage, record.status, function_request_id, requestId
 | filter level in ["WARNING", "ERROR", "CRITICAL"] or ispresent(errorType)
@@ -112,7 +104,7 @@ def slowest_statements(settings: Settings) -> LogQuery:
     """
     return LogQuery(
         name="slowest statements",
-        log_groups=(database_log(settings),),
+        log_groups=(database_log_group(settings.prefix),),
         # Without auto_explain's plans, which repeat the statement.
         text=rf"""
 parse @message /{LINE_PREFIX}:LOG:  duration: (?<duration_ms>[0-9.]+) ms(?:  (?<kind>[^:]+):\s*(?<statement>.*))?/

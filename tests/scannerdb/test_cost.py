@@ -92,7 +92,7 @@ def test_the_counts_are_those_of_the_synthesised_stack(prod: Synthesised) -> Non
 def test_custom_metrics_are_those_that_the_handlers_write_and_the_filters_count(prod: Synthesised) -> None:
     written = set()
     for file in (ROOT / "handlers").rglob("*.py"):
-        written |= set(re.findall(r'add_metric\("(\w+)"', file.read_text()))
+        written |= set(re.findall(r"add_metric\(names\.(\w+)", file.read_text()))
     filters = prod.every("aws_cloudwatch_log_metric_filter").values()
     counted = {transformation["name"] for each in filters for transformation in _list(each["metric_transformation"])}
     assert len(filters) == len(log_patterns.SLOW_STATEMENTS) + len(log_patterns.DENIED_STATEMENTS)

@@ -59,7 +59,7 @@ def test_a_command_inside_is_told_which_environment_it_is_in(
 ) -> None:
     doctor = (sys.executable, "-m", "scannerdb", "doctor", "lock-waits")
     scannerdb("tunnel", "local", "--user", "scanner_doctor", "--", *doctor)
-    assert capfd.readouterr().out.startswith("Held against the limits of local: ")
+    assert capfd.readouterr().out.startswith("Held against the thresholds of local: ")
 
 
 def test_psql_finds_its_variables_and_no_password_among_them(

@@ -101,7 +101,7 @@ def test_the_package_has_handlers_dependencies_certificates_and_licences(
     with zipfile.ZipFile(lambda_package.path) as archive:
         names = set(archive.namelist())
         certificates = archive.read("handlers/certificates.pem").decode()
-    assert {"handlers/migrate.py", "handlers/refresh.py", "handlers/status.py", "handlers/queries.sql"} <= names
+    assert {"handlers/migrate.py", "handlers/refresh.py", "handlers/status.py", "handlers/progress/reads.sql"} <= names
     assert {"aws_lambda_powertools/__init__.py", "jmespath/__init__.py"} <= names
     assert any("licenses/LICENSE" in name for name in names)
     # Hundreds of regional authorities of the instances, and those that RDS Proxy shows.

@@ -1,6 +1,6 @@
 """What callers notice: answers, progress, and the functions behind them."""
 
-from handlers.contract import timeouts
+from handlers.contract import metrics, timeouts
 from handlers.contract.alarms.deployment import Deployment
 from handlers.contract.alarms.functions import FUNCTIONS as FUNCTION_ALARMS
 from handlers.contract.alarms.messages import MESSAGES
@@ -8,7 +8,7 @@ from handlers.contract.alarms.metrics import api_metric, function_metric, refres
 from handlers.contract.alarms.model import FIVE_MINUTES_S
 from handlers.contract.alarms.refreshes import REFRESHES, SCHEDULE
 from handlers.contract.alarms.status_api import STATUS_API
-from stacks.monitoring.log_queries import FUNCTIONS
+from handlers.contract.names import FUNCTIONS
 from stacks.monitoring.widgets.model import Graph, Mark, Section, Series, series
 
 
@@ -60,13 +60,13 @@ def progress(deployment: Deployment) -> Section:
                 Graph(
                     title="Refreshes that succeeded",
                     alarms=("progress-stale",),
-                    series=(refreshes("RefreshSkipped", "Sum"),),
+                    series=(refreshes(metrics.REFRESH_SKIPPED, "Sum"),),
                 ),
                 Graph(title="Age of progress at a refresh, s", alarms=("progress-lag",)),
                 Graph(
                     title="Changes that wait to be folded",
                     alarms=("progress-backlog",),
-                    series=(refreshes("FoldedRows"),),
+                    series=(refreshes(metrics.FOLDED_ROWS),),
                 ),
                 Graph(title="Duration of a refresh, ms", alarms=("refresh-overrun",)),
             ),
@@ -74,10 +74,13 @@ def progress(deployment: Deployment) -> Section:
                 Graph(
                     title="Jobs that differ from a full count",
                     alarms=("progress-drift",),
-                    series=(refreshes("MendedJobs"),),
+                    series=(refreshes(metrics.MENDED_JOBS),),
                 ),
                 Graph(title="Verifications in a day", alarms=("verification-missing",)),
-                Graph(title="Jobs and objects", series=(refreshes("Jobs"), refreshes("Objects", on_the_right=True))),
+                Graph(
+                    title="Jobs and objects",
+                    series=(refreshes(metrics.JOBS), refreshes(metrics.OBJECTS, on_the_right=True)),
+                ),
                 Graph(
                     title="Scheduler: invocations of refresh",
                     alarms=("schedule-failing", "schedule-dropping"),
