@@ -10,7 +10,7 @@ from botocore.config import Config
 
 from handlers.connection import Endpoint, connect, password_for
 from handlers.contract.thresholds import Thresholds
-from handlers.diagnosis import AwsCommands, checks_of, examine, looks, overall
+from handlers.diagnosis import Commands, checks_of, examine, looks, overall
 from handlers.migrator.release import Release, read_release
 from handlers.telemetry import logger
 
@@ -34,7 +34,7 @@ def handler(event: dict[str, str], _context: LambdaContext) -> dict[str, Any]:
     alarm = event.get("alarm")
     checks = checks_of(alarm)
     release = {f"release_{name}": os.environ[f"RELEASE_{name.upper()}"] for name in ("bucket", "key", "sha256")}
-    commands = AwsCommands(prefix=os.environ["DEPLOYMENT"], release=release)
+    commands = Commands(prefix=os.environ["DEPLOYMENT"], release=release)
     findings = examine(
         lambda: _connect("RDS_ENDPOINT"),
         Thresholds(**json.loads(os.environ["DOCTOR_LIMITS"])),

@@ -87,7 +87,7 @@ class Schedule:
         except EmulatorError:
             pass  # the function's own error, which its log tells
         except botocore.exceptions.ClientError:
-            metric = schedule_metric("TargetErrorCount").of(facts(self._system.settings))
+            metric = facts(self._system.settings).complete(schedule_metric("TargetErrorCount"))
             self._store.add(
                 Datum(
                     namespace=metric.namespace,

@@ -1,4 +1,4 @@
-"""The metrics that are watched or drawn, by who publishes them. `Metric.of` completes them for a deployment."""
+"""The metrics that are watched or drawn, by who publishes them. `Deployment.complete` fills in the names."""
 
 from handlers.contract.alarms.model import Metric
 
