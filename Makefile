@@ -23,15 +23,62 @@ export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 20,22,24
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' \
+		$(MAKEFILE_LIST)
+
+## Try it
 
 .PHONY: demo
 demo: setup ## Deploy everything to this machine, scan OBJECTS=1000000 objects, and time the answers
 	@$(RUN) -m lab.demo --objects $(OBJECTS)
 
+## Deploy
+
+.PHONY: plan
+plan: setup ## Plan ENV=dev: what changes, restarts, migrates; red if data would be lost; ARGS=--emulator needs no account
+	@$(RUN) -m scannerdb review $(ENV) $(ARGS)
+
+.PHONY: synth
+synth: setup ## Write Terraform JSON for every environment to cdktf.out/
+	@$(RUN) main.py
+
+.PHONY: package
+package: setup ## Build the Lambda package and the migrations release into build/
+	@$(RUN) -m stacks.assets.package
+
+## Check a change
+
+.PHONY: test-fast
+test-fast: setup ## Run every test that neither deploys nor takes long (2 minutes)
+	@$(RUN) -m pytest $(SIDE_BY_SIDE) -m "not deployment and not slow" $(ARGS)
+
 .PHONY: test
 test: setup ## Run every test (about 12 minutes); ARGS="tests/stacks -k alarms" chooses
 	@$(RUN) -m pytest $(or $(ARGS),$(SIDE_BY_SIDE))
+
+.PHONY: check
+check: setup ## Lint, format check, arrows between the rooms, types, SQL lint, workflows
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/lint-imports --no-cache
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/squawk $(filter-out migrations/schema.sql,$(wildcard migrations/*.sql))
+	@$(VENV)/bin/zizmor --offline --quiet --persona pedantic .github
+	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
+	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-actions .github/actions/*/action.yml
+	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+
+.PHONY: format
+format: setup ## Format the Python code
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+## Check for longer
+
+.PHONY: gameday
+gameday: setup ## Break the system in a dozen ways; see each alarm ring, the doctor name it, the runbook end it (10 minutes)
+	@$(RUN) -m lab.gameday $(ARGS)
 
 .PHONY: test-kill
 test-kill: setup ## Kill the migration runner KILLS=100 times over ROWS=2000000 rows (about 30 minutes)
@@ -40,6 +87,8 @@ test-kill: setup ## Kill the migration runner KILLS=100 times over ROWS=2000000 
 .PHONY: test-partition
 test-partition: setup ## Kill the partitioning KILLS=20 times over ROWS=5000000 rows under 4 writers (about 30 minutes)
 	@KILLS=$${KILLS:-20} ROWS=$${ROWS:-5000000} $(RUN) -m pytest -s tests/scannerdb/test_partition_kill.py
+
+## Measure
 
 .PHONY: bench
 bench: setup ## Measure exact progress against the guide's SQL, OBJECTS=10000000 for instance (20 minutes)
@@ -57,46 +106,23 @@ bench-migrations: setup ## Time the longest wait of a writer while ROWS=5000000 
 bench-partitions: setup ## Measure what partitions change at OBJECTS=10000000 (about an hour)
 	@$(RUN) -m lab.bench.partitions --objects $${OBJECTS:-10000000}
 
-.PHONY: log-lines
-log-lines: setup ## Record anew what a real server logs, for the tests of the slow-query filters
-	@$(RUN) -m tests.stacks.record_log_lines
-
-.PHONY: gameday
-gameday: setup ## Break the system in a dozen ways; see each alarm ring, the doctor name it, the runbook end it (10 minutes)
-	@$(RUN) -m lab.gameday $(ARGS)
+## Renew what is generated
 
 .PHONY: runbook
 runbook: setup ## Renew the table of alarms in docs/runbook.md after a threshold changed
 	@$(RUN) -m stacks.alarms.table
 
-.PHONY: plan
-plan: setup ## Plan ENV=dev: what changes, restarts, migrates; red if data would be lost; ARGS=--emulator needs no account
-	@$(RUN) -m scannerdb review $(ENV) $(ARGS)
+.PHONY: settings
+settings: setup ## Renew docs/settings.md from the settings' models
+	@$(RUN) -m scannerdb.settings_reference
 
-.PHONY: check
-check: setup ## Lint, format check, types, SQL lint, workflows
-	@$(VENV)/bin/ruff check .
-	@$(VENV)/bin/ruff format --check .
-	@$(VENV)/bin/mypy
-	@$(VENV)/bin/squawk migrations/*.sql
-	@$(VENV)/bin/zizmor --offline --quiet --persona pedantic .github
-	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
-	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-actions .github/actions/*/action.yml
-	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+.PHONY: schema
+schema: setup ## Renew migrations/schema.sql from a migrated database
+	@$(RUN) -m tests.support.schema
 
-.PHONY: format
-format: setup ## Format the Python code
-	@$(VENV)/bin/ruff check --fix .
-	@$(VENV)/bin/ruff format .
-
-.PHONY: package
-package: setup ## Build the Lambda package and the migrations release into build/
-	@$(RUN) -m stacks.assets.package
-
-.PHONY: synth
-synth: setup ## Write Terraform JSON for every environment to cdktf.out/
-	@$(RUN) main.py
+.PHONY: log-lines
+log-lines: setup ## Record anew what a real server logs, for the tests of the slow-query filters
+	@$(RUN) -m tests.stacks.record_log_lines
 
 .PHONY: lock
 lock: setup ## Resolve the newest allowed versions into the three lock files
@@ -108,17 +134,15 @@ lock: setup ## Resolve the newest allowed versions into the three lock files
 		for (const entry of Object.values(lock.packages)) { delete entry.funding; delete entry.resolved } \
 		fs.writeFileSync(file, JSON.stringify(lock, null, 2) + '\n')"
 
-.PHONY: clean
-clean: ## Delete everything that the other commands made
-	@rm -rf $(VENV) node_modules build cdktf.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+## Install and clean up
 
 # The Python and the Node tools have nothing to do with each other: install them side by side.
 .PHONY: setup
-setup:
+setup: ## Install the tools into this folder
 	@$(MAKE) -s -j2 $(VENV)/bin/scannerdb node_modules/.installed
 
 # The operator's command, from this folder's code.
-$(VENV)/bin/scannerdb: $(VENV)/.installed
+$(VENV)/bin/scannerdb: Makefile $(VENV)/.installed
 	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" -m scannerdb "$$@"\n' "$(CURDIR)" "$(CURDIR)/$(RUN)" > $@
 	@chmod +x $@
 
@@ -140,3 +164,7 @@ node_modules/.installed: package-lock.json
 	@echo "Installing the Node tools into node_modules (about 30 s) ..."
 	@npm ci --silent
 	@touch $@
+
+.PHONY: clean
+clean: ## Delete everything that the other commands made
+	@rm -rf $(VENV) node_modules build cdktf.out .mypy_cache .pytest_cache .ruff_cache .hypothesis

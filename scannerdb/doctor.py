@@ -20,16 +20,16 @@ from handlers.diagnosis.watchdog import ConnectionWatchdog
 from handlers.errors import InvalidRequestError
 from handlers.migrator.session import Connect
 from scannerdb.errors import OperatorError
-from scannerdb.login import PATIENCE_S, tunnel_as
+from scannerdb.login import REACH_TIMEOUT_S, tunnel_as
 from scannerdb.options import (
     ENVIRONMENT_VARIABLE,
     MIGRATIONS,
     connect_to,
     current_release,
     database_options,
+    deployment_dsn,
     environment_file,
     json_option,
-    needed,
 )
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.settings import Settings, load_settings
@@ -104,7 +104,7 @@ def diagnose(
     environment = settings.environment
     commands = Commands(prefix=settings.prefix)
     findings = examine(
-        _seeing_sessions(connect_to(dsn or needed(dsn, environment, user=DOCTOR)), environment),
+        _seeing_sessions(connect_to(dsn or deployment_dsn(settings, user=DOCTOR)), environment),
         thresholds,
         commands=commands,
         checks=checks_of(alarm),
@@ -129,7 +129,7 @@ def _seeing_sessions(connect: Connect, environment: str) -> Connect:
     def checked() -> "psycopg2.extensions.connection":
         connection = connect()
         watchdog = ConnectionWatchdog(connection)
-        watchdog.start(PATIENCE_S)
+        watchdog.start(REACH_TIMEOUT_S)
         try:
             with connection.cursor() as cursor:
                 cursor.execute(WHO, {"doctor": DOCTOR})

@@ -1,4 +1,4 @@
-"""The stack of one environment. It only wires: each construct says in its own file what it is made of."""
+"""The stack of one environment: connects the constructs; each construct's own file says what it is made of."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,25 +10,26 @@ from cdktf_cdktf_provider_aws.data_aws_caller_identity import DataAwsCallerIdent
 from cdktf_cdktf_provider_aws.data_aws_partition import DataAwsPartition
 from constructs import Construct, Node
 
-from handlers.contract import roles
+from handlers.contract import names, roles, timeouts, variables
+from handlers.contract.events import ReleaseEvent
+from stacks import outputs
 from stacks.access.bastion import Bastion
 from stacks.access.proxy import Proxy
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.assets.package import Package
-from stacks.database.instance import Database
+from stacks.database.instance import Instance
 from stacks.foundation import iam
 from stacks.foundation.artifacts import Artifacts
 from stacks.foundation.context import Context
 from stacks.foundation.encryption import Encryption
-from stacks.foundation.iam import Statement
+from stacks.foundation.iam import PolicyStatement
 from stacks.foundation.provider import aws_provider
 from stacks.foundation.state import terraform_state
 from stacks.functions.first_refresh import FirstRefresh
 from stacks.functions.function import Function
-from stacks.functions.migration_invocation import Release
+from stacks.functions.migration_invocation import MigrationInvocation
 from stacks.functions.schedule import Schedule
 from stacks.functions.status_api import StatusApi
-from stacks.functions.timeouts import DOCTOR_TIMEOUT_S, MIGRATE_TIMEOUT_S, REFRESH_TIMEOUT_S, STATUS_TIMEOUT_S
 from stacks.monitoring.alarm_resources import AlarmResources
 from stacks.monitoring.dashboard import Dashboard
 from stacks.monitoring.log_metrics import LogMetrics
@@ -59,7 +60,7 @@ class ScannerDatabase(TerraformStack):
         artifacts = Artifacts(self, "artifacts", context=context, key_arn=key_arn)
         network = Network(self, "network", context=context, key_arn=key_arn)
         endpoints = Endpoints(self, "endpoints", context=context, network=network, release_bucket=artifacts.bucket_name)
-        db = Database(self, "database", context=context, network=network, key_arn=key_arn)
+        db = Instance(self, "database", context=context, network=network, key_arn=key_arn)
         proxy = Proxy(self, "proxy", context=context, network=network, database=db, key_arn=key_arn)
         bastion = Bastion(
             self,
@@ -79,8 +80,8 @@ class ScannerDatabase(TerraformStack):
             name: str,
             *,
             timeout_s: int,
-            variables: Mapping[str, str],
-            statements: Mapping[str, Statement],
+            environment: Mapping[str, str],
+            statements: Mapping[str, PolicyStatement],
             depends_on: Sequence[ITerraformDependable] = (),
         ) -> Function:
             return Function(
@@ -92,18 +93,18 @@ class ScannerDatabase(TerraformStack):
                 package=package,
                 stored_package=stored_package,
                 timeout_s=timeout_s,
-                variables={"RDS_DBNAME": roles.DATABASE, **variables},
+                variables={variables.RDS_DBNAME: roles.DATABASE, **environment},
                 statements=statements,
                 depends_on=depends_on,
             )
 
         migrate = function(
-            "migrate",
-            timeout_s=MIGRATE_TIMEOUT_S,
-            variables={
-                "RDS_ENDPOINT": db.address,
-                "RDS_PORT": str(db.port),
-                "MASTER_SECRET_ARN": db.master_secret_arn,
+            names.MIGRATE,
+            timeout_s=timeouts.MIGRATE.function_s,
+            environment={
+                variables.RDS_ENDPOINT: db.address,
+                variables.RDS_PORT: str(db.port),
+                variables.MASTER_SECRET_ARN: db.master_secret_arn,
             },
             statements={
                 "ReadReleases": iam.statement("s3:GetObject", resources=[f"{artifacts.bucket_arn}/*"]),
@@ -117,27 +118,29 @@ class ScannerDatabase(TerraformStack):
             *endpoints.allow_from(migrate, migrate.security_group),
             *endpoints.allow_s3_from(migrate, migrate.security_group),
         ]
-        migrated = Release(
+        release_event = ReleaseEvent(
+            release_bucket=stored_release.bucket, release_key=stored_release.key, release_sha256=release.sha256
+        )
+        migrated = MigrationInvocation(
             self,
             "release",
             migrate=migrate,
-            package=release,
-            stored_release=stored_release,
-            depends_on=[db.instance, *endpoints.ready, *migrate_rules],
+            release=release_event,
+            depends_on=[*db.ready, *endpoints.ready, *migrate_rules],
         )
 
-        through_proxy = {"RDS_PROXY_ENDPOINT": proxy.endpoint, "RDS_PORT": str(proxy.port)}
+        through_proxy = {variables.RDS_PROXY_ENDPOINT: proxy.endpoint, variables.RDS_PORT: str(proxy.port)}
         refresh = function(
-            "refresh",
-            timeout_s=REFRESH_TIMEOUT_S,
-            variables={**through_proxy, "RDS_USERNAME": roles.REFRESHER},
+            names.REFRESH,
+            timeout_s=timeouts.REFRESH.function_s,
+            environment={**through_proxy, variables.RDS_USERNAME: roles.REFRESHER},
             statements={"LogIn": proxy.login(roles.REFRESHER)},
             depends_on=[migrated.invocation],
         )
         status = function(
-            "status",
-            timeout_s=STATUS_TIMEOUT_S,
-            variables={**through_proxy, "RDS_USERNAME": roles.READER},
+            names.STATUS,
+            timeout_s=timeouts.STATUS.function_s,
+            environment={**through_proxy, variables.RDS_USERNAME: roles.READER},
             statements={
                 "LogIn": proxy.login(roles.READER),
                 "ReadExecutions": iam.statement(
@@ -148,19 +151,17 @@ class ScannerDatabase(TerraformStack):
             depends_on=[migrated.invocation],
         )
         doctor = function(
-            "doctor",
-            timeout_s=DOCTOR_TIMEOUT_S,
-            variables={
-                # Directly, because it is asked when the proxy does not answer; the proxy is one of its patients.
-                "RDS_ENDPOINT": db.address,
-                "RDS_PORT": str(db.port),
-                "RDS_PROXY_ENDPOINT": f"{proxy.endpoint}:{proxy.port}",
-                "RDS_USERNAME": roles.DOCTOR,
-                "DOCTOR_LIMITS": json.dumps(asdict(doctor_thresholds(settings))),
-                "DEPLOYMENT": settings.prefix,
-                "RELEASE_BUCKET": stored_release.bucket,
-                "RELEASE_KEY": stored_release.key,
-                "RELEASE_SHA256": release.sha256,
+            names.DOCTOR,
+            timeout_s=timeouts.DOCTOR.function_s,
+            environment={
+                # Past the proxy: the doctor must work, and examine the proxy, while the proxy does not answer.
+                variables.RDS_ENDPOINT: db.address,
+                variables.RDS_PORT: str(db.port),
+                variables.RDS_PROXY_ENDPOINT: f"{proxy.endpoint}:{proxy.port}",
+                variables.RDS_USERNAME: roles.DOCTOR,
+                variables.DOCTOR_LIMITS: json.dumps(asdict(doctor_thresholds(settings))),
+                variables.DEPLOYMENT: settings.prefix,
+                **variables.release_variables(release_event),
             },
             statements={
                 "LogIn": db.login(roles.DOCTOR),
@@ -241,11 +242,11 @@ class ScannerDatabase(TerraformStack):
             release_sha256=release.sha256,
         )
 
-    # cdktf finds a method of its own by this name: each address is the construct's path, without a hash, so that people
-    # can type `aws_db_instance.database_instance`.
+    # Overrides cdktf's own method: an address is the construct's path without a hash, so that people can type
+    # `aws_db_instance.database_instance`.
     @jsii.member(jsii_name="allocateLogicalId")
     def _allocate_logical_id(self, tf_element: TerraformElement | Node) -> str:
-        # Each attribute is a question to the Node process, so none is asked twice.
+        # Each attribute is a call to the Node process behind jsii, so each is read once.
         path = (tf_element if isinstance(tf_element, Node) else tf_element.node).path
         address = "_".join(path.split("/")[1:])
         if self._addresses.setdefault(address, path) != path:
@@ -254,4 +255,4 @@ class ScannerDatabase(TerraformStack):
 
     def _outputs(self, **values: str) -> None:
         for name, value in values.items():
-            TerraformOutput(self, name, value=value)
+            TerraformOutput(self, name, value=value, description=outputs.DESCRIPTIONS[name])

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from handlers.contract.alarms.model import Look
+from handlers.contract.names import environment_of
 
 # These have a meaning for the shell inside of double quotes.
 _SHELL_SPECIAL = re.compile(r'[\\"$`]')
-_PREFIX = "scanner-database-"
 
 
 def psql(sql: str) -> str:
@@ -30,12 +30,12 @@ class Commands:
     """
 
     prefix: str
-    release: Mapping[str, str] | None = None
+    release: Mapping[str, object] | None = None
 
     @property
     def environment(self) -> str:
         """The name of the environment."""
-        return self.prefix.removeprefix(_PREFIX)
+        return environment_of(self.prefix)
 
     def refresh(self) -> str:
         """Return the command that refreshes now."""
@@ -63,7 +63,7 @@ class Commands:
             return f"scannerdb logs {look.function} -e {self.environment} --since 1h"
         return look.command.format(prefix=self.prefix)
 
-    def _invoke(self, function: str, event: Mapping[str, str]) -> str:
+    def _invoke(self, function: str, event: Mapping[str, object]) -> str:
         payload = f"--payload '{json.dumps(event)}'"
         if self.release is None:
             return f"scannerdb invoke {function} -e {self.environment} {payload}"

@@ -9,7 +9,9 @@ from typing import Any
 import psycopg2
 from psycopg2.extras import RealDictCursor
 
+from handlers.contract.release import Release
 from handlers.contract.thresholds import Thresholds
+from handlers.contract.timeouts import DOCTOR, DOCTOR_LOCK_S
 from handlers.diagnosis.alarms import look_at_instance
 from handlers.diagnosis.checks import CHECKS
 from handlers.diagnosis.commands import Commands, psql
@@ -17,16 +19,14 @@ from handlers.diagnosis.model import Context, Finding, critical, unknown
 from handlers.diagnosis.sessions import check_proxy
 from handlers.diagnosis.watchdog import ConnectionWatchdog
 from handlers.errors import DatabaseUnavailableError, ScannerDatabaseError
-from handlers.migrator.release import Release
 from handlers.migrator.session import Connect
 
-# The role's own limit for a statement (roles.sql).
-CHECK_LIMIT_S = 20
-LOCK_TIMEOUT_S = 2
+CHECK_LIMIT_S = DOCTOR.statement_s
+LOCK_TIMEOUT_S = DOCTOR_LOCK_S
 # The function's timeout, less what the function needs itself.
 TIME_LIMIT_S = 45
 # The server cancels first. The watchdog ends the wait for a server that does not answer at all.
-SILENCE_S = 3
+SILENCE_S = DOCTOR.client_s - DOCTOR.statement_s
 
 _NOT_THERE_YET = (
     psycopg2.errors.UndefinedTable,

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from handlers.contract.release import Release
 from handlers.contract.thresholds import Thresholds
 from handlers.diagnosis.commands import Commands
-from handlers.migrator.release import Release
 from handlers.migrator.session import Connect
 
 # In the order of urgency. `look`: what the database cannot show, and where to look.

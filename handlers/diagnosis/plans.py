@@ -24,7 +24,8 @@ UNUSED_AFTER_S = 7 * 24 * 3600
 # The names of what an interrupted REINDEX CONCURRENTLY leaves: the new index, or the old one.
 _LEFT_BEHIND = re.compile(r"_cc(new|old)\d*$")
 _ON_PARTITIONS = (
-    "as docs/operations.md says: ON ONLY the table, CONCURRENTLY on each partition, then ATTACH PARTITION for each"
+    "as docs/operations/partitions.md says: "
+    "ON ONLY the table, CONCURRENTLY on each partition, then ATTACH PARTITION for each"
 )
 
 

@@ -9,7 +9,7 @@ from handlers.errors import DriftError
 from handlers.migrator.ledger import QUERIES as LEDGER_QUERIES
 from handlers.migrator.ledger import read_ledger
 from handlers.migrator.plan import plan
-from handlers.migrator.progress import watch
+from handlers.migrator.statement_progress import watch
 from handlers.queries import load_queries
 
 QUERIES = load_queries(Path(__file__).with_name("rights.sql"))

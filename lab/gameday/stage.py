@@ -1,4 +1,4 @@
-"""Sets the stage: a system under load, and every alarm of the catalogue watching it."""
+"""Starts a system under load, watched by every alarm of the catalogue."""
 
 import contextlib
 import functools
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from handlers.contract.alarms.metrics import DENIED_STATEMENTS, SLOW_QUERIES
+from handlers.contract.events import RefreshAction
 from lab.gameday.clock import EXPLANATION, Clock
 from lab.gameday.database_log import DatabaseLog
 from lab.gameday.fault import Scene
@@ -21,7 +22,7 @@ API_ID = "gameday"
 
 @contextlib.contextmanager
 def game_day(directory: Path, *, report: Callable[[str], None]) -> Iterator[tuple[Scene, Watch]]:
-    """Start everything, and stop it at the end of the block.
+    """Start everything; stop it at the end of the block.
 
     Raises:
         DeploymentError, EmbeddedPostgresError, EmulatorError: it could not be started.
@@ -33,8 +34,8 @@ def game_day(directory: Path, *, report: Callable[[str], None]) -> Iterator[tupl
         watch = _watch(system, clock, store)
         with traffic(system, clock, store, background, api_id=API_ID) as schedule:
             background.start(functools.partial(watch.run, background.ended))
-            # As on every night before.
-            system.invoke("refresh", {"action": "verify"})
+            # The nightly verification has run before, as in a system that is not new.
+            system.invoke("refresh", {"action": RefreshAction.VERIFY})
             yield Scene(system, schedule, background), watch
 
 

@@ -1,4 +1,4 @@
-"""A way in for people: a small instance that only Session Manager reaches, for port forwarding to the database."""
+"""The bastion: a small instance that only Session Manager reaches, for port forwarding to the database."""
 
 from cdktf_cdktf_provider_aws.data_aws_ssm_parameter import DataAwsSsmParameter
 from cdktf_cdktf_provider_aws.iam_instance_profile import IamInstanceProfile
@@ -6,7 +6,7 @@ from cdktf_cdktf_provider_aws.instance import Instance, InstanceMetadataOptions,
 from constructs import Construct
 
 from stacks.access.proxy import Proxy
-from stacks.database.instance import Database
+from stacks.database.database import Database
 from stacks.foundation import iam
 from stacks.foundation.context import Context
 from stacks.foundation.iam import EVERY_RESOURCE
@@ -20,7 +20,7 @@ ROOT_VOLUME_GIB = 8  # what the image needs
 
 
 class Bastion(Construct):
-    """No key pair, no inbound rule, no public address (whatever its subnet gives), nothing to install."""
+    """No key pair, no inbound rule, nothing to install, and no public address even in a subnet that assigns them."""
 
     def __init__(
         self,
@@ -50,8 +50,8 @@ class Bastion(Construct):
             statements={
                 # The least that Session Manager needs; the channels know no resource:
                 # https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
-                # Taken out of this network, the instance's credentials are worth nothing. A NAT hides where a request
-                # comes from; what is left to say then is which network the credentials were given to an instance in:
+                # The condition makes the credentials useless outside of this network. Behind a NAT the source
+                # VPC of a request is unknown; there the condition names the VPC that the credentials were issued in:
                 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
                 "SessionManager": iam.statement(
                     "ssm:UpdateInstanceInformation",
@@ -85,7 +85,7 @@ class Bastion(Construct):
                 delete_on_termination=True,
             ),
             tags={"Name": name},
-            # A newer image alone is no reason to replace it in somebody else's deployment. To renew it:
+            # A newer image alone does not replace the bastion in an unrelated deploy. To renew it:
             # terraform -chdir=cdktf.out/stacks/<environment> apply -replace=aws_instance.bastion_instance
             lifecycle={"ignore_changes": ["ami"]},
             depends_on=[policy, *endpoints.ready],

@@ -10,20 +10,19 @@ from cdktf_cdktf_provider_aws.db_proxy_target import DbProxyTarget
 from constructs import Construct
 
 from handlers.contract import roles
-from stacks.database.instance import Database
+from handlers.contract.timeouts import PROXY_BORROW_S
+from stacks.database.database import Database
 from stacks.foundation import iam
 from stacks.foundation.context import Context
-from stacks.foundation.iam import Statement
+from stacks.foundation.iam import PolicyStatement
 from stacks.foundation.log_groups import log_group
-from stacks.functions.timeouts import PROXY_CONNECTIONS_PERCENT
 from stacks.network import security_groups
 from stacks.network.network import Network
+from stacks.settings.instance_classes import PROXY_CONNECTIONS_PERCENT
 
 IDLE_CLIENT_TIMEOUT_S = 900
-# Short, so that `status` can answer 503 within three seconds while the database is away.
-BORROW_TIMEOUT_S = 2
 MAX_IDLE_CONNECTIONS_PERCENT = 20
-# "Currently, all proxies listen on port 5432 for PostgreSQL", whatever the database does:
+# "Currently, all proxies listen on port 5432 for PostgreSQL", also where the database has another port:
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.howitworks.html
 PORT = 5432
 
@@ -36,7 +35,7 @@ class Proxy(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self._context = context
-        # An emulator has no proxy: what it answers for its address is the database.
+        # The emulator has no proxy: the address it returns is the database's.
         self.port = PORT if context.settings.aws.endpoint is None else database.port
         name = context.settings.prefix
         self.security_group = security_groups.security_group(
@@ -46,7 +45,8 @@ class Proxy(Construct):
             self, "to_database", source=self.security_group, target=database.security_group, port=database.port
         )
         for group_id in context.settings.network.client_security_group_ids:
-            # By name: a rule that moved to another place in the list would be made while the old one is there.
+            # Named by the group: with a position in the list as its name, a moved rule would be created while the old
+            # one still exists, and AWS refuses duplicates.
             security_groups.allow_clients(
                 self, f"from_{group_id}", group_id=group_id, target=self.security_group, port=self.port
             )
@@ -78,7 +78,7 @@ class Proxy(Construct):
             "target_group",
             db_proxy_name=self._proxy.name,
             connection_pool_config=DbProxyDefaultTargetGroupConnectionPoolConfig(
-                connection_borrow_timeout=BORROW_TIMEOUT_S,
+                connection_borrow_timeout=PROXY_BORROW_S,
                 max_connections_percent=PROXY_CONNECTIONS_PERCENT,
                 max_idle_connections_percent=MAX_IDLE_CONNECTIONS_PERCENT,
             ),
@@ -88,7 +88,7 @@ class Proxy(Construct):
             "target",
             db_proxy_name=self._proxy.name,
             target_group_name=targets.name,
-            db_instance_identifier=database.instance.identifier,
+            **database.proxy_target,
         )
         self.endpoint = self._proxy.endpoint
         # The tail of the ARN: arn:aws:rds:<region>:<account>:db-proxy:prx-0123...
@@ -98,17 +98,17 @@ class Proxy(Construct):
         """Return what a caller's `rds-db:connect` names in order to log in as `user` through this proxy."""
         return self._context.arn("rds-db", f"dbuser:{self._resource_id.as_string}/{user}")
 
-    def login(self, user: str) -> Statement:
+    def login(self, user: str) -> PolicyStatement:
         """Return the permission to log in as `user` through this proxy."""
         return iam.statement("rds-db:connect", resources=[self.user_arn(user)])
 
 
-def _iam_access(database: Database) -> dict[str, Statement]:
+def _iam_access(database: Database) -> dict[str, PolicyStatement]:
     users = [database.user_arn(user) for user in roles.IAM_ROLES]
     return {"LogInAsTheCaller": iam.statement("rds-db:connect", resources=users)}
 
 
-def _secret_access(context: Context, database: Database, key_arn: str) -> dict[str, Statement]:
+def _secret_access(context: Context, database: Database, key_arn: str) -> dict[str, PolicyStatement]:
     return {
         "ReadSecret": iam.statement("secretsmanager:GetSecretValue", resources=[database.master_secret_arn]),
         "DecryptSecret": iam.statement(

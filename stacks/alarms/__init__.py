@@ -3,9 +3,8 @@
 from handlers.contract.alarms import RECORDS
 from handlers.contract.alarms.deployment import Deployment
 from handlers.contract.alarms.model import Alarm
-from stacks.functions.timeouts import PROXY_CONNECTIONS_PERCENT
 from stacks.settings import Settings
-from stacks.settings.instance_classes import describe
+from stacks.settings.instance_classes import PROXY_CONNECTIONS_PERCENT, describe
 
 GIB = 1024**3
 
@@ -17,7 +16,7 @@ def facts(settings: Settings, *, api_id: str = "") -> Deployment:
         prefix=settings.prefix,
         environment=settings.environment,
         api_id=api_id,
-        refresh_interval_s=60 * settings.schedule.refresh_minutes,
+        refresh_interval_s=settings.schedule.refresh_interval_s,
         slow_statement_ms=settings.database.log_min_duration_ms,
         vcpus=instance.vcpus,
         memory_bytes=instance.memory_gib * GIB,

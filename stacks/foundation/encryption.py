@@ -18,7 +18,7 @@ class Encryption(Construct):
         super().__init__(scope, id_)
         region = context.settings.region
         policy = [
-            # Hands the decision to IAM; without it nobody could ever change the key again.
+            # Lets IAM policies grant access; without this statement the key could never be managed again.
             iam.statement(
                 "kms:*",
                 sid="Account",

@@ -8,9 +8,9 @@ from cdktf_cdktf_provider_aws.iam_role import IamRole
 from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
 from constructs import Construct
 
-Statement = dict[str, Any]
+PolicyStatement = dict[str, Any]
 
-# For actions that AWS lets nobody restrict to a resource. Each use says which table of the Service Authorization
+# For actions that support no resource-level permission. Each use says which table of the Service Authorization
 # Reference shows it.
 EVERY_RESOURCE = "*"
 
@@ -22,7 +22,7 @@ def statement(
     effect: str = "Allow",
     principals: Mapping[str, str | list[str]] | None = None,
     conditions: Mapping[str, Mapping[str, str | list[str]]] | None = None,
-) -> Statement:
+) -> PolicyStatement:
     """Return one statement; `principals` is for policies on resources."""
     return {
         **({"Sid": sid} if sid else {}),
@@ -34,7 +34,7 @@ def statement(
     }
 
 
-def document(statements: Sequence[Statement]) -> str:
+def document(statements: Sequence[PolicyStatement]) -> str:
     """Return a policy document as JSON."""
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
@@ -45,7 +45,7 @@ def service_role(
     *,
     name: str,
     service: str,
-    statements: Mapping[str, Statement],
+    statements: Mapping[str, PolicyStatement],
     source_account: str | None = None,
 ) -> tuple[IamRole, IamRolePolicy]:
     """Create a role that only `service` assumes, with exactly these statements (by their Sid).
@@ -56,8 +56,8 @@ def service_role(
         name: the role's name.
         service: the service principal, such as `lambda.amazonaws.com`.
         statements: Sid -> statement.
-        source_account: the account on whose behalf the service must act, for services that say so; it keeps other
-            accounts from using the service as their confused deputy.
+        source_account: `aws:SourceAccount` that the service must act for, where the service sends it; prevents the
+            confused-deputy problem.
 
     """
     assume = {

@@ -28,7 +28,7 @@ def aws_provider(stack: TerraformStack, settings: Settings) -> None:
             default_tags=[tags],
             endpoints=[AwsProviderEndpoints(**dict.fromkeys(SERVICES, endpoint))],
             s3_use_path_style=True,
-            # Not an account: whatever credentials lie about must not reach an emulator.
+            # The emulator needs no account; real credentials from the environment must not reach it.
             access_key="test",
             secret_key="test",  # noqa: S106 - no secret
             skip_credentials_validation=True,

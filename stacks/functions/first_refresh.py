@@ -1,4 +1,4 @@
-"""A deployment whose release changed ends with a refresh, so that no alarm misses the first one."""
+"""Refreshes progress at the end of a deploy whose release changed."""
 
 import json
 from collections.abc import Sequence
@@ -7,15 +7,16 @@ from cdktf import ITerraformDependable
 from cdktf_cdktf_provider_aws.lambda_invocation import LambdaInvocation
 from constructs import Construct
 
+from handlers.contract.events import RefreshAction, RefreshEvent
 from stacks.assets.package import Package
 from stacks.functions.function import Function
 
 
 class FirstRefresh(Construct):
-    """Invokes `refresh` once for each hash of the release; a second refresh finds nothing to do and does no harm.
+    """Invokes `refresh` once for each hash of the release; a repeated refresh is harmless.
 
-    It goes the whole way: function, network, proxy, IAM, role, migrated schema. If it fails, the deployment ends with
-    its message, and the next deployment tries again.
+    It tests the whole path: function, network, proxy, IAM, role, migrated schema. If it fails, the deploy ends with its
+    message, and the next deploy tries again.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class FirstRefresh(Construct):
             self,
             "invocation",
             function_name=refresh.function.function_name,
-            input=json.dumps({"source": "deploy", "action": "begin"}),
+            input=json.dumps(RefreshEvent(source="deploy", action=RefreshAction.AFTER_DEPLOY)),
             triggers={"release_sha256": release.sha256},
             depends_on=list(depends_on),
         )

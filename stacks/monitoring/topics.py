@@ -9,7 +9,7 @@ from constructs import Construct
 
 from stacks.foundation import iam
 from stacks.foundation.context import Context
-from stacks.foundation.iam import Statement
+from stacks.foundation.iam import PolicyStatement
 
 
 class Topics(Construct):
@@ -41,7 +41,7 @@ class Topics(Construct):
 
 def _publish(
     topic_arn: str, sid: str, service: str, *, conditions: Mapping[str, Mapping[str, str | list[str]]] | None = None
-) -> Statement:
+) -> PolicyStatement:
     return iam.statement(
         "sns:Publish", sid=sid, principals={"Service": service}, resources=[topic_arn], conditions=conditions
     )

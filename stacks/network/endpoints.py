@@ -1,7 +1,7 @@
-"""The doors of the isolated network: one endpoint for each AWS service that something inside calls.
+"""Endpoints of the isolated network: one for each AWS service that is called from inside.
 
-A network that exists may have doors of its own, or a NAT: then nothing is made here, because endpoints of ours would
-take the S3 of its route tables and the private names of the services away from everybody else.
+In a network that exists, with its own endpoints or a NAT, no endpoint is created: ours would take over S3 in its route
+tables and the private DNS names of the services for every other user of that network.
 """
 
 from cdktf_cdktf_provider_aws.data_aws_prefix_list import DataAwsPrefixList
@@ -11,7 +11,7 @@ from constructs import Construct
 
 from stacks.foundation import iam
 from stacks.foundation.context import Context
-from stacks.foundation.iam import Statement
+from stacks.foundation.iam import PolicyStatement
 from stacks.network import security_groups
 from stacks.network.network import Network
 from stacks.network.security_groups import Rule
@@ -20,8 +20,8 @@ from stacks.network.security_groups import Rule
 class Endpoints(Construct):
     """S3 through the route table, the other services through addresses inside the subnets.
 
-    Each endpoint lets through only what is called here, by this account: a stolen credential of another account
-    carries no data out.
+    Each endpoint's policy allows only the calls that are made here, and only by this account: credentials of another
+    account cannot carry data out.
     """
 
     def __init__(self, scope: Construct, id_: str, *, context: Context, network: Network, release_bucket: str) -> None:
@@ -56,7 +56,7 @@ class Endpoints(Construct):
         ]
 
     def allow_from(self, scope: Construct, source: SecurityGroup) -> list[Rule]:
-        """Let a security group call the services that have an address here, or whatever the network leads to."""
+        """Let a security group call the services by their endpoints, or by the ways of a network that exists."""
         if self._group is None:
             return security_groups.allow_https(scope, "to_services", source=source)
         return security_groups.allow(
@@ -86,7 +86,7 @@ class Endpoints(Construct):
     def _service(self, service: str) -> str:
         return f"com.amazonaws.{self._context.settings.region}.{service}"
 
-    def _statement(self, action: str, *, resource: str = "*") -> Statement:
+    def _statement(self, action: str, *, resource: str = "*") -> PolicyStatement:
         return iam.statement(
             action,
             principals={"AWS": "*"},

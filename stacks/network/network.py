@@ -32,12 +32,12 @@ class Network(Construct):
             "vpc",
             cidr_block=settings.vpc_cidr,
             enable_dns_support=True,
-            enable_dns_hostnames=True,  # the endpoints' private names need it
+            enable_dns_hostnames=True,  # needed by the endpoints' private DNS names
             tags={"Name": context.settings.prefix},
         )
-        # AWS gives every VPC a group that allows its members everything; managing it takes its rules away.
+        # Every VPC has a default group that allows all traffic between its members; managing it removes its rules.
         DefaultSecurityGroup(self, "default_security_group", vpc_id=vpc.id)
-        # No route but the local one and, added by its endpoint, S3.
+        # Only the local route, and the one to S3 that its endpoint adds.
         route_table = RouteTable(self, "route_table", vpc_id=vpc.id, tags={"Name": context.name("private")})
         self.vpc_id = vpc.id
         self.route_table_ids = [route_table.id]

@@ -1,4 +1,4 @@
-"""Security groups that allow nothing by themselves, and rules that each allow one pair of them one port."""
+"""Security groups without rules, and rules that each allow one group to reach one port of another."""
 
 from cdktf_cdktf_provider_aws.security_group import SecurityGroup
 from cdktf_cdktf_provider_aws.vpc_security_group_egress_rule import VpcSecurityGroupEgressRule
@@ -11,7 +11,7 @@ HTTPS = 443
 
 
 def security_group(scope: Construct, *, name: str, vpc_id: str, description: str) -> SecurityGroup:
-    """Create a group without rules; Terraform also takes away the outbound rule that AWS adds."""
+    """Create a group without rules; Terraform also removes the outbound rule that AWS adds."""
     return SecurityGroup(scope, "security_group", name=name, vpc_id=vpc_id, description=description)
 
 
@@ -32,7 +32,10 @@ def allow(scope: Construct, id_: str, *, source: SecurityGroup, target: Security
 
 
 def allow_clients(scope: Construct, id_: str, *, group_id: str, target: SecurityGroup, port: int) -> Rule:
-    """Let the members of somebody else's group open TCP connections to `target`; the way out of it is its owner's."""
+    """Let members of a group outside this stack open TCP connections to `target`.
+
+    The outbound rule belongs to the owner of that group.
+    """
     description = f"{group_id} to {target.name_input}"
     return _way_in(scope, id_, group_id=group_id, target=target, port=port, description=description)
 

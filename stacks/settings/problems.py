@@ -16,7 +16,7 @@ def explain(model: type[BaseModel], source: Source, hidden: AbstractSet[str], er
     Args:
         model: what was to be filled.
         source: the values that it was to be filled from.
-        hidden: keys that nobody may set, which are not worth naming.
+        hidden: keys that may not be set, and are not suggested.
         error: an element of `ValidationError.errors()`.
 
     """

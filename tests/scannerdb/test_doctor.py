@@ -11,7 +11,7 @@ import pytest
 from handlers.contract.alarms import TOLD
 from handlers.diagnosis import Commands
 from scannerdb.main import main
-from tests.scannerdb.test_scannerdb import dsn, scannerdb
+from tests.support.command_line import dsn, scannerdb
 
 if TYPE_CHECKING:
     from tests.conftest import TestDatabase

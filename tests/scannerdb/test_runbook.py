@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import re
+import shlex
+from typing import TYPE_CHECKING
 
 import pytest
 
+from scannerdb.main import main
 from stacks import ROOT
 from stacks.alarms.table import RUNBOOK
 from stacks.monitoring.log_queries import log_queries
 from stacks.settings import load_settings
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 TEXT = " ".join(RUNBOOK.read_text().split())
+PAGES = [RUNBOOK, *sorted((RUNBOOK.parent / "operations").glob("*.md"))]
 
 
-def test_every_link_leads_to_a_section() -> None:
-    headings = re.findall(r"^#+ (.+)$", RUNBOOK.read_text(), flags=re.MULTILINE)
-    sections = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    assert set(re.findall(r"\]\(#([^)]+)\)", TEXT)) <= sections
+def headings(page: Path) -> set[str]:
+    """Return the anchors of a page, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_between_the_runbook_and_the_pages_of_operations_leads_to_a_section(page: Path) -> None:
+    for path, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text()):
+        target = (page.parent / path).resolve() if path else page
+        if target in PAGES:
+            assert not anchor or anchor in headings(target), f"{path}#{anchor}"
+        else:
+            assert target.parent != RUNBOOK.parent / "operations", f"no page {path}"
 
 
 def test_every_saved_query_that_it_names_is_saved() -> None:
@@ -27,8 +45,49 @@ def test_every_saved_query_that_it_names_is_saved() -> None:
     assert named <= saved
 
 
-@pytest.mark.parametrize("action", ["{}", '{"action": "rebuild"}', '{"action": "verify"}'])
-def test_what_may_take_minutes_is_waited_for_and_not_invoked_again(action: str) -> None:
-    commands = re.findall(r"`(aws lambda invoke --function-name <prefix>-refresh [^`]*)`", TEXT)
-    assert any(f"--payload '{action}'" in command for command in commands)
+# In backticks, or a line of a block.
+COMMANDS = sorted(
+    {
+        found
+        for pair in re.findall(r"`([^`\n]+)`|^ *((?:scannerdb|aws) .+)$", RUNBOOK.read_text(), re.MULTILINE)
+        for found in pair
+    }
+)
+# What stands in the table of what to use without a checkout.
+PLACEHOLDERS = {"FUNCTION": "refresh", "ALARM": "outage", "JSON": "{}"}
+
+
+def named(program: str) -> list[str]:
+    """Return the commands of a program that have more than its name and a command's."""
+    return [command for command in COMMANDS if re.match(rf"{program} \S+ .", command)]
+
+
+def check_arguments(words: list[str]) -> None:
+    """Have click read the arguments of `scannerdb`, those behind a tunnel too."""
+    name, *arguments = words[1:]
+    command = main.commands[name]
+    command.make_context(name, list(arguments))
+    if "--" in arguments and "scannerdb" in arguments:
+        check_arguments(arguments[arguments.index("scannerdb") :])
+
+
+@pytest.mark.parametrize("command", named("scannerdb"))
+def test_the_command_line_takes_every_argument_that_it_tells_to_paste(command: str) -> None:
+    check_arguments(shlex.split(re.sub("FUNCTION|ALARM|JSON", lambda found: PLACEHOLDERS[found[0]], command)))
+
+
+def test_it_tells_how_to_refresh_to_rebuild_and_to_verify_by_the_function_which_is_waited_for() -> None:
+    """`scannerdb invoke` waits as long as a function may take, and never asks twice."""
+    invoke = "scannerdb invoke refresh -e prod"
+    for command in (
+        invoke,
+        f'{invoke} --payload \'{{"action": "rebuild"}}\'',
+        f'{invoke} --payload \'{{"action": "verify"}}\'',
+    ):
+        assert command in COMMANDS
+
+
+def test_the_aws_cli_is_told_to_wait_and_not_to_invoke_again() -> None:
+    commands = [command for command in named("aws") if command.startswith("aws lambda invoke")]
+    assert commands
     assert [command for command in commands if not command.endswith(" --cli-read-timeout 0")] == []

@@ -223,7 +223,7 @@ def test_new_code_goes_live_after_the_migrations(stack: Synthesised) -> None:
 def test_a_changed_release_ends_with_a_refresh_over_the_whole_way(stack: Synthesised) -> None:
     invocation = stack.one("aws_lambda_invocation", "first_refresh_invocation")
     assert invocation["function_name"] == "${aws_lambda_function.refresh_function.function_name}"
-    assert json.loads(invocation["input"]) == {"source": "deploy", "action": "begin"}
+    assert json.loads(invocation["input"]) == {"source": "deploy", "action": "after_deploy"}
     assert invocation["triggers"] == {"release_sha256": stack.json["output"]["release_sha256"]["value"]}
     assert set(invocation["depends_on"]) == {
         "aws_db_proxy_target.proxy_target",

@@ -1,6 +1,7 @@
 """What several alarms have in common: checks of the doctor, and what to look at besides the database."""
 
 from handlers.contract.alarms.model import Look
+from handlers.contract.names import function_log_group
 
 SESSION_CHECKS = ("connections", "lock-waits", "long-transactions", "idle-in-transaction")
 REFRESH_CHECKS = ("progress-age", "refresh-runs", "progress-backlog")
@@ -26,7 +27,7 @@ def function_log(function: str) -> Look:
     """Return a look at the last hour of a function's log."""
     return log(
         f"the log of {function}",
-        f"/aws/lambda/{{prefix}}-{function}",
+        function_log_group("{prefix}", function),
         pattern="?ERROR ?WARN ?Task",
         function=function,
     )

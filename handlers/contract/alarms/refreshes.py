@@ -1,5 +1,6 @@
 """Whether progress is fresh and exact, and whether the schedule invokes what keeps it so."""
 
+from handlers.contract import metrics
 from handlers.contract.alarms.answers import REFRESH_CHECKS, function_log, schedule
 from handlers.contract.alarms.deployment import chosen, every_refresh
 from handlers.contract.alarms.metrics import refresh_metric, schedule_metric
@@ -28,7 +29,7 @@ def _counted(label: str, metric: Metric, statistic: str) -> Expression:
 REFRESHES = (
     AlarmRecord(
         name="progress-stale",
-        watches=_counted("refreshes that succeeded", refresh_metric("RefreshSucceeded"), "Sum"),
+        watches=_counted("refreshes that succeeded", refresh_metric(metrics.REFRESH_SUCCEEDED), "Sum"),
         period_s=lambda deployment: deployment.stale_after_s,
         comparison="LessThanThreshold",
         threshold=1,
@@ -41,7 +42,7 @@ REFRESHES = (
     ),
     AlarmRecord(
         name="progress-lag",
-        watches=Statistic(metric=refresh_metric("ProgressLag"), statistic="Maximum"),
+        watches=Statistic(metric=refresh_metric(metrics.PROGRESS_LAG), statistic="Maximum"),
         period_s=every_refresh,
         evaluation_periods=3,
         threshold=lambda deployment: 2 * deployment.refresh_interval_s,
@@ -54,7 +55,7 @@ REFRESHES = (
     ),
     AlarmRecord(
         name="progress-backlog",
-        watches=Statistic(metric=refresh_metric("ProgressBacklog"), statistic="Maximum"),
+        watches=Statistic(metric=refresh_metric(metrics.PROGRESS_BACKLOG), statistic="Maximum"),
         period_s=every_refresh,
         evaluation_periods=3,
         threshold=chosen("backlog_rows"),
@@ -67,7 +68,7 @@ REFRESHES = (
     ),
     AlarmRecord(
         name="refresh-overrun",
-        watches=Statistic(metric=refresh_metric("RefreshDuration"), statistic="Maximum"),
+        watches=Statistic(metric=refresh_metric(metrics.REFRESH_DURATION), statistic="Maximum"),
         period_s=every_refresh,
         evaluation_periods=3,
         threshold=lambda deployment: 1000 * deployment.refresh_interval_s / 2,
@@ -79,7 +80,7 @@ REFRESHES = (
     ),
     AlarmRecord(
         name="progress-drift",
-        watches=Statistic(metric=refresh_metric("DriftedJobs"), statistic="Maximum"),
+        watches=Statistic(metric=refresh_metric(metrics.DRIFTED_JOBS), statistic="Maximum"),
         # A longer period rings again when a later verification without drift leaves the period first.
         period_s=MINUTE_S,
         threshold=1,
@@ -92,7 +93,7 @@ REFRESHES = (
     ),
     AlarmRecord(
         name="verification-missing",
-        watches=_counted("verifications that ended", refresh_metric("DriftedJobs"), "SampleCount"),
+        watches=_counted("verifications that ended", refresh_metric(metrics.DRIFTED_JOBS), "SampleCount"),
         period_s=DAY_S,
         evaluation_periods=2,
         comparison="LessThanThreshold",

@@ -1,9 +1,11 @@
 """What the database's sessions do to each other, and what its log says of their statements."""
 
+from handlers.contract import metrics
 from handlers.contract.alarms.answers import READ_CHECKS, SESSION_CHECKS, log
 from handlers.contract.alarms.deployment import chosen, every_refresh
 from handlers.contract.alarms.metrics import DENIED_STATEMENTS, SLOW_QUERIES, database_metric, refresh_metric
 from handlers.contract.alarms.model import FIVE_MINUTES_S, MINUTE_S, AlarmRecord, Expression, Statistic
+from handlers.contract.names import database_log_group
 
 SESSIONS = (
     AlarmRecord(
@@ -25,7 +27,7 @@ SESSIONS = (
     ),
     AlarmRecord(
         name="lock-waits",
-        watches=Statistic(metric=refresh_metric("LongestLockWait"), statistic="Maximum"),
+        watches=Statistic(metric=refresh_metric(metrics.LONGEST_LOCK_WAIT), statistic="Maximum"),
         period_s=every_refresh,
         evaluation_periods=2,
         threshold=chosen("lock_wait_s"),
@@ -38,7 +40,7 @@ SESSIONS = (
     ),
     AlarmRecord(
         name="long-transaction",
-        watches=Statistic(metric=refresh_metric("OldestTransactionAge"), statistic="Maximum"),
+        watches=Statistic(metric=refresh_metric(metrics.OLDEST_TRANSACTION_AGE), statistic="Maximum"),
         period_s=every_refresh,
         evaluation_periods=2,
         threshold=chosen("transaction_s"),
@@ -88,7 +90,7 @@ STATEMENTS = (
         checks=("connection", "grants", "migrations"),
         look=log(
             "the refused statements",
-            "/aws/rds/instance/{prefix}/postgresql",
+            database_log_group("{prefix}"),
             pattern='?"permission denied" ?"read-only transaction"',
         ),
     ),

@@ -4,6 +4,7 @@ from handlers.contract.alarms.answers import READ_CHECKS, WAYS_IN, function_log,
 from handlers.contract.alarms.deployment import chosen
 from handlers.contract.alarms.metrics import api_metric
 from handlers.contract.alarms.model import FIVE_MINUTES_S, MINUTE_S, AlarmRecord, Statistic
+from handlers.contract.names import access_log_group
 
 STATUS_API = (
     AlarmRecord(
@@ -29,6 +30,6 @@ STATUS_API = (
         severity="ticket",
         meaning="One caller in ten waits long for an answer of the status API.",
         checks=(*WAYS_IN, *READ_CHECKS, "progress-backlog", "lock-waits", "vacuum"),
-        look=log("the access log of the API", "/aws/apigateway/{prefix}-api"),
+        look=log("the access log of the API", access_log_group("{prefix}")),
     ),
 )

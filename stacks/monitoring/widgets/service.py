@@ -1,5 +1,6 @@
 """What callers notice: answers, progress, and the functions behind them."""
 
+from handlers.contract import metrics, timeouts
 from handlers.contract.alarms.deployment import Deployment
 from handlers.contract.alarms.functions import FUNCTIONS as FUNCTION_ALARMS
 from handlers.contract.alarms.messages import MESSAGES
@@ -7,7 +8,6 @@ from handlers.contract.alarms.metrics import api_metric, function_metric, refres
 from handlers.contract.alarms.model import FIVE_MINUTES_S
 from handlers.contract.alarms.refreshes import REFRESHES, SCHEDULE
 from handlers.contract.alarms.status_api import STATUS_API
-from stacks.functions.timeouts import DOCTOR_TIMEOUT_S, MIGRATE_TIMEOUT_S, REFRESH_TIMEOUT_S, STATUS_TIMEOUT_S
 from stacks.monitoring.log_queries import FUNCTIONS
 from stacks.monitoring.widgets.model import Graph, Mark, Section, Series, series
 
@@ -60,13 +60,13 @@ def progress(deployment: Deployment) -> Section:
                 Graph(
                     title="Refreshes that succeeded",
                     alarms=("progress-stale",),
-                    series=(refreshes("RefreshSkipped", "Sum"),),
+                    series=(refreshes(metrics.REFRESH_SKIPPED, "Sum"),),
                 ),
                 Graph(title="Age of progress at a refresh, s", alarms=("progress-lag",)),
                 Graph(
                     title="Changes that wait to be folded",
                     alarms=("progress-backlog",),
-                    series=(refreshes("FoldedRows"),),
+                    series=(refreshes(metrics.FOLDED_ROWS),),
                 ),
                 Graph(title="Duration of a refresh, ms", alarms=("refresh-overrun",)),
             ),
@@ -74,10 +74,13 @@ def progress(deployment: Deployment) -> Section:
                 Graph(
                     title="Jobs that differ from a full count",
                     alarms=("progress-drift",),
-                    series=(refreshes("MendedJobs"),),
+                    series=(refreshes(metrics.MENDED_JOBS),),
                 ),
                 Graph(title="Verifications in a day", alarms=("verification-missing",)),
-                Graph(title="Jobs and objects", series=(refreshes("Jobs"), refreshes("Objects", on_the_right=True))),
+                Graph(
+                    title="Jobs and objects",
+                    series=(refreshes(metrics.JOBS), refreshes(metrics.OBJECTS, on_the_right=True)),
+                ),
                 Graph(
                     title="Scheduler: invocations of refresh",
                     alarms=("schedule-failing", "schedule-dropping"),
@@ -122,13 +125,13 @@ def functions() -> Section:
                 ),
             ),
             (
-                duration("status", STATUS_TIMEOUT_S),
-                duration("refresh", REFRESH_TIMEOUT_S),
-                duration("migrate", MIGRATE_TIMEOUT_S),
+                duration("status", timeouts.STATUS.function_s),
+                duration("refresh", timeouts.REFRESH.function_s),
+                duration("migrate", timeouts.MIGRATE.function_s),
                 Graph(
                     title="Duration of doctor, ms",
                     series=(series(function_metric("doctor", "Duration"), "Maximum"),),
-                    marks=(Mark(label="timeout", value=1000 * DOCTOR_TIMEOUT_S),),
+                    marks=(Mark(label="timeout", value=1000 * timeouts.DOCTOR.function_s),),
                 ),
             ),
         ),

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 import pytest
 
-from handlers import progress
 from handlers.connection import Database
 from handlers.contract.thresholds import Thresholds
 from handlers.diagnosis import Commands, Finding, examine
 from handlers.migrator.runner import run
+from handlers.progress import maintenance
 from tests.conftest import MIGRATIONS, build_release
 
 if TYPE_CHECKING:
@@ -106,7 +106,8 @@ def carry_out(command: str, database: TestDatabase) -> None:
         assert words[4] == "scanner-database-test-refresh"
         action = event["action"]
         refresher = Database(database.variables("progress_refresher"), query_timeout_s=30)
-        {"refresh": progress.refresh, "rebuild": progress.rebuild, "verify": progress.verify}[action](refresher)
+        assert action in {"refresh", "rebuild", "verify"}
+        getattr(maintenance, action)(refresher)
 
 
 @pytest.fixture

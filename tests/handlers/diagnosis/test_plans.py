@@ -11,7 +11,7 @@ import pytest
 from handlers.diagnosis import plans
 from handlers.diagnosis.text import statement
 from tests.handlers.diagnosis.conftest import Session, carry_out, diagnose, only, wait_until, words_of
-from tests.scannerdb.partition_helpers import finish, partition
+from tests.support.partitioning import finish, partition
 
 if TYPE_CHECKING:
     from collections.abc import Callable

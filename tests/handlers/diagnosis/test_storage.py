@@ -9,7 +9,7 @@ import pytest
 
 from handlers.diagnosis import storage
 from tests.handlers.diagnosis.conftest import carry_out, diagnose, only, words_of
-from tests.scannerdb.partition_helpers import finish, partition
+from tests.support.partitioning import finish, partition
 
 if TYPE_CHECKING:
     from tests.conftest import TestDatabase
