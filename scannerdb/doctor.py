@@ -15,7 +15,7 @@ from rich.text import Text
 
 from handlers.contract.roles import DOCTOR, OWNER
 from handlers.contract.thresholds import Thresholds
-from handlers.diagnosis import STATES, CheckoutCommands, Finding, checks_of, examine, looks, overall
+from handlers.diagnosis import STATES, Commands, Finding, checks_of, examine, looks, overall
 from handlers.diagnosis.watchdog import ConnectionWatchdog
 from handlers.errors import InvalidRequestError
 from handlers.migrator.session import Connect
@@ -67,31 +67,15 @@ def doctor(alarm: str | None, dsn: str | None, environment: str | None, as_json:
         checks_of(alarm)
     except InvalidRequestError as error:
         raise click.UsageError(str(error)) from error
-    settings = settings_of(environment)
-    state = diagnose(
-        alarm,
-        dsn,
-        settings=settings,
-        thresholds=doctor_thresholds(settings),
-        migrations=MIGRATIONS,
-        as_json=as_json,
-    )
-    sys.exit(EXIT_CODES[state])
-
-
-def settings_of(environment: str | None) -> Settings:
-    """Return the settings whose thresholds count: those of `--environment`, else of SCANNERDB_ENVIRONMENT.
-
-    Raises:
-        click.UsageError: neither is given, or there is no such environment.
-
-    """
     name = environment or os.environ.get(ENVIRONMENT_VARIABLE)
     if not name:
         raise click.UsageError(
             f"whose thresholds? Add -e NAME, or set {ENVIRONMENT_VARIABLE}, as `scannerdb tunnel NAME -- ...` does"
         )
-    return load_settings(environment_file(name))
+    settings = load_settings(environment_file(name))
+    thresholds = doctor_thresholds(settings)
+    state = diagnose(alarm, dsn, settings=settings, thresholds=thresholds, migrations=MIGRATIONS, as_json=as_json)
+    sys.exit(EXIT_CODES[state])
 
 
 def diagnose(
@@ -118,7 +102,7 @@ def diagnose(
 
     """
     environment = settings.environment
-    commands = CheckoutCommands(prefix=settings.prefix)
+    commands = Commands(prefix=settings.prefix)
     findings = examine(
         _seeing_sessions(connect_to(dsn or deployment_dsn(settings, user=DOCTOR)), environment),
         thresholds,

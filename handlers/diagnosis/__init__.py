@@ -6,15 +6,14 @@ named queries beside it. `scannerdb doctor` and the function `doctor` run them.
 
 from handlers.diagnosis.alarms import checks_of, looks
 from handlers.diagnosis.checks import CHECKS
-from handlers.diagnosis.commands import AwsCommands, CheckoutCommands
+from handlers.diagnosis.commands import Commands
 from handlers.diagnosis.examine import examine
 from handlers.diagnosis.model import STATES, Finding, overall
 
 __all__ = [
     "CHECKS",
     "STATES",
-    "AwsCommands",
-    "CheckoutCommands",
+    "Commands",
     "Finding",
     "checks_of",
     "examine",

@@ -2,7 +2,6 @@
 
 import json
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,28 +19,23 @@ def psql(sql: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Commands(ABC):
-    """The commands of one deployment.
+class Commands:
+    """The commands of one deployment: of `scannerdb` for an on-call with a checkout, else of the AWS CLI.
 
     Args:
         prefix: how the names of its resources begin, as `scanner-database-dev`.
+        release: the event that makes `migrate` apply the release in service; `None`: there is a checkout, and its
+            folder migrations/ is the release.
 
     """
 
     prefix: str
+    release: Mapping[str, object] | None = None
 
     @property
     def environment(self) -> str:
         """The name of the environment."""
         return environment_of(self.prefix)
-
-    def deploy(self) -> str:
-        """Return the command that deploys the environment, from the folder of a checkout."""
-        return f"node_modules/.bin/cdktf deploy {self.environment}"
-
-    def look(self, look: Look) -> str:
-        """Return the command that shows what the database cannot."""
-        return look.command.format(prefix=self.prefix)
 
     def refresh(self) -> str:
         """Return the command that refreshes now."""
@@ -55,50 +49,26 @@ class Commands(ABC):
         """Return the command that corrects every job that drifted."""
         return self._invoke("refresh", {"action": "rebuild"})
 
-    @abstractmethod
     def migrate(self) -> str:
-        """Return the command that applies what is pending and gives the roles their rights to sign in."""
+        """Return the command that applies what is pending and gives the roles their rights to log in."""
+        return "scannerdb migrate" if self.release is None else self._invoke("migrate", self.release)
 
-    @abstractmethod
-    def _invoke(self, function: str, event: Mapping[str, str]) -> str:
-        """Return the command that invokes a function and waits for its result."""
-
-
-class CheckoutCommands(Commands):
-    """Commands of `scannerdb` where it can do it, because the on-call has a checkout."""
+    def deploy(self) -> str:
+        """Return the command that deploys the environment, from the folder of a checkout."""
+        return f"node_modules/.bin/cdktf deploy {self.environment}"
 
     def look(self, look: Look) -> str:
         """Return the command that shows what the database cannot."""
-        if look.function:
+        if look.function and self.release is None:
             return f"scannerdb logs {look.function} -e {self.environment} --since 1h"
-        return super().look(look)
-
-    def migrate(self) -> str:
-        """Return the command that applies what is pending of the folder migrations/."""
-        return "scannerdb migrate"
+        return look.command.format(prefix=self.prefix)
 
     def _invoke(self, function: str, event: Mapping[str, object]) -> str:
-        return f"scannerdb invoke {function} -e {self.environment} --payload '{json.dumps(event)}'"
-
-
-@dataclass(frozen=True, kw_only=True)
-class AwsCommands(Commands):
-    """Commands of the AWS CLI, for an on-call without a checkout.
-
-    Args:
-        release: the event that makes `migrate` apply the release in service.
-
-    """
-
-    release: Mapping[str, object]
-
-    def migrate(self) -> str:
-        """Return the command that applies the release in service."""
-        return self._invoke("migrate", self.release)
-
-    def _invoke(self, function: str, event: Mapping[str, object]) -> str:
+        payload = f"--payload '{json.dumps(event)}'"
+        if self.release is None:
+            return f"scannerdb invoke {function} -e {self.environment} {payload}"
         # By default the AWS CLI waits for a minute and then invokes a second time.
         return (
             f"aws lambda invoke --function-name {self.prefix}-{function} "
-            f"--cli-binary-format raw-in-base64-out --payload '{json.dumps(event)}' /dev/stdout --cli-read-timeout 0"
+            f"--cli-binary-format raw-in-base64-out {payload} /dev/stdout --cli-read-timeout 0"
         )

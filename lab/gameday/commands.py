@@ -18,8 +18,9 @@ from handlers.migrator.runner import run
 from lab.gameday.clock import real_limits
 from scannerdb import doctor
 from scannerdb.main import command
-from scannerdb.options import DSN_VARIABLE, connect_to, current_release
+from scannerdb.options import DSN_VARIABLE, connect_to, current_release, environment_file
 from stacks.alarms.thresholds import doctor_thresholds
+from stacks.settings import load_settings
 
 
 def psql(arguments: list[str]) -> int:
@@ -63,7 +64,7 @@ def scannerdb(arguments: list[str]) -> int:
     match arguments:
         case ["doctor", *options]:
             given = doctor.doctor.make_context("doctor", options).params
-            settings = doctor.settings_of(given["environment"])
+            settings = load_settings(environment_file(given["environment"]))
             state = doctor.diagnose(
                 given["alarm"],
                 given["dsn"],

@@ -159,7 +159,9 @@ def _diagnose(fault: Fault, scene: Scene, row: Row) -> Diagnosis:
     if fault.asks_function:
         if not scene.system.has("doctor"):
             raise Failed("the function doctor is not deployed")
-        if not ask_function(scene.system, fault.alarm).told(fault.checks, fault.states):
+        # Its commands are for an on-call without a checkout. They are followed, so that they are tried too.
+        diagnosis = ask_function(scene.system, fault.alarm)
+        if not diagnosis.told(fault.checks, fault.states):
             raise Failed(f"the function doctor did not name it by {', '.join(fault.checks)}")
         row.said += " (the function too)"
     return diagnosis

@@ -41,7 +41,7 @@ def game_day(directory: Path, *, report: Callable[[str], None]) -> Iterator[tupl
 
 def _watch(system: System, clock: Clock, store: MetricStore) -> Watch:
     settings, deployment = system.settings, facts(system.settings)
-    slow, denied = SLOW_QUERIES.of(deployment), DENIED_STATEMENTS.of(deployment)
+    slow, denied = deployment.complete(SLOW_QUERIES), deployment.complete(DENIED_STATEMENTS)
     log = DatabaseLog(system.postgres.log_file, clock, slow=slow, denied=denied)
     sources = (FunctionLogs(system.deployment.logs, clock).data, log.data, Connections(system, clock).data)
     return Watch(catalogue(settings, api_id=API_ID), store, clock, sources)

@@ -88,7 +88,7 @@ class Schedule:
         except EmulatorError:
             pass  # the function's own error, which is in its log
         except botocore.exceptions.ClientError:
-            metric = schedule_metric("TargetErrorCount").of(facts(self._system.settings))
+            metric = facts(self._system.settings).complete(schedule_metric("TargetErrorCount"))
             self._store.add(Datum.of(metric, 1, at_s=self._clock.now_s()))
         finally:
             self._free.release()

@@ -41,7 +41,7 @@ class Connections:
 
     def __init__(self, system: System, clock: Clock) -> None:
         self._system, self._clock = system, clock
-        self._metric = database_metric("DatabaseConnections").of(facts(system.settings))
+        self._metric = facts(system.settings).complete(database_metric("DatabaseConnections"))
         self._connection: psycopg2.extensions.connection | None = None
 
     def data(self) -> Iterator[Datum]:

@@ -38,6 +38,7 @@ class LogMetrics(Construct):
                     ),
                 )
 
-        slow, denied = metrics.SLOW_QUERIES.of(deployment), metrics.DENIED_STATEMENTS.of(deployment)
+        slow = deployment.complete(metrics.SLOW_QUERIES)
+        denied = deployment.complete(metrics.DENIED_STATEMENTS)
         measure(SLOW_STATEMENTS, slow, value="$milliseconds", unit="Milliseconds")
         measure(DENIED_STATEMENTS, denied, value="1", unit="Count", default=NOTHING_DENIED)

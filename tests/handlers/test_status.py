@@ -367,8 +367,8 @@ def test_a_line_of_the_log_says_whose_request_it_is(
     assert (line["level"], line["function_request_id"], line["correlation_id"]) == ("WARNING", "1", "r-1")
 
 
-def test_the_handler_imports_neither_the_aws_sdk_nor_powertools() -> None:
-    heavy = ["boto3", "botocore", "aws_lambda_powertools"]
+def test_the_handler_imports_neither_the_aws_sdk_nor_powertools_nor_the_alarms() -> None:
+    heavy = ["boto3", "botocore", "aws_lambda_powertools", "handlers.contract.alarms"]
     code = f"import handlers.status, sys; print([name for name in {heavy} if name in sys.modules])"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert printed.stdout.strip() == "[]"

@@ -1,9 +1,12 @@
 """What differs from one deployment to the next, as far as alarms need it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar, cast
 
 from handlers.contract.timeouts import STALE_AFTER_INTERVALS
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +52,23 @@ class Deployment:
         """`stale_after_s` for people."""
         return self.stale_after_s // 60
 
-    def fill(self, template: str) -> str:
-        """Return a text with the facts that it names, as `{deployment.prefix}-refresh`."""
-        return template.format(deployment=self)
+    def complete(self, value: T) -> T:
+        """Return a value in which each text has the facts that it names, as `{deployment.prefix}-refresh`.
+
+        Args:
+            value: a text, or a tuple, mapping or dataclass that holds texts.
+
+        """
+        done: Any = value
+        if isinstance(value, str):
+            done = value.format(deployment=self)
+        elif isinstance(value, Mapping):
+            done = {key: self.complete(each) for key, each in value.items()}
+        elif isinstance(value, tuple):
+            done = tuple(self.complete(each) for each in value)
+        elif is_dataclass(value) and not isinstance(value, type):
+            done = replace(value, **{each.name: self.complete(getattr(value, each.name)) for each in fields(value)})
+        return cast("T", done)
 
 
 def every_refresh(deployment: Deployment) -> int:

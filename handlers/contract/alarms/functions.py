@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 
+from handlers.contract import timeouts
 from handlers.contract.alarms.answers import CONCURRENCY_LOOK, READ_CHECKS, REFRESH_CHECKS, WAYS_IN, function_log
 from handlers.contract.alarms.deployment import Deployment, every_refresh
 from handlers.contract.alarms.metrics import function_metric
 from handlers.contract.alarms.model import FIVE_MINUTES_S, MINUTE_S, AlarmRecord, Statistic
-
-# How long an invocation may take.
-TIMEOUTS_S = {"status": 10, "refresh": 300, "migrate": 900}
+from handlers.contract.timeouts import FunctionLimits
 
 
 def _failing(
@@ -50,12 +49,12 @@ def _throttled(function: str, *, meaning: str, checks: tuple[str, ...]) -> Alarm
     )
 
 
-def _slow(function: str, *, meaning: str, checks: tuple[str, ...]) -> AlarmRecord:
+def _slow(function: str, *, limits: FunctionLimits, meaning: str, checks: tuple[str, ...]) -> AlarmRecord:
     return AlarmRecord(
         name=f"{function}-slow",
         watches=Statistic(metric=function_metric(function, "Duration"), statistic="Maximum"),
         period_s=FIVE_MINUTES_S,
-        threshold=0.8 * 1000 * TIMEOUTS_S[function],
+        threshold=0.8 * 1000 * limits.function_s,
         unit="ms",
         missing_data="notBreaching",  # not invoked, not slow
         severity="ticket",
@@ -81,6 +80,7 @@ FUNCTIONS = (
     ),
     _slow(
         "status",
+        limits=timeouts.STATUS,
         meaning="A request came near the end of the time it may take.",
         checks=(*WAYS_IN, *READ_CHECKS, "progress-backlog", "lock-waits"),
     ),
@@ -99,6 +99,7 @@ FUNCTIONS = (
     ),
     _slow(
         "refresh",
+        limits=timeouts.REFRESH,
         meaning="A refresh or verification came near its time limit.",
         checks=("connection", *REFRESH_CHECKS, "lock-waits", "long-transactions", "vacuum"),
     ),
@@ -117,6 +118,7 @@ FUNCTIONS = (
     ),
     _slow(
         "migrate",
+        limits=timeouts.MIGRATE,
         meaning="A migration takes nearly as long as its function may.",
         checks=("connection", "migrations", "lock-waits", "long-transactions", "idle-in-transaction"),
     ),

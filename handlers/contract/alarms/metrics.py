@@ -1,14 +1,10 @@
-"""The metrics that are watched or drawn, by who publishes them. `Metric.of` completes them for a deployment."""
+"""The metrics that are watched or drawn, by who publishes them. `Deployment.complete` fills in the names."""
 
-from handlers.contract import metrics
+from handlers.contract import metrics, names
 from handlers.contract.alarms.model import Metric
-from handlers.contract.names import REFRESH, function_name
-
-PREFIX = "{deployment.prefix}"
 
 
 def _log_metric(name: str) -> Metric:
-    # A metric filter allows no constant dimension, so the environment is in the namespace.
     return Metric(namespace=metrics.log_filter_namespace("{deployment.environment}"), name=name)
 
 
@@ -17,14 +13,18 @@ SLOW_QUERIES = _log_metric(metrics.SLOW_QUERY_DURATION)
 DENIED_STATEMENTS = _log_metric(metrics.DENIED_STATEMENTS)
 
 
+def _function(function: str) -> str:
+    return names.function_name("{deployment.prefix}", function)
+
+
 def function_metric(function: str, name: str) -> Metric:
     """Return a metric that Lambda publishes of a function."""
-    return Metric(namespace="AWS/Lambda", name=name, dimensions={"FunctionName": function_name(PREFIX, function)})
+    return Metric(namespace="AWS/Lambda", name=name, dimensions={"FunctionName": _function(function)})
 
 
 def refresh_metric(name: str) -> Metric:
     """Return a metric that `refresh` writes into its log (EMF)."""
-    return Metric(namespace=metrics.NAMESPACE, name=name, dimensions={"service": function_name(PREFIX, REFRESH)})
+    return Metric(namespace=metrics.NAMESPACE, name=name, dimensions={"service": _function(names.REFRESH)})
 
 
 def database_metric(name: str) -> Metric:

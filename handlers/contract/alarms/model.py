@@ -22,19 +22,11 @@ Severity = Literal["page", "ticket"]
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A CloudWatch metric. In a record, namespace and dimensions may name facts of the deployment."""
+    """A CloudWatch metric. In a record its texts may name facts (`Deployment.complete`)."""
 
     namespace: str
     name: str
     dimensions: Mapping[str, str] = field(default_factory=dict)
-
-    def of(self, deployment: Deployment) -> "Metric":
-        """Return the metric of one deployment."""
-        return Metric(
-            namespace=deployment.fill(self.namespace),
-            name=self.name,
-            dimensions={name: deployment.fill(value) for name, value in self.dimensions.items()},
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +36,6 @@ class Statistic:
     metric: Metric
     statistic: str
 
-    def of(self, deployment: Deployment) -> "Statistic":
-        """Return the statistic of one deployment."""
-        return Statistic(metric=self.metric.of(deployment), statistic=self.statistic)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Expression:
@@ -55,7 +43,7 @@ class Expression:
 
     Args:
         label: what the result is, in words.
-        formula: may name facts of the deployment.
+        formula: in CloudWatch's syntax.
         inputs: the statistics that the formula names.
 
     """
@@ -63,14 +51,6 @@ class Expression:
     label: str
     formula: str
     inputs: Mapping[str, Statistic] = field(default_factory=dict)
-
-    def of(self, deployment: Deployment) -> "Expression":
-        """Return the expression of one deployment."""
-        return Expression(
-            label=deployment.fill(self.label),
-            formula=deployment.fill(self.formula),
-            inputs={id_: statistic.of(deployment) for id_, statistic in self.inputs.items()},
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,13 +157,8 @@ class AlarmRecord(_Described):
 
     def of(self, deployment: Deployment) -> Alarm:
         """Return the alarm of one deployment."""
-        common = {each.name: getattr(self, each.name) for each in fields(_Described)}
         return Alarm(
-            **common
-            | {
-                "watches": self.watches.of(deployment),
-                "meaning": deployment.fill(self.meaning),
-                "period_s": self.period_s(deployment) if callable(self.period_s) else self.period_s,
-                "threshold": self.threshold(deployment) if callable(self.threshold) else self.threshold,
-            }
+            **{each.name: deployment.complete(getattr(self, each.name)) for each in fields(_Described)},
+            period_s=self.period_s(deployment) if callable(self.period_s) else self.period_s,
+            threshold=self.threshold(deployment) if callable(self.threshold) else self.threshold,
         )

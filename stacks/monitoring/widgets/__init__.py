@@ -39,14 +39,15 @@ def sections(settings: Settings, deployment: Deployment, alarms: Sequence[Alarm]
 
 
 def _of(section: Section, deployment: Deployment, deployed: set[str]) -> Section:
-    """Complete a section for one deployment; graphs of alarms that it does not have are left out."""
-
-    def of(widget: Graph | LogTable) -> Graph | LogTable:
-        if isinstance(widget, LogTable):
-            return widget
-        return replace(widget, series=tuple(each.of(deployment) for each in widget.series))
-
-    rows = (tuple(of(widget) for widget in row if deployed.issuperset(_alarms(widget))) for row in section.rows)
+    """Complete the graphs for one deployment. Those of alarms that it does not have are left out."""
+    rows = (
+        tuple(
+            deployment.complete(widget) if isinstance(widget, Graph) else widget
+            for widget in row
+            if deployed.issuperset(_alarms(widget))
+        )
+        for row in section.rows
+    )
     return replace(section, rows=tuple(rows))
 
 

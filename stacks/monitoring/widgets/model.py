@@ -1,8 +1,7 @@
 """What the dashboard is made of."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from handlers.contract.alarms.deployment import Deployment
 from handlers.contract.alarms.model import MINUTE_S, AlarmRecord, Metric, Statistic
 from stacks.monitoring.log_queries import LogQuery
 
@@ -14,10 +13,6 @@ class Series:
     watches: Statistic
     period_s: int = MINUTE_S
     on_the_right: bool = False
-
-    def of(self, deployment: Deployment) -> "Series":
-        """Return the series of one deployment."""
-        return replace(self, watches=self.watches.of(deployment))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ import pytest
 
 from handlers.connection import Database
 from handlers.contract.thresholds import Thresholds
-from handlers.diagnosis import AwsCommands, Finding, examine
+from handlers.diagnosis import Commands, Finding, examine
 from handlers.migrator.runner import run
 from handlers.progress import maintenance
 from tests.conftest import MIGRATIONS, build_release
@@ -38,7 +38,7 @@ THRESHOLDS = {
     "storage_gib": 100,
 }
 RELEASE_EVENT = {"release_bucket": "b", "release_key": "k", "release_sha256": "s"}
-COMMANDS = AwsCommands(prefix="scanner-database-test", release=RELEASE_EVENT)
+COMMANDS = Commands(prefix="scanner-database-test", release=RELEASE_EVENT)
 _INVOKE = (
     "aws lambda invoke --function-name scanner-database-test-%s "
     "--cli-binary-format raw-in-base64-out --payload '%s' /dev/stdout --cli-read-timeout 0"

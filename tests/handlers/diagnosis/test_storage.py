@@ -89,7 +89,8 @@ def test_a_disk_that_is_full_soon_is_told_with_what_takes_the_space(well: TestDa
     state, value, _ = only(diagnose(well, "storage"))
     assert state == "ok"
     assert "; grows by about " in value
-    assert "; largest: job_objects " in value
+    # In an empty database the ledger may be larger than any of our tables.
+    assert re.search(r"; largest: .*\bjob_objects \d", value)
     used_mib = (
         sum(size for (size,) in well.query("SELECT pg_database_size(oid) / 1048576.0 FROM pg_database"))
         + well.query("SELECT sum(size) / 1048576.0 FROM pg_ls_waldir()")[0][0]
