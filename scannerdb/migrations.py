@@ -1,8 +1,7 @@
 """`scannerdb plan`, `migrate` and `rollback`: print what a release would do to a database, and do it."""
 
-import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -41,25 +40,15 @@ LIMIT_OPTIONS = (
 )
 
 
+# For a person at a terminal, who watches a bar.
+POLL_INTERVAL_S = 0.5
+
+
 def limit_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of `RunLimits`; they arrive together as `limits`."""
-
-    @functools.wraps(function)
-    def with_limits(
-        *, lock_timeout_ms: int, lock_patience_s: float, deadline_s: float | None, **arguments: Any
-    ) -> None:
-        # For a person at a terminal: update the bar twice a second.
-        limits = RunLimits(
-            lock_timeout_ms=lock_timeout_ms,
-            lock_patience_s=lock_patience_s,
-            deadline_s=deadline_s,
-            poll_interval_s=0.5,
-        )
-        function(limits=limits, **arguments)
-
+    """Add an option for each field of `RunLimits`, under its name."""
     for option in reversed(LIMIT_OPTIONS):
-        with_limits = option(with_limits)
-    return with_limits
+        function = option(function)
+    return function
 
 
 @click.command()
@@ -89,7 +78,7 @@ def plan(dsn: str | None, environment: str | None, as_json: bool) -> None:  # no
 @database_options
 @limit_options
 @json_option
-def migrate(dsn: str | None, environment: str | None, as_json: bool, limits: RunLimits) -> None:  # noqa: FBT001
+def migrate(dsn: str | None, environment: str | None, *, as_json: bool, **options: Any) -> None:
     """Bring the database to the release of the folder migrations/.
 
     A deploy does this by itself. Use it for a database that no deploy manages, and after a deploy failed.
@@ -99,7 +88,7 @@ def migrate(dsn: str | None, environment: str | None, as_json: bool, limits: Run
     scannerdb migrate --deadline-s 60    return then; an index build goes on in the database
     """  # noqa: D301
     with StatementBar(Console(stderr=True)) as bar:
-        result = run(connect_to(require_dsn(dsn, environment)), current_release(), limits=limits, report=bar)
+        result = run(connect_to(require_dsn(dsn, environment)), current_release(), limits=_limits(options), report=bar)
     if as_json:
         click.echo(json.dumps(asdict(result)))
     else:
@@ -111,12 +100,18 @@ def migrate(dsn: str | None, environment: str | None, as_json: bool, limits: Run
 @database_options
 @limit_options
 @json_option
-def rollback(dsn: str | None, environment: str | None, as_json: bool, limits: RunLimits) -> None:  # noqa: FBT001
+def rollback(dsn: str | None, environment: str | None, *, as_json: bool, **options: Any) -> None:
     """Undo the newest migration with its .down.sql.
 
     \b
     scannerdb rollback && scannerdb plan    it is pending again
     """  # noqa: D301
     with StatementBar(Console(stderr=True)) as bar:
-        file = roll_back(connect_to(require_dsn(dsn, environment)), current_release(), limits=limits, report=bar)
+        file = roll_back(
+            connect_to(require_dsn(dsn, environment)), current_release(), limits=_limits(options), report=bar
+        )
     click.echo(json.dumps({"rolled_back": file}) if as_json else f"Ran {file}.")
+
+
+def _limits(options: Mapping[str, Any]) -> RunLimits:
+    return RunLimits(poll_interval_s=POLL_INTERVAL_S, **options)
