@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.embedded_postgres import EmbeddedPostgres
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 VARIABLES = {"RDS_PROXY_ENDPOINT": "proxy.example", "RDS_DBNAME": "scanner_db", "RDS_USERNAME": "progress_reader"}
 CREDENTIALS = {

@@ -18,13 +18,13 @@ from handlers.telemetry import logger
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.assets.package import build_release
 from stacks.settings import load_settings
-from tests.conftest import BUILD, MIGRATIONS
 from tests.handlers.test_status import Context
+from tests.support.database import BUILD, MIGRATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
     Invoke = Callable[..., dict[str, Any]]
 

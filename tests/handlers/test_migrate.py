@@ -15,13 +15,13 @@ from handlers.errors import InvalidRequestError, ReleaseError
 from handlers.telemetry import logger
 from lab.embedded_postgres import ADMIN_USER
 from stacks.assets.package import build_release
-from tests.conftest import BUILD, MIGRATIONS
 from tests.handlers.test_status import Context
+from tests.support.database import BUILD, MIGRATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 
 class FifteenMinutes(Context):

@@ -20,7 +20,7 @@ from tests.migrations.test_schema import roll_back_to
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 
 @pytest.fixture

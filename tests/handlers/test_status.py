@@ -21,7 +21,7 @@ from tests.migrations.test_schema import roll_back_to
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
     Answer = Callable[..., tuple[int, dict[str, Any]]]
 

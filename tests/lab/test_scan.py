@@ -6,7 +6,7 @@ import pytest
 
 from lab.embedded_postgres import EmbeddedPostgres
 from lab.scan import plan_scan, write_scan
-from tests.conftest import TestDatabase
+from tests.support.database import TestDatabase
 
 
 def test_the_first_job_holds_half_and_no_object_is_lost() -> None:

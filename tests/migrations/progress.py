@@ -9,7 +9,7 @@ from uuid import UUID
 if TYPE_CHECKING:
     import psycopg2
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 JOBS = tuple(str(UUID(int=number)) for number in (1, 2, 3))
 KEYS = tuple(f"k{number}" for number in range(1, 7))

@@ -7,7 +7,7 @@ import psycopg2
 
 from handlers.migrator.runner import run
 from handlers.migrator.session import RunLimits
-from tests.conftest import build_release
+from tests.support.database import build_release
 
 
 def main(dsn: str, folder: str) -> None:

@@ -10,11 +10,11 @@ import pytest
 
 from handlers.errors import ForeignLedgerError, MigrationFailedError
 from handlers.migrator.runner import rollback, run
-from tests.conftest import MIGRATIONS, build_release
 from tests.migrations.test_schema import roll_back_to
+from tests.support.database import MIGRATIONS, build_release
 
 if TYPE_CHECKING:
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 OLD_DEPLOYMENT = Path(__file__).with_name("old_deployment.sql").read_text()
 TABLES = ("jobs", "job_objects", "findings")

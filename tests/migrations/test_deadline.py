@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import psycopg2
 
     from handlers.contract.release import Release
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
     ReleaseOf = Callable[[dict[str, str]], Release]
 

@@ -11,7 +11,7 @@ import pytest
 from tests.migrations.progress import JOBS, compact_often
 
 if TYPE_CHECKING:
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 # Each takes part in every write, and names whatever it uses with its schema.
 WITHOUT_SEARCH_PATH = ["track_findings()", "track_job_objects()"]

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from handlers.migrator.runner import run
 from handlers.migrator.steps import migration_steps
-from tests.conftest import MIGRATIONS, build_release
 from tests.migrations.test_adoption import OLD_DEPLOYMENT, old  # noqa: F401 - a fixture
+from tests.support.database import MIGRATIONS, build_release
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from handlers.contract.release import Release
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
     ReleaseOf = Callable[[dict[str, str]], Release]
 

@@ -9,12 +9,12 @@ import psycopg2
 import pytest
 
 from handlers.migrator.runner import run
-from tests.conftest import MIGRATIONS, build_release
 from tests.migrations.test_schema import roll_back_to
+from tests.support.database import MIGRATIONS, build_release
 from tests.support.schema import schema
 
 if TYPE_CHECKING:
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 EXTENSION = "SELECT count(*) FROM pg_extension WHERE extname = 'pg_stat_statements'"
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 DURATION_S = 1.5
 INSERT = "INSERT INTO job_objects (job_id, bucket, key, etag, status) VALUES (%s, 'b', %s, 'e', 'queued')"

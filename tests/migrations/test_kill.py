@@ -15,11 +15,11 @@ from uuid import uuid4
 
 from handlers.migrator.runner import run
 from lab.load import WriteLoad
-from tests.conftest import MIGRATIONS, build_release
 from tests.migrations.test_schema import roll_back_to
+from tests.support.database import MIGRATIONS, build_release
 
 if TYPE_CHECKING:
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 KILLS = int(os.environ.get("KILLS", "6"))
 ROWS = int(os.environ.get("ROWS", "200000"))

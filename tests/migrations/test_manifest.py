@@ -6,7 +6,7 @@ import pytest
 
 from stacks.assets.manifest import MigrationError, build_manifest, release_entries
 from stacks.assets.package import build_release
-from tests.conftest import MIGRATIONS
+from tests.support.database import MIGRATIONS
 
 
 def folder(tmp_path: Path, files: dict[str, str]) -> Path:

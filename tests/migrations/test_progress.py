@@ -15,7 +15,6 @@ from psycopg2.extras import execute_batch
 
 from handlers.migrator.runner import run
 from lab.load import WriteLoad
-from tests.conftest import MIGRATIONS, build_release
 from tests.migrations.progress import (
     DIFFERENCES,
     JOBS,
@@ -27,11 +26,12 @@ from tests.migrations.progress import (
     write,
 )
 from tests.migrations.test_schema import roll_back_to
+from tests.support.database import MIGRATIONS, build_release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 COMPACT_BY_IDS = "SELECT compact_job_progress_deltas(%s::uuid[])"
 COMPACT_ALL = "SELECT compact_job_progress_deltas(ARRAY(SELECT DISTINCT job_id FROM job_progress_deltas))"

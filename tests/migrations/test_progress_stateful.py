@@ -38,7 +38,7 @@ from tests.migrations.progress import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 EXAMPLES = int(os.environ.get("EXAMPLES", "120"))
 STEPS = 50

@@ -10,13 +10,13 @@ import psycopg2
 import pytest
 
 from handlers.migrator.runner import run
-from tests.conftest import MIGRATIONS, build_release
 from tests.migrations.test_adoption import OLD_DEPLOYMENT, create_analyst
+from tests.support.database import MIGRATIONS, build_release
 from tests.support.reader import READS, Reader
 
 if TYPE_CHECKING:
     from handlers.migrator.release import Statement
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 RELEASE = build_release(MIGRATIONS)
 OBJECTS = 3

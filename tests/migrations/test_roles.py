@@ -8,7 +8,7 @@ import psycopg2.errors
 import pytest
 
 if TYPE_CHECKING:
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 WRITE = "INSERT INTO jobs (job_id, bucket) VALUES (gen_random_uuid(), 'b')"
 FIND = (

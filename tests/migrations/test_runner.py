@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from handlers.contract.release import Release
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
     ReleaseOf = Callable[[dict[str, str]], Release]
 

@@ -12,11 +12,11 @@ import pytest
 
 from handlers.errors import MigrationFailedError
 from handlers.migrator.runner import rollback, run
-from tests.conftest import MIGRATIONS, build_release
+from tests.support.database import MIGRATIONS, build_release
 from tests.support.schema import SCHEMA, schema, schema_file
 
 if TYPE_CHECKING:
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 OLD_TABLES = """
 CREATE TABLE jobs (job_id uuid PRIMARY KEY, bucket text NOT NULL, prefix text, execution_arn text,

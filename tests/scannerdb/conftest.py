@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 
 @pytest.fixture

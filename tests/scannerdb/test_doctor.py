@@ -14,7 +14,7 @@ from scannerdb.main import main
 from tests.support.command_line import dsn, scannerdb
 
 if TYPE_CHECKING:
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 CREATE = "CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_findings_job_detector ON findings (job_id, detector)"
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.emulator.server import Emulator
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
     from tests.support.deployed import Deployed
 
 

@@ -10,7 +10,7 @@ from tests.support.command_line import dsn, scannerdb
 if TYPE_CHECKING:
     import pytest
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 
 def test_a_refresh_by_hand_folds_and_says_what_it_did(

@@ -14,7 +14,7 @@ from tests.support.command_line import dsn, scannerdb
 if TYPE_CHECKING:
     import pytest
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 
 def test_a_plan_needs_no_database(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,15 +12,15 @@ from handlers.migrator.runner import run as migrate
 from scannerdb.partition import definition, run, shadow, steps, swap
 from scannerdb.partition.copy import Copier
 from scannerdb.partition.names import KEPT, ORIGINAL
-from tests.conftest import MIGRATIONS, build_release
 from tests.migrations.progress import DIFFERENCES
+from tests.support.database import MIGRATIONS, build_release
 from tests.support.partitioning import differences, fill, finish, partition, phase, revert
 from tests.support.schema import schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 # Changes that other users of the database may have made to the table.
 DECORATIONS = """

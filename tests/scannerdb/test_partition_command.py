@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pytest
     from click.testing import Result
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 
 def invoke(database: TestDatabase, *arguments: str) -> Result:

@@ -18,7 +18,7 @@ from tests.support.schema import schema
 from tests.support.writers import KnowingWriters, WaitWatch
 
 if TYPE_CHECKING:
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 KILLS = int(os.environ.get("KILLS", "3"))
 ROWS = int(os.environ.get("ROWS", "30000"))

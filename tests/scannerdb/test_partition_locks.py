@@ -16,7 +16,7 @@ from tests.support.partitioning import LIMITS, differences, fill, partition, pha
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 

@@ -32,7 +32,7 @@ from tests.support.schema import schema
 from tests.support.writers import KnowingWriters
 
 if TYPE_CHECKING:
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 VALUES = {
     "job": JOBS[0],

@@ -18,7 +18,7 @@ from tests.support.partitioning import IMPATIENT, fill, finish, partition, phase
 from tests.support.schema import schema
 
 if TYPE_CHECKING:
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 OBSTACLES = {
     "ALTER TABLE job_objects ENABLE ROW LEVEL SECURITY": "row level security is on",

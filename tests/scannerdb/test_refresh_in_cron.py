@@ -9,7 +9,7 @@ from tests.support.command_line import dsn, scannerdb
 if TYPE_CHECKING:
     import pytest
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 
 def test_a_quiet_refresh_says_nothing(database: TestDatabase, capsys: pytest.CaptureFixture[str]) -> None:

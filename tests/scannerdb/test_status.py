@@ -19,7 +19,7 @@ from scannerdb.status.view import StatusView
 from tests.support.command_line import dsn, scannerdb
 
 if TYPE_CHECKING:
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 
 def finish(database: TestDatabase, job_id: str) -> None:

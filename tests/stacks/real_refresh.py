@@ -10,7 +10,7 @@ from handlers.connection import Database
 if TYPE_CHECKING:
     import pytest
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 ACTIONS = ("refresh", "verify", "rebuild")
 

@@ -30,8 +30,8 @@ from tests.stacks.real_refresh import ACTIONS, connect_refresh
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.conftest import TestDatabase
     from tests.stacks.conftest import Synthesised
+    from tests.support.database import TestDatabase
 
 COLUMNS = 24
 HEADINGS = ("Users", "Progress", "Functions", "Proxy", "Database", "Disk", "Statements", "Messages")

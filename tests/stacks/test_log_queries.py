@@ -26,8 +26,8 @@ from tests.stacks.test_slow_statements import WRITTEN_BY_A_FUNCTION
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.conftest import TestDatabase
     from tests.stacks.conftest import Synthesised
+    from tests.support.database import TestDatabase
 
 QUERIES = {query.name: query for query in log_queries(load_settings(ROOT / "environments" / "prod.toml", {}))}
 ENTRIES = [entry for entry in read_corpus() if entry.scenario not in NAMES]

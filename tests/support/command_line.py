@@ -9,7 +9,7 @@ import pytest
 from scannerdb.main import command
 
 if TYPE_CHECKING:
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 
 def scannerdb(*arguments: str, code: int = 0) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 BASTION = "i-0123456789abcdef0"
 PREFIX = "scanner-database-local"

@@ -13,7 +13,7 @@ from scannerdb.partition.steps import Options
 from tests.migrations.progress import DIFFERENCES
 
 if TYPE_CHECKING:
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 LIMITS = RunLimits(poll_interval_s=0.1, lock_patience_s=60, lock_timeout_ms=LOCK_TIMEOUT_MS)
 IMPATIENT = RunLimits(poll_interval_s=0.1, lock_patience_s=0.3, lock_timeout_ms=100)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from handlers.connection import Rows
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 
 Answer = dict[str, Any]

@@ -18,7 +18,7 @@ import psycopg2.extensions
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 STATUSES = ("queued", "processing", "succeeded", "failed")
 

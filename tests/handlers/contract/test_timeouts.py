@@ -6,7 +6,7 @@ import pytest
 
 from handlers.contract import roles, timeouts
 from stacks.settings.model import ScheduleSettings
-from tests.conftest import MIGRATIONS
+from tests.support.database import MIGRATIONS
 
 ROLES = {roles.REFRESHER: timeouts.REFRESH, roles.READER: timeouts.STATUS, roles.DOCTOR: timeouts.DOCTOR}
 UNITS_S = {"s": 1, "min": 60}

@@ -18,12 +18,12 @@ from handlers.contract.thresholds import Thresholds
 from handlers.diagnosis import Commands, Finding, examine
 from handlers.migrator.runner import run
 from handlers.progress import maintenance
-from tests.conftest import MIGRATIONS, build_release
+from tests.support.database import MIGRATIONS, build_release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 THRESHOLDS = {
     "lag_s": 600,

@@ -17,11 +17,11 @@ from handlers.diagnosis import checks as registry
 from handlers.diagnosis.model import Check
 from handlers.errors import InvalidRequestError
 from handlers.migrator.runner import run
-from tests.conftest import MIGRATIONS, build_release
 from tests.handlers.diagnosis.conftest import COMMANDS, INVOKE_MIGRATE, diagnose, words_of
+from tests.support.database import MIGRATIONS, build_release
 
 if TYPE_CHECKING:
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 
 @pytest.mark.parametrize("user", ["scanner_doctor", "scanner_admin"])

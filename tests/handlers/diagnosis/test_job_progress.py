@@ -12,7 +12,7 @@ from tests.handlers.diagnosis.conftest import INVOKE_REFRESH, Session, carry_out
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
     Sessions = Callable[..., Session]
 

@@ -16,7 +16,7 @@ from tests.support.partitioning import finish, partition
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
     Sessions = Callable[..., Session]
 

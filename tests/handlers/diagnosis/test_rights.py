@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handlers.migrator.runner import rollback
-from tests.conftest import MIGRATIONS, build_release
 from tests.handlers.diagnosis.conftest import INVOKE_MIGRATE, Session, carry_out, diagnose, only
+from tests.support.database import MIGRATIONS, build_release
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
     Sessions = Callable[..., Session]
 

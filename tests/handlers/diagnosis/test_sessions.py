@@ -17,7 +17,7 @@ from tests.handlers.diagnosis.conftest import Session, carry_out, diagnose, only
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
     Sessions = Callable[..., Session]
 

@@ -12,7 +12,7 @@ from tests.handlers.diagnosis.conftest import carry_out, diagnose, only, words_o
 from tests.support.partitioning import finish, partition
 
 if TYPE_CHECKING:
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 PSQL = 'psql "$SCANNERDB_DSN" -c '
 MIB = 1 / 1024

@@ -13,7 +13,7 @@ from lab.bench.progress import sizes_up_to
 from lab.bench.writer_client import Client
 
 if TYPE_CHECKING:
-    from tests.conftest import TestDatabase
+    from tests.support.database import TestDatabase
 
 
 def test_one_job_holds_half_of_the_objects_and_a_hundred_share_the_rest() -> None:
