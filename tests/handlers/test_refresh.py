@@ -15,7 +15,7 @@ from handlers.connection import Database
 from handlers.errors import DatabaseUnavailableError, InvalidRequestError
 from handlers.progress import actions
 from tests.handlers.test_status import Context
-from tests.migrations.test_schema import roll_back_to
+from tests.support.migrating import roll_back_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ import pytest
 from handlers import executions, status, telemetry
 from handlers.connection import Database
 from handlers.progress.reads import status_message
-from tests.migrations.test_schema import roll_back_to
+from tests.support.migrating import roll_back_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable

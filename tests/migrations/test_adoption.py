@@ -2,48 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import pytest
 
 from handlers.errors import ForeignLedgerError, MigrationFailedError
-from handlers.migrator.runner import rollback, run
-from tests.migrations.test_schema import roll_back_to
+from handlers.migrator.runner import rollback
 from tests.support.database import MIGRATIONS, build_release
+from tests.support.migrating import migrate, roll_back_to
+from tests.support.old_deployment import OLD_DEPLOYMENT, create_analyst
 
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
 
-OLD_DEPLOYMENT = Path(__file__).with_name("old_deployment.sql").read_text()
 TABLES = ("jobs", "job_objects", "findings")
-
-
-def create_analyst(database: TestDatabase) -> None:
-    """Create the role that others gave rights to."""
-    create = "DO $$ BEGIN IF to_regrole('analyst') IS NULL THEN CREATE ROLE analyst NOLOGIN; END IF; END $$"
-    database.query(create, user="postgres")
-
-
-@pytest.fixture
-def old(empty_database: TestDatabase) -> TestDatabase:
-    """An old deployment with three jobs, one of them without objects."""
-    create_analyst(empty_database)
-    empty_database.query(OLD_DEPLOYMENT)
-    empty_database.query(
-        "INSERT INTO jobs (bucket) VALUES ('one'), ('two'), ('empty');"
-        "INSERT INTO job_objects (job_id, bucket, key, etag, status) "
-        "SELECT job_id, bucket, n::text, 'e', CASE WHEN n % 4 = 0 THEN 'queued' ELSE 'succeeded' END "
-        "FROM jobs, generate_series(1, 100) AS n WHERE bucket <> 'empty';"
-        "INSERT INTO findings (job_id, bucket, key, etag, detector, masked_match, byte_offset) "
-        "SELECT job_id, bucket, '1', 'e', 'card', 'x', n FROM jobs, generate_series(1, 3) AS n WHERE bucket = 'one'"
-    )
-    return empty_database
-
-
-def migrate(database: TestDatabase) -> None:
-    run(database.connect, build_release(MIGRATIONS))
 
 
 def content(database: TestDatabase) -> dict[str, Any]:

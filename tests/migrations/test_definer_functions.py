@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg2.errors
 import pytest
 
-from tests.migrations.progress import JOBS, compact_often
+from tests.support.progress import JOBS, compact_often
 
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase

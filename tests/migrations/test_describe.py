@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from handlers.migrator.runner import run
 from handlers.migrator.steps import migration_steps
-from tests.migrations.test_adoption import OLD_DEPLOYMENT, old  # noqa: F401 - a fixture
 from tests.support.database import MIGRATIONS, build_release
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def test_the_size_of_an_index_is_estimated_from_the_tables_statistics(
     assert 0.7 < step.estimate_bytes / real < 1.4
 
 
-def test_an_adoption_names_the_views_that_are_built_again(old: TestDatabase) -> None:  # noqa: F811
+def test_an_adoption_names_the_views_that_are_built_again(old: TestDatabase) -> None:
     notes = " ".join(step.note for step in migration_steps(build_release(MIGRATIONS), old.connect))
     assert "builds the view team_dashboard again, with 1 grants" in notes
     assert "builds the materialized view team_snapshot again" in notes

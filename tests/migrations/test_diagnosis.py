@@ -9,8 +9,8 @@ import psycopg2
 import pytest
 
 from handlers.migrator.runner import run
-from tests.migrations.test_schema import roll_back_to
 from tests.support.database import MIGRATIONS, build_release
+from tests.support.migrating import roll_back_to
 from tests.support.schema import schema
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from uuid import uuid4
 
 from handlers.migrator.runner import run
 from lab.load import WriteLoad
-from tests.migrations.test_schema import roll_back_to
 from tests.support.database import MIGRATIONS, build_release
+from tests.support.migrating import roll_back_to
 
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
@@ -51,7 +51,7 @@ def fill(database: TestDatabase) -> str:
 
 def start_runner(database: TestDatabase) -> subprocess.Popen[str]:
     """Start a deployer, and return when it is about to connect."""
-    command = [sys.executable, "-m", "tests.migrations.runner_process", database.server.dsn(database=database.name)]
+    command = [sys.executable, "-m", "tests.support.runner_process", database.server.dsn(database=database.name)]
     runner = subprocess.Popen([*command, str(MIGRATIONS)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert runner.stdout is not None
     assert runner.stdout.readline() == "ready\n"

@@ -1,7 +1,6 @@
 """The plan is decided from release and ledger alone."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import pytest
 
@@ -14,24 +13,10 @@ from handlers.errors import (
     VanishedMigrationError,
 )
 from handlers.migrator.plan import LedgerEntry, plan
+from tests.support.migrating import WHEN, ledger
 
 ReleaseOf = Callable[[dict[str, str]], Release]
-WHEN = datetime(2026, 4, 1, tzinfo=UTC)
 THREE = {"001_a.sql": "SELECT 1", "002_b.sql": "SELECT 2; VACUUM; SELECT 3", "003_c.sql": "SELECT 4"}
-
-
-def ledger(release: Release, count: int) -> list[LedgerEntry]:
-    """Return the ledger after the first `count` files of a release."""
-    return [
-        LedgerEntry(
-            version=migration.version,
-            name=migration.name,
-            checksum=migration.checksum,
-            applied_statements=tuple(statement.checksum for statement in migration.statements),
-            applied_at=WHEN,
-        )
-        for migration in release.migrations[:count]
-    ]
 
 
 def part_way(release: Release, statements: int) -> list[LedgerEntry]:

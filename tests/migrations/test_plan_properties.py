@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from handlers.errors import DriftError
 from handlers.migrator.plan import plan
 from stacks.assets.manifest import MigrationError
-from tests.migrations.test_plan import ledger
 from tests.support.database import build_release
+from tests.support.migrating import ledger
 
 NUMBERS = st.integers(1, 6)
 STATEMENTS = st.sampled_from(

@@ -15,7 +15,9 @@ from psycopg2.extras import execute_batch
 
 from handlers.migrator.runner import run
 from lab.load import WriteLoad
-from tests.migrations.progress import (
+from tests.support.database import MIGRATIONS, build_release
+from tests.support.migrating import roll_back_to
+from tests.support.progress import (
     DIFFERENCES,
     JOBS,
     REFRESHED_DIFFERENCES,
@@ -25,8 +27,6 @@ from tests.migrations.progress import (
     compact_often,
     write,
 )
-from tests.migrations.test_schema import roll_back_to
-from tests.support.database import MIGRATIONS, build_release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

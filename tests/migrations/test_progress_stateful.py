@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.migrations.progress import (
+from tests.support.progress import (
     DIFFERENCES,
     JOBS,
     KEYS,

@@ -10,8 +10,8 @@ import psycopg2
 import pytest
 
 from handlers.migrator.runner import run
-from tests.migrations.test_adoption import OLD_DEPLOYMENT, create_analyst
 from tests.support.database import MIGRATIONS, build_release
+from tests.support.old_deployment import OLD_DEPLOYMENT, create_analyst
 from tests.support.reader import READS, Reader
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handlers.errors import MigrationFailedError
-from handlers.migrator.runner import rollback, run
+from handlers.migrator.runner import run
 from tests.support.database import MIGRATIONS, build_release
+from tests.support.migrating import migrate, roll_back, roll_back_to
 from tests.support.schema import SCHEMA, schema, schema_file
 
 if TYPE_CHECKING:
@@ -40,21 +41,6 @@ PROGRESS_COLUMNS = [
         "last_object_update",
     ),
 ]
-
-
-def roll_back(database: TestDatabase, *, count: int = 1) -> None:
-    """Take the newest migrations back."""
-    for _ in range(count):
-        rollback(database.connect, build_release(MIGRATIONS))
-
-
-def roll_back_to(database: TestDatabase, version: int) -> None:
-    """Take every migration after this one back."""
-    roll_back(database, count=len(build_release(MIGRATIONS).migrations) - version)
-
-
-def migrate(database: TestDatabase) -> None:
-    run(database.connect, build_release(MIGRATIONS))
 
 
 def test_job_progress_has_the_published_columns_in_their_order(database: TestDatabase) -> None:

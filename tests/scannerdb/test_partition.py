@@ -12,9 +12,9 @@ from handlers.migrator.runner import run as migrate
 from scannerdb.partition import definition, run, shadow, steps, swap
 from scannerdb.partition.copy import Copier
 from scannerdb.partition.names import KEPT, ORIGINAL
-from tests.migrations.progress import DIFFERENCES
 from tests.support.database import MIGRATIONS, build_release
 from tests.support.partitioning import differences, fill, finish, partition, phase, revert
+from tests.support.progress import DIFFERENCES
 from tests.support.schema import schema
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from tests.migrations.progress import DIFFERENCES
 from tests.support.partitioning import add_jobs, fill, phase
+from tests.support.progress import DIFFERENCES
 from tests.support.schema import schema
 from tests.support.writers import KnowingWriters, WaitWatch
 

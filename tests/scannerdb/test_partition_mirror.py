@@ -17,7 +17,6 @@ from scannerdb.partition.copy import Copier
 from scannerdb.partition.errors import LongTransactionError
 from scannerdb.partition.names import SHADOW
 from scannerdb.partition.steps import Options
-from tests.migrations.progress import DIFFERENCES, JOBS, KEYS, TRUNCATIONS, WRITES, write
 from tests.support.partitioning import (
     IMPATIENT,
     LIMITS,
@@ -28,6 +27,7 @@ from tests.support.partitioning import (
     phase,
     revert,
 )
+from tests.support.progress import DIFFERENCES, JOBS, KEYS, TRUNCATIONS, WRITES, write
 from tests.support.schema import schema
 from tests.support.writers import KnowingWriters
 

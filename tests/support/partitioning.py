@@ -10,7 +10,7 @@ from scannerdb.partition import run
 from scannerdb.partition.locks import LOCK_TIMEOUT_MS
 from scannerdb.partition.names import KEPT, ORIGINAL, SHADOW
 from scannerdb.partition.steps import Options
-from tests.migrations.progress import DIFFERENCES
+from tests.support.progress import DIFFERENCES
 
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
