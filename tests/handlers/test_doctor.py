@@ -18,8 +18,8 @@ from handlers.telemetry import logger
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.assets.package import build_release
 from stacks.settings import load_settings
-from tests.handlers.test_status import Context
 from tests.support.database import BUILD, MIGRATIONS
+from tests.support.invocations import Context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

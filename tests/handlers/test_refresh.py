@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,7 +13,7 @@ from handlers import refresh
 from handlers.connection import Database
 from handlers.errors import DatabaseUnavailableError, InvalidRequestError
 from handlers.progress import actions
-from tests.handlers.test_status import Context
+from tests.support.invocations import Context, emitted
 from tests.support.migrating import roll_back_to
 
 if TYPE_CHECKING:
@@ -33,16 +32,6 @@ def client(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Database:
     refresh.metrics.provider.namespace = "ScannerDatabase"
     refresh.metrics.provider.service = "scanner-database-test-refresh"
     return client
-
-
-def emitted(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """Return the values of the last EMF line."""
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
-    (line,) = lines
-    (directive,) = line["_aws"]["CloudWatchMetrics"]
-    assert directive["Namespace"] == "ScannerDatabase"
-    assert directive["Dimensions"] == [["service"]]
-    return {metric["Name"]: (line[metric["Name"]][0], metric["Unit"]) for metric in directive["Metrics"]}
 
 
 def test_a_refresh_brings_the_view_up_to_date_and_emits_its_metrics(

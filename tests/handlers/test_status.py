@@ -16,6 +16,7 @@ import pytest
 from handlers import executions, status, telemetry
 from handlers.connection import Database
 from handlers.progress.reads import status_message
+from tests.support.invocations import ARN, Context
 from tests.support.migrating import roll_back_to
 
 if TYPE_CHECKING:
@@ -25,20 +26,12 @@ if TYPE_CHECKING:
 
     Answer = Callable[..., tuple[int, dict[str, Any]]]
 
-ARN = "arn:aws:states:us-east-1:123456789012:execution:list:1"
 KEYS = {
     *("job_id", "bucket", "prefix", "execution_arn", "created_at", "updated_at", "total", "queued", "processing"),
     *("succeeded", "failed", "total_findings", "progress_percent", "status", "status_message"),
     *("step_function_status", "data_source"),
 }
 CACHE_KEYS = {"cache_refreshed_at", "cache_refresh_duration_ms"}
-
-
-class Context:
-    function_name = "status"
-    memory_limit_in_mb = 512
-    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:status"
-    aws_request_id = "1"
 
 
 @pytest.fixture

@@ -14,10 +14,13 @@ import pytest
 from scannerdb import terraform
 from scannerdb.review.emulator import empty_emulator
 from stacks import ROOT
+from tests.support.uploaded_release import uploaded_release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from tests.support.database import TestDatabase
 
 ENVIRONMENTS = ("dev", "prod", "local")
 API_ID = "${aws_apigatewayv2_api.status_api_api.id}"
@@ -158,3 +161,10 @@ def plannable_stacks(
         backend = {"terraform": {"backend": {"local": {"path": "terraform.tfstate"}}}}
         (stack.folder / "override.tf.json").write_text(json.dumps(backend))
     return stacks
+
+
+@pytest.fixture
+def release_event(empty_database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """An uploaded release, a master secret, and the event that names the release."""
+    with uploaded_release(empty_database, monkeypatch) as event:
+        yield event

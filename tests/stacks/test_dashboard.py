@@ -21,11 +21,10 @@ from stacks.monitoring.widgets import GRAPHS_IN_A_ROW, sections
 from stacks.monitoring.widgets import database as database_widgets
 from stacks.monitoring.widgets.model import Graph
 from stacks.settings import load_settings
-from tests.handlers.test_refresh import emitted
-from tests.handlers.test_status import Context
 from tests.stacks.aws_metrics import AWS_METRICS
 from tests.stacks.conftest import API_ID, ENVIRONMENTS, name_of
 from tests.stacks.real_refresh import ACTIONS, connect_refresh
+from tests.support.invocations import Context, emitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,14 +14,13 @@ from handlers.telemetry import logger
 from stacks import ROOT
 from stacks.monitoring.log_queries import LogQuery, log_queries
 from stacks.settings import load_settings
-from tests.handlers.test_migrate import event as release_event  # noqa: F401 - a fixture
-from tests.handlers.test_migrate import invoke as migrate
-from tests.handlers.test_status import ARN, Context
 from tests.stacks import insights
 from tests.stacks.log_scenarios import NAMES
 from tests.stacks.real_refresh import ACTIONS, connect_refresh
 from tests.stacks.record_log_lines import Entry, read_corpus
 from tests.stacks.test_slow_statements import WRITTEN_BY_A_FUNCTION
+from tests.support.invocations import ARN, Context
+from tests.support.uploaded_release import invoke_migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,8 +83,8 @@ def status_lines(database: TestDatabase, log: io.StringIO, monkeypatch: pytest.M
 
 
 @pytest.fixture
-def migrate_lines(release_event: dict[str, str], log: io.StringIO) -> list[str]:  # noqa: F811
-    migrate(release_event)
+def migrate_lines(release_event: dict[str, str], log: io.StringIO) -> list[str]:
+    invoke_migrate(release_event)
     return log.getvalue().splitlines()
 
 

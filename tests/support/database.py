@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -15,6 +14,8 @@ from stacks import ROOT
 from stacks.assets.package import build_release as package_release
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from handlers.contract.release import Release
 
 MIGRATIONS = ROOT / "migrations"

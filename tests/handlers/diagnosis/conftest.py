@@ -1,113 +1,19 @@
-"""What the tests of the diagnosis share: a database to look at, a fault, and the command that a finding names."""
+"""Fixtures of the tests of the diagnosis: a database to look at, and sessions that end with the test."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import re
-import subprocess
-import threading
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg2
 import pytest
 
-from handlers.connection import Database
-from handlers.contract.thresholds import Thresholds
-from handlers.diagnosis import Commands, Finding, examine
-from handlers.migrator.runner import run
-from handlers.progress import maintenance
-from tests.support.database import MIGRATIONS, build_release
+from tests.support.diagnosis import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.support.database import TestDatabase
-
-THRESHOLDS = {
-    "lag_s": 600,
-    "backlog_rows": 100_000,
-    "lock_wait_s": 60,
-    "transaction_s": 900,
-    "connections_percent": 85,
-    "transaction_ids": 1_000_000_000,
-    "storage_hours": 48,
-    "refresh_interval_s": 300,
-    "slow_statement_ms": 1000,
-    "storage_gib": 100,
-}
-RELEASE_EVENT = {"release_bucket": "b", "release_key": "k", "release_sha256": "s"}
-COMMANDS = Commands(prefix="scanner-database-test", release=RELEASE_EVENT)
-_INVOKE = (
-    "aws lambda invoke --function-name scanner-database-test-%s "
-    "--cli-binary-format raw-in-base64-out --payload '%s' /dev/stdout --cli-read-timeout 0"
-)
-INVOKE_REFRESH = _INVOKE % ("refresh", '{"action": "%s"}')
-INVOKE_MIGRATE = _INVOKE % ("migrate", json.dumps(RELEASE_EVENT))
-# The shell takes a command apart as it does an on-call's, and prints its words instead of running it.
-PRINT_WORDS = 'psql() { printf "%s\\0" psql "$@"; }; aws() { printf "%s\\0" aws "$@"; }; '
-
-
-def diagnose(
-    database: TestDatabase,
-    *checks: str,
-    user: str = "scanner_doctor",
-    connect_proxy: Callable[[], Any] | None = None,
-    time_limit_s: float = 30,
-    **thresholds: float,
-) -> list[Finding]:
-    """Return what the checks find in a database."""
-    return examine(
-        lambda: database.connect(user),
-        Thresholds(**{**THRESHOLDS, **thresholds}),
-        commands=COMMANDS,
-        checks=checks,
-        read_release=lambda: build_release(MIGRATIONS),
-        connect_proxy=connect_proxy,
-        time_limit_s=time_limit_s,
-    )
-
-
-def only(findings: list[Finding]) -> tuple[str, str, str]:
-    """Return state, value and next of the one finding."""
-    (finding,) = findings
-    return finding.state, finding.value, finding.next
-
-
-def words_of(command: str, database: TestDatabase) -> list[str]:
-    """Return a command as the shell takes it apart."""
-    environment = {"SCANNERDB_DSN": database.server.dsn(database=database.name)}
-    shell = ["sh", "-c", PRINT_WORDS + command]
-    printed = subprocess.run(shell, capture_output=True, text=True, check=True, env=environment).stdout
-    return printed.split("\0")[:-1]
-
-
-def carry_out(command: str, database: TestDatabase) -> None:
-    """Do what a finding's `next` says."""
-    words = words_of(command, database)
-    if words[0] == "psql":
-        assert words[2] == "-c"
-        connection = psycopg2.connect(words[1])
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(words[3])
-        connection.close()
-        if ended := re.search(r"pg_terminate_backend\((\d+)\)", words[3]):  # which is asked, not waited for
-            gone = f"NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = {ended[1]})"
-            wait_until(database, f"SELECT 1 WHERE {gone}")
-    else:
-        assert words[:4] == ["aws", "lambda", "invoke", "--function-name"]
-        event = json.loads(words[words.index("--payload") + 1])
-        if words[4] == "scanner-database-test-migrate":
-            assert event == RELEASE_EVENT
-            run(database.connect, build_release(MIGRATIONS))
-            return
-        assert words[4] == "scanner-database-test-refresh"
-        action = event["action"]
-        refresher = Database(database.variables("progress_refresher"), query_timeout_s=30)
-        assert action in {"refresh", "rebuild", "verify"}
-        getattr(maintenance, action)(refresher)
 
 
 @pytest.fixture
@@ -119,52 +25,6 @@ def well(database: TestDatabase) -> TestDatabase:
     database.add_job({"succeeded": 2})
     database.query("SELECT refresh_job_progress()")
     return database
-
-
-def wait_until(database: TestDatabase, sql: str) -> None:
-    """Wait until a statement returns a row."""
-    ends_at = time.monotonic() + 10
-    while not database.query(sql):
-        assert time.monotonic() < ends_at, sql
-        time.sleep(0.01)
-
-
-class Session:
-    """A session with an open transaction, or one that runs something in the background."""
-
-    def __init__(self, database: TestDatabase, user: str = "scanner_app") -> None:
-        self.connection = database.connect(user)
-        self.pid = self.connection.info.backend_pid
-        self.error: Exception | None = None
-        self._thread: threading.Thread | None = None
-
-    def execute(self, sql: str) -> None:
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql)
-
-    def begin(self, sql: str) -> None:
-        """Open a transaction and leave it open."""
-        self.connection.autocommit = False
-        self.execute(sql)
-
-    def start(self, *statements: str) -> None:
-        """Run statements in the background."""
-
-        def work() -> None:
-            try:
-                for sql in statements:
-                    self.execute(sql)
-            except psycopg2.Error as error:
-                self.error = error
-
-        self._thread = threading.Thread(target=work, daemon=True)
-        self._thread.start()
-
-    def join(self) -> None:
-        """Wait for what runs in the background."""
-        assert self._thread is not None
-        self._thread.join(timeout=10)
-        assert not self._thread.is_alive()
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from handlers.diagnosis import checks as registry
 from handlers.diagnosis.model import Check
 from handlers.errors import InvalidRequestError
 from handlers.migrator.runner import run
-from tests.handlers.diagnosis.conftest import COMMANDS, INVOKE_MIGRATE, diagnose, words_of
 from tests.support.database import MIGRATIONS, build_release
+from tests.support.diagnosis import COMMANDS, INVOKE_MIGRATE, diagnose, words_of
 
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase

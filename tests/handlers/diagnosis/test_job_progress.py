@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handlers.diagnosis import job_progress
-from tests.handlers.diagnosis.conftest import INVOKE_REFRESH, Session, carry_out, diagnose, only
+from tests.support.diagnosis import INVOKE_REFRESH, Session, carry_out, diagnose, only
 
 if TYPE_CHECKING:
     from collections.abc import Callable

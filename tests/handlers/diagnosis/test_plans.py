@@ -10,7 +10,7 @@ import pytest
 
 from handlers.diagnosis import plans
 from handlers.diagnosis.text import statement
-from tests.handlers.diagnosis.conftest import Session, carry_out, diagnose, only, wait_until, words_of
+from tests.support.diagnosis import Session, carry_out, diagnose, only, wait_until, words_of
 from tests.support.partitioning import finish, partition
 
 if TYPE_CHECKING:

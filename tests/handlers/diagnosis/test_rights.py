@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handlers.migrator.runner import rollback
-from tests.handlers.diagnosis.conftest import INVOKE_MIGRATE, Session, carry_out, diagnose, only
 from tests.support.database import MIGRATIONS, build_release
+from tests.support.diagnosis import INVOKE_MIGRATE, Session, carry_out, diagnose, only
 
 if TYPE_CHECKING:
     from collections.abc import Callable

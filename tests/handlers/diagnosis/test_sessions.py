@@ -12,7 +12,7 @@ import psycopg2
 import pytest
 
 from handlers.diagnosis import sessions as diagnosis
-from tests.handlers.diagnosis.conftest import Session, carry_out, diagnose, only, wait_until
+from tests.support.diagnosis import Session, carry_out, diagnose, only, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

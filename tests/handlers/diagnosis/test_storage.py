@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handlers.diagnosis import storage
-from tests.handlers.diagnosis.conftest import carry_out, diagnose, only, words_of
+from tests.support.diagnosis import carry_out, diagnose, only, words_of
 from tests.support.partitioning import finish, partition
 
 if TYPE_CHECKING:
