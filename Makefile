@@ -122,7 +122,7 @@ schema: setup ## Renew migrations/schema.sql from a migrated database
 
 .PHONY: log-lines
 log-lines: setup ## Record anew what a real server logs, for the tests of the slow-query filters
-	@$(RUN) -m tests.stacks.record_log_lines
+	@$(RUN) -m tests.support.record_log_lines
 
 .PHONY: lock
 lock: setup ## Resolve the newest allowed versions into the three lock files

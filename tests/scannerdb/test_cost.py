@@ -18,14 +18,14 @@ from stacks.alarms import log_patterns
 from stacks.settings import load_settings
 from stacks.settings.instance_classes import FAMILIES
 from stacks.settings.profiles import PROFILES
-from tests.stacks.conftest import read_stack, run_main
 from tests.support.command_line import scannerdb
+from tests.support.synthesis import read_stack, run_main
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from stacks.settings import Settings
-    from tests.stacks.conftest import Synthesised
+    from tests.support.synthesis import Synthesised
 
 # What AWS takes no money for, or bills with something that has a line: a zone's endpoint, a request, a GiB of logs.
 FREE = frozenset(

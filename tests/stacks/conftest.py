@@ -1,102 +1,21 @@
-"""Every environment synthesised once, as parsed JSON, and what Terraform needs to read it."""
+"""Fixtures of the tests of stacks: every environment synthesised once, and what Terraform needs to read it."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from scannerdb import terraform
 from scannerdb.review.emulator import empty_emulator
-from stacks import ROOT
+from tests.support.synthesis import ENVIRONMENTS, Synthesised, read_stack, run_main
 from tests.support.uploaded_release import uploaded_release
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from tests.support.database import TestDatabase
-
-ENVIRONMENTS = ("dev", "prod", "local")
-API_ID = "${aws_apigatewayv2_api.status_api_api.id}"
-
-
-@dataclass(frozen=True)
-class Synthesised:
-    """One environment's stack: its folder and its Terraform JSON."""
-
-    folder: Path
-    json: dict[str, Any]
-
-    def every(self, kind: str) -> dict[str, dict[str, Any]]:
-        """Return the resources of a type by their name in Terraform."""
-        return self.json["resource"].get(kind, {})
-
-    def one(self, kind: str, name: str | None = None) -> dict[str, Any]:
-        """Return the resource of that type and name, or the only one of the type."""
-        if name is not None:
-            return self.every(kind)[name]
-        (resource,) = self.every(kind).values()
-        return resource
-
-    def resources(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield `type.name` and body of every resource."""
-        for kind, named in self.json["resource"].items():
-            for name, body in named.items():
-                yield f"{kind}.{name}", body
-
-    def text(self) -> str:
-        return json.dumps(self.json)
-
-
-def name_of(stack: Synthesised, alarm: dict[str, Any]) -> str:
-    """Return an alarm's name without the deployment's."""
-    prefix: str = stack.one("aws_db_instance")["identifier"]
-    return str(alarm["alarm_name"]).removeprefix(f"{prefix}-")
-
-
-def run_main(*environments: str, outdir: Path, variables: Mapping[str, str] | None = None) -> str:
-    """Run main.py as `cdktf` does, and return what it wrote to standard error.
-
-    The variables of whoever runs the tests do not get in.
-    """
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("SCANNER_", "CDKTF_"))}
-    chosen = {"SCANNER_ENVIRONMENTS": ",".join(environments)} if environments else {}
-    done = subprocess.run(
-        [sys.executable, "main.py"],
-        cwd=ROOT,
-        env=clean | chosen | {"CDKTF_OUTDIR": str(outdir)} | dict(variables or {}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    return done.stderr
-
-
-def synthesise_file(file: Path, outdir: Path) -> Synthesised:
-    """Synthesise the environment of a settings file, wherever it lies."""
-    code = (
-        "import sys; from pathlib import Path; from stacks.settings import load_settings\n"
-        "from stacks.synthesis import synthesise; synthesise([load_settings(Path(sys.argv[1]), {})], sys.argv[2])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(file), str(outdir)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    return read_stack(outdir, file.stem)
-
-
-def read_stack(outdir: Path, environment: str) -> Synthesised:
-    folder = outdir / "stacks" / environment
-    return Synthesised(folder, json.loads((folder / "cdk.tf.json").read_text()))
 
 
 @pytest.fixture(scope="session")

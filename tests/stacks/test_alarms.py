@@ -18,8 +18,8 @@ from stacks.alarms import catalogue
 from stacks.alarms.table import RUNBOOK, renewed
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.settings import Settings, load_settings
-from tests.stacks.aws_metrics import AWS_METRICS, RECOMMENDED
-from tests.stacks.conftest import API_ID, ENVIRONMENTS, Synthesised, name_of
+from tests.support.aws_metrics import AWS_METRICS, RECOMMENDED
+from tests.support.synthesis import API_ID, ENVIRONMENTS, Synthesised, name_of
 
 DAY_S, WEEK_S = 24 * 60 * 60, 7 * 24 * 60 * 60
 # What the on-call needs at three in the morning, and what a ticket needs by day, each in this order.

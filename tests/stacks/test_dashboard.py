@@ -21,16 +21,16 @@ from stacks.monitoring.widgets import GRAPHS_IN_A_ROW, sections
 from stacks.monitoring.widgets import database as database_widgets
 from stacks.monitoring.widgets.model import Graph
 from stacks.settings import load_settings
-from tests.stacks.aws_metrics import AWS_METRICS
-from tests.stacks.conftest import API_ID, ENVIRONMENTS, name_of
-from tests.stacks.real_refresh import ACTIONS, connect_refresh
+from tests.support.aws_metrics import AWS_METRICS
 from tests.support.invocations import Context, emitted
+from tests.support.real_refresh import ACTIONS, connect_refresh
+from tests.support.synthesis import API_ID, ENVIRONMENTS, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.stacks.conftest import Synthesised
     from tests.support.database import TestDatabase
+    from tests.support.synthesis import Synthesised
 
 COLUMNS = 24
 HEADINGS = ("Users", "Progress", "Functions", "Proxy", "Database", "Disk", "Statements", "Messages")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.stacks.conftest import read_stack, run_main
+from tests.support.synthesis import read_stack, run_main
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.stacks.conftest import Synthesised
+    from tests.support.synthesis import Synthesised
 
 
 @pytest.fixture

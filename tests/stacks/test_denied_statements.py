@@ -6,8 +6,7 @@ import pytest
 
 from lab.emulator.filter_pattern import READINGS, Reading, parse
 from stacks.alarms.log_patterns import DENIED_STATEMENT
-from tests.stacks.record_log_lines import Entry, read_corpus
-from tests.stacks.test_slow_statements import FORMS, NAMES_WITH_BLANKS, events
+from tests.support.log_lines import FORMS, NAMES_WITH_BLANKS, Entry, events, read_corpus
 
 FILTER = parse(DENIED_STATEMENT)
 ENTRIES = read_corpus()

@@ -10,9 +10,8 @@ import pytest
 
 from scannerdb import terraform
 from stacks.settings import SettingsError, load_settings
-from tests.stacks.conftest import Synthesised, synthesise_file
-from tests.stacks.test_functions import statements
-from tests.stacks.test_settings import COMPLETE
+from tests.support.settings_file import COMPLETE
+from tests.support.synthesis import Synthesised, statements, synthesise_file
 
 if TYPE_CHECKING:
     from pathlib import Path

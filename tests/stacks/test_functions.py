@@ -14,12 +14,12 @@ import pytest
 from stacks import ROOT
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.settings import load_settings
-from tests.stacks.conftest import ENVIRONMENTS, read_stack, run_main
+from tests.support.synthesis import ENVIRONMENTS, read_stack, run_main, statements
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.stacks.conftest import Synthesised
+    from tests.support.synthesis import Synthesised
 
 NAMES = ("migrate", "refresh", "status", "doctor")
 # Statements that may name every resource, and the table of the Service Authorization Reference that leaves no choice.
@@ -33,11 +33,6 @@ EVERY_RESOURCE = {
 
 def function(stack: Synthesised, name: str) -> dict[str, Any]:
     return stack.one("aws_lambda_function", f"{name}_function")
-
-
-def statements(stack: Synthesised, policy: str) -> dict[str, dict[str, Any]]:
-    document = json.loads(stack.one("aws_iam_role_policy", policy)["policy"])
-    return {statement["Sid"]: statement for statement in document["Statement"]}
 
 
 @pytest.mark.parametrize("name", NAMES)

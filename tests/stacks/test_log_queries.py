@@ -14,19 +14,18 @@ from handlers.telemetry import logger
 from stacks import ROOT
 from stacks.monitoring.log_queries import LogQuery, log_queries
 from stacks.settings import load_settings
-from tests.stacks import insights
-from tests.stacks.log_scenarios import NAMES
-from tests.stacks.real_refresh import ACTIONS, connect_refresh
-from tests.stacks.record_log_lines import Entry, read_corpus
-from tests.stacks.test_slow_statements import WRITTEN_BY_A_FUNCTION
+from tests.support import insights
 from tests.support.invocations import ARN, Context
+from tests.support.log_lines import WRITTEN_BY_A_FUNCTION, Entry, read_corpus
+from tests.support.log_scenarios import NAMES
+from tests.support.real_refresh import ACTIONS, connect_refresh
 from tests.support.uploaded_release import invoke_migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.stacks.conftest import Synthesised
     from tests.support.database import TestDatabase
+    from tests.support.synthesis import Synthesised
 
 QUERIES = {query.name: query for query in log_queries(load_settings(ROOT / "environments" / "prod.toml", {}))}
 ENTRIES = [entry for entry in read_corpus() if entry.scenario not in NAMES]

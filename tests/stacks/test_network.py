@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.stacks.conftest import read_stack, run_main
+from tests.support.synthesis import read_stack, run_main
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.stacks.conftest import Synthesised
+    from tests.support.synthesis import Synthesised
 
 # Who may open connections to whom. 443 is an AWS service, 5432 is PostgreSQL.
 CONNECTIONS = {

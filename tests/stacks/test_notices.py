@@ -12,7 +12,7 @@ from handlers.contract.alarms.messages import NOTICES
 from stacks.alarms.log_patterns import DENIED_STATEMENTS, SLOW_STATEMENTS
 
 if TYPE_CHECKING:
-    from tests.stacks.conftest import Synthesised
+    from tests.support.synthesis import Synthesised
 
 ACCOUNT = "${data.aws_caller_identity.account.account_id}"
 PARTITION = "${data.aws_partition.partition.partition}"

@@ -18,7 +18,7 @@ import pytest
 from stacks import ROOT
 from stacks.assets import package as package_module
 from stacks.assets.package import PackageError, build_function_package, build_release, write_zip
-from tests.stacks.conftest import run_main
+from tests.support.synthesis import run_main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from scannerdb import terraform
 from scannerdb.review.policy import CONFIGURATION, Policy, check_policy
 
 if TYPE_CHECKING:
-    from tests.stacks.conftest import Synthesised
+    from tests.support.synthesis import Synthesised
 
 # A policy check that checks nothing passes too: production's 170 resources pass some 360 checks.
 FEWEST_PASSED = 340

@@ -11,44 +11,13 @@ from pydantic import ValidationError
 from stacks import ROOT
 from stacks.settings import SettingsError, environment_files, load_settings, resolve_settings
 from stacks.settings.profiles import PROFILES
-from tests.stacks.conftest import ENVIRONMENTS, run_main
+from tests.support.settings_file import COMPLETE
+from tests.support.synthesis import ENVIRONMENTS, run_main
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDER = ROOT / "environments"
-COMPLETE = """\
-region = "eu-central-1"
-
-[tags]
-owner = "platform-team"
-
-[state]
-path = "terraform.dev.tfstate"
-
-[network]
-vpc_cidr = "10.42.0.0/22"
-subnet_cidrs = ["10.42.0.0/24", "10.42.1.0/24"]
-availability_zones = ["eu-central-1a", "eu-central-1b"]
-
-[database]
-instance_class = "db.t4g.small"
-allocated_storage_gib = 20
-max_allocated_storage_gib = 100
-multi_az = false
-ca_certificate = "rds-ca-rsa2048-g1"
-backup_retention_days = 1
-deletion_protection = false
-
-[functions]
-log_retention_days = 30
-
-[schedule]
-refresh_minutes = 5
-
-[status_api]
-state_machine = "scanner-dev*"
-"""
 
 
 def message(path: Path, environ: dict[str, str] | None = None) -> str:

@@ -9,28 +9,28 @@ from __future__ import annotations
 import re
 from collections import Counter
 from functools import cache
-from typing import TYPE_CHECKING
 
 import pytest
 
 from lab.emulator.filter_pattern import READINGS, Reading, parse
 from stacks.alarms.log_patterns import SLOW_LOGGED_STATEMENT, SLOW_STATEMENT
-from tests.stacks.log_scenarios import SCENARIOS
-from tests.stacks.record_log_lines import Entry, measured_ms, read_corpus
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.support.log_lines import (
+    BY_LINE,
+    FORMS,
+    NAMES_WITH_BLANKS,
+    WHOLE,
+    WRITTEN_BY_A_FUNCTION,
+    events,
+    read_corpus,
+)
+from tests.support.log_scenarios import SCENARIOS
+from tests.support.record_log_lines import measured_ms
 
 PATTERNS = (SLOW_STATEMENT, SLOW_LOGGED_STATEMENT)
 FILTERS = tuple(parse(pattern) for pattern in PATTERNS)
 ENTRIES = read_corpus()
-WHOLE, BY_LINE = "one event for an entry", "one event for a line"
-FORMS = (WHOLE, BY_LINE)
 
-# What no filter pattern can tell apart; a test for each says what happens instead.
-NAMES_WITH_BLANKS = {"a name with a blank", "a name with blanks in brackets", "a name with the label between blanks"}
 NAME_LIKE_A_MEASUREMENT = "a name that looks like a measurement"
-WRITTEN_BY_A_FUNCTION = "a function that writes what looks like a measurement"
 WRITTEN_IN_A_COMMENT = "a comment that looks like the log"
 QUOTATION_MARK_IN_A_NAME = "a name with a quotation mark"
 LINE_END_FIRST = "a line end first"
@@ -61,14 +61,6 @@ def limits(reading: Reading, form: str) -> set[str]:
     if reading.marks_hold_inside_a_word:
         found.add(QUOTATION_MARK_IN_A_NAME)
     return found
-
-
-def events(entry: Entry, form: str) -> Iterator[tuple[str, list[float]]]:
-    """Yield the events that CloudWatch gets for an entry, and the data that each should publish."""
-    expected = [] if entry.milliseconds is None else [entry.milliseconds]
-    first, *more = entry.text.splitlines() if form == BY_LINE else [entry.text.removesuffix("\n")]
-    yield first, expected
-    yield from ((line, []) for line in more)
 
 
 def published(event: str, reading: Reading) -> list[float]:

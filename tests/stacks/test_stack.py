@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from scannerdb.terraform import OLDEST_TERRAFORM
 
 if TYPE_CHECKING:
-    from tests.stacks.conftest import Synthesised
+    from tests.support.synthesis import Synthesised
 
 
 def test_the_bastion_is_reached_by_session_manager_only(stack: Synthesised) -> None:

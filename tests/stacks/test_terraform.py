@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scannerdb import terraform
-from tests.stacks.conftest import ENVIRONMENTS
+from tests.support.synthesis import ENVIRONMENTS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.stacks.conftest import Synthesised
+    from tests.support.synthesis import Synthesised
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

@@ -1,6 +1,6 @@
 """Write down what a real PostgreSQL 17 logs, with RDS's prefix and our parameters.
 
-Run `python -m tests.stacks.record_log_lines`; nothing in the lines is changed but a path.
+Run `python -m tests.support.record_log_lines`; nothing in the lines is changed but a path.
 
 The server logs twice: as RDS does, and as JSON, whose fields nothing in a name or statement can imitate. The JSON says
 which entries measure a statement; the pattern of the metric filter is then tested on the text alone.
@@ -11,7 +11,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,9 @@ from lab.embedded_postgres import DATABASE, EmbeddedPostgres
 from stacks import ROOT
 from stacks.database.parameters import parameters
 from stacks.settings import load_settings
-from tests.stacks.log_scenarios import NAMES, SCENARIOS, SET_UP
+from tests.support.log_lines import CORPUS, Entry
+from tests.support.log_scenarios import NAMES, SCENARIOS, SET_UP
 
-CORPUS = Path(__file__).parent / "log_lines" / "postgresql-17.jsonl"
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_LogAccess.Concepts.PostgreSQL.overview.parameter-groups.html
 RDS_DEFAULTS = {"log_line_prefix": "%t:%r:%u@%d:[%p]:", "log_checkpoints": "1", "log_timezone": "UTC"}
 THRESHOLD_MS = "10"
@@ -43,21 +43,6 @@ RECORDING = {
 # An entry begins with its time; the lines that go on are indented by a tab.
 ENTRY = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC:.*\n(?:\t.*\n)*", re.MULTILINE)
 MEASURED = re.compile(r"duration: (?P<milliseconds>\d+\.\d{3}) ms(?:  (?!plan:)|$)")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One log entry: what it was written for, the milliseconds it measures, the SQLSTATE of an error, its text."""
-
-    scenario: str
-    milliseconds: float | None
-    sqlstate: str | None
-    text: str
-
-
-def read_corpus() -> list[Entry]:
-    """Return the committed entries, in the order they were written."""
-    return [Entry(**json.loads(line)) for line in CORPUS.read_text().splitlines()]
 
 
 def measured_ms(record: dict[str, Any]) -> float | None:
