@@ -12,7 +12,7 @@ import pytest
 
 from lab.processes import descendants
 from scannerdb import terraform
-from tests.lab.processes import is_running, wait_until
+from tests.support.processes import is_running, wait_until
 
 NO_PROVIDER = {"SCANNER_PROVIDER_MIRROR": "/nowhere"}
 DEMO = [sys.executable, "-m", "lab.demo"]

@@ -10,7 +10,7 @@ import pytest
 
 from lab.embedded_postgres import EmbeddedPostgres
 from lab.emulator.server import database_host_names
-from tests.lab.processes import is_running, wait_until
+from tests.support.processes import is_running, wait_until
 
 REGION = "eu-central-1"
 INSTANCE = f"scanner-database-local.aaaaaaaaaaaa.{REGION}.rds.amazonaws.com"

@@ -18,8 +18,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from lab.emulator.server import Emulator, EmulatorError
-from tests.lab.processes import is_running, wait_until
-from tests.lab.tiny_functions import package
+from tests.support.processes import is_running, wait_until
+from tests.support.tiny_functions import package
 
 ROLE = "arn:aws:iam::123456789012:role/functions"
 TRUST = {

@@ -12,7 +12,7 @@ import pytest
 
 from lab.emulator.patch_resources import _one_at_a_time
 from lab.emulator.server import Emulator
-from tests.lab.tiny_functions import package
+from tests.support.tiny_functions import package
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,13 @@ import pytest
 
 from lab.emulator.lambda_process import Function, Invocation
 from lab.emulator.lambda_runtime import LambdaRuntime
-from tests.lab.processes import is_running, wait_until
-from tests.lab.tiny_functions import function
+from tests.support.processes import is_running, wait_until
+from tests.support.tiny_functions import function
 
 INVOKE = """
 import pathlib, sys
 from lab.emulator.lambda_runtime import LambdaRuntime
-from tests.lab.tiny_functions import function
+from tests.support.tiny_functions import function
 directory, source, event = sys.argv[1:]
 runtime = LambdaRuntime(directory=pathlib.Path(directory) / "f", logs=pathlib.Path(directory) / "l", environment={})
 runtime.invoke(function(source, timeout_s=60), event)

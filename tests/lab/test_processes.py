@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.processes import end_tree
-from tests.lab.processes import is_running, wait_until
+from tests.support.processes import is_running, wait_until
 
 # A child in a session of its own, as cdktf starts Terraform, with a child of its own, as Terraform starts its provider.
 TREE = """

@@ -9,9 +9,9 @@ import pytest
 
 from scannerdb.functions import commands as function_commands
 from scannerdb.functions.log_lines import lines_of
-from tests.lab.tiny_functions import package
 from tests.support.command_line import scannerdb
 from tests.support.deployed import PREFIX
+from tests.support.tiny_functions import package
 
 if TYPE_CHECKING:
     from lab.emulator.server import Emulator

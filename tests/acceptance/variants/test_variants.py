@@ -12,7 +12,7 @@ import pytest
 from lab.deployment import changes
 from scannerdb.review.allowed import load_allowed
 from scannerdb.review.policy import check_policy
-from tests.acceptance.variants.variant import Life, Variant, live
+from tests.support.variant import Life, Variant, live
 
 if TYPE_CHECKING:
     from collections.abc import Callable

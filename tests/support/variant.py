@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lab.deployment import Deployment
 from scannerdb import terraform
 from stacks import ROOT
-from tests.acceptance.variants.inventory import Inventory, inventory
+from tests.support.inventory import Inventory, inventory
 
 if TYPE_CHECKING:
     from collections.abc import Callable

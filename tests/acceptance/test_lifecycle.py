@@ -1,4 +1,8 @@
-"""What `cdktf deploy` left behind works, and Terraform agrees that it is all there."""
+"""The life of one deployment, in the order of this file: what is deployed, what changes it, what takes it away.
+
+What `cdktf deploy` left behind works, and Terraform agrees that it is all there. A broken migration fails the deploy
+with its cause, leaves the database as it was, and can be mended. What was deployed can be taken away.
+"""
 
 import json
 import os
@@ -10,8 +14,28 @@ import uuid
 
 import pytest
 
-from lab.deployment import changes
-from tests.acceptance.conftest import OBJECTS, Deployed
+from lab.deployment import DeploymentError, changes
+from tests.support.acceptance import OBJECTS, Deployed
+
+# Every table, view, index and function, and what the ledger says was applied.
+CONTENT = """
+SELECT format('%s %s', relkind, oid::regclass)
+FROM pg_class
+WHERE relnamespace = 'public'::regnamespace
+UNION ALL
+SELECT oid::regprocedure::text
+FROM pg_proc
+WHERE pronamespace = 'public'::regnamespace
+UNION ALL
+SELECT to_jsonb(applied)::text
+FROM schema_migrations AS applied
+ORDER BY 1
+"""
+DOWN = "DROP TABLE IF EXISTS scan_notes;\n"
+MENDED = "CREATE TABLE scan_notes (job_id uuid PRIMARY KEY, note text NOT NULL);\n"
+SYNTAX_ERROR = "CREATE TABEL scan_notes (job_id uuid PRIMARY KEY);\n"
+# PostgreSQL's grammar takes it; only a database can tell that it is wrong. The first statement must not stay.
+WRONG_COLUMN = "CREATE TABLE scan_notes (job_id uuid PRIMARY KEY);\n\nUPDATE jobs SET colour = 'red';\n"
 
 
 def test_no_other_process_deploys_the_same_once_more(request: pytest.FixtureRequest) -> None:
@@ -138,3 +162,48 @@ def test_no_password_is_in_state_plan_or_logs(deployed: Deployed) -> None:
 
 def test_a_second_plan_changes_nothing(deployed: Deployed) -> None:
     assert changes(deployed.deployment.plan(deployed.provider)) == []
+
+
+def test_a_broken_migration_fails_the_deploy_and_the_mended_file_deploys(deployed: Deployed) -> None:
+    before = deployed.query(CONTENT)
+    number = max(int(file.name[:3]) for file in deployed.migrations.glob("[0-9][0-9][0-9]_*.sql")) + 1
+    migration = deployed.migrations / f"{number:03}_add_scan_notes.sql"
+    migration.with_suffix(".down.sql").write_text(DOWN)
+
+    migration.write_text(SYNTAX_ERROR)
+    with pytest.raises(DeploymentError) as refused:
+        deployed.deployment.deploy(deployed.provider)
+    for part in (migration.name, "CREATE TABEL scan_notes", 'syntax error at or near "TABEL"', "deploy.log"):
+        assert part in str(refused.value)
+    assert deployed.query(CONTENT) == before
+
+    migration.write_text(WRONG_COLUMN)
+    with pytest.raises(DeploymentError) as failed:
+        deployed.deployment.deploy(deployed.provider)
+    for part in (
+        "scanner-database-local-migrate failed: MigrationFailedError",
+        f"migrations/{migration.name}, line 3",
+        'column "colour" of relation "jobs" does not exist',
+        "UPDATE jobs SET colour = 'red'",
+    ):
+        assert part in str(failed.value)
+    assert "Traceback" not in str(failed.value)
+    assert deployed.query(CONTENT) == before
+
+    migration.write_text(MENDED)
+    deployed.deployment.deploy(deployed.provider)
+    assert deployed.query("SELECT count(*) FROM scan_notes") == [(0,)]
+    assert deployed.get(f"/jobs/{deployed.jobs[0].job_id}").status_code == 200
+
+
+def test_destroy_leaves_no_function_no_database_and_no_state(deployed: Deployed) -> None:
+    summary = deployed.deployment.destroy(deployed.provider)
+    assert int(summary.split()[0]) > 150
+    emulator = deployed.deployment.emulator
+    assert emulator.client("lambda").list_functions()["Functions"] == []
+    assert emulator.client("rds").describe_db_instances()["DBInstances"] == []
+    assert emulator.client("logs").describe_query_definitions()["queryDefinitions"] == []
+    alarms = emulator.client("cloudwatch").describe_alarms(AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    assert alarms["MetricAlarms"] == alarms["CompositeAlarms"] == []
+    state = json.loads((deployed.deployment.directory / "terraform.tfstate").read_text())
+    assert state["resources"] == []

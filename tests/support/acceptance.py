@@ -1,0 +1,40 @@
+"""A real deployment with a small scan in it, and what the acceptance tests ask it for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.api_client import Answer, get
+from lab.scan import ScanJob, plan_scan, write_scan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.deployment import Deployment
+    from scannerdb import terraform
+
+OBJECTS = 2000
+
+
+class Deployed:
+    """A deployment with a scan in it, and what the tests ask it for."""
+
+    def __init__(self, deployment: Deployment, provider: terraform.Provider, migrations: Path) -> None:
+        self.deployment = deployment
+        self.migrations = migrations
+        self.provider = provider
+        self.summary = deployment.deploy(provider)
+        # Not before: one of the jobs must still be young when a test asks for it.
+        self.jobs: tuple[ScanJob, ...] = plan_scan(OBJECTS)
+        write_scan(deployment.postgres.dsn(user="scanner_app"), self.jobs)
+        deployment.emulator.invoke(deployment.function_name("refresh"), {"source": "schedule"})
+
+    def get(self, path: str) -> Answer:
+        """Send a signed request to the status API."""
+        return get(f"{self.deployment.emulator.api_url}{path}", region=self.deployment.settings.region)
+
+    def query(self, sql: str) -> list[tuple[object, ...]]:
+        """Run one statement as the administrator and return its rows."""
+        with self.deployment.postgres.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(sql)
+            return list(cursor.fetchall())
