@@ -28,7 +28,7 @@ def message(path: Path, environ: dict[str, str] | None = None) -> str:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A file to spoil; it chooses no size and leaves out nothing that a size would set."""
+    """A file to spoil."""
     path = tmp_path / "dev.toml"
     path.write_text(COMPLETE)
     return path

@@ -30,6 +30,7 @@ PATTERNS = (SLOW_STATEMENT, SLOW_LOGGED_STATEMENT)
 FILTERS = tuple(parse(pattern) for pattern in PATTERNS)
 ENTRIES = read_corpus()
 
+# What no filter pattern can tell apart either; a test for each says what happens instead.
 NAME_LIKE_A_MEASUREMENT = "a name that looks like a measurement"
 WRITTEN_IN_A_COMMENT = "a comment that looks like the log"
 QUOTATION_MARK_IN_A_NAME = "a name with a quotation mark"

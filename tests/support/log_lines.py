@@ -15,7 +15,7 @@ CORPUS = ROOT / "tests" / "stacks" / "log_lines" / "postgresql-17.jsonl"
 WHOLE, BY_LINE = "one event for an entry", "one event for a line"
 FORMS = (WHOLE, BY_LINE)
 
-# What no filter pattern can tell apart; a test for each says what happens instead.
+# Scenarios that no filter pattern can tell apart; a test for each says what happens instead.
 NAMES_WITH_BLANKS = {"a name with a blank", "a name with blanks in brackets", "a name with the label between blanks"}
 WRITTEN_BY_A_FUNCTION = "a function that writes what looks like a measurement"
 

@@ -1,4 +1,4 @@
-"""A settings file with every setting that has no default, for tests to spoil or change."""
+"""A settings file that chooses no size and leaves out nothing that a size would set."""
 
 COMPLETE = """\
 region = "eu-central-1"

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-
 ENVIRONMENTS = ("dev", "prod", "local")
 API_ID = "${aws_apigatewayv2_api.status_api_api.id}"
 
