@@ -38,8 +38,9 @@ CREATE ROLE rds_iam NOLOGIN;
 CREATE ROLE {admin} LOGIN CREATEROLE CREATEDB PASSWORD '{password}';
 GRANT rds_superuser TO {admin};
 """
-# Before 16, CREATEROLE may grant this one too, and a member could not be kept from inheriting it.
-ROLES_FROM_16_ON = "GRANT rds_iam TO {admin} WITH ADMIN OPTION, INHERIT FALSE, SET FALSE"
+# Before this version a member always inherits, and CREATEROLE may grant every role but a superuser's.
+GRANT_OPTIONS_SINCE = 16
+ADMIN_OF_RDS_IAM = "GRANT rds_iam TO {admin} WITH ADMIN OPTION, INHERIT FALSE, SET FALSE"
 
 # The administrator proves a password, as on RDS. For the roles that use IAM, a TLS connection stands for the token
 # that AWS would check. The superuser, which RDS does not give to anybody, is for tools: not all of them speak TLS.
@@ -322,8 +323,8 @@ class EmbeddedPostgres:
     def _create_roles_and_database(self) -> None:
         with self.connect(user="postgres", database="postgres") as connection, connection.cursor() as cursor:
             cursor.execute(ROLES_AS_ON_RDS.format(admin=ADMIN_USER, password=self.password))
-            if self.version >= 16:
-                cursor.execute(ROLES_FROM_16_ON.format(admin=ADMIN_USER))
+            if self.version >= GRANT_OPTIONS_SINCE:
+                cursor.execute(ADMIN_OF_RDS_IAM.format(admin=ADMIN_USER))
             cursor.execute(f"CREATE DATABASE {DATABASE} OWNER {ADMIN_USER}")
         # The master user on RDS may create it; here only the superuser may.
         with self.connect(user="postgres") as connection, connection.cursor() as cursor:

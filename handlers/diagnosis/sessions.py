@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg2
 
+from handlers.contract import postgres_versions
 from handlers.diagnosis.commands import Commands, psql
 from handlers.diagnosis.model import Case, Finding, critical, ok, warning
 from handlers.diagnosis.patience import Patience
@@ -25,10 +26,13 @@ PROXY_LIMIT_S = 5
 
 
 def connection(case: Case) -> Iterable[Finding]:
-    """Say which server answers; that it does not is found out before."""
+    """Say which server answers, and whether it is of a version that this works with."""
     started = time.monotonic()
     (row,) = case.fetch(QUERIES["connection"], {})
     answered_ms = 1000 * (time.monotonic() - started)
+    if (reason := postgres_versions.unsupported(case.connection.server_version)) is not None:
+        yield critical(reason, why="The other checks, and migrations, may be wrong about it.")
+        return
     yield ok(f"PostgreSQL {row['version']}, up for {duration(row['up_seconds'])}, answers in {answered_ms:.0f} ms")
 
 

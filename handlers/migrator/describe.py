@@ -8,7 +8,7 @@ from handlers.migrator import indexes
 from handlers.migrator.ledger import QUERIES, read_ledger
 from handlers.migrator.plan import PendingMigration, plan
 from handlers.migrator.release import Index, Release, Statement
-from handlers.migrator.session import Connect, Limits
+from handlers.migrator.session import Connect, Limits, connect_to_supported
 
 # Bytes of a B-tree entry besides its columns: tuple header and line pointer, on pages of 8 KiB that are 90 % full.
 # https://www.postgresql.org/docs/17/btree.html#BTREE-IMPLEMENTATION
@@ -56,12 +56,13 @@ def describe(release: Release, connect: Connect | None = None, *, limits: Limits
 
     Raises:
         DriftError: release and ledger tell different histories.
+        UnsupportedVersionError: the server is of another version.
 
     """
     timeout_ms = (limits or Limits()).lock_timeout_ms
     if connect is None:
         return list(_steps(plan(release, []), None, timeout_ms))
-    connection = connect()
+    connection = connect_to_supported(connect)
     try:
         with connection.cursor() as cursor:
             return list(_steps(plan(release, read_ledger(cursor)), cursor, timeout_ms))

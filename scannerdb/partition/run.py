@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from handlers.migrator.session import Connect, Limits, Report, Session
+from handlers.migrator.session import Connect, Limits, Report, Session, connect_to_supported
 from scannerdb.partition import preflight, steps, swap
 from scannerdb.partition import state as states
 from scannerdb.partition.copy import Copier
@@ -121,7 +121,7 @@ def finish(connect: Connect, *, limits: Limits, report: Report) -> None:
 
 def status(connect: Connect, table_option: str) -> dict[str, Any]:
     """Return `phase`, `meaning`, `modulus`, `copied_rows` and the `next_command`; touches nothing."""
-    connection = connect()
+    connection = connect_to_supported(connect)
     try:
         cursor: Any = connection.cursor()
         cursor.execute(PREPARE)
