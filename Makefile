@@ -61,11 +61,12 @@ test: setup ## Run every test (about 12 minutes); ARGS="tests/stacks -k alarms" 
 	@$(RUN) -m pytest $(or $(ARGS),$(SIDE_BY_SIDE))
 
 .PHONY: check
-check: setup ## Lint, format check, types, SQL lint, workflows
+check: setup ## Lint, format check, arrows between the rooms, types, SQL lint, workflows
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/lint-imports --no-cache
 	@$(VENV)/bin/mypy
-	@$(VENV)/bin/squawk migrations/*.sql
+	@$(VENV)/bin/squawk $(filter-out migrations/schema.sql,$(wildcard migrations/*.sql))
 	@$(VENV)/bin/zizmor --offline --quiet --persona pedantic .github
 	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
@@ -156,7 +157,7 @@ setup: ## Install the tools into this folder
 	@$(MAKE) -s -j2 $(VENV)/bin/scannerdb node_modules/.installed
 
 # The operator's command, from this folder's code.
-$(VENV)/bin/scannerdb: $(VENV)/.installed
+$(VENV)/bin/scannerdb: Makefile $(VENV)/.installed
 	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" -m scannerdb "$$@"\n' "$(CURDIR)" "$(CURDIR)/$(RUN)" > $@
 	@chmod +x $@
 

@@ -1,1 +1,1 @@
-"""What runs in Lambda: `migrate`, `refresh` and `status`, and the code behind them."""
+"""What runs in Lambda: `migrate`, `refresh`, `status` and `doctor`, and the code behind them."""

@@ -12,17 +12,25 @@ import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
 from psycopg2.extras import RealDictCursor
 
+from handlers.contract.timeouts import CONNECT_S
+from handlers.contract.variables import (
+    POWERTOOLS_SERVICE_NAME,
+    RDS_CA_BUNDLE,
+    RDS_DBNAME,
+    RDS_PASSWORD,
+    RDS_PORT,
+    RDS_PROXY_ENDPOINT,
+    RDS_USERNAME,
+)
 from handlers.errors import DatabaseUnavailableError
 
-# The roots of the RDS instance's and of the RDS Proxy's certificates; the package carries them.
+# The certificate authorities of RDS and of RDS Proxy; the package carries them.
 CERTIFICATES = Path(__file__).with_name("certificates.pem")
-# libpq takes no less than two seconds for a connect.
+# The least that libpq accepts.
 CONNECT_TIMEOUT_S = 2
 # The class of SQLSTATE: https://www.postgresql.org/docs/17/errcodes-appendix.html
 CONNECTION_EXCEPTION = "08"
-# A caller is told 503 within three seconds: what is left is for the function itself.
-CONNECT_BUDGET_S = 2.5
-# A peer that vanished without a word is given up after this, not after the kernel's quarter of an hour.
+# A peer that stopped answering is given up after this; without it the kernel tries for a quarter of an hour.
 TCP_USER_TIMEOUT_MS = 3000
 
 
@@ -36,19 +44,25 @@ class Endpoint:
     user: str
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Endpoint":
-        """Read `RDS_PROXY_ENDPOINT` (host or host:port), `RDS_PORT`, `RDS_DBNAME` and `RDS_USERNAME`.
+    def from_environment(
+        cls, environ: Mapping[str, str] = os.environ, *, server: str = RDS_PROXY_ENDPOINT
+    ) -> "Endpoint":
+        """Read the variables of handlers/contract/variables.py.
+
+        Args:
+            environ: the variables.
+            server: the one that names the server: RDS Proxy, or `RDS_ENDPOINT` for the database itself.
 
         Raises:
             KeyError: one of them, other than the port, is not set.
 
         """
-        host, _, port = environ["RDS_PROXY_ENDPOINT"].partition(":")
+        host, _, port = environ[server].partition(":")
         return cls(
             host=host,
-            port=int(port or environ.get("RDS_PORT", "5432")),
-            database=environ["RDS_DBNAME"],
-            user=environ["RDS_USERNAME"],
+            port=int(port or environ.get(RDS_PORT, "5432")),
+            database=environ[RDS_DBNAME],
+            user=environ[RDS_USERNAME],
         )
 
 
@@ -59,7 +73,7 @@ def password_for(endpoint: Endpoint, environ: Mapping[str, str] = os.environ) ->
         KeyError: a variable that it takes is not set.
 
     """
-    return iam_token(endpoint, environ) if "AWS_LAMBDA_FUNCTION_NAME" in environ else environ["RDS_PASSWORD"]
+    return iam_token(endpoint, environ) if "AWS_LAMBDA_FUNCTION_NAME" in environ else environ[RDS_PASSWORD]
 
 
 def iam_token(endpoint: Endpoint, environ: Mapping[str, str] = os.environ) -> str:
@@ -88,7 +102,7 @@ def iam_token(endpoint: Endpoint, environ: Mapping[str, str] = os.environ) -> st
 def connection_arguments(
     endpoint: Endpoint, *, password: str, application_name: str, environ: Mapping[str, str] = os.environ
 ) -> dict[str, Any]:
-    """Return what psycopg2 connects with; `RDS_CA_BUNDLE` names other authorities than those of AWS.
+    """Return the arguments of `psycopg2.connect`; `RDS_CA_BUNDLE` names other authorities than those of AWS.
 
     Nothing is `SET` after connecting and no startup option is sent: RDS Proxy pins a session that sets and refuses
     `options`. Timeouts are properties of the roles (migrations/roles.sql).
@@ -101,7 +115,7 @@ def connection_arguments(
         "password": password,
         "application_name": application_name,
         "sslmode": "verify-full",
-        "sslrootcert": environ.get("RDS_CA_BUNDLE", str(CERTIFICATES)),
+        "sslrootcert": environ.get(RDS_CA_BUNDLE, str(CERTIFICATES)),
         "connect_timeout": CONNECT_TIMEOUT_S,
         "tcp_user_timeout": TCP_USER_TIMEOUT_MS,
     }
@@ -124,7 +138,7 @@ def connect(endpoint: Endpoint, *, password: str, application_name: str) -> "psy
 
 
 class Rows(Protocol):
-    """Whatever answers a statement with rows: a `Database`, or a command line's own connection."""
+    """Runs statements and returns their rows: a `Database`, or the command line's own connection."""
 
     def fetch_all(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run one statement and return its rows."""
@@ -133,13 +147,14 @@ class Rows(Protocol):
 class Database:
     """One connection through RDS Proxy that outlives invocations, opened on first use and reopened once when lost.
 
-    The connection is asynchronous, so that time limits are ours: a server that is stopped, frozen, or behind a proxy
-    that does not answer cannot keep a caller waiting. (libpq's own limit is two seconds at least, for each address.)
+    The connection is asynchronous, so that this class enforces its time limits: a server that is stopped or frozen, or
+    a proxy that does not answer, cannot keep a caller waiting. (libpq's own limit is at least two seconds, for each
+    address.)
 
     Args:
         environ: the variables of `Endpoint.from_environment`, and of `iam_token` or `RDS_PASSWORD`.
-        query_timeout_s: how long one statement may take; longer than the role's `statement_timeout`, so that the
-            server has the first word.
+        query_timeout_s: how long one statement may take. Must exceed the role's `statement_timeout`, so the server
+            cancels first.
 
     """
 
@@ -151,22 +166,23 @@ class Database:
     def fetch_all(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run one statement and return its rows.
 
-        Every query here may run twice: reads, and a refresh whose second run finds nothing to do.
+        A statement may run twice, when the connection is lost. That is safe for reads, and for a refresh, whose second
+        run finds nothing to do.
 
         Raises:
             DatabaseUnavailableError: no connection in time, no answer in time, the connection was lost twice, or
                 RDS Proxy answers that it gets no connection to the database.
 
         """
-        # One budget for both tries: a caller waits for one of them, not for their sum.
-        connected_by = time.monotonic() + CONNECT_BUDGET_S
+        # Both tries share one limit, so a caller never waits for twice as long.
+        connected_by = time.monotonic() + CONNECT_S
         for attempt in ("first", "second"):
             try:
                 return self._run(query, parameters, connected_by)
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
                 if self._connection is not None and not self._connection.closed:
                     if (error.pgcode or "").startswith(CONNECTION_EXCEPTION):
-                        # The proxy answers, because the database does not: after waiting as long as a caller may.
+                        # RDS Proxy gave up waiting for the database. A second try would wait as long again.
                         self._connection.close()
                         raise DatabaseUnavailableError(str(error).strip()) from error
                     raise  # the server answered: a timeout or a lack of memory, not a lost connection
@@ -187,7 +203,7 @@ class Database:
     def _connect(self, connected_by: float) -> "psycopg2.extensions.connection":
         endpoint = Endpoint.from_environment(self._environ)
         password = password_for(endpoint, self._environ)
-        name = self._environ.get("POWERTOOLS_SERVICE_NAME", "scanner-database")
+        name = self._environ.get(POWERTOOLS_SERVICE_NAME, "scanner-database")
         arguments = connection_arguments(endpoint, password=password, application_name=name, environ=self._environ)
         try:
             connection: psycopg2.extensions.connection = psycopg2.connect(**arguments, async_=1)
@@ -198,7 +214,7 @@ class Database:
 
 
 def _wait(connection: "psycopg2.extensions.connection", ends_at: float, complaint: str) -> None:
-    """Wait for an asynchronous connection to have done what it was told.
+    """Wait until an asynchronous connection has finished its current operation.
 
     Raises:
         DatabaseUnavailableError: it is later than `ends_at` (of `time.monotonic()`); the connection is closed.

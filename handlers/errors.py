@@ -1,8 +1,8 @@
-"""What can go wrong, named: each message says the thing, the value seen and the next step."""
+"""The errors of this package: each message names the object, the value found and the next step."""
 
 
 class ScannerDatabaseError(Exception):
-    """The base of every error that this package raises on purpose."""
+    """The base of all errors that this package raises itself."""
 
 
 class DatabaseUnavailableError(ScannerDatabaseError):
@@ -10,7 +10,7 @@ class DatabaseUnavailableError(ScannerDatabaseError):
 
 
 class InvalidRequestError(ScannerDatabaseError):
-    """A caller asked for something that cannot be meant.
+    """A parameter of a request is unknown or out of bounds.
 
     Args:
         code: for programs, as `invalid_job_id`.
@@ -32,11 +32,11 @@ class UnsupportedVersionError(ScannerDatabaseError):
 
 
 class ReleaseError(ScannerDatabaseError):
-    """The migrations release is missing, damaged, or not the one that was asked for."""
+    """The migrations release is missing, damaged, or not the requested one."""
 
 
 class DriftError(ScannerDatabaseError):
-    """The release and the ledger tell different histories."""
+    """The release and the ledger contradict each other."""
 
 
 class ChangedMigrationError(DriftError):
@@ -60,11 +60,11 @@ class ForeignLedgerError(DriftError):
 
 
 class NoRollbackError(DriftError):
-    """There is nothing to roll back, or no file that says how."""
+    """Nothing is applied, or the newest migration has no `.down.sql`."""
 
 
 class DeployInProgressError(ScannerDatabaseError):
-    """Another deployer held the migration lock until time ran out."""
+    """Another deployer held the migration lock until the deadline."""
 
 
 class MigrationFailedError(ScannerDatabaseError):
@@ -72,4 +72,4 @@ class MigrationFailedError(ScannerDatabaseError):
 
 
 class StillRunningError(ScannerDatabaseError):
-    """Time ran out while the server works on; the next run waits for it and goes on."""
+    """The deadline came while the server still runs a statement; the next run waits for it and continues."""

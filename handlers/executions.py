@@ -1,9 +1,9 @@
-"""The state of a Step Functions execution, asked for in real time and never in the way of an answer."""
+"""The state of a Step Functions execution, asked for in real time. A failure of Step Functions fails no request."""
 
 from functools import cache
 from typing import Any
 
-from handlers.request_log import log
+from handlers.lazy_logger import get_logger
 
 
 @cache
@@ -24,13 +24,13 @@ def execution_status(execution_arn: str | None) -> str | None:
 
     Returns:
         `None` when there is no execution, and when Step Functions does not know it or does not answer: the counts are
-        worth an answer without it.
+        useful without it.
 
     """
     if execution_arn is None:
         return None
     try:
         return str(_client().describe_execution(executionArn=execution_arn)["status"])
-    except Exception as error:  # noqa: BLE001 - whatever it is, it must not fail the request
-        log().warning("the state of an execution is unknown", execution_arn=execution_arn, reason=str(error))
+    except Exception as error:  # noqa: BLE001 - no error of Step Functions may fail the request
+        get_logger().warning("the state of an execution is unknown", execution_arn=execution_arn, reason=str(error))
         return None

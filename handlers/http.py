@@ -8,7 +8,7 @@ from typing import Any
 import psycopg2
 
 from handlers.errors import DatabaseUnavailableError, InvalidRequestError, JobNotFoundError
-from handlers.request_log import log
+from handlers.lazy_logger import get_logger
 
 RETRY_AFTER_S = 5
 
@@ -23,14 +23,14 @@ def response(status_code: int, body: dict[str, Any], headers: dict[str, str] | N
 
 
 def error_response(error: Exception) -> dict[str, Any]:
-    """Return what a caller is told about an error; re-raise what is ours to mend, so that it counts as a failure."""
+    """Return the answer that an error gives; raise an unknown error again, so that the invocation counts as failed."""
     match error:
         case InvalidRequestError():
             return response(400, {"error": error.code, "message": str(error)})
         case JobNotFoundError():
             return response(404, {"error": "job_not_found", "message": str(error)})
         case DatabaseUnavailableError() | psycopg2.errors.QueryCanceled():
-            log().error("the database did not answer", reason=str(error))
+            get_logger().error("the database did not answer", reason=str(error))
             body = {
                 "error": "database_unavailable",
                 "message": f"The database did not answer; retry in {RETRY_AFTER_S} s",

@@ -1,4 +1,4 @@
-"""Named queries: `-- name: some_name`, a line on its purpose, the statement."""
+"""Named queries: a line `-- name: some_name`, a line on its purpose, the statement."""
 
 from pathlib import Path
 

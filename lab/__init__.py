@@ -1,1 +1,1 @@
-"""The whole system on one machine: embedded PostgreSQL, AWS emulator and demo, with no AWS account and no Docker."""
+"""What never ships: embedded PostgreSQL, AWS emulator, demo, game day and benchmarks; no AWS account, no Docker."""

@@ -17,7 +17,7 @@ TIMEOUT_S = 30
 
 @dataclass(frozen=True)
 class Answer:
-    """The status code, headers and parsed body of one answer."""
+    """Status code, headers and parsed body of one response."""
 
     status_code: int
     headers: dict[str, str]
@@ -25,10 +25,10 @@ class Answer:
 
 
 def get(url: str, *, region: str) -> Answer:
-    """Send one signed GET request; an HTTP error is an answer too.
+    """Send one signed GET request and return its response, also an HTTP error.
 
     Raises:
-        OSError: nobody answers there.
+        OSError: there is no response.
 
     """
     request = AWSRequest(method="GET", url=url)
@@ -44,6 +44,6 @@ def get(url: str, *, region: str) -> Answer:
 
 
 def curl_command(url: str, *, region: str) -> str:
-    """Return a command line that does the same."""
+    """Return a curl command line for the same request."""
     user = f"{CREDENTIALS['AWS_ACCESS_KEY_ID']}:{CREDENTIALS['AWS_SECRET_ACCESS_KEY']}"
     return f"curl --aws-sigv4 'aws:amz:{region}:execute-api' --user {user} '{url}'"

@@ -1,4 +1,4 @@
-"""The whole system in front of you: deploy, scan, refresh, ask, and a table of what each way of asking takes.
+"""Shows the whole system: deploys, scans, refreshes, reads a status, and times each way to read it.
 
 python -m lab.demo --objects 100000
 """
@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lab import api_client
-from lab.deploy_without_terraform import deploy_by_hand
+from lab.deploy_without_terraform import deploy_without_terraform
 from lab.deployment import DIRECTORY, Deployment, DeploymentError
 from lab.embedded_postgres import EmbeddedPostgresError
 from lab.emulator.server import EmulatorError
@@ -44,7 +44,7 @@ class Steps:
 
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[None]:
-        """Announce a step and say how long it took."""
+        """Print a step's title and, at its end, its duration."""
         self._number += 1
         self._console.print(f"\n[bold]{self._number}/{self._total}  {escape(title)}[/bold]")
         started_s = time.monotonic()
@@ -52,7 +52,7 @@ class Steps:
         self.say(f"done in {time.monotonic() - started_s:.1f} s", style="green")
 
     def say(self, text: str, *, style: str = "") -> None:
-        """Print a line that belongs to the step."""
+        """Print a line of the current step."""
         self._console.print(f"     {text}", style=style, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -116,9 +116,9 @@ def _run(console: Console, arguments: argparse.Namespace) -> None:
         with steps.step("Refresh once, through the Lambda API, as EventBridge Scheduler would"):
             result = deployment.emulator.invoke(deployment.function_name("refresh"), {"source": "schedule"})
             steps.say(f"{result['jobs']} jobs and {result['objects']:,} objects in {result['duration_ms']:,} ms")
-        with steps.step("Ask for the status of a job over HTTP"):
+        with steps.step("Get the status of a job over HTTP"):
             _show_status(deployment, jobs[0], steps)
-        with steps.step("Measure the ways to learn that, on the job that holds half of the objects"):
+        with steps.step("Time the ways to read it, for the job with half of the objects"):
             url = _status_url(deployment, jobs[0])
             measurements = measure(
                 deployment.postgres, job_id=str(jobs[0].job_id), status_url=url, region=deployment.settings.region
@@ -131,7 +131,7 @@ def _run(console: Console, arguments: argparse.Namespace) -> None:
 
 
 def _deploy(deployment: Deployment, steps: Steps) -> str:
-    """Deploy with Terraform where it can be had, else by hand; return a sentence on which it was."""
+    """Deploy with Terraform, or without it where there is no provider; return a sentence that says which."""
     provider = terraform.find_provider()
     if isinstance(provider, terraform.Provider):
         steps.say(f"cdktf deploy local, with the AWS provider from {provider}")
@@ -139,9 +139,9 @@ def _deploy(deployment: Deployment, steps: Steps) -> str:
         steps.say(f"Terraform: {summary}; the plan invoked the migrations")
         return f"The plan was applied by Terraform: {summary}."
     steps.say(f"Terraform is SKIPPED: {provider.reason}", style="yellow")
-    steps.say("Made by hand instead, from the same synthesised plan: what the data passes through.")
-    made = deploy_by_hand(deployment, report=steps.say)
-    return f"The plan was NOT applied by Terraform; {made} of its resources were made by hand. {provider.reason}"
+    steps.say("Instead, the resources of the data path are created directly, from the same synthesised stack.")
+    made = deploy_without_terraform(deployment, report=steps.say)
+    return f"The plan was NOT applied by Terraform; {made} of its resources were created directly. {provider.reason}"
 
 
 def _status_url(deployment: Deployment, job: ScanJob) -> str:
@@ -159,17 +159,17 @@ def _table(measurements: tuple[Measurement, ...], objects: int) -> Table:
     table = Table(
         title=f"\nProgress of one job, which holds half of {objects:,} objects",
         caption="Medians, warm connection, everything in memory. The guide measured 1,000,000 objects on a small RDS "
-        "instance: compare from row to row rather than the columns. In the first two rows planner settings rule out "
-        "the other ways to read; the table was vacuumed before.",
+        "instance, so compare rows rather than columns. In the first two rows planner settings force the way to read; "
+        "the table was vacuumed before.",
         title_justify="left",
         caption_justify="left",
     )
-    table.add_column("way of asking")
+    table.add_column("way to read")
     table.add_column("here", justify="right", style="bold")
     table.add_column("the guide, at 1M", justify="right")
     table.add_column("executed as", overflow="fold")
     for each in measurements:
-        table.add_row(each.name, f"{each.median_ms:,.2f} ms", each.published, each.how)
+        table.add_row(each.name, f"{each.median_ms:,.2f} ms", each.published, each.scan)
     return table
 
 
@@ -178,9 +178,9 @@ def _say_what_next(console: Console, deployment: Deployment) -> None:
         "",
         "What to look at next:",
         "  docs/architecture.md            how it works",
-        "  migrations/                     the SQL that made the difference",
-        f"  {_short(deployment.logs):30}  what Terraform, the functions and the emulator said",
-        f"  {_short(Path(sys.executable))} -m lab.demo --keep    the same, left running for you to ask",
+        "  migrations/                     the SQL that makes the difference",
+        f"  {_short(deployment.logs):30}  the logs of Terraform, functions and emulator",
+        f"  {_short(Path(sys.executable))} -m lab.demo --keep    the same, left running",
     ):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 

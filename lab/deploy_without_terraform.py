@@ -1,7 +1,7 @@
-"""Makes, without Terraform, what the data passes through: the way out where no AWS provider can be had.
+"""Creates the resources of the data path without Terraform, for machines without an AWS provider.
 
-Reads the Terraform JSON that `main.py` synthesises, so names, code, variables and routes are those that Terraform would
-deploy. Network, encryption, permissions of roles, schedule, alarms and dashboard are left out.
+Reads the Terraform JSON that `main.py` synthesises, so names, code, variables and routes are the same. Leaves out
+network, encryption, role policies, schedule, alarms and dashboard.
 """
 
 import json
@@ -21,28 +21,28 @@ TRUST = {
 }
 
 
-def deploy_by_hand(deployment: Deployment, *, report: Callable[[str], None] = print) -> int:
-    """Synthesise the stack, make its data path in the emulator, run the migrations; return the number of resources.
+def deploy_without_terraform(deployment: Deployment, *, report: Callable[[str], None] = print) -> int:
+    """Synthesise the stack, create its data path in the emulator, run the migrations; return the number of resources.
 
     Raises:
-        DeploymentError: the stack cannot be synthesised, or refers to something that is not made here.
+        DeploymentError: the stack cannot be synthesised, or refers to a resource that is not created here.
         EmulatorError: the migrations failed; the message is the function's own.
 
     """
     deployment.synthesise()
     configuration = json.loads((deployment.stack_directory / "cdk.tf.json").read_text())
-    made = _Resources(configuration, deployment.emulator, folder=deployment.stack_directory)
-    made.make_all()
-    report(f"{made.count} resources made; now the migrations, in their Lambda function")
-    for name, event in made.invocations():
+    resources = _Resources(configuration, deployment.emulator, folder=deployment.stack_directory)
+    resources.create_all()
+    report(f"{resources.count} resources created; now the migrations, in their Lambda function")
+    for name, event in resources.invocations():
         result = deployment.emulator.invoke(name, event)
         if "applied" in result:
-            report(f"applied: {', '.join(result['applied']) or 'nothing, all were applied'}")
-    return made.count
+            report(f"applied: {', '.join(result['applied']) or 'none, all were applied before'}")
+    return resources.count
 
 
 class _Resources:
-    """The resources of a synthesised stack, and what is known of those that were made."""
+    """The resources of a synthesised stack, and the attributes of those that were created."""
 
     def __init__(self, configuration: Mapping[str, Any], emulator: Emulator, *, folder: Path) -> None:
         self.count = 0
@@ -59,9 +59,9 @@ class _Resources:
                     "name": emulator.region,
                 }
 
-    def make_all(self) -> None:
-        """Make what the data passes through, in the order of dependence."""
-        makers: dict[str, Callable[[Mapping[str, Any]], dict[str, str]]] = {
+    def create_all(self) -> None:
+        """Create the resources of the data path, in the order of dependence."""
+        creators: dict[str, Callable[[Mapping[str, Any]], dict[str, str]]] = {
             "aws_iam_role": self._role,
             "aws_db_instance": self._instance,
             "aws_db_proxy": self._proxy,
@@ -73,15 +73,15 @@ class _Resources:
             "aws_apigatewayv2_route": self._route,
             "aws_lambda_permission": self._permission,
         }
-        for kind, make in makers.items():
+        for kind, create in creators.items():
             for address, arguments in self.of_type(kind):
-                self._known[address] = make(arguments)
+                self._known[address] = create(arguments)
                 self.count += 1
 
     def invocations(self) -> list[tuple[str, Any]]:
-        """Return function and event of the deployment's invocations: the migrations, then the first refresh."""
+        """Return function and event of the stack's invocations: the migrations, then the first refresh."""
         arguments = [arguments for _, arguments in self.of_type("aws_lambda_invocation")]
-        # Everything is made already; what is left of the order is who invokes a function that waited for another.
+        # Every resource exists, so one order is left: functions that depend on an invocation are invoked after it.
         functions = self._resources["aws_lambda_function"]
 
         def waits(invocation: Mapping[str, Any]) -> bool:
@@ -98,7 +98,7 @@ class _Resources:
         return [(f"{kind}.{name}", arguments) for name, arguments in self._resources.get(kind, {}).items()]
 
     def resolve(self, value: Any) -> Any:
-        """Return a value with the references to other resources replaced."""
+        """Return a value with its references to other resources replaced."""
         if isinstance(value, dict):
             return {key: self.resolve(item) for key, item in value.items()}
         if isinstance(value, str):
@@ -135,7 +135,7 @@ class _Resources:
         return {"address": instance["Endpoint"]["Address"], "master_user_secret[0].secret_arn": secret_arn}
 
     def _proxy(self, arguments: Mapping[str, Any]) -> dict[str, str]:
-        """Name the proxy's host; making it would need the network."""
+        """Return the proxy's host name; creating the proxy would need the network."""
         return {"endpoint": f"{arguments['name']}.{PROXY_DOMAIN.format(region=self._emulator.region)}"}
 
     def _bucket(self, arguments: Mapping[str, Any]) -> dict[str, str]:

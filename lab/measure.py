@@ -1,4 +1,4 @@
-"""Times the ways to learn one job's progress, each on a warm connection, median of several samples."""
+"""Times the ways to read one job's progress: medians of several samples on a warm connection."""
 
 import json
 import statistics
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from handlers.progress import QUERIES
+from handlers.progress.reads import QUERIES
 from lab import api_client
 from lab.embedded_postgres import EmbeddedPostgres
 
@@ -23,18 +23,18 @@ SELECT count(*),
 FROM job_objects
 WHERE job_id = %(job_id)s
 """
-# There is always an index, the primary key at least: these settings stand for its absence.
+# The primary key always exists, so these settings stand for a table without an index.
 WITHOUT_INDEX = ("enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan")
-# One job holds half of the rows, where the planner may prefer to read the whole table.
+# For a job with half of the rows the planner may prefer a sequential scan.
 WITH_INDEX = ("enable_seqscan", "enable_bitmapscan")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One way to ask, how it was executed, what it took here and what the original guide published."""
+    """One way to read: its name, the scan that was executed, the median here, and the original guide's figure."""
 
     name: str
-    how: str
+    scan: str
     median_ms: float
     published: str
 
@@ -43,13 +43,13 @@ def measure(postgres: EmbeddedPostgres, *, job_id: str, status_url: str, region:
     """Time the ways that the original guide compares, and a request over HTTP.
 
     Args:
-        postgres: the server; its tables are vacuumed, as autovacuum would do soon after a bulk load.
-        job_id: the job to ask for.
-        status_url: the address of its status.
-        region: what a request is signed for.
+        postgres: the server; job_objects is vacuumed first, as autovacuum does soon after a bulk load.
+        job_id: the job to read.
+        status_url: the URL of its status.
+        region: the region that requests are signed for.
 
     Raises:
-        RuntimeError: an answer is not 200.
+        RuntimeError: a response is not 200.
 
     """
     with postgres.connect() as connection, connection.cursor() as cursor:
@@ -57,21 +57,21 @@ def measure(postgres: EmbeddedPostgres, *, job_id: str, status_url: str, region:
     no_index, index = (_count(postgres, job_id, switched_off=settings) for settings in (WITHOUT_INDEX, WITH_INDEX))
     cached, live = (_read(postgres, job_id, real_time=real_time) for real_time in (False, True))
     return (
-        Measurement(name="count rows, no index", published="30 s", how=no_index[0], median_ms=no_index[1]),
-        Measurement(name="count rows, composite index", published="2 s", how=index[0], median_ms=index[1]),
-        Measurement(name="row of job_progress", published="5 ms", how="primary key", median_ms=cached),
-        Measurement(name="exact now", published="", how="counts and deltas", median_ms=live),
+        Measurement(name="count rows, no index", published="30 s", scan=no_index[0], median_ms=no_index[1]),
+        Measurement(name="count rows, composite index", published="2 s", scan=index[0], median_ms=index[1]),
+        Measurement(name="row of job_progress", published="5 ms", scan="primary key", median_ms=cached),
+        Measurement(name="exact now", published="", scan="counts and deltas", median_ms=live),
         Measurement(
             name="GET /jobs/{job_id}",
             published="",
-            how="signed HTTP, Lambda process",
+            scan="signed HTTP, Lambda process",
             median_ms=_sample(lambda: _expect_200(status_url, region), samples=50),
         ),
     )
 
 
 def _count(postgres: EmbeddedPostgres, job_id: str, *, switched_off: Sequence[str]) -> tuple[str, float]:
-    """Return how the planner counted a job's rows, and the median in milliseconds."""
+    """Return the scan that counted a job's rows, and the median in milliseconds."""
     with postgres.connect(user="scanner_app") as connection, connection.cursor() as cursor:
         for setting in switched_off:
             cursor.execute(f"SET {setting} = off")
@@ -79,18 +79,18 @@ def _count(postgres: EmbeddedPostgres, job_id: str, *, switched_off: Sequence[st
         cursor.execute(f"EXPLAIN (FORMAT JSON) {COUNT_BY_STATUS}", parameters)
         row = cursor.fetchone()
         assert row is not None
-        return _describe(row[0][0]["Plan"]), _sample_query(cursor, COUNT_BY_STATUS, parameters, samples=5)
+        return _largest_scan(row[0][0]["Plan"]), _sample_query(cursor, COUNT_BY_STATUS, parameters, samples=5)
 
 
 def _read(postgres: EmbeddedPostgres, job_id: str, *, real_time: bool) -> float:
-    """Return the median in milliseconds of what the function `status` asks."""
+    """Return the median in milliseconds of the query of the function `status`."""
     with postgres.connect(user="progress_reader") as connection, connection.cursor() as cursor:
-        parameters = {"job_id": job_id, "real_time": real_time}
-        return _sample_query(cursor, QUERIES["read_progress"], parameters, samples=200)
+        query = QUERIES["job_real_time" if real_time else "job_cached"]
+        return _sample_query(cursor, query, {"job_id": job_id}, samples=200)
 
 
-def _describe(plan: Mapping[str, Any]) -> str:
-    """Return the kind of node that reads the most, such as `index only scan`."""
+def _largest_scan(plan: Mapping[str, Any]) -> str:
+    """Return the type of the plan's scan with the most rows, such as `index only scan`."""
     node, parallel = plan, False
     while "Plans" in node:
         parallel = parallel or node["Node Type"] == "Gather"
@@ -109,7 +109,7 @@ def _sample_query(
 
 
 def _sample(ask: Callable[[], None], *, samples: int) -> float:
-    ask()  # the first warms the caches
+    ask()  # warms the caches
     taken_ms = []
     for _ in range(samples):
         started_s = time.perf_counter()

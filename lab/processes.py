@@ -1,4 +1,4 @@
-"""Ends what was started: whole trees of processes, and this one in good order when a signal asks for it."""
+"""Ends whole trees of processes, and turns signals into an exception so that this process cleans up."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class InterruptedBySignalError(BaseException):
-    """Somebody asked this process to end, with Ctrl-C or otherwise. Like `KeyboardInterrupt`, nothing catches it."""
+    """A signal asked this process to end, such as Ctrl-C. A BaseException, so `except Exception` lets it pass."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -21,9 +21,9 @@ class InterruptedBySignalError(BaseException):
 
 
 def raise_on_signals() -> None:
-    """Turn the first signal that asks this process to end into an exception, and ignore those that follow.
+    """Raise an exception at the first signal that asks this process to end, and ignore later ones.
 
-    So everything is cleaned up once, and an impatient second Ctrl-C does not cut that short.
+    So a second Ctrl-C does not interrupt the clean-up.
     """
 
     def interrupt(number: int, _frame: object) -> None:
@@ -37,7 +37,7 @@ def raise_on_signals() -> None:
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ignore the signals that ask this process to end, while it cleans up."""
+    """Ignore the signals that ask this process to end, for a block that cleans up."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -50,11 +50,11 @@ def uninterrupted() -> Iterator[None]:
 
 
 def end_tree(process: "subprocess.Popen[str]") -> None:
-    """Kill a process and everything below it, and wait for it; does nothing when it has ended.
+    """Kill a process and its descendants, and wait for it; does nothing when it has ended.
 
-    Terraform runs in a session of its own below cdktf, so a signal to the process group would not reach it.
-    Each process is stopped before its children are looked up, so that none can start another unseen. Killing is right
-    here: what these processes were at work on lives in an emulator that ends with them.
+    cdktf runs Terraform in another session, so a signal to the process group would not reach it. Each process is
+    stopped before its children are listed, so that it cannot start another unseen. SIGKILL is safe here: these
+    processes work on an emulator that ends with them.
     """
     if process.poll() is not None:
         return
@@ -69,7 +69,7 @@ def end_tree(process: "subprocess.Popen[str]") -> None:
 
 
 def descendants(pid: int) -> set[int]:
-    """Return every process below one."""
+    """Return the descendants of a process."""
     parents = _parents()
     found = {child for child, parent in parents.items() if parent == pid}
     while more := {child for child, parent in parents.items() if parent in found} - found:
@@ -89,7 +89,7 @@ def _parents() -> dict[int, int]:
         return {int(line.split()[0]): int(line.split()[1]) for line in listed.splitlines()}
     parents = {}
     for stat in PROC.glob("[0-9]*/stat"):
-        # A process may end meanwhile. Its name, in parentheses, may hold anything.
+        # A process may end while it is read. Its name, in parentheses, may contain any character.
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
     return parents

@@ -1,10 +1,9 @@
-"""A synthetic scan: the rows that a scanner writes, in bulk, as the role `scanner_app`. Also a generator of load.
+"""Writes a synthetic scan: the rows of a scanner, in bulk, as the role `scanner_app`.
 
-The first job holds half of the objects, the others share the rest. Some jobs are complete and some still run; all are
-older than five minutes but the last, which has just begun.
+The first job has half of the objects, the others share the rest. Some jobs are complete, others are running. All are
+older than five minutes except the last.
 """
 
-import argparse
 import io
 import random
 import uuid
@@ -19,7 +18,7 @@ from rich.text import Text
 JOBS = 20
 BATCH_OBJECTS = 20_000
 YOUNG = timedelta(minutes=1)
-# Of the objects that were looked at.
+# Of the scanned objects.
 FAILED_ONE_IN = 40
 FINDING_ONE_IN = 50
 PROCESSING_AT_ONCE = 64
@@ -30,7 +29,7 @@ FINDING_COLUMNS = "job_id, bucket, key, etag, detector, masked_match, context, b
 
 @dataclass(frozen=True, kw_only=True)
 class ScanJob:
-    """One job to write: where it scans, how many objects it has, and how many of them are done."""
+    """One job to write: its bucket and prefix, how many objects it has, and how many of them are done."""
 
     job_id: uuid.UUID
     bucket: str
@@ -41,13 +40,13 @@ class ScanJob:
 
 
 def plan_scan(objects: int, *, jobs: int = JOBS, seed: int = 1, now: datetime | None = None) -> tuple[ScanJob, ...]:
-    """Return the jobs of a scan; the same arguments give the same jobs.
+    """Return the jobs of a scan; equal arguments give equal jobs.
 
     Raises:
         ValueError: there are fewer objects than jobs, or fewer than two jobs.
 
     """
-    if jobs < 2 or objects < jobs:  # noqa: PLR2004 - a large job and others
+    if jobs < 2 or objects < jobs:  # noqa: PLR2004 - one large job and another
         raise ValueError(f"{objects} objects cannot make {jobs} jobs; give at least two jobs, and an object for each")
     chance = random.Random(seed)  # noqa: S311 - made-up data
     now = now or datetime.now(UTC)
@@ -80,13 +79,13 @@ def write_scan(
     """Write jobs, objects and findings with COPY, one transaction a batch.
 
     Args:
-        dsn: connects as a role that may write the scanner's tables.
-        jobs: what to write.
+        dsn: connection string of a role that may write the scanner's tables.
+        jobs: the jobs to write.
         batch_objects: objects in one COPY.
-        on_progress: is told the number of objects of each batch once it is committed.
+        on_progress: receives the number of objects of each committed batch.
 
     Raises:
-        psycopg2.Error: the database refused.
+        psycopg2.Error: the database refused a statement.
 
     """
     connection = psycopg2.connect(dsn)
@@ -108,7 +107,7 @@ def write_scan(
 
 
 def write_scan_with_bar(dsn: str, jobs: Sequence[ScanJob]) -> None:
-    """Write a scan and show how far it is, how fast, and how long it will take."""
+    """Write a scan and show a progress bar with rate and remaining time."""
     columns = (TextColumn("   "), BarColumn(), MofNCompleteColumn(), _RateColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
         task = progress.add_task("objects", total=sum(job.objects for job in jobs))
@@ -117,7 +116,7 @@ def write_scan_with_bar(dsn: str, jobs: Sequence[ScanJob]) -> None:
 
 class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
-        """Return the rate of the last seconds, or of the whole once it is done."""
+        """Return the rate of the last seconds, or at the end of the whole."""
         rate = task.finished_speed or task.speed
         return Text(f"{rate:,.0f} objects/s" if rate else "")
 
@@ -135,7 +134,7 @@ def _etag(job: ScanJob, number: int) -> str:
 
 
 def _object_lines(job: ScanJob, numbers: range) -> Iterator[str]:
-    """Yield COPY lines; objects are done in the order of their keys, as a scan lists them."""
+    """Yield COPY lines; objects are done in key order, as a scan lists them."""
     updated_at = datetime.now(UTC).isoformat()
     for number in numbers:
         if number >= job.done:
@@ -156,22 +155,3 @@ def _finding_lines(job: ScanJob, numbers: range) -> Iterator[str]:
                 f"{job.job_id}\t{job.bucket}\t{_key(job, number)}\t{_etag(job, number)}\t"
                 f"{detector}\t****{number % 10_000:04}\tcolumn 3\t{number % 65_536}\n"
             )
-
-
-def main() -> None:
-    """Write a scan into the database that `--dsn` names."""
-    parser = argparse.ArgumentParser(prog="python -m lab.scan", description=__doc__)
-    parser.add_argument("--dsn", required=True, help="libpq connection string of a role that may write")
-    parser.add_argument("--objects", type=int, default=1_000_000)
-    parser.add_argument("--jobs", type=int, default=JOBS)
-    parser.add_argument("--seed", type=int, default=1, help="another seed makes other jobs")
-    arguments = parser.parse_args()
-    try:
-        jobs = plan_scan(arguments.objects, jobs=arguments.jobs, seed=arguments.seed)
-        write_scan_with_bar(arguments.dsn, jobs)
-    except (ValueError, psycopg2.Error) as error:
-        parser.exit(1, f"{error}\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,11 +1,11 @@
-"""Reads what `cdktf deploy` prints while it works, and tells it shorter: how far it is, and why it failed."""
+"""Reads the output of `cdktf deploy` and reports it in short: progress, summary, and the cause of a failure."""
 
 import json
 import re
 import time
 from collections.abc import Callable
 
-# Of the first line of each piece, the name of the stack; of the others, as many spaces.
+# cdktf prefixes the first line of each block with the stack's name, the others with as many spaces.
 LINE_PREFIX = re.compile(r"^(?:local  |       )")
 TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 PLANNED = re.compile(r"Plan: (\d+) to add, (\d+) to change, (\d+) to destroy")
@@ -13,7 +13,7 @@ STARTED = re.compile(r"(\w+)\.(\S+): (Creating|Modifying|Destroying|Still \w+)\.
 ENDED = re.compile(r"(\w+)\.(\S+): (Creation|Modifications|Destruction) complete after (\S+)")
 COMPLETE = re.compile(r"(Apply|Destroy) complete! Resources: (.+)\.")
 INVOCATION_ERROR = re.compile(r"invoking Lambda Function \((.+?)\): (\{.*\})")
-# What `main.py` said before it failed.
+# Precedes the standard error of a failed `main.py`.
 SYNTHESIS_ERROR = "Command output on stderr:"
 REPORT_EVERY_S = 10.0
 
@@ -22,7 +22,7 @@ class TerraformOutput:
     """Takes the output line by line.
 
     Args:
-        report: is told a line of text now and then, beginning with the seconds since the start.
+        report: receives a line of progress every 10 s, which begins with the seconds since the start.
 
     """
 
@@ -40,13 +40,13 @@ class TerraformOutput:
 
     @property
     def errors(self) -> list[str]:
-        """What went wrong, in the words of whoever noticed: a function, Terraform, or `main.py`."""
+        """The error messages of a function, of Terraform, or of `main.py`."""
         if self._errors or not self._synthesis_error:
             return self._errors
         return ["\n".join(self._synthesis_error).strip()]
 
     def take(self, raw: str) -> str:
-        """Take one line; return it cleaned of terminal codes, for the log."""
+        """Take one line; return it without prefix and terminal codes, for the log."""
         line = LINE_PREFIX.sub("", TERMINAL_CODES.sub("", raw).rstrip())
         self._collect_error(line)
         if match := PLANNED.search(line):
@@ -66,14 +66,14 @@ class TerraformOutput:
     def _longest_running(self) -> str:
         resource, since_s = min(self._running.items(), key=lambda item: item[1])
         others = f" and {len(self._running) - 1} more" if len(self._running) > 1 else ""
-        return f"{resource.partition('.')[0]} at work for {time.monotonic() - since_s:.0f} s{others}"
+        return f"{resource.partition('.')[0]} in progress for {time.monotonic() - since_s:.0f} s{others}"
 
     def _tell(self, text: str) -> None:
         self._reported_s = time.monotonic()
         self._report(f"{self._reported_s - self._started_s:4.0f} s  {text}")
 
     def _collect_error(self, line: str) -> None:
-        """Terraform draws a frame around each error; its first line is the message, the rest says where."""
+        """Collect Terraform's framed errors, whose first line is the message, and the errors of `main.py`."""
         if line.strip() == SYNTHESIS_ERROR:
             self._synthesis_error = []
         elif self._synthesis_error is not None and line.startswith("    "):
@@ -82,14 +82,14 @@ class TerraformOutput:
         if line.startswith("│") and text.startswith("Error: "):
             self._error = [text.removeprefix("Error: ")]
         elif line.startswith("╵") and self._error is not None:
-            self._errors.append(explain("\n".join(self._error).strip()))
+            self._errors.append(invocation_error("\n".join(self._error).strip()))
             self._error = None
         elif self._error is not None and line.startswith("│"):
             self._error.append(text)
 
 
-def explain(error: str) -> str:
-    """Return a failed invocation as the function's own message, and any other error as it is."""
+def invocation_error(error: str) -> str:
+    """Return the function's own message of a failed invocation; any other error unchanged."""
     match = INVOCATION_ERROR.match(error.partition("\n")[0])
     if match is None:
         return error

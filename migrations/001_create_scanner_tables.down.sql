@@ -1,10 +1,9 @@
--- Taking 001 back drops the scanner's tables, so it refuses while they hold anything.
--- Dropping is what a rollback is for.
+-- Drops the scanner's tables. Refuses while one of them holds a row.
 -- squawk-ignore-file ban-drop-table
 
 DO $$
 BEGIN
-    -- Rows that a writer has not committed yet are not to be seen, so no writer may be under way.
+    -- Waits for open writers, whose uncommitted rows the check below cannot see.
     LOCK TABLE findings, job_objects, jobs IN ACCESS EXCLUSIVE MODE;
     IF EXISTS (SELECT FROM findings) OR EXISTS (SELECT FROM job_objects) OR EXISTS (SELECT FROM jobs) THEN
         RAISE EXCEPTION 'rolling back 001 would drop tables that hold rows'

@@ -1,5 +1,5 @@
--- The scanner's own tables: jobs, the S3 objects of each, and what was found in them.
--- A database that has them already is adopted: nothing is rewritten, no row is touched.
+-- The scanner's own tables: jobs, the S3 objects of each job, and the findings in them.
+-- Where these tables exist, they stay as they are: no table is rewritten, no row changes.
 
 CREATE TABLE IF NOT EXISTS jobs (
     job_id uuid PRIMARY KEY,
@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS job_objects (
 );
 
 CREATE TABLE IF NOT EXISTS findings (
-    -- Existing deployments have the serial, and their grants name its sequence.
+    -- A serial, because existing deployments have one and grant rights on its sequence.
     -- squawk-ignore prefer-identity
     id bigserial PRIMARY KEY,
     job_id uuid NOT NULL,
@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS findings (
     detector text NOT NULL,
     masked_match text,
     context text,
-    -- The type that existing deployments have; changing it would rewrite the table.
+    -- An int, because existing deployments have one and another type would rewrite the table.
     -- squawk-ignore prefer-bigint-over-int
     byte_offset int,
     created_at timestamptz NOT NULL DEFAULT now(),

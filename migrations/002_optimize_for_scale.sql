@@ -1,20 +1,21 @@
--- Answer a job's status from an index, and from a materialized view once it is warm.
--- Runs outside a transaction because of the CONCURRENTLY builds: writers go on writing all the while.
+-- Composite indexes, and job_progress: a materialized view of each job's progress, with its helper views and its
+-- refresh. Runs statement by statement, because CREATE INDEX CONCURRENTLY refuses a transaction. Writers never wait.
+-- The section "Adoption" is for databases in which an older deployment made these views; elsewhere it changes nothing.
 
--- Count one job's objects by status: job_progress_direct.
+-- Serves job_progress_direct: counts one job's objects by status.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_job_objects_job_status ON job_objects (job_id, status);
 
--- The last change of one job: job_progress_direct, last_object_update.
+-- Serves job_progress_direct and job_progress_live: last_object_update of one job.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_job_objects_job_updated ON job_objects (job_id, updated_at DESC);
 
--- The jobs that met one S3 object.
+-- Serves the scanner: the jobs that contain one S3 object.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_job_objects_bucket_key_composite ON job_objects (bucket, key, job_id);
 
--- One job's findings, by detector.
+-- Serves one job's findings by detector, and their count in job_progress_direct.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_findings_job_detector ON findings (job_id, detector);
 
--- Progress counted from the rows themselves, exact now. Objects and findings are aggregated before the join, so a
--- filter on job_id reads one range of an index, and a whole read is a parallel index-only scan.
+-- Progress counted from the rows, exact now. Aggregates before the join: a filter on job_id becomes one index range
+-- scan, a read of all jobs becomes parallel index-only scans.
 CREATE OR REPLACE VIEW job_progress_direct AS
 SELECT jobs.job_id,
        jobs.bucket,
@@ -28,7 +29,7 @@ SELECT jobs.job_id,
        coalesce(objects.succeeded_count, 0) AS succeeded_count,
        coalesce(objects.failed_count, 0) AS failed_count,
        coalesce(found.total_findings, 0) AS total_findings,
-       -- Cut off, not rounded: a job is at 100 when its last object is done, and not before.
+       -- Truncated, not rounded: 100 only when the last object is done.
        coalesce(trunc(100.0 * (objects.succeeded_count + objects.failed_count) / objects.total_objects, 2), 0)
            AS progress_percent,
        (SELECT max(job_objects.updated_at)
@@ -51,39 +52,132 @@ LEFT JOIN (
     GROUP BY job_id
 ) AS found ON found.job_id = jobs.job_id;
 
--- What a refresh reads. Replacing this view changes where job_progress comes from, and nothing that is built on it.
+GRANT SELECT ON job_progress_direct TO progress_reader;
+
+-- The query of job_progress. A later migration replaces this view: a materialized view cannot get another query.
 CREATE OR REPLACE VIEW job_progress_source AS
 SELECT * FROM job_progress_direct;
 
--- The new view is built and indexed beside an older deployment's, which goes on answering meanwhile.
-CREATE MATERIALIZED VIEW IF NOT EXISTS job_progress_next AS
-SELECT * FROM job_progress_source;
+-- Builds job_progress under a given name, with its indexes and grants. The name is a parameter because the adoption
+-- below builds it beside an older view. Locks nothing that exists: ACCESS SHARE on the tables that it reads.
+CREATE OR REPLACE FUNCTION build_job_progress(name text)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format('CREATE MATERIALIZED VIEW public.%I AS SELECT * FROM public.job_progress_source', name);
+    -- Serves reads of one job, and REFRESH ... CONCURRENTLY, which needs a unique index.
+    EXECUTE format('CREATE UNIQUE INDEX %I ON public.%I (job_id)', 'idx_' || name || '_job_id', name);
+    -- Serves active_jobs_progress: the jobs below 100 %, newest first.
+    EXECUTE format(
+        'CREATE INDEX %I ON public.%I (created_at DESC) WHERE progress_percent < 100',
+        'idx_' || name || '_active',
+        name
+    );
+    EXECUTE format('GRANT SELECT ON public.%I TO progress_reader, scanner_doctor', name);
+END
+$$;
 
--- One job's row, and what REFRESH ... CONCURRENTLY compares by. Nobody waits for this: nobody knows the view yet.
--- squawk-ignore require-concurrent-index-creation
-CREATE UNIQUE INDEX IF NOT EXISTS idx_job_progress_next_job_id ON job_progress_next (job_id);
+REVOKE EXECUTE ON FUNCTION build_job_progress(text) FROM public;
 
--- The jobs that still run, newest first: active_jobs_progress.
--- squawk-ignore require-concurrent-index-creation
-CREATE INDEX IF NOT EXISTS idx_job_progress_next_active ON job_progress_next (created_at DESC)
-WHERE progress_percent < 100;
-
--- Put the new view in the place of the old one, in one short ACCESS EXCLUSIVE lock on the views: readers wait for
--- milliseconds, writers of the tables not at all. What others built on the old views (views, materialized views, their
--- indexes, options, owners, comments and grants) is built again on the new ones; materialized views are filled by the
--- next statement. Nothing is dropped by CASCADE: what cannot be built again, such as a function that returns rows of
--- the view, stops the migration with PostgreSQL's own message, and nothing has changed.
-DO $$
+-- Builds job_progress and its helper views where they are missing, and returns the names of those that it built. For
+-- this file, and for an owner after one was dropped: a deploy does not repair that, because the ledger says that 002 is
+-- applied. Locks nothing that exists, as build_job_progress().
+CREATE OR REPLACE FUNCTION restore_job_progress()
+RETURNS text[]
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
 DECLARE
-    ours CONSTANT text[] := ARRAY['job_progress', 'active_jobs_progress', 'job_statistics'];
+    restored text[] := '{}';
+BEGIN
+    IF to_regclass('public.job_progress') IS NULL THEN
+        PERFORM public.build_job_progress('job_progress');
+        restored := restored || 'job_progress'::text;
+    END IF;
+
+    IF to_regclass('public.active_jobs_progress') IS NULL THEN
+        CREATE VIEW public.active_jobs_progress AS
+        SELECT *
+        FROM public.job_progress
+        WHERE progress_percent < 100
+        ORDER BY created_at DESC;
+
+        GRANT SELECT ON public.active_jobs_progress TO progress_reader;
+        restored := restored || 'active_jobs_progress'::text;
+    END IF;
+
+    IF to_regclass('public.job_statistics') IS NULL THEN
+        CREATE VIEW public.job_statistics AS
+        SELECT count(*) AS total_jobs,
+               count(*) FILTER (WHERE progress_percent = 100) AS completed_jobs,
+               count(*) FILTER (WHERE progress_percent < 100 AND succeeded_count + failed_count > 0) AS in_progress_jobs,
+               count(*) FILTER (WHERE succeeded_count + failed_count = 0) AS pending_jobs,
+               coalesce(sum(total_objects), 0)::bigint AS total_objects_all_jobs,
+               coalesce(sum(succeeded_count + failed_count), 0)::bigint AS total_objects_processed,
+               coalesce(sum(total_findings), 0)::bigint AS total_findings_all_jobs,
+               coalesce(round(avg(progress_percent), 2), 0) AS avg_progress,
+               max(created_at) AS most_recent_job,
+               min(created_at) FILTER (WHERE progress_percent < 100) AS oldest_active_job
+        FROM public.job_progress;
+
+        GRANT SELECT ON public.job_statistics TO progress_reader;
+        restored := restored || 'job_statistics'::text;
+    END IF;
+    RETURN restored;
+END
+$$;
+
+REVOKE EXECUTE ON FUNCTION restore_job_progress() FROM public;
+
+-- Adoption: an older deployment's job_progress, active_jobs_progress and job_statistics are replaced by those of this
+-- file, and everything that other people built on them is kept. Readers wait for milliseconds, writers of the tables
+-- never. In a new database each statement of this section does nothing. Its functions are dropped at its end.
+
+-- The relations under the three names that do not read job_progress_source, directly or through other views.
+CREATE OR REPLACE FUNCTION older_views()
+RETURNS SETOF regclass
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH RECURSIVE ours AS (
+        SELECT 'public.job_progress_source'::regclass::oid AS oid
+        UNION
+        SELECT rewrite.ev_class
+        FROM ours
+        JOIN pg_depend AS depend
+          ON depend.refclassid = 'pg_class'::regclass
+         AND depend.refobjid = ours.oid
+         AND depend.classid = 'pg_rewrite'::regclass
+        JOIN pg_rewrite AS rewrite ON rewrite.oid = depend.objid
+    )
+    SELECT relation
+    FROM unnest(ARRAY['job_progress', 'active_jobs_progress', 'job_statistics']) AS name
+    CROSS JOIN LATERAL to_regclass('public.' || name) AS relation
+    WHERE relation IS NOT NULL
+      AND relation NOT IN (SELECT oid FROM ours)
+$$;
+
+-- Replaces the older views in one transaction, which holds ACCESS EXCLUSIVE on them and on the views that depend on
+-- them. Saves the dependent views with their indexes, options, owners, comments and grants; drops them and the older
+-- views; renames job_progress_next; builds the dependent views again. A dependent materialized view stays empty until
+-- the next statement. Never drops by CASCADE: where something cannot be built again, such as a function that returns
+-- rows of the view, PostgreSQL refuses the DROP, the migration stops with that message, and nothing has changed.
+CREATE OR REPLACE FUNCTION adopt_older_views()
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
     item record;
     part record;
 BEGIN
     CREATE TEMPORARY TABLE adopted ON COMMIT DROP AS
     WITH RECURSIVE dependents AS (
-        SELECT to_regclass('public.' || name)::oid AS oid, 0 AS depth
-        FROM unnest(ours) AS name
-        WHERE to_regclass('public.' || name) IS NOT NULL
+        SELECT older::oid AS oid, 0 AS depth
+        FROM public.older_views() AS older
         UNION
         SELECT rewrite.ev_class, dependents.depth + 1
         FROM dependents
@@ -97,7 +191,7 @@ BEGIN
     SELECT class.oid,
            format('%I.%I', schema.nspname, class.relname) AS name,
            CASE class.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'v' THEN 'VIEW' END AS kind,
-           schema.nspname = 'public' AND class.relname = ANY (ours) AS is_ours,
+           class.oid IN (SELECT older FROM public.older_views() AS older) AS is_replaced,
            max(dependents.depth) AS depth,
            pg_get_viewdef(class.oid) AS definition,
            class.relowner AS owner,
@@ -111,17 +205,19 @@ BEGIN
     CREATE TEMPORARY TABLE adopted_comments ON COMMIT DROP AS
     SELECT adopted.name, adopted.kind, attribute.attname AS column_name, description.description AS comment
     FROM adopted
-    JOIN pg_description AS description ON description.objoid = adopted.oid AND description.classoid = 'pg_class'::regclass
+    JOIN pg_description AS description
+      ON description.objoid = adopted.oid AND description.classoid = 'pg_class'::regclass
     LEFT JOIN pg_attribute AS attribute
       ON attribute.attrelid = adopted.oid AND attribute.attnum = description.objsubid AND description.objsubid > 0;
 
-    -- The owner of an old view of ours keeps its rights on the new one, which belongs to whoever runs this.
+    -- The owner of an old job_progress keeps its rights on the new one, which belongs to the current user.
     CREATE TEMPORARY TABLE adopted_grants ON COMMIT DROP AS
     SELECT adopted.name, grants.privilege_type, grants.grantee, grants.is_grantable, '' AS columns
     FROM adopted
     JOIN pg_class AS class USING (oid)
     CROSS JOIN aclexplode(coalesce(class.relacl, acldefault('r', class.relowner))) AS grants
-    WHERE grants.grantee <> class.relowner OR (adopted.is_ours AND class.relowner <> quote_ident(current_user)::regrole)
+    WHERE grants.grantee <> class.relowner
+       OR (adopted.is_replaced AND class.relowner <> quote_ident(current_user)::regrole)
     UNION ALL
     SELECT adopted.name, grants.privilege_type, grants.grantee, grants.is_grantable, format('(%I)', attribute.attname)
     FROM adopted
@@ -146,30 +242,14 @@ BEGIN
         EXECUTE format('DROP %s %s', item.kind, item.name);
     END LOOP;
 
-    ALTER MATERIALIZED VIEW job_progress_next RENAME TO job_progress;
-    ALTER INDEX idx_job_progress_next_job_id RENAME TO idx_job_progress_job_id;
-    ALTER INDEX idx_job_progress_next_active RENAME TO idx_job_progress_active;
+    ALTER MATERIALIZED VIEW IF EXISTS public.job_progress_next RENAME TO job_progress;
+    ALTER INDEX IF EXISTS public.idx_job_progress_next_job_id RENAME TO idx_job_progress_job_id;
+    ALTER INDEX IF EXISTS public.idx_job_progress_next_active RENAME TO idx_job_progress_active;
+    IF EXISTS (SELECT FROM adopted) THEN
+        PERFORM public.restore_job_progress();
+    END IF;
 
-    CREATE VIEW active_jobs_progress AS
-    SELECT *
-    FROM job_progress
-    WHERE progress_percent < 100
-    ORDER BY created_at DESC;
-
-    CREATE VIEW job_statistics AS
-    SELECT count(*) AS total_jobs,
-           count(*) FILTER (WHERE progress_percent = 100) AS completed_jobs,
-           count(*) FILTER (WHERE progress_percent < 100 AND succeeded_count + failed_count > 0) AS in_progress_jobs,
-           count(*) FILTER (WHERE succeeded_count + failed_count = 0) AS pending_jobs,
-           coalesce(sum(total_objects), 0)::bigint AS total_objects_all_jobs,
-           coalesce(sum(succeeded_count + failed_count), 0)::bigint AS total_objects_processed,
-           coalesce(sum(total_findings), 0)::bigint AS total_findings_all_jobs,
-           coalesce(round(avg(progress_percent), 2), 0) AS avg_progress,
-           max(created_at) AS most_recent_job,
-           min(created_at) FILTER (WHERE progress_percent < 100) AS oldest_active_job
-    FROM job_progress;
-
-    FOR item IN SELECT * FROM adopted WHERE NOT is_ours ORDER BY depth LOOP
+    FOR item IN SELECT * FROM adopted WHERE NOT is_replaced ORDER BY depth LOOP
         EXECUTE format(
             'CREATE %s %s %s AS %s %s',
             item.kind,
@@ -209,14 +289,21 @@ BEGIN
 END
 $$;
 
--- Fill the materialized views that were built again; nobody waits for this. Innermost first.
+-- Builds the new view while the older one answers, so that adopt_older_views() only has to rename it.
+SELECT build_job_progress('job_progress_next')
+WHERE EXISTS (SELECT FROM older_views())
+  AND to_regclass('public.job_progress_next') IS NULL;
+
+SELECT adopt_older_views();
+
+-- Fills the dependent materialized views, innermost first. Not in the transaction above, whose locks would last longer.
 DO $$
 DECLARE
     item record;
 BEGIN
     FOR item IN
         WITH RECURSIVE dependents AS (
-            SELECT 'public.job_progress'::regclass::oid AS oid, 0 AS depth
+            SELECT to_regclass('public.job_progress')::oid AS oid, 0 AS depth
             UNION
             SELECT rewrite.ev_class, dependents.depth + 1
             FROM dependents
@@ -240,107 +327,75 @@ BEGIN
 END
 $$;
 
-CREATE TABLE IF NOT EXISTS materialized_view_refresh_log (
-    view_name text PRIMARY KEY,
-    last_refreshed_at timestamptz NOT NULL,
-    -- 24 days of milliseconds are enough.
-    -- squawk-ignore prefer-bigint-over-int
-    refresh_duration_ms int,
-    total_jobs bigint,
-    total_objects bigint
-);
-
--- An older deployment's log may lack columns, keep local time, or have no key.
-ALTER TABLE materialized_view_refresh_log
+-- An older log may lack columns, keep local time, or have no unique view_name.
+ALTER TABLE IF EXISTS materialized_view_refresh_log
     -- squawk-ignore prefer-bigint-over-int
     ADD COLUMN IF NOT EXISTS refresh_duration_ms int,
     ADD COLUMN IF NOT EXISTS total_jobs bigint,
     ADD COLUMN IF NOT EXISTS total_objects bigint;
 
 DO $$
+DECLARE
+    log CONSTANT regclass := to_regclass('public.materialized_view_refresh_log');
 BEGIN
     IF EXISTS (SELECT
                FROM pg_attribute
-               WHERE attrelid = 'materialized_view_refresh_log'::regclass
+               WHERE attrelid = log
                  AND attname = 'last_refreshed_at'
                  AND atttypid <> 'timestamptz'::regtype) THEN
-        ALTER TABLE materialized_view_refresh_log ALTER COLUMN last_refreshed_at TYPE timestamptz;
+        ALTER TABLE public.materialized_view_refresh_log ALTER COLUMN last_refreshed_at TYPE timestamptz;
     END IF;
-    IF NOT EXISTS (SELECT
-                   FROM pg_index
-                   WHERE indrelid = 'materialized_view_refresh_log'::regclass
-                     AND indisunique
-                     AND pg_get_indexdef(indexrelid) LIKE '%(view_name)') THEN
-        ALTER TABLE materialized_view_refresh_log ADD UNIQUE (view_name);
+    IF log IS NOT NULL
+       AND NOT EXISTS (SELECT
+                       FROM pg_index
+                       WHERE indrelid = log
+                         AND indisunique
+                         AND pg_get_indexdef(indexrelid) LIKE '%(view_name)') THEN
+        ALTER TABLE public.materialized_view_refresh_log ADD UNIQUE (view_name);
     END IF;
 END
 $$;
 
--- refresh_job_progress() refreshes and logs in the caller's transaction. It takes EXCLUSIVE on job_progress (readers go
--- on) and a transaction lock of its own, so that of two callers one works and the other returns at once with
--- refreshed = false. last_refreshed_at is taken before the snapshot: every change committed by then is in the view.
--- It runs as its owner, so that its callers need no right on the tables, and names every object with its schema: nothing
--- that somebody puts into another schema can take its place. An older deployment's function returns nothing, and a
--- result type cannot be replaced: the old one is dropped, and its owner's right and named grants go to the new one. Not
--- PUBLIC's: anybody might then keep the database busy.
+-- An older refresh_job_progress() returns nothing, and CREATE OR REPLACE cannot change a result type. Drops it and
+-- creates one with the columns of the function below, which then replaces the body. Keeps the owner's right and the
+-- grants to named roles; not that of PUBLIC, because any role could then keep the database busy.
 DO $$
 DECLARE
     grants CONSTANT aclitem[] := (
         SELECT coalesce(proacl, acldefault('f', proowner))
         FROM pg_proc
-        WHERE oid = to_regprocedure('refresh_job_progress()')
+        WHERE oid = to_regprocedure('public.refresh_job_progress()')
     );
     item record;
 BEGIN
-    DROP FUNCTION IF EXISTS refresh_job_progress();
+    IF grants IS NULL THEN
+        RETURN;
+    END IF;
+    DROP FUNCTION public.refresh_job_progress();
 
-    CREATE FUNCTION refresh_job_progress(
+    CREATE FUNCTION public.refresh_job_progress(
         OUT refreshed boolean,
         OUT refresh_duration_ms int,
         OUT total_jobs bigint,
-        OUT total_objects bigint
+        OUT total_objects bigint,
+        OUT folded_rows bigint,
+        OUT backlog_rows bigint,
+        OUT lag_seconds double precision
     )
     LANGUAGE plpgsql
     SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
     AS $function$
-    DECLARE
-        started_at CONSTANT timestamptz := clock_timestamp();
     BEGIN
-        IF NOT pg_try_advisory_xact_lock(hashtextextended('refresh_job_progress', 0)) THEN
-            refreshed := false;
-            RETURN;
-        END IF;
-
-        IF (SELECT relispopulated FROM pg_class WHERE oid = 'public.job_progress'::regclass) THEN
-            REFRESH MATERIALIZED VIEW CONCURRENTLY public.job_progress;
-        ELSE
-            REFRESH MATERIALIZED VIEW public.job_progress;
-        END IF;
-
+        REFRESH MATERIALIZED VIEW CONCURRENTLY public.job_progress;
         refreshed := true;
-        refresh_duration_ms := round(extract(epoch FROM clock_timestamp() - started_at) * 1000);
-        SELECT count(*), coalesce(sum(progress.total_objects), 0)
-        INTO refresh_job_progress.total_jobs, refresh_job_progress.total_objects
-        FROM public.job_progress AS progress;
-
-        INSERT INTO public.materialized_view_refresh_log AS log
-            (view_name, last_refreshed_at, refresh_duration_ms, total_jobs, total_objects)
-        VALUES
-            ('job_progress', started_at, refresh_job_progress.refresh_duration_ms,
-             refresh_job_progress.total_jobs, refresh_job_progress.total_objects)
-        ON CONFLICT (view_name) DO UPDATE
-        SET last_refreshed_at = excluded.last_refreshed_at,
-            refresh_duration_ms = excluded.refresh_duration_ms,
-            total_jobs = excluded.total_jobs,
-            total_objects = excluded.total_objects;
     END
     $function$;
 
-    REVOKE EXECUTE ON FUNCTION refresh_job_progress() FROM public;
+    REVOKE EXECUTE ON FUNCTION public.refresh_job_progress() FROM public;
     FOR item IN SELECT grantee, is_grantable FROM aclexplode(grants) WHERE grantee <> 0 LOOP
         EXECUTE format(
-            'GRANT EXECUTE ON FUNCTION refresh_job_progress() TO %I %s',
+            'GRANT EXECUTE ON FUNCTION public.refresh_job_progress() TO %I %s',
             pg_get_userbyid(item.grantee),
             CASE WHEN item.is_grantable THEN 'WITH GRANT OPTION' END
         );
@@ -348,16 +403,112 @@ BEGIN
 END
 $$;
 
--- Takes no lock. True when what was refreshed then is older than five minutes now, or was never refreshed.
+-- squawk-ignore ban-drop-function
+DROP FUNCTION IF EXISTS adopt_older_views();
+
+-- squawk-ignore ban-drop-function
+DROP FUNCTION IF EXISTS older_views();
+-- End of the adoption. It stands before what follows, because a refresh needs the unique index of the new job_progress.
+
+SELECT restore_job_progress();
+
+-- One row: when job_progress was refreshed last, and what that took.
+CREATE TABLE IF NOT EXISTS materialized_view_refresh_log (
+    view_name text PRIMARY KEY,
+    last_refreshed_at timestamptz NOT NULL,
+    -- An int holds 24 days of milliseconds.
+    -- squawk-ignore prefer-bigint-over-int
+    refresh_duration_ms int,
+    total_jobs bigint,
+    total_objects bigint
+);
+
+GRANT SELECT ON materialized_view_refresh_log TO progress_reader;
+
+-- Folds the deltas of migration 003 (where it is applied), refreshes job_progress and logs it, in the caller's
+-- transaction. Runs with its owner's rights, so that a caller needs none on the tables.
+-- Locks: EXCLUSIVE on job_progress (readers go on; ACCESS EXCLUSIVE when it was never filled), and a transaction-level
+-- advisory lock: a second caller returns at once with refreshed = false.
+-- last_refreshed_at promises that each change committed before it is in the view. So it must not be newer than the
+-- snapshot that fills the view: READ COMMITTED takes one for each statement below, the other isolation levels took
+-- theirs earlier, but never before transaction_timestamp().
+-- lag_seconds is the age of job_progress at the start. backlog_rows counts the deltas at the start: those folded, or,
+-- while another refresh runs, all that are there.
+CREATE OR REPLACE FUNCTION refresh_job_progress(
+    OUT refreshed boolean,
+    OUT refresh_duration_ms int,
+    OUT total_jobs bigint,
+    OUT total_objects bigint,
+    OUT folded_rows bigint,
+    OUT backlog_rows bigint,
+    OUT lag_seconds double precision
+)
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    started_at CONSTANT timestamptz := clock_timestamp();
+    fresh_at CONSTANT timestamptz := CASE current_setting('transaction_isolation')
+        WHEN 'read committed' THEN started_at
+        ELSE transaction_timestamp()
+    END;
+BEGIN
+    SELECT extract(epoch FROM started_at - last_refreshed_at)
+    INTO lag_seconds
+    FROM public.materialized_view_refresh_log
+    WHERE view_name = 'job_progress';
+
+    backlog_rows := 0;
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('refresh_job_progress', 0)) THEN
+        refreshed := false;
+        IF to_regclass('public.job_progress_deltas') IS NOT NULL THEN
+            SELECT count(*) INTO backlog_rows FROM public.job_progress_deltas;
+        END IF;
+        RETURN;
+    END IF;
+
+    folded_rows := 0;
+    IF to_regprocedure('public.fold_job_progress_deltas()') IS NOT NULL THEN
+        folded_rows := public.fold_job_progress_deltas();
+        backlog_rows := folded_rows;
+    END IF;
+
+    IF (SELECT relispopulated FROM pg_class WHERE oid = 'public.job_progress'::regclass) THEN
+        REFRESH MATERIALIZED VIEW CONCURRENTLY public.job_progress;
+    ELSE
+        REFRESH MATERIALIZED VIEW public.job_progress;
+    END IF;
+
+    refreshed := true;
+    refresh_duration_ms := round(extract(epoch FROM clock_timestamp() - started_at) * 1000);
+    SELECT count(*), coalesce(sum(progress.total_objects), 0)
+    INTO refresh_job_progress.total_jobs, refresh_job_progress.total_objects
+    FROM public.job_progress AS progress;
+
+    INSERT INTO public.materialized_view_refresh_log AS log
+        (view_name, last_refreshed_at, refresh_duration_ms, total_jobs, total_objects)
+    VALUES
+        ('job_progress', fresh_at, refresh_job_progress.refresh_duration_ms,
+         refresh_job_progress.total_jobs, refresh_job_progress.total_objects)
+    ON CONFLICT (view_name) DO UPDATE
+    SET last_refreshed_at = excluded.last_refreshed_at,
+        refresh_duration_ms = excluded.refresh_duration_ms,
+        total_jobs = excluded.total_jobs,
+        total_objects = excluded.total_objects;
+END
+$$;
+
+REVOKE EXECUTE ON FUNCTION refresh_job_progress() FROM public;
+
+GRANT EXECUTE ON FUNCTION refresh_job_progress() TO progress_refresher;
+
+-- True when a refresh at that time is older than five minutes, or never happened. Takes no lock.
 CREATE OR REPLACE FUNCTION should_refresh_progress(last_refresh_time timestamptz)
 RETURNS boolean
 LANGUAGE sql
 STABLE
 RETURN last_refresh_time IS NULL OR last_refresh_time < now() - INTERVAL '5 minutes';
 
-GRANT EXECUTE ON FUNCTION refresh_job_progress() TO progress_refresher;
-GRANT SELECT ON job_progress, job_progress_direct, active_jobs_progress, job_statistics,
-    materialized_view_refresh_log TO progress_reader;
-
--- The first entry of the log.
+-- Writes the first row of the log.
 SELECT refresh_job_progress();

@@ -1,7 +1,7 @@
--- Repeatable: runs before the numbered files with each new release, so it must be idempotent.
--- Who may do what; the numbered files grant the rights on the objects that they make.
--- No role has a password: RDS Proxy and RDS check IAM tokens (rds_iam exists there only).
--- Timeouts live on the role because RDS Proxy refuses them as startup options and pins a session that sets them.
+-- The login roles and their settings. The numbered files grant rights on the objects that they create.
+-- Runs before the numbered files in each run, so it must be idempotent.
+-- No role has a password: RDS and RDS Proxy check IAM tokens, for members of rds_iam. Other servers lack that role.
+-- Settings belong to the role, because RDS Proxy refuses them as startup options and pins a session that sets them.
 
 DO $$
 DECLARE
@@ -23,31 +23,37 @@ BEGIN
 END
 $$;
 
--- The scanner: a statement that runs for minutes is a mistake, an idle transaction holds vacuum back.
+-- The scanner: its statements take milliseconds, and an idle transaction keeps vacuum from removing dead rows.
 ALTER ROLE scanner_app SET statement_timeout = '5min';
 ALTER ROLE scanner_app SET idle_in_transaction_session_timeout = '1min';
 
--- A refresh ends before its function's own timeout of five minutes does, so that the reason is logged.
+-- Less than the refresh function's timeout of 300 s, so that the server cancels first and the function logs the reason.
 ALTER ROLE progress_refresher SET statement_timeout = '280s';
 ALTER ROLE progress_refresher SET lock_timeout = '10s';
 
--- A caller of the status API has given up after a few seconds; so does the query.
+-- The status API: its clients give up after a few seconds, and so does the query.
 ALTER ROLE progress_reader SET statement_timeout = '5s';
 ALTER ROLE progress_reader SET default_transaction_read_only = on;
--- It reads one job by an index, also where deltas that are dead but not vacuumed yet make the planner think that a scan of
--- all is as good: an index scan marks the dead ones, and the next read skips them; the others pass them every time.
+-- Forces index scans for reads of one job. Dead deltas inflate the estimate, and the planner would choose another scan.
+-- Only a plain index scan marks the dead entries that it meets, so that the next read skips them.
 ALTER ROLE progress_reader SET enable_seqscan = off;
 ALTER ROLE progress_reader SET enable_bitmapscan = off;
--- What reads all jobs, as /statistics does, has to scan all the same; what the planner thinks that costs now would have it
--- compiled first.
+-- enable_seqscan = off inflates the cost of full scans (/statistics), which would trigger JIT; turn JIT off.
 ALTER ROLE progress_reader SET jit = off;
 
--- The doctor looks and never touches, gives up before the on-call does, and queues for no lock that writers wait behind.
+-- The doctor only reads, answers within seconds, and never queues long for a lock that writers would queue behind.
 ALTER ROLE scanner_doctor SET default_transaction_read_only = on;
 ALTER ROLE scanner_doctor SET statement_timeout = '20s';
 ALTER ROLE scanner_doctor SET lock_timeout = '2s';
 
--- Other sessions' statements, statistics, and the size of the write-ahead log. On RDS the master user may give this on.
+-- Pinned, because a database or a parameter group may set another default. Under REPEATABLE READ a transaction keeps
+-- the snapshot of its first statement: a real-time read, which promises the numbers of now, would be older than its
+-- caller thinks, and a refresh can end with a serialization failure instead of a fold.
+ALTER ROLE progress_refresher SET default_transaction_isolation = 'read committed';
+ALTER ROLE progress_reader SET default_transaction_isolation = 'read committed';
+ALTER ROLE scanner_doctor SET default_transaction_isolation = 'read committed';
+
+-- Other sessions' statements, statistics, the size of the write-ahead log. On RDS the master user may grant pg_monitor.
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT

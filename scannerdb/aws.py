@@ -1,4 +1,4 @@
-"""Clients of AWS for an environment: its region, its emulator if it has one, and errors that say what to do."""
+"""AWS clients for an environment, which may be an emulator, and boto3's errors with the next step."""
 
 import contextlib
 import os
@@ -12,16 +12,16 @@ LONGEST_INVOCATION_S = 900
 
 
 def client(settings: Settings, service: str) -> Any:
-    """Return a boto3 client; an emulator gets credentials that are none, as the provider gives it.
+    """Return a boto3 client; for an emulator with the credentials `test`, as Terraform's provider uses.
 
     Raises:
-        OperatorError: there is no such profile, or none that can be read.
+        OperatorError: the profile of AWS_PROFILE does not exist or cannot be read.
 
     """
-    # Two thirds of a second, which most commands do not need.
+    # Imported here: it takes two thirds of a second, and most commands do not need it.
     from botocore.config import Config  # noqa: PLC0415
 
-    # A function may take that long, and nothing is asked for twice behind the operator's back.
+    # An invocation may take 900 s, and a retry would invoke the function a second time.
     config = Config(
         connect_timeout=5,
         read_timeout=LONGEST_INVOCATION_S + 10,
@@ -42,10 +42,10 @@ def session(settings: Settings) -> Any:
 
 
 def token_variables(settings: Settings) -> dict[str, str]:
-    """Return the variables that `handlers.connection.iam_token` signs with, from wherever boto3 finds credentials.
+    """Return the credentials that boto3 finds, as the variables that `handlers.connection.iam_token` signs with.
 
     Raises:
-        OperatorError: there are no credentials.
+        OperatorError: boto3 finds no credentials.
 
     """
     with calling(settings, "a login token"):
@@ -63,14 +63,14 @@ def token_variables(settings: Settings) -> dict[str, str]:
 
 @contextlib.contextmanager
 def calling(settings: Settings, what: str) -> Iterator[None]:
-    """Tell the errors of boto3 in this project's words.
+    """Turn boto3's errors into an `OperatorError` that names the next step.
 
     Args:
-        settings: of the environment that is asked.
-        what: is asked for, such as `the log group /aws/lambda/...`.
+        settings: of the environment.
+        what: the subject of the call, such as `the log group /aws/lambda/...`.
 
     Raises:
-        OperatorError: instead of any of them.
+        OperatorError: for each error of boto3.
 
     """
     from botocore.exceptions import (  # noqa: PLC0415
@@ -100,7 +100,7 @@ def calling(settings: Settings, what: str) -> Iterator[None]:
         if "NotFound" in said["Code"]:
             raise OperatorError(f"{environment} has no {what}: is it deployed? ({said['Message']})") from error
         raise OperatorError(f"AWS refused {what} of {environment}: {said['Code']}, {said['Message']}") from error
-    except BotoCoreError as error:  # a profile that is not there, a login that ran out
+    except BotoCoreError as error:  # an unknown profile, an expired login
         raise OperatorError(f"AWS cannot be asked for {what} of {environment}: {error}; {_way_in()}") from error
 
 

@@ -6,6 +6,7 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,23 +14,25 @@ from rich.console import Console
 from rich.text import Text
 
 from handlers.contract.roles import DOCTOR, OWNER
-from handlers.diagnosis import STATES, Commands, Finding, Limits, checks_of, examine, hint, overall
-from handlers.diagnosis.patience import Patience
+from handlers.contract.thresholds import Thresholds
+from handlers.diagnosis import STATES, CheckoutCommands, Finding, checks_of, examine, looks, overall
+from handlers.diagnosis.watchdog import ConnectionWatchdog
 from handlers.errors import InvalidRequestError
 from handlers.migrator.session import Connect
 from scannerdb.errors import OperatorError
-from scannerdb.login import PATIENCE_S, tunnel_as
+from scannerdb.login import REACH_TIMEOUT_S, tunnel_as
 from scannerdb.options import (
     ENVIRONMENT_VARIABLE,
+    MIGRATIONS,
     connect_to,
     current_release,
     database_options,
+    deployment_dsn,
     environment_file,
     json_option,
-    needed,
 )
-from stacks.alarms.thresholds import doctor_limits
-from stacks.settings import load_settings
+from stacks.alarms.thresholds import doctor_thresholds
+from stacks.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     import psycopg2
@@ -38,7 +41,7 @@ EXIT_CODES = {"ok": 0, "warning": 1, "critical": 2}
 STYLES = {"ok": "green", "look": "cyan", "unknown": "yellow", "warning": "yellow", "critical": "bold red"}
 WIDTH = 80
 INDENT = " " * 10
-# To anybody else other sessions have neither a state nor a statement. It comes with pg_monitor, and superusers have it.
+# Without pg_read_all_stats, which pg_monitor and superusers have, other sessions show neither state nor statement.
 WHO = "SELECT current_user, current_user = %(doctor)s OR pg_has_role('pg_read_all_stats', 'USAGE')"
 
 
@@ -49,66 +52,111 @@ WHO = "SELECT current_user, current_user = %(doctor)s OR pg_has_role('pg_read_al
 def doctor(alarm: str | None, dsn: str | None, environment: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Say what is wrong, why it matters, and the next command; change nothing.
 
-    ALARM is the name of an alarm, such as progress-stale: then only what belongs to it is examined. The limits and
-    names are those of --environment, or of SCANNERDB_ENVIRONMENT, which `scannerdb tunnel` sets.
+    ALARM is the name of an alarm, such as progress-stale: then only the checks that answer it run. The thresholds are
+    those of --environment, or of SCANNERDB_ENVIRONMENT, which `scannerdb tunnel` sets.
 
     \b
-    scannerdb doctor -e prod            everything, against the limits of prod
+    scannerdb doctor -e prod            everything, against the thresholds of prod
     scannerdb tunnel prod --direct -- scannerdb doctor lock-waits
     scannerdb doctor -e prod --json | jq '.findings[] | select(.state == "critical")'
 
     \b
-    Exit code 0: all is well.  1: warnings, or an error.  2: something cannot wait.
+    Exit code 0: no problem.  1: a warning, or an error.  2: a problem that cannot wait.
     """  # noqa: D301 - click takes the character for "do not wrap"
     try:
-        checks = checks_of(alarm)
+        checks_of(alarm)
     except InvalidRequestError as error:
         raise click.UsageError(str(error)) from error
-    limits_of = environment or os.environ.get(ENVIRONMENT_VARIABLE)
-    if not limits_of:
-        raise click.UsageError(
-            f"whose limits? Add -e NAME, or set {ENVIRONMENT_VARIABLE}, as `scannerdb tunnel NAME -- ...` does"
-        )
-    settings = load_settings(environment_file(limits_of))
-    findings = examine(
-        # With a DSN the environment says whose limits, and nothing else.
-        _seeing_sessions(connect_to(dsn or needed(dsn, limits_of, user=DOCTOR)), limits_of),
-        Limits(**doctor_limits(settings)),
-        commands=Commands(deployment=settings.prefix),
-        checks=checks,
-        read_release=current_release,
+    settings = settings_of(environment)
+    state = diagnose(
+        alarm,
+        dsn,
+        settings=settings,
+        thresholds=doctor_thresholds(settings),
+        migrations=MIGRATIONS,
+        as_json=as_json,
     )
-    findings += hint(alarm, settings.prefix)
-    state = overall(findings)
-    if as_json:
-        answer = {"environment": limits_of, "state": state, "findings": [finding.fields() for finding in findings]}
-        click.echo(json.dumps(answer))
-    else:
-        _print(findings, limits_of)
     sys.exit(EXIT_CODES[state])
 
 
-def _seeing_sessions(connect: Connect, environment: str) -> Connect:
-    """Return what connects likewise, and refuses a user to whom every session looks well.
+def settings_of(environment: str | None) -> Settings:
+    """Return the settings whose thresholds count: those of `--environment`, else of SCANNERDB_ENVIRONMENT.
 
-    Its OperatorError ends the command; a `psycopg2.Error` is a finding, as any other of `connect`.
+    Raises:
+        click.UsageError: neither is given, or there is no such environment.
+
+    """
+    name = environment or os.environ.get(ENVIRONMENT_VARIABLE)
+    if not name:
+        raise click.UsageError(
+            f"whose thresholds? Add -e NAME, or set {ENVIRONMENT_VARIABLE}, as `scannerdb tunnel NAME -- ...` does"
+        )
+    return load_settings(environment_file(name))
+
+
+def diagnose(
+    alarm: str | None,
+    dsn: str | None,
+    *,
+    settings: Settings,
+    thresholds: Thresholds,
+    migrations: Path,
+    as_json: bool,
+) -> str:
+    """Examine a database, print the findings, and return the worst state, a key of `EXIT_CODES`.
+
+    Args:
+        alarm: only the checks that answer it; `None`: every check.
+        dsn: the database; `None`: that of the environment.
+        settings: of the environment.
+        thresholds: what the database is held against.
+        migrations: the folder of the release that should be applied.
+        as_json: print JSON for programs.
+
+    Raises:
+        OperatorError: the database of the environment cannot be looked up, or the login does not see other sessions.
+
+    """
+    environment = settings.environment
+    commands = CheckoutCommands(prefix=settings.prefix)
+    findings = examine(
+        _seeing_sessions(connect_to(dsn or deployment_dsn(settings, user=DOCTOR)), environment),
+        thresholds,
+        commands=commands,
+        checks=checks_of(alarm),
+        read_release=lambda: current_release(migrations),
+    )
+    findings += looks(alarm, commands)
+    state = overall(findings)
+    if as_json:
+        answer = {"environment": environment, "state": state, "findings": [finding.fields() for finding in findings]}
+        click.echo(json.dumps(answer))
+    else:
+        _print(findings, environment)
+    return state
+
+
+def _seeing_sessions(connect: Connect, environment: str) -> Connect:
+    """Return a `connect` that refuses a user who does not see what other sessions do.
+
+    Its OperatorError ends the command; a `psycopg2.Error` becomes a finding, as any other of `connect`.
     """
 
     def checked() -> "psycopg2.extensions.connection":
         connection = connect()
-        patience = Patience(connection)
-        patience.start(PATIENCE_S)
+        watchdog = ConnectionWatchdog(connection)
+        watchdog.start(REACH_TIMEOUT_S)
         try:
             with connection.cursor() as cursor:
                 cursor.execute(WHO, {"doctor": DOCTOR})
                 ((user, sees),) = cursor.fetchall()
         finally:
-            patience.stop()
+            watchdog.stop()
         if not sees:
             connection.close()
             raise OperatorError(
-                f"logged in as {user}, who does not see what other sessions do, so that all would look well; log in as "
-                f"{DOCTOR} or the owner: {tunnel_as(OWNER, environment)} -- scannerdb doctor"
+                f"logged in as {user}, who does not see what other sessions do, so every session would look well; "
+                f"log in as {DOCTOR} or the owner: {tunnel_as(OWNER, environment)} -- scannerdb doctor"
             )
         return connection
 
@@ -119,7 +167,7 @@ def _print(findings: list[Finding], environment: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
     counts = Counter(finding.state for finding in findings)
     found = ", ".join(f"{counts[state]} {state}" for state in reversed(STATES) if counts[state])
-    console.print(f"Held against the limits of {environment}: {found}.")
+    console.print(f"Held against the thresholds of {environment}: {found}.")
     for finding in sorted(findings, key=lambda finding: -STATES.index(finding.state)):
         for line in lines_of(finding):
             console.print(line)

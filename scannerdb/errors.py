@@ -1,4 +1,4 @@
-"""What an operator is told when a command cannot do its work."""
+"""The error that ends a command with one message."""
 
 from typing import IO, Any
 
@@ -6,7 +6,7 @@ import click
 
 
 class OperatorError(click.ClickException):
-    """The thing, the value seen and the way out; ends the command with exit code 1, without a stack trace."""
+    """Names the thing, the value seen and the next step; ends the command with exit code 1, without a stack trace."""
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the message as the other errors of `scannerdb` are printed."""

@@ -1,4 +1,4 @@
-"""Connection strings: where an environment's database is, who logs in, and with what proof."""
+"""Connection strings of an environment's database: its address, a user, and the user's password or IAM token."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from psycopg2.extensions import make_dsn
 
 from handlers.connection import Endpoint, connection_arguments, iam_token
 from handlers.contract.roles import DATABASE, DOCTOR, OWNER, READER
+from handlers.contract.variables import RDS_CA_BUNDLE, RDS_DBNAME, RDS_PASSWORD, RDS_PROXY_ENDPOINT, RDS_USERNAME
 from scannerdb.aws import calling, client, token_variables
 from scannerdb.errors import OperatorError
 from scannerdb.outputs import output, stack_outputs
@@ -19,18 +20,24 @@ from stacks.assets.package import PackageError, certificates
 from stacks.settings import Settings
 
 AUTHORITIES = ROOT / "build" / "certificates.pem"
-# The proxy serves who logs in by IAM. The doctor goes past it, because it is one of its patients.
+# The owner logs in by password, which the proxy does not take. The doctor examines the proxy, so it connects past it.
 DIRECT_USERS = frozenset({OWNER, DOCTOR})
-PATIENCE_S = 5
-HANDLER_VARIABLES = ("RDS_PROXY_ENDPOINT", "RDS_DBNAME", "RDS_USERNAME", "RDS_PASSWORD")
+REACH_TIMEOUT_S = 5
+HANDLER_VARIABLES = (RDS_PROXY_ENDPOINT, RDS_DBNAME, RDS_USERNAME, RDS_PASSWORD)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A database of a deployment as one of its users sees it."""
+    """A deployment's database, reached as one of its users.
+
+    Attributes:
+        outputs: of the deployment's stack, by name.
+
+    """
 
     settings: Settings
     endpoint: Endpoint
+    outputs: Mapping[str, str]
 
     @classmethod
     def of(cls, settings: Settings, *, user: str, direct: bool | None = None) -> "Target":
@@ -38,8 +45,8 @@ class Target:
 
         Args:
             settings: of the environment.
-            user: who logs in.
-            direct: past the proxy; none: as the user does it.
+            user: logs in.
+            direct: whether past the proxy; `None`: as this user has to.
 
         Raises:
             OperatorError: it is not deployed, or its state cannot be read.
@@ -49,19 +56,20 @@ class Target:
         way = "database" if (user in DIRECT_USERS if direct is None else direct) else "proxy"
         host = output(outputs, f"{way}_endpoint", settings)
         port = int(output(outputs, f"{way}_port", settings))
-        return cls(settings=settings, endpoint=Endpoint(host=host, port=port, database=DATABASE, user=user))
+        endpoint = Endpoint(host=host, port=port, database=DATABASE, user=user)
+        return cls(settings=settings, endpoint=endpoint, outputs=outputs)
 
     def check_reachable(self) -> None:
-        """Make sure that somebody listens, because the network of a deployment is isolated.
+        """Open a TCP connection and close it, so that a command outside of the isolated network is told at once.
 
         Raises:
-            OperatorError: nobody does within a few seconds.
+            OperatorError: no connection within `REACH_TIMEOUT_S`.
 
         """
-        # libpq goes there instead of asking for the name's address, and so does an emulator's database.
+        # libpq connects there instead of resolving the name; the emulator's database is found so too.
         address = os.environ.get("PGHOSTADDR") or self.endpoint.host
         try:
-            socket.create_connection((address, self.endpoint.port), timeout=PATIENCE_S).close()
+            socket.create_connection((address, self.endpoint.port), timeout=REACH_TIMEOUT_S).close()
         except OSError as error:
             environment = self.settings.environment
             raise OperatorError(
@@ -70,7 +78,7 @@ class Target:
             ) from error
 
     def password(self) -> str:
-        """Return the master password that RDS keeps, or an IAM token valid for 15 minutes.
+        """Return the owner's password from Secrets Manager, or another user's IAM token, valid for 15 minutes.
 
         Raises:
             OperatorError: AWS refuses it.
@@ -81,7 +89,7 @@ class Target:
         return iam_token(self.endpoint, token_variables(self.settings))
 
     def arguments(self) -> dict[str, str]:
-        """Return what libpq connects with, without the proof."""
+        """Return libpq's parameters without the password."""
         return {
             "host": self.endpoint.host,
             "port": str(self.endpoint.port),
@@ -92,25 +100,25 @@ class Target:
         }
 
     def dsn(self) -> str:
-        """Return a connection string with its proof; not for the screen."""
+        """Return a connection string that holds the password; never print it."""
         return make_dsn(None, **self.arguments(), password=self.password())
 
 
 def tunnel_as(user: str, environment: str) -> str:
-    """Return the `scannerdb tunnel` in which a user logs in; by itself it takes the reader, with --direct the owner."""
+    """Return the `scannerdb tunnel` command of a user; its defaults are the reader and, with --direct, the owner."""
     direct = " --direct" if user in DIRECT_USERS else ""
     named = "" if user in {READER, OWNER} else f" --user {user}"
     return f"scannerdb tunnel {environment}{direct}{named}"
 
 
 def authorities(settings: Settings) -> Path:
-    """Return the file of the certificate authorities: those of AWS, as the functions' package carries them.
+    """Return the file of certificate authorities: the setting `functions.ca_bundle`, or those of AWS.
 
     Raises:
-        OperatorError: they are not there.
+        OperatorError: those of AWS cannot be read.
 
     """
-    # Whole, because what runs inside a tunnel may run in another folder.
+    # Absolute: a command inside a tunnel may run in another folder.
     return (settings.functions.ca_bundle or _authorities_of_aws()).resolve()
 
 
@@ -118,23 +126,23 @@ def handler_dsn(environ: Mapping[str, str] = os.environ) -> str | None:
     """Return the connection string that a handler outside Lambda would use; `None` without RDS_PROXY_ENDPOINT.
 
     Raises:
-        OperatorError: another variable that it takes is missing, or the port is no number.
+        OperatorError: another variable that it needs is missing, or the port is not a number.
 
     """
-    if not environ.get("RDS_PROXY_ENDPOINT"):
+    if not environ.get(RDS_PROXY_ENDPOINT):
         return None
     if missing := [name for name in HANDLER_VARIABLES if name not in environ]:
         raise OperatorError(f"RDS_PROXY_ENDPOINT is set, and {', '.join(missing)} is not; set it too, or give --dsn")
     try:
         endpoint = Endpoint.from_environment(environ)
     except ValueError as error:
-        raise OperatorError(f"RDS_PROXY_ENDPOINT or RDS_PORT has a port that is no number: {error}") from error
-    bundle = environ.get("RDS_CA_BUNDLE") or str(_authorities_of_aws())
+        raise OperatorError(f"RDS_PROXY_ENDPOINT or RDS_PORT has a port that is not a number: {error}") from error
+    bundle = environ.get(RDS_CA_BUNDLE) or str(_authorities_of_aws())
     arguments = connection_arguments(
         endpoint,
-        password=environ["RDS_PASSWORD"],
+        password=environ[RDS_PASSWORD],
         application_name="scannerdb",
-        environ={"RDS_CA_BUNDLE": bundle},
+        environ={RDS_CA_BUNDLE: bundle},
     )
     return make_dsn(None, **arguments)
 

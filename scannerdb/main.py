@@ -1,4 +1,4 @@
-"""`scannerdb`: what an operator asks of the database."""
+"""`scannerdb`: the group of all commands."""
 
 import sys
 from typing import Any
@@ -17,35 +17,48 @@ from scannerdb.review.command import review
 from scannerdb.settings import show_settings
 from scannerdb.status.command import status
 from scannerdb.tunnel.command import tunnel
+from scannerdb.version import version
 from stacks.assets.manifest import MigrationError
 from stacks.settings import SettingsError
 
+COMMANDS = {
+    "Look": (status, doctor, logs, show_settings, cost),
+    "Keep progress exact": (refresh, verify, rebuild),
+    "Change the database": (plan, migrate, rollback, partition),
+    "Deployments": (review, tunnel, invoke),
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class GroupedCommands(click.Group):
+    """A group whose help lists its commands under headings."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        """Write a list of commands for each heading."""
+        longest = max(map(len, self.commands))
+        for heading, commands in COMMANDS.items():
+            with formatter.section(heading):
+                limit = formatter.width - longest - 6
+                formatter.write_dl([(f"{each.name:<{longest}}", each.get_short_help_str(limit)) for each in commands])
+
+
+def print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's
+    """Print the version and end; it asks git, so it is not computed for the other commands."""
+    if wanted:
+        click.echo(f"scannerdb {version()}")
+        context.exit()
+
+
+@click.group(cls=GroupedCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version, help="Print the version."
+)
 def main() -> None:
-    """Find out what is wrong, keep progress right, and migrate.
+    """Find out what is wrong, keep progress exact, and migrate.
 
     \b
-    export SCANNERDB_DSN='host=127.0.0.1 dbname=scanner_db user=scanner_admin'
     export SCANNERDB_ENVIRONMENT=dev
-
-    \b
-    scannerdb doctor                      what is wrong, and the next command
-    scannerdb doctor lock-waits -e prod   what belongs to one alarm of prod
-    scannerdb status --watch              how far the scans are, live
-    scannerdb refresh                     bring cached progress up to date now
-    scannerdb verify                      compare every job with a full count
-    scannerdb rebuild                     mend what verify lists
-    scannerdb plan                        what a release would do to a database
-    scannerdb migrate                     do it
-    scannerdb rollback                    take the newest migration back
-    scannerdb review prod                 plan prod with Terraform, and judge what would change or be lost
-    scannerdb partition job_objects       split the table, while writers write
-    scannerdb settings prod               what prod is made with, and why
-    scannerdb cost prod                   what that costs a month
-    scannerdb tunnel prod -- COMMAND      run a command inside prod's network
-    scannerdb logs refresh -e prod        what a function logged
-    scannerdb invoke refresh -e prod      run a function
+    scannerdb doctor
+    scannerdb tunnel dev -- scannerdb status --watch
 
     Which database: --dsn or SCANNERDB_DSN, which comes first; else --environment, which looks the address up in the
     Terraform state of a deployment; else the variables of the handlers, RDS_PROXY_ENDPOINT, RDS_PORT, RDS_DBNAME,
@@ -54,24 +67,9 @@ def main() -> None:
     """  # noqa: D301 - click takes the character for "do not wrap"
 
 
-for registered in (
-    doctor,
-    plan,
-    migrate,
-    rollback,
-    review,
-    refresh,
-    verify,
-    rebuild,
-    show_settings,
-    status,
-    tunnel,
-    logs,
-    invoke,
-    cost,
-    partition,
-):
-    main.add_command(registered)
+for registered in COMMANDS.values():
+    for each in registered:
+        main.add_command(each)
 
 
 def command(arguments: list[str] | None = None) -> Any:

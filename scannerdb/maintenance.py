@@ -1,4 +1,4 @@
-"""`scannerdb refresh`, `verify` and `rebuild`: what the function `refresh` does, by hand."""
+"""`scannerdb refresh`, `verify` and `rebuild`: the actions of the function `refresh`, from a terminal or cron."""
 
 import json
 import sys
@@ -7,11 +7,11 @@ from typing import Any
 import click
 import psycopg2
 
-from handlers import progress
 from handlers.contract.roles import REFRESHER
 from handlers.diagnosis.text import plural
+from handlers.progress import maintenance
 from scannerdb.errors import OperatorError
-from scannerdb.options import Session, database_options, json_option, needed
+from scannerdb.options import Session, database_options, json_option, require_dsn
 
 DRIFTED = 2
 SKIPPED = 1
@@ -20,32 +20,32 @@ _COUNTS = ("queued", "processing", "succeeded", "failed", "findings")
 
 @click.command()
 @database_options
-@click.option("--quiet", "-q", is_flag=True, help="Print errors only, as cron wants it.")
+@click.option("--quiet", "-q", is_flag=True, help="Print errors only, for cron.")
 @json_option
 def refresh(dsn: str | None, environment: str | None, *, quiet: bool, as_json: bool) -> None:
-    """Fold what changed and refresh job_progress now; one line says what was done.
+    """Fold the deltas and refresh job_progress now.
 
     \b
     scannerdb refresh
     scannerdb refresh -e prod --json | jq .duration_ms
 
     \b
-    In a crontab, where no schedule of AWS does it; mail comes about errors only:
+    In a crontab, for a database without a schedule on AWS; cron mails errors only:
     SCANNERDB_DSN=service=scanner
     */5 * * * * /opt/scanner-database/.venv/bin/scannerdb refresh --quiet
 
     \b
     Exit code 0: refreshed.
-              1: not: another refresh is at work, which does no harm, or an error.
+              1: not refreshed: another refresh runs, which does no harm, or an error.
     """  # noqa: D301
     try:
-        result = progress.refresh(Session(needed(dsn, environment, user=REFRESHER)))
+        result = maintenance.refresh(Session(require_dsn(dsn, environment, user=REFRESHER)))
     except psycopg2.Error as error:  # one line, for a log
         raise OperatorError(f"not refreshed: {' '.join(str(error).split())}") from error
     if as_json:
         click.echo(json.dumps(result))
     elif not quiet:
-        click.echo(_refreshed(result) if result["refreshed"] else "Another refresh is at work; this one did nothing.")
+        click.echo(_refreshed(result) if result["refreshed"] else "Another refresh is running; this one did nothing.")
     sys.exit(0 if result["refreshed"] else SKIPPED)
 
 
@@ -53,13 +53,16 @@ def refresh(dsn: str | None, environment: str | None, *, quiet: bool, as_json: b
 @database_options
 @json_option
 def verify(dsn: str | None, environment: str | None, as_json: bool) -> None:  # noqa: FBT001
-    """Compare every job with a full count; exit code 2 when one differs.
+    """Compare every job with a full count.
 
     \b
     scannerdb verify
     scannerdb verify --json | jq '.jobs[].job_id'
+
+    \b
+    Exit code 0: exact.  1: an error.  2: a job differs.
     """  # noqa: D301
-    drifted = progress.verify(Session(needed(dsn, environment, user=REFRESHER)))
+    drifted = maintenance.verify(Session(require_dsn(dsn, environment, user=REFRESHER)))
     if as_json:
         click.echo(json.dumps({"drifted_jobs": len(drifted), "jobs": drifted}, default=str))
     elif drifted:
@@ -75,12 +78,12 @@ def verify(dsn: str | None, environment: str | None, as_json: bool) -> None:  # 
 @database_options
 @json_option
 def rebuild(dsn: str | None, environment: str | None, as_json: bool) -> None:  # noqa: FBT001
-    """Mend the jobs that verify lists, while writers go on.
+    """Repair the jobs that verify lists, while writers go on.
 
     \b
     scannerdb rebuild && scannerdb verify
     """  # noqa: D301
-    mended = progress.rebuild(Session(needed(dsn, environment, user=REFRESHER)))
+    mended = maintenance.rebuild(Session(require_dsn(dsn, environment, user=REFRESHER)))
     click.echo(json.dumps({"mended_jobs": mended}) if as_json else f"Mended {plural(mended, 'job')}.")
 
 

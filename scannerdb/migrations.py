@@ -1,4 +1,4 @@
-"""`scannerdb plan`, `migrate` and `rollback`: what a release would do to a database, and doing it."""
+"""`scannerdb plan`, `migrate` and `rollback`: print what a release would do to a database, and do it."""
 
 import functools
 import json
@@ -9,45 +9,47 @@ from typing import Any
 import click
 from rich.console import Console
 
-from handlers.migrator.describe import describe
 from handlers.migrator.runner import rollback as roll_back
 from handlers.migrator.runner import run
-from handlers.migrator.session import Limits
-from scannerdb.options import connect_to, current_release, database_options, found, json_option, needed
+from handlers.migrator.session import RunLimits
+from handlers.migrator.steps import migration_steps
+from scannerdb.options import (
+    connect_to,
+    current_release,
+    database_options,
+    find_dsn,
+    json_option,
+    lock_patience_option,
+    require_dsn,
+)
 from scannerdb.terminal import StatementBar, plan_lines
 
 LIMIT_OPTIONS = (
     click.option(
         "--lock-timeout-ms",
         type=click.IntRange(1, 60_000),
-        default=Limits.lock_timeout_ms,
+        default=RunLimits.lock_timeout_ms,
         show_default=True,
-        help="How long a statement may wait for a lock that writers wait behind, before it tries again.",
+        help="How long a statement may wait for a lock that blocks writers; then it retries.",
     ),
-    click.option(
-        "--lock-patience-s",
-        type=click.FloatRange(0),
-        default=Limits.lock_patience_s,
-        show_default=True,
-        help="How long to go on trying.",
-    ),
+    lock_patience_option,
     click.option(
         "--deadline-s",
         type=click.FloatRange(0),
-        help="Return after this; a build goes on in the database and the next run waits for it.",
+        help="Return after this; an index build goes on in the database, and the next run waits for it.",
     ),
 )
 
 
 def limit_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of `Limits`; they arrive together as `limits`."""
+    """Add the options of `RunLimits`; they arrive together as `limits`."""
 
     @functools.wraps(function)
     def with_limits(
         *, lock_timeout_ms: int, lock_patience_s: float, deadline_s: float | None, **arguments: Any
     ) -> None:
-        # A person at a terminal watches: look twice a second.
-        limits = Limits(
+        # For a person at a terminal: update the bar twice a second.
+        limits = RunLimits(
             lock_timeout_ms=lock_timeout_ms,
             lock_patience_s=lock_patience_s,
             deadline_s=deadline_s,
@@ -64,15 +66,17 @@ def limit_options(function: Callable[..., None]) -> Callable[..., None]:
 @database_options
 @json_option
 def plan(dsn: str | None, environment: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """Print each pending statement with its lock, who waits for it, and the size of an index.
+    """Print each pending statement with its lock.
+
+    Also whether writers wait for it, and about how large an index will be.
 
     \b
-    scannerdb plan                                      for an empty database
-    scannerdb tunnel prod --direct -- scannerdb plan    for the one of prod
+    scannerdb plan                                      against an empty database
+    scannerdb tunnel prod --direct -- scannerdb plan    against that of prod
     scannerdb plan --json | jq '.[] | select(.blocks_writers)'
     """  # noqa: D301
-    chosen = found(dsn, environment)
-    steps = describe(current_release(), connect_to(chosen) if chosen else None)
+    chosen = find_dsn(dsn, environment)
+    steps = migration_steps(current_release(), connect_to(chosen) if chosen else None)
     if as_json:
         click.echo(json.dumps([step.fields() for step in steps]))
     elif steps:
@@ -85,21 +89,21 @@ def plan(dsn: str | None, environment: str | None, as_json: bool) -> None:  # no
 @database_options
 @limit_options
 @json_option
-def migrate(dsn: str | None, environment: str | None, as_json: bool, limits: Limits) -> None:  # noqa: FBT001
+def migrate(dsn: str | None, environment: str | None, as_json: bool, limits: RunLimits) -> None:  # noqa: FBT001
     """Bring the database to the release of the folder migrations/.
 
-    A deployment does this by itself; this is for a database that nothing deploys, and for the day that a deploy failed.
+    A deploy does this by itself. Use it for a database that no deploy manages, and after a deploy failed.
 
     \b
     scannerdb migrate --lock-timeout-ms 200 --lock-patience-s 600
-    scannerdb migrate --deadline-s 60    come back; a build goes on without us
+    scannerdb migrate --deadline-s 60    return then; an index build goes on in the database
     """  # noqa: D301
     with StatementBar(Console(stderr=True)) as bar:
-        result = run(connect_to(needed(dsn, environment)), current_release(), limits=limits, report=bar)
+        result = run(connect_to(require_dsn(dsn, environment)), current_release(), limits=limits, report=bar)
     if as_json:
         click.echo(json.dumps(asdict(result)))
     else:
-        done = ", ".join(result.applied) or "nothing, all was applied before"
+        done = ", ".join(result.applied) or "nothing; every migration was applied before"
         click.echo(f"Applied: {done}.")
 
 
@@ -107,12 +111,12 @@ def migrate(dsn: str | None, environment: str | None, as_json: bool, limits: Lim
 @database_options
 @limit_options
 @json_option
-def rollback(dsn: str | None, environment: str | None, as_json: bool, limits: Limits) -> None:  # noqa: FBT001
-    """Take the newest migration back with its .down.sql.
+def rollback(dsn: str | None, environment: str | None, as_json: bool, limits: RunLimits) -> None:  # noqa: FBT001
+    """Undo the newest migration with its .down.sql.
 
     \b
-    scannerdb rollback && scannerdb plan    and see that it is pending again
+    scannerdb rollback && scannerdb plan    it is pending again
     """  # noqa: D301
     with StatementBar(Console(stderr=True)) as bar:
-        file = roll_back(connect_to(needed(dsn, environment)), current_release(), limits=limits, report=bar)
+        file = roll_back(connect_to(require_dsn(dsn, environment)), current_release(), limits=limits, report=bar)
     click.echo(json.dumps({"rolled_back": file}) if as_json else f"Ran {file}.")

@@ -1,4 +1,4 @@
-"""What the commands share: which database, in which form the answer, which release."""
+"""What the commands share: which database, the form of the answer, the release."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,22 +8,23 @@ import click
 import psycopg2
 from psycopg2.extras import RealDictCursor
 
+from handlers.contract.release import Release
 from handlers.contract.roles import OWNER
-from handlers.migrator.release import Release, read_release
-from handlers.migrator.session import Connect
+from handlers.migrator.release import read_release
+from handlers.migrator.session import Connect, RunLimits
 from scannerdb.login import Target, handler_dsn
 from stacks import ROOT
 from stacks.assets.package import build_release
-from stacks.settings import environment_files, load_settings
+from stacks.settings import Settings, environment_files, load_settings
 
 MIGRATIONS = ROOT / "migrations"
 ENVIRONMENTS = ROOT / "environments"
 CONNECT_TIMEOUT_S = 5
-# A server that vanished without a word, as behind a laptop that slept, is given up after 25 seconds.
+# A connection whose server stopped answering, for instance after the laptop slept, is closed after 25 seconds.
 KEEPALIVES: Mapping[str, Any] = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 
-# What `scannerdb tunnel ENV -- COMMAND` sets. The second one is `-e` for the doctor, who needs limits, for invoke
-# and for logs; for all others it would choose a database where no DSN does.
+# `scannerdb tunnel ENV -- COMMAND` sets both. Only doctor, logs and invoke read the second as their --environment;
+# other commands would take it as a choice of database.
 DSN_VARIABLE = "SCANNERDB_DSN"
 ENVIRONMENT_VARIABLE = "SCANNERDB_ENVIRONMENT"
 
@@ -42,18 +43,25 @@ environment_option = click.option(
     *("--environment", "-e"),
     metavar="NAME",
     shell_complete=complete_environment,
-    help="Which database, without a DSN: the one that this environment's Terraform state names, from inside its "
-    "network. With neither: RDS_PROXY_ENDPOINT, RDS_PORT, RDS_DBNAME, RDS_USERNAME, RDS_PASSWORD and RDS_CA_BUNDLE, "
-    "as the handlers read them.",
+    help="Without a DSN: the database that this environment's Terraform state names; it is reachable only from inside "
+    "its network. With neither: RDS_PROXY_ENDPOINT, RDS_PORT, RDS_DBNAME, RDS_USERNAME, RDS_PASSWORD and "
+    "RDS_CA_BUNDLE, as the handlers read them.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+lock_patience_option = click.option(
+    "--lock-patience-s",
+    type=click.FloatRange(0),
+    default=RunLimits.lock_patience_s,
+    show_default=True,
+    help="How long to retry when a lock cannot be had.",
+)
 
 
 def environment_file(environment: str) -> Path:
     """Return the settings file of an environment.
 
     Raises:
-        click.UsageError: there is none of this name.
+        click.UsageError: no environment has this name.
 
     """
     known = environment_files(ENVIRONMENTS)
@@ -63,19 +71,19 @@ def environment_file(environment: str) -> Path:
 
 
 def database_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add `--dsn` and `--environment`: what `needed` finds the database with."""
+    """Add `--dsn` and `--environment`, the arguments of `require_dsn`."""
     return dsn_option(environment_option(function))
 
 
-def found(dsn: str | None, environment: str | None = None, *, user: str = OWNER) -> str | None:
-    """Return the connection string of the database that is meant, or `None` when nothing says which.
+def find_dsn(dsn: str | None, environment: str | None = None, *, user: str = OWNER) -> str | None:
+    """Return the connection string of the chosen database; `None` when nothing chooses one.
 
-    A DSN comes first, because `scannerdb tunnel` sets one and `-e` may then still say whose limits to use.
+    A DSN wins over an environment: inside of `scannerdb tunnel`, which sets a DSN, `-e` only chooses limits.
 
     Args:
         dsn: `--dsn` or SCANNERDB_DSN.
         environment: `--environment`.
-        user: who logs in to an environment; a DSN and the handlers' variables name their own.
+        user: logs in to an environment's database; a DSN and the handlers' variables name their own.
 
     Raises:
         OperatorError: the environment is not deployed, or its state or its password cannot be read.
@@ -87,27 +95,37 @@ def found(dsn: str | None, environment: str | None = None, *, user: str = OWNER)
             click.echo(f"scannerdb: the DSN names the database, on {server}; {environment} is not looked up", err=True)
         return dsn
     if environment is not None:
-        target = Target.of(load_settings(environment_file(environment)), user=user)
-        target.check_reachable()
-        return target.dsn()
+        return deployment_dsn(load_settings(environment_file(environment)), user=user)
     return handler_dsn()
 
 
-def needed(dsn: str | None, environment: str | None = None, *, user: str = OWNER) -> str:
-    """Return the connection string of the database that is meant; as `found`.
+def require_dsn(dsn: str | None, environment: str | None = None, *, user: str = OWNER) -> str:
+    """Return the connection string of the chosen database; as `find_dsn`.
 
     Raises:
-        OperatorError: as `found`.
-        click.UsageError: nothing says which database is meant.
+        OperatorError: as `find_dsn`.
+        click.UsageError: nothing chooses a database.
 
     """
-    if (chosen := found(dsn, environment, user=user)) is None:
+    if (chosen := find_dsn(dsn, environment, user=user)) is None:
         raise click.UsageError("name the database with --dsn or SCANNERDB_DSN, an --environment, or the RDS_ variables")
     return chosen
 
 
+def deployment_dsn(settings: Settings, *, user: str) -> str:
+    """Return the connection string with which a user logs in to an environment's database.
+
+    Raises:
+        OperatorError: it is not deployed or not reachable, or its state or its password cannot be read.
+
+    """
+    target = Target.of(settings, user=user)
+    target.check_reachable()
+    return target.dsn()
+
+
 def connect_to(dsn: str) -> Connect:
-    """Return what opens a connection in autocommit mode; its `psycopg2.Error` says what is wrong."""
+    """Return a function that opens a connection in autocommit mode, or raises `psycopg2.Error`."""
 
     def connect() -> "psycopg2.extensions.connection":
         connection: psycopg2.extensions.connection = psycopg2.connect(
@@ -119,14 +137,14 @@ def connect_to(dsn: str) -> Connect:
     return connect
 
 
-def current_release() -> Release:
-    """Return the release of the folder migrations/."""
-    package = build_release(MIGRATIONS)
+def current_release(migrations: Path = MIGRATIONS) -> Release:
+    """Return the release of a folder of migrations."""
+    package = build_release(migrations)
     return read_release(package.path.read_bytes(), expected_sha256=package.sha256)
 
 
 class Session:
-    """One connection that answers statements with rows, as `handlers.progress` asks for them."""
+    """One connection with the interface that `handlers.progress` reads through."""
 
     def __init__(self, dsn: str) -> None:
         self._connection = connect_to(dsn)()

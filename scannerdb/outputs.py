@@ -1,11 +1,12 @@
-"""What a deployment says of itself: the outputs of its Terraform state, read from where the settings keep it.
+"""The outputs of a deployment's stack, read from its Terraform state.
 
-The state is read as it lies, not with `terraform output`: that wants the synthesised stack and its 700 MB provider
-installed first, on the laptop of somebody who never deployed. Outputs have had this form since Terraform 0.12, and
-another version of it is refused.
+The state file is parsed directly: `terraform output` needs the synthesised stack and the 700 MB provider, which an
+operator who never deployed does not have. Outputs have had this form since Terraform 0.12; any other version of the
+state is refused.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from scannerdb.aws import calling, client
@@ -33,7 +34,7 @@ def stack_outputs(settings: Settings) -> dict[str, str]:
     if not outputs:
         way_out = f"deploy it with `node_modules/.bin/cdktf deploy {settings.environment}`"
         if settings.aws.endpoint:
-            way_out = "run `python -m lab.demo --keep`, or say with SCANNER__STATE__PATH where its state is"
+            way_out = "run `python -m lab.demo --keep`, or set SCANNER__STATE__PATH to the path of its state"
         reason = "does not exist" if text is None else "has no outputs"
         raise OperatorError(f"{settings.environment} is not deployed: its state {where} {reason}; {way_out}")
     if state.get("version") != STATE_VERSION:
@@ -41,7 +42,7 @@ def stack_outputs(settings: Settings) -> dict[str, str]:
     return outputs
 
 
-def output(outputs: dict[str, str], name: str, settings: Settings) -> str:
+def output(outputs: Mapping[str, str], name: str, settings: Settings) -> str:
     """Return one output.
 
     Raises:
@@ -56,7 +57,7 @@ def output(outputs: dict[str, str], name: str, settings: Settings) -> str:
 
 
 def state_address(settings: Settings) -> str:
-    """Return where the state is, for people."""
+    """Return the state's path or S3 address, for messages."""
     if settings.state.bucket:
         return f"s3://{settings.state.bucket}/{settings.prefix}.tfstate"
     return str(ROOT / (settings.state.path or ""))

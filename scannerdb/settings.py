@@ -1,4 +1,4 @@
-"""`scannerdb settings`: what a deployment is made with, and where each value came from."""
+"""`scannerdb settings`: each setting of an environment, and what set it."""
 
 import json
 from pathlib import Path
@@ -16,11 +16,13 @@ from stacks.settings import resolve_settings
 @click.argument("environment", shell_complete=complete_environment)
 @json_option
 def show_settings(environment: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """Print each setting of ENVIRONMENT, and whether the file, a variable, its size or a default sets it.
+    """Print each setting of ENVIRONMENT and what set it.
+
+    That is its file, a variable, its size or a default. docs/settings.md lists what each setting allows.
 
     \b
     scannerdb settings prod
-    SCANNER__SIZE=small scannerdb settings prod    what a smaller prod would be
+    SCANNER__SIZE=small scannerdb settings prod    a smaller prod
     """  # noqa: D301
     file = environment_file(environment)
     resolved = [(key, value, _short(origin)) for key, value, origin in resolve_settings(file)]
@@ -33,17 +35,18 @@ def show_settings(environment: str, as_json: bool) -> None:  # noqa: FBT001 - cl
     table.add_column("value", overflow="fold")
     table.add_column("from", no_wrap=True)
     for key, value, origin in resolved:
-        table.add_row(key, _text(value), origin, style="dim" if origin == "default" else "")
+        table.add_row(key, text_of(value), origin, style="dim" if origin == "default" else "")
     Console(highlight=False, markup=False).print(table)
 
 
 def _short(text: object) -> str:
-    """Return a path inside the project as people type it, and other text as it is."""
+    """Return a path inside the project relative to it, and any other text unchanged."""
     path = Path(str(text))
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(text)
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """Return a value as TOML has it, a path inside the project without its folder, and "-" for none."""
     if isinstance(value, str | Path):
         return _short(value)
     return "-" if value is None else json.dumps(value, default=_short, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What a person at a terminal sees: a bar for each long piece of work, two lines for each statement of a plan."""
+"""Output for a terminal: a bar for long work, and a plan of two lines a statement."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Self
@@ -6,13 +6,13 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from handlers.migrator.describe import Step
+from handlers.migrator.steps import Step
 
 _MEBIBYTE = 1024**2
 
 
 class WorkBar:
-    """Prints each step of a run, and a bar for the work that takes long; a context manager for what reports to it."""
+    """Prints each step of a run, and a bar for long work; a context manager."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -35,14 +35,14 @@ class WorkBar:
         self._progress.stop()
 
     def say(self, message: str) -> None:
-        """End the bar, and print a step."""
+        """Remove the bar and print a step."""
         if self._task is not None:
             self._progress.remove_task(self._task)
             self._task = None
         self._progress.console.print(message, highlight=False)
 
     def show(self, description: str, *, completed: float, total: float, amount: str, remaining: str) -> None:
-        """Show how far the work is, on a bar of its own."""
+        """Show the bar, and make it on the first call."""
         if self._task is None:
             self._task = self._progress.add_task("", amount="", remaining="")
         self._progress.update(
@@ -51,10 +51,10 @@ class WorkBar:
 
 
 class StatementBar(WorkBar):
-    """A bar for a statement whose progress PostgreSQL tells."""
+    """A bar for one statement, from PostgreSQL's progress views."""
 
     def __call__(self, message: str, **fields: Any) -> None:
-        """Report one step, as the runner asks for it."""
+        """Report one step; the interface of `handlers.migrator.session.Report`."""
         if fields.get("percent") is None:
             self.say(message)
             return

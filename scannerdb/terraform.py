@@ -1,8 +1,10 @@
-"""Find a Terraform that can deploy to the emulator, and run it without touching anybody's account.
+"""Find an AWS provider that Terraform can deploy to the emulator with, and run Terraform apart from any AWS account.
 
-The AWS provider is a 700 MB download, so any copy that is already on the machine comes before the registry.
+The AWS provider is a 700 MB download, so a copy that this machine holds comes before the registry.
 """
 
+import contextlib
+import fcntl
 import json
 import os
 import platform
@@ -10,8 +12,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,16 +20,14 @@ from typing import Any
 from stacks import ROOT
 
 PROVIDER = Path("registry.terraform.io/hashicorp/aws")
-REGISTRY_DISCOVERY_URL = f"https://{PROVIDER.parts[0]}/.well-known/terraform.json"
 MIRROR_VARIABLE = "SCANNER_PROVIDER_MIRROR"
 OLDEST_TERRAFORM = (1, 10)
 # The versions that environments/local.toml accepts: from the first number up to, and without, the second.
 PROVIDER_VERSIONS = ((5, 100, 0), (7, 0, 0))
-
-SEARCHED_ROOTS = ("/opt", "/usr/share", "/usr/local/share", "/usr/lib", "/var/lib", "~")
-SEARCH_DEPTH = 5
-SEARCH_TIMEOUT_S = 5.0
-NOT_SEARCHED = frozenset({"node_modules", ".git", ".venv", "site-packages", "proc", "sys"})
+# Add-on software lies in /opt/<package> (Filesystem Hierarchy Standard), also where no CLI configuration names it.
+ADD_ON_SOFTWARE = Path("/opt")
+# What must not change how Terraform installs the provider: options, data folder and workspace of the caller's stack.
+NOT_FOR_INSTALLING = ("TF_CLI_ARGS", "TF_DATA_DIR", "TF_WORKSPACE")
 
 
 class TerraformError(RuntimeError):
@@ -38,13 +36,13 @@ class TerraformError(RuntimeError):
 
 @dataclass(frozen=True)
 class Provider:
-    """An AWS provider that Terraform can install: from `mirror`, or from the registry when that is None."""
+    """An AWS provider that Terraform can install: it lies in the filesystem mirror `mirror`."""
 
-    mirror: Path | None
+    mirror: Path
 
     def __str__(self) -> str:
-        """Say where it comes from, for a person."""
-        return f"mirror {self.mirror}" if self.mirror else "registry.terraform.io"
+        """Say where it lies, for a person."""
+        return f"mirror {self.mirror}"
 
 
 @dataclass(frozen=True)
@@ -55,33 +53,39 @@ class NoProvider:
 
 
 def find_provider(environ: Mapping[str, str] = os.environ) -> Provider | NoProvider:
-    """Look for a usable provider: named mirror, Terraform's own mirror folders, the usual roots, the registry."""
-    if problem := _terraform_problem():
+    """Return a usable provider: from the mirror that SCANNER_PROVIDER_MIRROR names, else from this machine.
+
+    Where neither an earlier installation, TF_PLUGIN_CACHE_DIR nor a package in /opt holds one, Terraform installs it
+    into `build/` by its own rules: the caller's CLI configuration, the implied mirrors, then the registry.
+    """
+    if problem := terraform_problem():
         return NoProvider(problem)
     if named := environ.get(MIRROR_VARIABLE):
         if _holds_provider(Path(named)):
             return Provider(Path(named).resolve())
         wanted = f"an AWS provider {_wanted_versions()} for {_platform()}"
         return NoProvider(f"{MIRROR_VARIABLE}={named} holds no {PROVIDER} with {wanted}; correct or unset it.")
-    for mirror in (*_usual_mirrors(environ), *_search_mirrors()):
-        if _holds_provider(mirror):
-            return Provider(mirror.resolve())
-    if _registry_answers():
-        return Provider(None)
-    return NoProvider(
-        f"registry.terraform.io does not answer, and this machine holds no AWS provider {_wanted_versions()}; "
-        f"`terraform providers mirror` makes a folder for {MIRROR_VARIABLE}."
-    )
+    with _installing() as folder:
+        cache = environ.get("TF_PLUGIN_CACHE_DIR")
+        installed, cached = folder / ".terraform" / "providers", [Path(cache)] if cache else []
+        mirrors = [installed, *cached, *sorted(ADD_ON_SOFTWARE.glob("*"))]
+        if not any(map(_holds_provider, mirrors)) and (error := _install(folder, environ)):
+            return NoProvider(
+                f"Terraform finds no AWS provider {_wanted_versions()} ({error}); "
+                f"`terraform providers mirror` makes a folder for {MIRROR_VARIABLE}."
+            )
+        return Provider(next(filter(_holds_provider, mirrors)).resolve())
 
 
 def command_environment(provider: Provider, state_dir: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the environment for `terraform` and `cdktf`, its CLI configuration written to `state_dir`.
 
-    Nothing of the caller's AWS or Terraform settings gets in, so a mistake can reach the emulator only.
+    Leaves out the caller's AWS and Terraform settings, so a mistake can reach the emulator only.
     """
     configuration = state_dir.resolve() / "terraform.rc"
     configuration.parent.mkdir(parents=True, exist_ok=True)
-    configuration.write_text(_cli_configuration(provider))
+    mirror = json.dumps(str(provider.mirror))
+    configuration.write_text(f"provider_installation {{\n  filesystem_mirror {{\n    path = {mirror}\n  }}\n}}\n")
     kept = {name: value for name, value in environ.items() if not name.startswith(("AWS_", "TF_", "CDKTF_"))}
     not_proxied = ",".join(filter(None, [kept.get("NO_PROXY", kept.get("no_proxy", "")), "127.0.0.1", "localhost"]))
     return kept | {
@@ -89,8 +93,8 @@ def command_environment(provider: Provider, state_dir: Path, environ: Mapping[st
         "TF_IN_AUTOMATION": "1",
         "TF_INPUT": "0",
         "CHECKPOINT_DISABLE": "1",
-        # The provider describes its 1,500 resources anew at each start; collecting garbage less often takes a quarter
-        # off that, for 200 MB more.
+        # The provider builds the schemas of its 1,500 resources at each start. Fewer garbage collections save a quarter
+        # of that time and cost 200 MB of memory.
         "GOGC": "400",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -142,7 +146,8 @@ def show_json(folder: Path, environment: Mapping[str, str], plan_file: Path) -> 
     return shown
 
 
-def _terraform_problem() -> str | None:
+def terraform_problem() -> str | None:
+    """Return why the installed Terraform cannot be used, and the next step; `None` if it can."""
     wanted = ".".join(map(str, OLDEST_TERRAFORM))
     if shutil.which("terraform") is None:
         return (
@@ -188,57 +193,32 @@ def _holds_provider(mirror: Path) -> bool:
     return any(oldest <= _version(version) < beyond for version in (*unpacked, *packed))
 
 
-def _usual_mirrors(environ: Mapping[str, str]) -> Iterator[Path]:
-    """Yield the folders that Terraform itself looks into, and those that the caller's configuration names."""
-    if cache := environ.get("TF_PLUGIN_CACHE_DIR"):
-        yield Path(cache)
-    configuration = Path(environ.get("TF_CLI_CONFIG_FILE", "~/.terraformrc")).expanduser()
-    if configuration.is_file():
-        named = re.findall(r'^\s*(?:path|plugin_cache_dir)\s*=\s*"([^"]+)"', configuration.read_text(), re.MULTILINE)
-        yield from (Path(os.path.expandvars(name)).expanduser() for name in named)
-    yield _own_cache()
-    # https://developer.hashicorp.com/terraform/cli/config/config-file#implied-local-mirror-directories
-    home = Path.home()
-    yield home / ".terraform.d" / "plugins"
-    if sys.platform == "darwin":
-        for library in (home / "Library", Path("/Library")):
-            yield library / "Application Support" / "io.terraform" / "plugins"
-        return
-    data_home = environ.get("XDG_DATA_HOME", str(home / ".local" / "share"))
-    data_folders = environ.get("XDG_DATA_DIRS", "/usr/local/share:/usr/share").split(":")
-    yield from (Path(folder) / "terraform" / "plugins" for folder in (data_home, *data_folders))
+@contextlib.contextmanager
+def _installing() -> Iterator[Path]:
+    """Yield the folder of our own installation; one process at a time may look into it or write to it."""
+    folder = ROOT / "build" / "terraform-provider"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
 
 
-def _own_cache() -> Path:
-    return ROOT / "build" / "terraform-plugins"
+def _install(folder: Path, environ: Mapping[str, str]) -> str:
+    """Let Terraform install the provider by its own rules; return its error, or an empty text.
 
-
-def _search_mirrors() -> Iterator[Path]:
-    """Yield every mirror within a few levels of the usual roots, giving up after some seconds."""
-    deadline = time.monotonic() + SEARCH_TIMEOUT_S
-    for root in SEARCHED_ROOTS:
-        start = Path(root).expanduser()
-        for path, folders, _ in os.walk(start):
-            if time.monotonic() > deadline:
-                return
-            if PROVIDER.parts[0] in folders:
-                yield Path(path)
-            at_bottom = len(Path(path).relative_to(start).parts) >= SEARCH_DEPTH
-            folders[:] = [] if at_bottom else [name for name in folders if name not in NOT_SEARCHED]
-
-
-def _registry_answers() -> bool:
-    try:
-        with urllib.request.urlopen(REGISTRY_DISCOVERY_URL, timeout=4) as answer:
-            return "providers.v1" in json.load(answer)
-    except (OSError, ValueError):
-        return False
-
-
-def _cli_configuration(provider: Provider) -> str:
-    if provider.mirror is None:
-        cache = _own_cache()
-        cache.mkdir(parents=True, exist_ok=True)
-        return f"plugin_cache_dir = {json.dumps(str(cache))}\nprovider_installation {{\n  direct {{}}\n}}\n"
-    path = json.dumps(str(provider.mirror))
-    return f"provider_installation {{\n  filesystem_mirror {{\n    path = {path}\n  }}\n}}\n"
+    The folder that it installs into has the layout of a filesystem mirror.
+    """
+    wanted = {"aws": {"source": str(PROVIDER.relative_to(PROVIDER.parts[0])), "version": _wanted_versions()}}
+    (folder / "main.tf.json").write_text(json.dumps({"terraform": {"required_providers": wanted}}))
+    kept = {name: value for name, value in environ.items() if not name.startswith(NOT_FOR_INSTALLING)}
+    done = subprocess.run(
+        [shutil.which("terraform") or "terraform", "init", "-no-color", "-upgrade"],
+        cwd=folder,
+        env={**kept, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_INPUT": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # A title, then the cause.
+    title, _, cause = done.stderr.rpartition("Error: ")[2].strip().partition("\n\n")
+    return " ".join((cause.partition("\n\n")[0] or title).split()).rstrip(".") if done.returncode else ""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import jsii
 from cdktf import ITerraformDependable, TerraformElement, TerraformOutput, TerraformStack
@@ -9,11 +10,12 @@ from cdktf_cdktf_provider_aws.data_aws_caller_identity import DataAwsCallerIdent
 from cdktf_cdktf_provider_aws.data_aws_partition import DataAwsPartition
 from constructs import Construct, Node
 
-from handlers.contract import roles
+from handlers.contract import names, roles, timeouts, variables
+from handlers.contract.events import ReleaseEvent
 from stacks import outputs
 from stacks.access.bastion import Bastion
 from stacks.access.proxy import Proxy
-from stacks.alarms.thresholds import doctor_limits
+from stacks.alarms.thresholds import doctor_thresholds
 from stacks.assets.package import Package
 from stacks.database.instance import Instance
 from stacks.foundation import iam
@@ -28,7 +30,6 @@ from stacks.functions.function import Function
 from stacks.functions.migration_invocation import MigrationInvocation
 from stacks.functions.schedule import Schedule
 from stacks.functions.status_api import StatusApi
-from stacks.functions.timeouts import DOCTOR_TIMEOUT_S, MIGRATE_TIMEOUT_S, REFRESH_TIMEOUT_S, STATUS_TIMEOUT_S
 from stacks.monitoring.alarm_resources import AlarmResources
 from stacks.monitoring.dashboard import Dashboard
 from stacks.monitoring.log_metrics import LogMetrics
@@ -79,7 +80,7 @@ class ScannerDatabase(TerraformStack):
             name: str,
             *,
             timeout_s: int,
-            variables: Mapping[str, str],
+            environment: Mapping[str, str],
             statements: Mapping[str, PolicyStatement],
             depends_on: Sequence[ITerraformDependable] = (),
         ) -> Function:
@@ -92,18 +93,18 @@ class ScannerDatabase(TerraformStack):
                 package=package,
                 stored_package=stored_package,
                 timeout_s=timeout_s,
-                variables={"RDS_DBNAME": roles.DATABASE, **variables},
+                variables={variables.RDS_DBNAME: roles.DATABASE, **environment},
                 statements=statements,
                 depends_on=depends_on,
             )
 
         migrate = function(
-            "migrate",
-            timeout_s=MIGRATE_TIMEOUT_S,
-            variables={
-                "RDS_ENDPOINT": db.address,
-                "RDS_PORT": str(db.port),
-                "MASTER_SECRET_ARN": db.master_secret_arn,
+            names.MIGRATE,
+            timeout_s=timeouts.MIGRATE.function_s,
+            environment={
+                variables.RDS_ENDPOINT: db.address,
+                variables.RDS_PORT: str(db.port),
+                variables.MASTER_SECRET_ARN: db.master_secret_arn,
             },
             statements={
                 "ReadReleases": iam.statement("s3:GetObject", resources=[f"{artifacts.bucket_arn}/*"]),
@@ -117,27 +118,29 @@ class ScannerDatabase(TerraformStack):
             *endpoints.allow_from(migrate, migrate.security_group),
             *endpoints.allow_s3_from(migrate, migrate.security_group),
         ]
+        release_event = ReleaseEvent(
+            release_bucket=stored_release.bucket, release_key=stored_release.key, release_sha256=release.sha256
+        )
         migrated = MigrationInvocation(
             self,
             "release",
             migrate=migrate,
-            package=release,
-            stored_release=stored_release,
+            release=release_event,
             depends_on=[*db.ready, *endpoints.ready, *migrate_rules],
         )
 
-        through_proxy = {"RDS_PROXY_ENDPOINT": proxy.endpoint, "RDS_PORT": str(proxy.port)}
+        through_proxy = {variables.RDS_PROXY_ENDPOINT: proxy.endpoint, variables.RDS_PORT: str(proxy.port)}
         refresh = function(
-            "refresh",
-            timeout_s=REFRESH_TIMEOUT_S,
-            variables={**through_proxy, "RDS_USERNAME": roles.REFRESHER},
+            names.REFRESH,
+            timeout_s=timeouts.REFRESH.function_s,
+            environment={**through_proxy, variables.RDS_USERNAME: roles.REFRESHER},
             statements={"LogIn": proxy.login(roles.REFRESHER)},
             depends_on=[migrated.invocation],
         )
         status = function(
-            "status",
-            timeout_s=STATUS_TIMEOUT_S,
-            variables={**through_proxy, "RDS_USERNAME": roles.READER},
+            names.STATUS,
+            timeout_s=timeouts.STATUS.function_s,
+            environment={**through_proxy, variables.RDS_USERNAME: roles.READER},
             statements={
                 "LogIn": proxy.login(roles.READER),
                 "ReadExecutions": iam.statement(
@@ -148,19 +151,17 @@ class ScannerDatabase(TerraformStack):
             depends_on=[migrated.invocation],
         )
         doctor = function(
-            "doctor",
-            timeout_s=DOCTOR_TIMEOUT_S,
-            variables={
+            names.DOCTOR,
+            timeout_s=timeouts.DOCTOR.function_s,
+            environment={
                 # Past the proxy: the doctor must work, and examine the proxy, while the proxy does not answer.
-                "RDS_ENDPOINT": db.address,
-                "RDS_PORT": str(db.port),
-                "RDS_PROXY_ENDPOINT": f"{proxy.endpoint}:{proxy.port}",
-                "RDS_USERNAME": roles.DOCTOR,
-                "DOCTOR_LIMITS": json.dumps(doctor_limits(settings)),
-                "DEPLOYMENT": settings.prefix,
-                "RELEASE_BUCKET": stored_release.bucket,
-                "RELEASE_KEY": stored_release.key,
-                "RELEASE_SHA256": release.sha256,
+                variables.RDS_ENDPOINT: db.address,
+                variables.RDS_PORT: str(db.port),
+                variables.RDS_PROXY_ENDPOINT: f"{proxy.endpoint}:{proxy.port}",
+                variables.RDS_USERNAME: roles.DOCTOR,
+                variables.DOCTOR_LIMITS: json.dumps(asdict(doctor_thresholds(settings))),
+                variables.DEPLOYMENT: settings.prefix,
+                **variables.release_variables(release_event),
             },
             statements={
                 "LogIn": db.login(roles.DOCTOR),

@@ -13,13 +13,15 @@ from uuid import uuid4
 import psycopg2
 import pytest
 
-from handlers.migrator.release import Release, read_release
+from handlers.migrator.release import read_release
 from handlers.migrator.runner import run
 from lab.embedded_postgres import ADMIN_USER, DEFAULT_VERSION, EmbeddedPostgres
 from stacks.assets.package import build_release as package_release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from handlers.contract.release import Release
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 BUILD = MIGRATIONS.parent / "build" / "tests"

@@ -1,25 +1,23 @@
-"""Tells what is wrong with the database, why it matters, and the next command; changes nothing.
+"""Finds what is wrong with the database, why it matters, and the next command. Changes nothing.
 
-The checks are grouped by what they look at: `sessions`, `progress`, `plans`, `storage`, `rights`, each with its named
-queries beside it. `scannerdb doctor` and the function `doctor` are two ways to it.
+The checks are grouped by what they look at: `sessions`, `job_progress`, `plans`, `storage`, `rights`, each with its
+named queries beside it. `scannerdb doctor` and the function `doctor` run them.
 """
 
-from handlers.diagnosis.alarms import ALARMS, HINTS, checks_of, hint
+from handlers.diagnosis.alarms import checks_of, looks
 from handlers.diagnosis.checks import CHECKS
-from handlers.diagnosis.commands import Commands
+from handlers.diagnosis.commands import AwsCommands, CheckoutCommands
 from handlers.diagnosis.examine import examine
-from handlers.diagnosis.model import STATES, Finding, Limits, overall
+from handlers.diagnosis.model import STATES, Finding, overall
 
 __all__ = [
-    "ALARMS",
     "CHECKS",
-    "HINTS",
     "STATES",
-    "Commands",
+    "AwsCommands",
+    "CheckoutCommands",
     "Finding",
-    "Limits",
     "checks_of",
     "examine",
-    "hint",
+    "looks",
     "overall",
 ]

@@ -1,35 +1,40 @@
 """Every check by its name, in the order in which an on-call thinks: can I get in, is progress right, what is wrong."""
 
-from handlers.diagnosis import plans, progress, rights, sessions, storage
+from handlers.diagnosis import job_progress, plans, rights, sessions, storage
 from handlers.diagnosis.model import Check
 
 CHECKS: dict[str, Check] = {
-    "connection": Check(look=sessions.connection, why="Nobody gets in, neither the scanner nor the status API."),
-    "proxy": Check(look=sessions.proxy, why="The scanner and the functions come through RDS Proxy."),
-    "connections": Check(look=sessions.connections, why="When none is left, nobody gets in."),
-    "progress-age": Check(look=progress.age, why="Callers of the status API see old progress."),
-    "progress-coverage": Check(look=progress.coverage, why="Lists and statistics leave these jobs out."),
-    "progress-backlog": Check(look=progress.backlog, why="Exact reads and refreshes sum up all of these rows."),
-    "progress-drift": Check(look=progress.drift, why="Callers are told wrong numbers, also in real time."),
-    "refresh-runs": Check(look=progress.refresh_runs, why="Without refreshes cached progress grows old."),
+    "connection": Check(
+        check=sessions.connection, why="No client can connect: neither the scanner nor the status API works."
+    ),
+    "proxy": Check(check=sessions.proxy, why="The scanner, status and refresh connect through RDS Proxy."),
+    "connections": Check(check=sessions.connections, why="Once all are in use, new clients are refused."),
+    "progress-age": Check(check=job_progress.age, why="Callers of the status API see old progress."),
+    "progress-coverage": Check(check=job_progress.coverage, why="Lists and statistics leave these jobs out."),
+    "progress-backlog": Check(check=job_progress.backlog, why="Exact reads and refreshes sum all of these rows."),
+    "progress-drift": Check(
+        check=job_progress.drift, why="The status API answers with wrong numbers, also with real_time=true."
+    ),
+    "refresh-runs": Check(check=job_progress.refresh_runs, why="Without refreshes cached progress grows old."),
     "triggers": Check(
-        look=progress.triggers, why="What is written meanwhile is not counted: rebuild when all triggers fire again."
+        check=job_progress.triggers, why="Changes are not counted meanwhile. Once all triggers fire again, rebuild."
     ),
-    "indexes": Check(look=plans.indexes, why="Status reads and refreshes rely on them."),
-    "status-plan": Check(look=plans.status_plan, why="Each status read scans a whole table."),
-    "slow-statements": Check(look=plans.slow_statements, why="A slow statement takes time and disk from all others."),
-    "lock-waits": Check(
-        look=sessions.lock_waits, why="Whoever waits does nothing; ending the first frees all behind it."
+    "indexes": Check(check=plans.indexes, why="Status reads and refreshes need them."),
+    "status-plan": Check(check=plans.status_plan, why="Each status read scans a whole table."),
+    "slow-statements": Check(
+        check=plans.slow_statements, why="A slow statement takes CPU and disk from all other statements."
     ),
+    "lock-waits": Check(check=sessions.lock_waits, why="A session does nothing while it waits for a lock."),
     "long-transactions": Check(
-        look=sessions.long_transactions, why="Vacuum cannot clean up behind it; reads get slower by the hour."
+        check=sessions.long_transactions,
+        why="Vacuum keeps every row that died since it began; reads get slower by the hour.",
     ),
     "idle-in-transaction": Check(
-        look=sessions.idle_in_transaction, why="It keeps its locks and old row versions and does nothing with them."
+        check=sessions.idle_in_transaction, why="It does nothing, but keeps its locks and old row versions."
     ),
-    "vacuum": Check(look=storage.vacuum, why="Reads pass every dead row; dead rows take space."),
-    "transaction-ids": Check(look=storage.transaction_ids, why="At two billion the database refuses every write."),
-    "grants": Check(look=rights.grants, why="What a role may not do fails."),
-    "migrations": Check(look=rights.migrations, why="Code and schema belong together."),
-    "storage": Check(look=storage.storage, why="When the disk is full, the database stops."),
+    "vacuum": Check(check=storage.vacuum, why="Reads scan dead rows too, and dead rows take space."),
+    "transaction-ids": Check(check=storage.transaction_ids, why="At two billion the database refuses every write."),
+    "grants": Check(check=rights.grants, why="Every statement that needs the right fails."),
+    "migrations": Check(check=rights.migrations, why="The deployed code needs the schema of its own release."),
+    "storage": Check(check=storage.storage, why="When the disk is full, the database stops."),
 }

@@ -1,4 +1,4 @@
-"""Runs the checks, one after the other over one connection, within a limit of time, none in the way of another."""
+"""Runs the checks one after the other over one connection, within a time limit. A check that fails stops no other."""
 
 import contextlib
 import time
@@ -9,23 +9,24 @@ from typing import Any
 import psycopg2
 from psycopg2.extras import RealDictCursor
 
-from handlers.diagnosis.alarms import instance_hint
+from handlers.contract.release import Release
+from handlers.contract.thresholds import Thresholds
+from handlers.contract.timeouts import DOCTOR, DOCTOR_LOCK_S
+from handlers.diagnosis.alarms import look_at_instance
 from handlers.diagnosis.checks import CHECKS
 from handlers.diagnosis.commands import Commands, psql
-from handlers.diagnosis.model import Case, Finding, Limits, critical, unknown
-from handlers.diagnosis.patience import Patience
-from handlers.diagnosis.sessions import look_through
+from handlers.diagnosis.model import Context, Finding, critical, unknown
+from handlers.diagnosis.sessions import check_proxy
+from handlers.diagnosis.watchdog import ConnectionWatchdog
 from handlers.errors import DatabaseUnavailableError, ScannerDatabaseError
-from handlers.migrator.release import Release
 from handlers.migrator.session import Connect
 
-# The role's own limit for a statement (roles.sql).
-CHECK_LIMIT_S = 20
-LOCK_TIMEOUT_S = 2
-# What the function may take, less what it needs itself.
+CHECK_LIMIT_S = DOCTOR.statement_s
+LOCK_TIMEOUT_S = DOCTOR_LOCK_S
+# The function's timeout, less what the function needs itself.
 TIME_LIMIT_S = 45
-# The server's own limit has the first word, a silent server not the last.
-SILENCE_S = 3
+# The server cancels first. The watchdog ends the wait for a server that does not answer at all.
+SILENCE_S = DOCTOR.client_s - DOCTOR.statement_s
 
 _NOT_THERE_YET = (
     psycopg2.errors.UndefinedTable,
@@ -41,7 +42,7 @@ _LOGIN_REFUSED = (
     "permission denied for database",
     "certificate verify failed",
 )
-# Any session may be the one that leaves a slot free: try until one gets in.
+# When every slot is taken, this works as soon as one session has ended.
 _END_IDLE_SESSIONS = (
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
     "WHERE state = 'idle' AND usesysid NOT IN (SELECT oid FROM pg_roles WHERE rolsuper)"
@@ -55,7 +56,7 @@ SELECT set_config('statement_timeout', %(statement_ms)s, false),
 
 def examine(
     connect: Connect,
-    limits: Limits,
+    thresholds: Thresholds,
     *,
     commands: Commands,
     checks: Sequence[str] = tuple(CHECKS),
@@ -63,19 +64,19 @@ def examine(
     connect_proxy: Connect | None = None,
     time_limit_s: float = TIME_LIMIT_S,
 ) -> list[Finding]:
-    """Examine a database; nothing is changed in it.
+    """Examine a database. Nothing is changed in it.
 
     Args:
         connect: opens a direct connection in autocommit mode, as `scanner_doctor` or the owner of the tables.
-        limits: what is too much.
+        thresholds: what the database is held against.
         commands: makes the commands that the findings name.
-        checks: the names of those that are wanted.
+        checks: the names of the checks to run.
         read_release: reads the migrations that should be applied; `None` when they are not known.
         connect_proxy: opens a connection through RDS Proxy.
-        time_limit_s: how long all checks may take together; those that come too late are `unknown`.
+        time_limit_s: how long all checks may take together; a check that would start later is `unknown`.
 
     Returns:
-        The findings, in the order of the checks. A check that cannot be made is `unknown`; when the connection is lost,
+        The findings, in the order of the checks. A check that cannot be made is `unknown`. When the connection is lost,
         what was found until then, and a finding of the check `connection`.
 
     """
@@ -84,46 +85,46 @@ def examine(
     except (DatabaseUnavailableError, psycopg2.Error) as error:
         findings = [_named("connection", _unreachable(str(error), commands))]
         if "proxy" in checks:
-            findings.extend(_named("proxy", finding) for finding in look_through(connect_proxy, commands))
-        return [*findings, instance_hint(commands.deployment)]
+            findings.extend(_named("proxy", finding) for finding in check_proxy(connect_proxy, commands))
+        return [*findings, look_at_instance(commands)]
     findings = []
     fetch = _Fetch(connection)
     try:
-        case = Case(
+        context = Context(
             connection=connection,
             fetch=fetch,
-            limits=limits,
+            thresholds=thresholds,
             commands=commands,
             read_release=read_release,
             connect_proxy=connect_proxy,
         )
-        findings.extend(_run(case, fetch, checks, time.monotonic() + time_limit_s))
+        findings.extend(_run(context, fetch, checks, time.monotonic() + time_limit_s))
     finally:
-        fetch.patience.stop()
+        fetch.watchdog.stop()
         with contextlib.suppress(psycopg2.Error):
             connection.close()
     return findings
 
 
-def _run(case: Case, fetch: "_Fetch", checks: Sequence[str], ends_at: float) -> Iterator[Finding]:
+def _run(context: Context, fetch: "_Fetch", checks: Sequence[str], ends_at: float) -> Iterator[Finding]:
     for name in checks:
         left_s = min(ends_at - time.monotonic(), CHECK_LIMIT_S)
         if left_s <= 0:
-            yield _named(name, unknown("not looked at: the time was spent on the others"))
+            yield _named(name, unknown("not checked: the other checks used up the time"))
             continue
         fetch.start(left_s)
         try:
-            for finding in CHECKS[name].look(case):
+            for finding in CHECKS[name].check(context):
                 yield _named(name, finding)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other checks go on
-            if case.connection.closed:
-                reason = "no answer in time" if fetch.patience.is_lost else _first_line(error)
+        except Exception as error:  # noqa: BLE001 - the other checks go on after any error
+            if context.connection.closed:
+                reason = "no answer in time" if fetch.watchdog.is_lost else _first_line(error)
                 yield _named("connection", critical(f"lost during {name}: {reason}"))
-                yield instance_hint(case.commands.deployment)
+                yield look_at_instance(context.commands)
                 return
             with contextlib.suppress(psycopg2.Error):
-                case.connection.rollback()
-            yield _named(name, _impossible(error, case.commands))
+                context.connection.rollback()
+            yield _named(name, _impossible(error, context.commands))
 
 
 def _named(name: str, finding: Finding) -> Finding:
@@ -134,9 +135,9 @@ def _named(name: str, finding: Finding) -> Finding:
 def _impossible(error: Exception, commands: Commands) -> Finding:
     reason = _first_line(error)
     if isinstance(error, _NOT_THERE_YET):
-        return unknown(reason, next=commands.migrate(), why="A migration may be pending, or a right was taken away.")
+        return unknown(reason, next=commands.migrate(), why="A migration is pending, or a right was revoked.")
     if isinstance(error, psycopg2.errors.QueryCanceled):
-        return unknown(f"gave up: {reason}", why="It takes longer than a diagnosis may; the server may be overloaded.")
+        return unknown(f"gave up: {reason}", why="The check took longer than it may; the server may be overloaded.")
     if isinstance(error, psycopg2.Error | ScannerDatabaseError):
         return unknown(reason, why="The check could not be made.")
     return unknown(f"{type(error).__name__}: {reason}", why="The check itself failed.")
@@ -148,7 +149,8 @@ def _unreachable(message: str, commands: Commands) -> Finding:
         return critical(
             f"every connection is in use: {reason}",
             next=psql(_END_IDLE_SESSIONS),
-            why="Nobody gets in. Retry until one session ends; this ends the idle ones, whose clients reconnect.",
+            why="New clients are refused. Repeat the command until it connects: it ends idle sessions, whose clients "
+            "connect again.",
         )
     if any(sign in reason for sign in _LOGIN_REFUSED):
         return critical(f"the login is refused: {reason}", next=commands.migrate())
@@ -161,17 +163,17 @@ def _first_line(error: Exception) -> str:
 
 
 class _Fetch:
-    """Runs the statements of one check after the other, each within the time that its check has left."""
+    """Runs the statements of the checks, each within the time that its check has left."""
 
     def __init__(self, connection: Any) -> None:
-        self.patience = Patience(connection)
+        self.watchdog = ConnectionWatchdog(connection)
         self._connection = connection
         self._ends_at = 0.0
 
     def start(self, limit_s: float) -> None:
-        """Begin a check that may take so long."""
+        """Begin a check that may take `limit_s` seconds."""
         self._ends_at = time.monotonic() + limit_s
-        self.patience.start(limit_s + SILENCE_S)
+        self.watchdog.start(limit_s + SILENCE_S)
 
     def __call__(self, query: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Run one statement and return its rows."""

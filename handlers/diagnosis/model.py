@@ -1,46 +1,17 @@
-"""What a diagnosis is made of: limits to hold the database against, findings, and the case that a check looks at."""
+"""What a diagnosis is made of: findings, checks, and what a check may use."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from handlers.contract.release import Release
+from handlers.contract.thresholds import Thresholds
 from handlers.diagnosis.commands import Commands
-from handlers.migrator.release import Release
 from handlers.migrator.session import Connect
 
-# In the order of urgency. `look`: what the database cannot see, and where to see it.
+# In the order of urgency. `look`: what the database cannot show, and where to look.
 State = Literal["ok", "look", "unknown", "warning", "critical"]
 STATES: tuple[State, ...] = ("ok", "look", "unknown", "warning", "critical")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What is too much; the thresholds of the alarms and facts of the deployment (stacks/alarms/thresholds.py).
-
-    Attributes:
-        lag_s: how old cached progress may be.
-        backlog_rows: how many changes may wait to be folded.
-        lock_wait_s: how long a session may wait for a lock, and idle in a transaction.
-        transaction_s: how long a transaction may be open.
-        connections_percent: of `max_connections`, how many may be in use.
-        transaction_ids: the age that the oldest transaction id may have.
-        storage_hours: within how many hours the disk may not be full.
-        refresh_interval_s: from one refresh to the next.
-        slow_statement_ms: from when on a statement is slow.
-        storage_gib: how large the disk may grow.
-
-    """
-
-    lag_s: float
-    backlog_rows: float
-    lock_wait_s: float
-    transaction_s: float
-    connections_percent: float
-    transaction_ids: float
-    storage_hours: float
-    refresh_interval_s: float
-    slow_statement_ms: float
-    storage_gib: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +19,10 @@ class Finding:
     """What one check found.
 
     Attributes:
-        state: `unknown` when the check could not be made; `look` for a hint at what the database cannot see.
-        value: what was seen, for people, with its unit.
+        state: `unknown` when the check could not be made; `look` for what the database cannot show.
+        value: what was found, for people, with its unit.
         why: why it matters, or the reason why it is unknown.
-        next: a command to paste; empty when there is nothing to be done.
+        next: a command to paste; empty when nothing is to be done.
         check: its name; `examine` sets it.
 
     """
@@ -69,7 +40,7 @@ class Finding:
 
 
 def ok(value: str) -> Finding:
-    """Return that all is well."""
+    """Return a finding without a problem."""
     return Finding(state="ok", value=value)
 
 
@@ -79,17 +50,17 @@ def unknown(value: str, *, next: str = "", why: str = "") -> Finding:  # noqa: A
 
 
 def warning(value: str, *, next: str = "", why: str = "") -> Finding:  # noqa: A002
-    """Return what can wait for the morning."""
+    """Return a problem that can wait for the morning."""
     return Finding(state="warning", value=value, why=why, next=next)
 
 
 def critical(value: str, *, next: str = "", why: str = "") -> Finding:  # noqa: A002
-    """Return what cannot wait."""
+    """Return a problem that cannot wait."""
     return Finding(state="critical", value=value, why=why, next=next)
 
 
 def overall(findings: Iterable[Finding]) -> Literal["ok", "warning", "critical"]:
-    """Return the worst state; what is unknown counts as a warning, what is to be looked at elsewhere not at all."""
+    """Return the worst state; `unknown` counts as a warning, `look` does not count."""
     states = {finding.state for finding in findings}
     if "critical" in states:
         return "critical"
@@ -97,22 +68,22 @@ def overall(findings: Iterable[Finding]) -> Literal["ok", "warning", "critical"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class Context:
     """What a check may use.
 
     Attributes:
         connection: the one connection, in autocommit mode.
         fetch: runs a statement with its parameters and returns its rows.
-        limits: what is too much.
+        thresholds: what the database is held against.
         commands: makes the commands that a finding names.
-        read_release: reads what should be applied; `None` when it is not known.
+        read_release: reads the migrations that should be applied; `None` when they are not known.
         connect_proxy: opens a connection through RDS Proxy; `None` where there is none.
 
     """
 
     connection: Any
     fetch: Callable[[str, Mapping[str, Any]], list[dict[str, Any]]]
-    limits: Limits
+    thresholds: Thresholds
     commands: Commands
     read_release: Callable[[], Release] | None
     connect_proxy: Connect | None
@@ -120,7 +91,7 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One check: `look` yields one finding or more, `why` is said with those that are not ok."""
+    """One check: `check` yields findings, and `why` is the reason for those that are not ok and give none."""
 
-    look: Callable[[Case], Iterable[Finding]]
+    check: Callable[[Context], Iterable[Finding]]
     why: str

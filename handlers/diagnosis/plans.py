@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from handlers.diagnosis.commands import psql
-from handlers.diagnosis.model import Case, Finding, critical, ok, unknown, warning
+from handlers.diagnosis.model import Context, Finding, critical, ok, unknown, warning
 from handlers.diagnosis.text import duration, plural, size, statement
 from handlers.queries import load_queries
 
@@ -17,11 +17,11 @@ TABLES = [
     *("jobs", "job_objects", "findings", "job_progress", "job_progress_counts", "job_progress_deltas"),
     "materialized_view_refresh_log",
 ]
-# Below this a sequential scan may be right.
+# Below this number of rows a sequential scan may be the best plan.
 SMALLEST_JUDGED_ROWS = 10_000
-# What runs once a week has had its turn.
+# Long enough for a job that runs once a week.
 UNUSED_AFTER_S = 7 * 24 * 3600
-# A REINDEX CONCURRENTLY that was ended leaves these: the new index, or the old one.
+# The names of what an interrupted REINDEX CONCURRENTLY leaves: the new index, or the old one.
 _LEFT_BEHIND = re.compile(r"_cc(new|old)\d*$")
 _ON_PARTITIONS = (
     "as docs/operations/partitions.md says: "
@@ -53,16 +53,16 @@ EXPECTED = {
 }
 
 
-def indexes(case: Case) -> Iterable[Finding]:
-    """Find the indexes that a killed build left, those that are missing, and those that nobody reads."""
-    rows = {row["name"]: row for row in case.fetch(QUERIES["indexes"], {"tables": TABLES})}
-    tables = {row["name"]: row for row in case.fetch(QUERIES["tables"], {"tables": TABLES})}
-    problems = [*_invalid(rows.values()), *_missing(case, set(rows), tables), *_unused(rows)]
+def indexes(context: Context) -> Iterable[Finding]:
+    """Find the indexes that are invalid, missing or unused."""
+    rows = {row["name"]: row for row in context.fetch(QUERIES["indexes"], {"tables": TABLES})}
+    tables = {row["name"]: row for row in context.fetch(QUERIES["tables"], {"tables": TABLES})}
+    problems = [*_invalid(rows.values()), *_missing(context, set(rows), tables), *_unused(rows)]
     yield from problems
     if not problems:
         building = [name for name, row in rows.items() if row["builder"] and not row["is_valid"]]
         yield ok(
-            f"{len(rows)} valid, all {len(EXPECTED)} of ours among them"
+            f"{len(rows)} valid, among them all {len(EXPECTED)} of the migrations"
             if not building
             else f"being built now: {', '.join(building)}"
         )
@@ -81,15 +81,15 @@ def _invalid(rows: Iterable[dict[str, Any]]) -> Iterator[Finding]:
         is_rest = _LEFT_BEHIND.search(row["name"])
         command = "DROP INDEX CONCURRENTLY" if is_rest else "REINDEX INDEX CONCURRENTLY"
         yield warning(
-            f"{row['name']} on {row['table_name']} is INVALID: its build was ended",
+            f"{row['name']} on {row['table_name']} is INVALID: its build was interrupted",
             next=psql(f"{command} {row['qualified_name']}"),
             why="No read uses an invalid index, and every write maintains it.",
         )
 
 
-def _missing(case: Case, names: set[str], tables: dict[str, dict[str, Any]]) -> Iterator[Finding]:
+def _missing(context: Context, names: set[str], tables: dict[str, dict[str, Any]]) -> Iterator[Finding]:
     if "job_progress" not in tables:
-        yield warning("those of migration 002 are missing: it is not applied", next=case.commands.migrate())
+        yield warning("those of migration 002 are missing, because it is not applied", next=context.commands.migrate())
         return
     for name, expected in EXPECTED.items():
         if name in names or expected.table not in tables:
@@ -104,9 +104,7 @@ def _missing(case: Case, names: set[str], tables: dict[str, dict[str, Any]]) -> 
         yield found(
             f"{name} on {expected.table} is missing",
             next=psql(_creation(name)),
-            why="Without it every refresh fails."
-            if expected.is_vital
-            else "Reads that it serves scan the whole table.",
+            why="Without it every refresh fails." if expected.is_vital else "Reads that need it scan the whole table.",
         )
 
 
@@ -116,7 +114,7 @@ def _unused(rows: dict[str, dict[str, Any]]) -> Iterator[Finding]:
         if row and row["is_valid"] and not row["scans"] and row["counted_seconds"] >= UNUSED_AFTER_S:
             yield warning(
                 f"{name} ({size(row['bytes'])}) was not used in {duration(row['counted_seconds'])}",
-                why="Every write maintains it; if it is older and no query needs it, drop it in a new migration.",
+                why="Every write maintains it. If no query needs it, drop it in a new migration.",
             )
 
 
@@ -126,10 +124,10 @@ def _creation(name: str) -> str:
     return f"CREATE {unique}INDEX CONCURRENTLY IF NOT EXISTS {name} ON {expected.table} {expected.definition}"
 
 
-def status_plan(case: Case) -> Iterable[Finding]:
-    """Plan the two reads behind a status as progress_reader does, and look for the scan of a whole table."""
-    tables = {row["name"]: row for row in case.fetch(QUERIES["tables"], {"tables": TABLES})}
-    largest = case.fetch(QUERIES["largest_job"], {})
+def status_plan(context: Context) -> Iterable[Finding]:
+    """Plan the two reads behind a status with the settings of progress_reader, and find scans of a whole table."""
+    tables = {row["name"]: row for row in context.fetch(QUERIES["tables"], {"tables": TABLES})}
+    largest = context.fetch(QUERIES["largest_job"], {})
     judged = [
         (table, index)
         for table, index in (
@@ -143,7 +141,7 @@ def status_plan(case: Case) -> Iterable[Finding]:
         return
     scans = []
     for table, index in judged:
-        nodes = set(_nodes(_plan(case, f"explain_{table}", largest[0])))
+        nodes = set(_nodes(_plan(context, f"explain_{table}", largest[0])))
         scanned = [relation for relation in tables[table]["relations"] if ("Seq Scan", relation) in nodes]
         if scanned:
             yield warning(
@@ -156,13 +154,13 @@ def status_plan(case: Case) -> Iterable[Finding]:
         yield ok("; ".join(scans))
 
 
-def _plan(case: Case, query: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    case.fetch("BEGIN", {})
+def _plan(context: Context, query: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    context.fetch("BEGIN", {})
     try:
-        case.fetch(QUERIES["as_reader"], {})
-        plan = case.fetch(QUERIES[query], parameters)[0]["QUERY PLAN"]
+        context.fetch(QUERIES["as_reader"], {})
+        plan = context.fetch(QUERIES[query], parameters)[0]["QUERY PLAN"]
     finally:
-        case.fetch("ROLLBACK", {})
+        context.fetch("ROLLBACK", {})
     return dict((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
 
 
@@ -174,23 +172,23 @@ def _nodes(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from _nodes(child)
 
 
-def slow_statements(case: Case) -> Iterable[Finding]:
-    """Name the statements that are slow on average and cost most."""
-    if not case.fetch(QUERIES["statements_extension"], {}):
+def slow_statements(context: Context) -> Iterable[Finding]:
+    """Name the statements that are slow on average, those with the most total time first."""
+    if not context.fetch(QUERIES["statements_extension"], {}):
         yield unknown(
             "the extension pg_stat_statements is missing",
             next=psql("CREATE EXTENSION IF NOT EXISTS pg_stat_statements"),
         )
         return
-    limit_ms = case.limits.slow_statement_ms
-    rows = case.fetch(QUERIES["statements"], {"slow_ms": limit_ms})
+    limit_ms = context.thresholds.slow_statement_ms
+    rows = context.fetch(QUERIES["statements"], {"slow_ms": limit_ms})
     for row in rows:
         shows = f"SELECT query FROM pg_stat_statements WHERE queryid = {row['queryid']}"  # noqa: S608 - a number
         yield warning(_cost(row), next=psql(shows))
     if not rows:
-        costliest = case.fetch(QUERIES["statements"], {"slow_ms": 0})
-        most = f"; most costs: {_cost(costliest[0])}" if costliest else ""
-        yield ok(f"none takes {limit_ms:,.0f} ms on average{most}")
+        costliest = context.fetch(QUERIES["statements"], {"slow_ms": 0})
+        most = f". Most time in total: {_cost(costliest[0])}" if costliest else ""
+        yield ok(f"no statement averages {limit_ms:,.0f} ms{most}")
 
 
 def _cost(row: dict[str, Any]) -> str:

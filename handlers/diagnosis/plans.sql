@@ -1,14 +1,14 @@
--- Whether statements find their way: indexes, plans, and which statements are slow.
+-- Indexes, the plans of status reads, and slow statements.
 
 -- name: indexes
 -- The indexes of our tables; whether one is being built now; how often it was used, and for how long that was counted.
--- Of a partitioned table, the uses and the bytes are those of its partitions' indexes; of these, the invalid ones are there too.
+-- For a partitioned table, uses and bytes are sums over its partitions' indexes; the invalid ones among these are rows too.
 SELECT index_class.relname AS name,
        format('%%I.%%I', index_class.relnamespace::regnamespace::text, index_class.relname) AS qualified_name,
        table_class.relname AS table_name,
        index_class.relkind = 'I' AS is_partitioned,
        index.indisvalid AS is_valid,
-       -- Of the table, because a REINDEX that waits does not say which index it builds.
+       -- By table, because a REINDEX that waits does not report which index it builds.
        (SELECT min(pid) FROM pg_stat_progress_create_index AS build WHERE build.relid = index.indrelid) AS builder,
        used.scans,
        used.bytes,
@@ -37,8 +37,8 @@ WHERE index.indrelid IN (SELECT to_regclass('public.' || name) FROM unnest(%(tab
 ORDER BY index_class.relname;
 
 -- name: tables
--- Which of our tables are there, in which relations their rows lie, and how many the last ANALYZE or VACUUM counted; below
--- 0 when none has.
+-- Which of our tables exist, which relations hold their rows, and how many rows the last ANALYZE or VACUUM counted: below
+-- 0 when none has run.
 SELECT class.relname AS name,
        class.relkind = 'p' AS is_partitioned,
        array_agg(leaf.relname::text) AS relations,
@@ -50,14 +50,14 @@ JOIN pg_class AS leaf ON leaf.oid = coalesce(part.relid, class.oid)
 GROUP BY class.oid, class.relname, class.relkind;
 
 -- name: largest_job
--- The job whose count costs most, as far as is known.
+-- The job with the most objects at the last refresh, whose count costs most.
 SELECT job_id
 FROM public.job_progress
 ORDER BY total_objects DESC
 LIMIT 1;
 
 -- name: as_reader
--- What progress_reader plans with (roles.sql), until the transaction ends.
+-- The settings of progress_reader (roles.sql), until the transaction ends.
 SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true);
 
 -- name: explain_job_progress
@@ -75,8 +75,8 @@ FROM pg_extension
 WHERE extname = 'pg_stat_statements';
 
 -- name: statements
--- What costs most among the statements that take so long on average. What refresh runs by itself is judged by its duration,
--- and a statement that ran once says nothing of the next. Utility statements are left out: they keep their literals.
+-- The statements with the most total time among those that average at least `slow_ms`. Left out: what a refresh runs, which
+-- has its own threshold; statements that ran once; and utility statements, because their literals are kept.
 SELECT queryid,
        query,
        calls,

@@ -1,29 +1,29 @@
-"""Checks of what the migrations gave: rights, and themselves."""
+"""Checks of what the migrations set up: the roles' rights, and the schema."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 from handlers.diagnosis.commands import psql
-from handlers.diagnosis.model import Case, Finding, critical, ok, warning
+from handlers.diagnosis.model import Context, Finding, critical, ok, warning
 from handlers.errors import DriftError
 from handlers.migrator.ledger import QUERIES as LEDGER_QUERIES
 from handlers.migrator.ledger import read_ledger
 from handlers.migrator.plan import plan
-from handlers.migrator.progress import watch
+from handlers.migrator.statement_progress import watch
 from handlers.queries import load_queries
 
 QUERIES = load_queries(Path(__file__).with_name("rights.sql"))
 
 
-def grants(case: Case) -> Iterable[Finding]:
-    """Check that each role may sign in and do its work; what is not there yet is no missing right."""
-    faults = case.fetch(QUERIES["sign_in"], {})
-    missing = case.fetch(QUERIES["missing_grants"], {})
+def grants(context: Context) -> Iterable[Finding]:
+    """Check that each role may log in and has its rights on the objects that exist."""
+    faults = context.fetch(QUERIES["sign_in"], {})
+    missing = context.fetch(QUERIES["missing_grants"], {})
     for row in faults:
-        # roles.sql gives everything but this, which somebody may have taken on purpose.
+        # roles.sql restores every right but LOGIN, which an administrator may have revoked on purpose.
         unlock = psql(f"ALTER ROLE {row['role_name']} LOGIN")
         yield critical(
-            f"{row['role_name']} {row['fault']}", next=unlock if row["is_locked"] else case.commands.migrate()
+            f"{row['role_name']} {row['fault']}", next=unlock if row["is_locked"] else context.commands.migrate()
         )
     for row in missing:
         yield critical(
@@ -31,13 +31,13 @@ def grants(case: Case) -> Iterable[Finding]:
             next=psql(f"GRANT {row['privileges']} ON {row['object']} TO {row['role_name']}"),
         )
     if not faults and not missing:
-        yield ok("every role may sign in and do its work")
+        yield ok("every role may log in and has its rights")
 
 
-def migrations(case: Case) -> Iterable[Finding]:
-    """Hold the ledger against the release; without one, only look for a migration that stopped part way."""
-    at_work = case.fetch(LEDGER_QUERIES["lock_holder"], {})
-    with case.connection.cursor() as cursor:
+def migrations(context: Context) -> Iterable[Finding]:
+    """Compare the ledger with the release. Without a release, find only migrations that stopped part way."""
+    at_work = context.fetch(LEDGER_QUERIES["lock_holder"], {})
+    with context.connection.cursor() as cursor:
         entries = read_ledger(cursor)
         doing = watch(cursor, at_work[0]["pid"]) if at_work else None
     newest = f"{entries[-1].version:03}_{entries[-1].name}" if entries else "none"
@@ -49,20 +49,20 @@ def migrations(case: Case) -> Iterable[Finding]:
     for entry in stopped:
         yield warning(
             f"{entry.version:03}_{entry.name} stopped after {len(entry.applied_statements)} statements",
-            next=case.commands.migrate(),
+            next=context.commands.migrate(),
         )
-    if case.read_release is None:
+    if context.read_release is None:
         if not stopped:
             yield ok(f"the newest is {newest}; no release to compare with")
         return
     try:
-        pending = [item.migration for item in plan(case.read_release(), entries)]
+        pending = [item.migration for item in plan(context.read_release(), entries)]
     except DriftError as error:
-        # A deploy would be refused for the same reason; the message says what to do first.
+        # A deploy is refused for the same reason, so no command: the message says what to do.
         yield critical(str(error))
         return
     waiting = [item.file for item in pending if item.version not in {entry.version for entry in stopped}]
     if waiting:
-        yield warning(f"pending: {', '.join(waiting)}", next=case.commands.migrate())
+        yield warning(f"pending: {', '.join(waiting)}", next=context.commands.migrate())
     elif not stopped:
         yield ok(f"all {len(entries)} applied, the newest is {newest}")

@@ -1,7 +1,7 @@
--- Who may do what.
+-- Which role may do what.
 
 -- name: sign_in
--- The roles that are missing, or may not sign in.
+-- The roles that are missing or may not log in.
 SELECT role_name,
        CASE
            WHEN role.oid IS NULL THEN 'does not exist'
@@ -18,7 +18,7 @@ WHERE role.oid IS NULL
    OR NOT coalesce(pg_has_role(role.oid, to_regrole('rds_iam')::oid, 'MEMBER'), true);
 
 -- name: missing_grants
--- What the migrations granted on objects that are there, and a role does not have: in the words of a GRANT.
+-- Rights that the migrations grant on objects that exist and that a role lacks, in the words of a GRANT.
 WITH table_grants (role_name, names, privileges) AS (
     VALUES ('scanner_app', ARRAY['jobs', 'job_objects', 'findings'], ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
            ('progress_reader',

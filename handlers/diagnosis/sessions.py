@@ -1,4 +1,4 @@
-"""Checks of the sessions: who is connected, who waits for whom, who keeps a transaction open."""
+"""Checks of the sessions: connections, lock waits, transactions that stay open."""
 
 import contextlib
 import time
@@ -11,9 +11,9 @@ import psycopg2
 
 from handlers.contract import postgres_versions
 from handlers.diagnosis.commands import Commands, psql
-from handlers.diagnosis.model import Case, Finding, critical, ok, warning
-from handlers.diagnosis.patience import Patience
+from handlers.diagnosis.model import Context, Finding, critical, ok, warning
 from handlers.diagnosis.text import duration, plural, session, statement
+from handlers.diagnosis.watchdog import ConnectionWatchdog
 from handlers.errors import DatabaseUnavailableError
 from handlers.migrator.session import Connect
 from handlers.queries import load_queries
@@ -21,28 +21,28 @@ from handlers.queries import load_queries
 QUERIES = load_queries(Path(__file__).with_name("sessions.sql"))
 # More would hide the first.
 MAX_LISTED = 3
-# RDS Proxy itself waits for two minutes for a connection to the database.
+# RDS Proxy itself waits two minutes for a connection to the database.
 PROXY_LIMIT_S = 5
 
 
-def connection(case: Case) -> Iterable[Finding]:
-    """Say which server answers, and whether it is of a version that this works with."""
+def connection(context: Context) -> Iterable[Finding]:
+    """Name the server that answers, and refuse a version that is not supported. `examine` reports a silent server."""
     started = time.monotonic()
-    (row,) = case.fetch(QUERIES["connection"], {})
+    (row,) = context.fetch(QUERIES["connection"], {})
     answered_ms = 1000 * (time.monotonic() - started)
-    if (reason := postgres_versions.unsupported(case.connection.server_version)) is not None:
+    if (reason := postgres_versions.unsupported(context.connection.server_version)) is not None:
         yield critical(reason, why="The other checks, and migrations, may be wrong about it.")
         return
     yield ok(f"PostgreSQL {row['version']}, up for {duration(row['up_seconds'])}, answers in {answered_ms:.0f} ms")
 
 
-def proxy(case: Case) -> Iterable[Finding]:
+def proxy(context: Context) -> Iterable[Finding]:
     """Connect through RDS Proxy, where there is one."""
-    return look_through(case.connect_proxy, case.commands)
+    return check_proxy(context.connect_proxy, context.commands)
 
 
-def look_through(connect_proxy: Connect | None, commands: Commands) -> Iterable[Finding]:
-    """Ask through RDS Proxy for an answer: it lets clients in also while it has no connection to the database."""
+def check_proxy(connect_proxy: Connect | None, commands: Commands) -> Iterable[Finding]:
+    """Run a statement through RDS Proxy, because it accepts clients also without a connection to the database."""
     if connect_proxy is None:
         return
     started = time.monotonic()
@@ -51,32 +51,32 @@ def look_through(connect_proxy: Connect | None, commands: Commands) -> Iterable[
     except (DatabaseUnavailableError, psycopg2.Error) as error:
         yield critical(f"no connection: {str(error).strip()}", next=commands.deploy())
         return
-    patience = Patience(connection)
-    patience.start(PROXY_LIMIT_S)
+    watchdog = ConnectionWatchdog(connection)
+    watchdog.start(PROXY_LIMIT_S)
     try:
         connection.cursor().execute("SELECT 1")
     except psycopg2.Error as error:
-        reason = f"none within {PROXY_LIMIT_S} s" if patience.is_lost else str(error).strip()
-        yield critical(f"connects, but there is no answer: {reason}", next=commands.deploy())
+        reason = f"none within {PROXY_LIMIT_S} s" if watchdog.is_lost else str(error).strip()
+        yield critical(f"accepts clients, but does not answer: {reason}", next=commands.deploy())
     else:
         yield ok(f"connects and answers in {1000 * (time.monotonic() - started):.0f} ms")
     finally:
-        patience.stop()
+        watchdog.stop()
         with contextlib.suppress(psycopg2.Error):
             connection.close()
 
 
-def connections(case: Case) -> Iterable[Finding]:
-    """Hold the sessions against `max_connections`, and name who has most of them."""
-    rows = case.fetch(QUERIES["sessions"], {})
+def connections(context: Context) -> Iterable[Finding]:
+    """Compare the number of sessions with `max_connections`, and name the users with most of them."""
+    rows = context.fetch(QUERIES["sessions"], {})
     used, most = sum(row["sessions"] for row in rows), rows[0]["max_connections"]
     percent = 100 * used / most
     named = [f"{row['usename']} {row['application_name']}".strip() + f" {row['sessions']}" for row in rows[:MAX_LISTED]]
     value = f"{used} of {most} in use ({percent:.0f} %): {', '.join(named)}"
-    if percent < case.limits.connections_percent:
+    if percent < context.thresholds.connections_percent:
         yield ok(value)
         return
-    # Nobody on RDS may end a session of a superuser.
+    # RDS lets no client end a session of a superuser.
     idlest = max(rows, key=lambda row: (not row["is_superuser"], row["idle"]))
     end_idle = (
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "  # noqa: S608 - quoted, and for a person
@@ -86,9 +86,9 @@ def connections(case: Case) -> Iterable[Finding]:
     yield critical(f"{value}; {idlest['idle']} of {idlest['usename']} idle", next=psql(end_idle))
 
 
-def lock_waits(case: Case) -> Iterable[Finding]:
-    """Find the sessions that others wait for, and do not wait themselves."""
-    sessions = {row["pid"]: row for row in case.fetch(QUERIES["lock_waits"], {})}
+def lock_waits(context: Context) -> Iterable[Finding]:
+    """Find the sessions that others wait for and that do not wait themselves."""
+    sessions = {row["pid"]: row for row in context.fetch(QUERIES["lock_waits"], {})}
     waiters: defaultdict[int, list[Mapping[str, Any]]] = defaultdict(list)
     for row in sessions.values():
         if row["blockers"]:
@@ -96,7 +96,7 @@ def lock_waits(case: Case) -> Iterable[Finding]:
     findings = 0
     for pid, behind in waiters.items():
         longest_s = max(row["wait_seconds"] for row in behind)
-        if longest_s >= case.limits.lock_wait_s:
+        if longest_s >= context.thresholds.lock_wait_s:
             findings += 1
             yield _blocker(sessions.get(pid), behind)
     if not findings:
@@ -105,32 +105,32 @@ def lock_waits(case: Case) -> Iterable[Finding]:
         yield ok(f"{plural(len(waiting), 'session')} waiting for a lock{longest}")
 
 
-def long_transactions(case: Case) -> Iterable[Finding]:
-    """Name the transactions that are open for longer than an alarm allows."""
-    rows = case.fetch(QUERIES["long_transactions"], {"seconds": case.limits.transaction_s})
+def long_transactions(context: Context) -> Iterable[Finding]:
+    """Name the transactions that are open for longer than the threshold."""
+    rows = context.fetch(QUERIES["long_transactions"], {"seconds": context.thresholds.transaction_s})
     for row in rows[:MAX_LISTED]:
         yield warning(
             f"{session(row)} for {duration(row['seconds'])}, {row['state']}: {statement(row['query'])}",
             next=_terminate(row["pid"]),
         )
     if not rows:
-        yield ok(f"none older than {duration(case.limits.transaction_s)}")
+        yield ok(f"none older than {duration(context.thresholds.transaction_s)}")
 
 
-def idle_in_transaction(case: Case) -> Iterable[Finding]:
-    """Name the sessions that keep a transaction open and do nothing."""
-    rows = case.fetch(QUERIES["idle_in_transaction"], {"seconds": case.limits.lock_wait_s})
+def idle_in_transaction(context: Context) -> Iterable[Finding]:
+    """Name the sessions that are idle in a transaction."""
+    rows = context.fetch(QUERIES["idle_in_transaction"], {"seconds": context.thresholds.lock_wait_s})
     for row in rows[:MAX_LISTED]:
         yield warning(
             f"{session(row)} idle for {duration(row['seconds'])} after: {statement(row['query'])}",
             next=_terminate(row["pid"]),
         )
     if not rows:
-        yield ok(f"none for longer than {duration(case.limits.lock_wait_s)}")
+        yield ok(f"none for longer than {duration(context.thresholds.lock_wait_s)}")
 
 
 def _root(sessions: Mapping[int, Mapping[str, Any]], pid: int) -> int:
-    """Follow a waiter to the session at the head of its queue; a circle, which ends itself, ends where it began."""
+    """Return the session at the head of a waiter's queue. In a deadlock, which PostgreSQL ends, one of the circle."""
     seen: set[int] = set()
     while pid not in seen and pid in sessions and sessions[pid]["blockers"]:
         seen.add(pid)
@@ -148,9 +148,14 @@ def _blocker(root: Mapping[str, Any] | None, behind: list[Mapping[str, Any]]) ->
             next=psql("SELECT gid, prepared, owner FROM pg_prepared_xacts"),
         )
     doing = f"{root['state']} for {duration(root['state_seconds'])}: {statement(root['query'])}"
+    value = f"{blocked} by {session(root)}, {doing}"
+    if not root["is_client"]:
+        return critical(value)
     # A cancel ends the statement and with it the transaction; a session that runs none has nothing to cancel.
     end = _cancel if root["state"] == "active" else _terminate
-    return critical(f"{blocked} by {session(root)}, {doing}", next=end(root["pid"]) if root["is_client"] else "")
+    others = "1 other" if len(behind) == 1 else f"{len(behind)} others"
+    why = f"Session {root['pid']} blocks {others}. End it: they continue, its uncommitted work is lost."
+    return critical(value, next=end(root["pid"]), why=why)
 
 
 def _cancel(pid: int) -> str:

@@ -1,4 +1,4 @@
--- What the sessions of the database do to each other.
+-- Connections, lock waits and open transactions.
 
 -- name: connection
 -- Which server answers, and since when it runs.
@@ -6,7 +6,7 @@ SELECT current_setting('server_version') AS version,
        extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8 AS up_seconds;
 
 -- name: sessions
--- Who is connected, by user and application, against the most that the server takes.
+-- The sessions by user and application, and max_connections.
 SELECT coalesce(usename, 'unknown') AS usename,
        coalesce(application_name, '') AS application_name,
        count(*) AS sessions,
@@ -19,8 +19,8 @@ GROUP BY usename, application_name
 ORDER BY sessions DESC, usename, application_name;
 
 -- name: lock_waits
--- The sessions that wait for a lock and those that they wait for. Only a build or drop that runs CONCURRENTLY waits for a
--- virtual transaction, and nobody queues behind it.
+-- The sessions that wait for a lock and those that they wait for. Waits for a virtual transaction are left out: only a build
+-- or drop that runs CONCURRENTLY does that, and no session queues behind it.
 WITH waiting AS MATERIALIZED (
     SELECT pid,
            extract(epoch FROM clock_timestamp() - min(waitstart))::float8 AS wait_seconds,
@@ -47,7 +47,7 @@ WHERE waiting.pid IS NOT NULL
    OR pid = ANY (ARRAY(SELECT unnest(blockers) FROM waiting));
 
 -- name: long_transactions
--- Transactions older than so many seconds, oldest first, but for those of concurrent index builds.
+-- Transactions older than `seconds`, oldest first, without those of concurrent index builds.
 SELECT pid,
        usename,
        application_name,
@@ -63,7 +63,7 @@ WHERE datname = current_database()
 ORDER BY xact_start;
 
 -- name: idle_in_transaction
--- Sessions that have done nothing for so many seconds and keep their transaction open, oldest first.
+-- Sessions that have been idle in a transaction for `seconds`, oldest first.
 SELECT pid,
        usename,
        application_name,

@@ -1,4 +1,4 @@
-"""Checks of the disk: what vacuum left, how old transaction ids are, and when the disk is full."""
+"""Checks of the disk: dead rows, the age of transaction ids, free space and replication slots."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -7,36 +7,36 @@ from typing import Any
 import psycopg2
 
 from handlers.diagnosis.commands import psql
-from handlers.diagnosis.model import Case, Finding, critical, ok, warning
+from handlers.diagnosis.model import Context, Finding, critical, ok, warning
 from handlers.diagnosis.plans import TABLES
 from handlers.diagnosis.text import duration, plural, size
 from handlers.queries import load_queries
 
 QUERIES = load_queries(Path(__file__).with_name("storage.sql"))
-# Autovacuum comes at a fifth of the live rows; twice that, and it does not keep up.
+# Autovacuum starts at a fifth of the live rows. At twice that it does not keep up.
 DEAD_SHARE = 0.4
-# Fewer dead rows than that do no harm; the deltas are vacuumed at a tenth of it (003).
+# Fewer dead rows do no harm. Autovacuum of the deltas starts at a tenth of this (003).
 DEAD_ROWS = 100_000
-# A delta takes about 64 bytes. A table that is much larger than its rows is read in full by every refresh.
+# A delta takes about 64 bytes. Every refresh reads the whole table, also where it is much larger than its rows.
 DELTA_BYTES = 64
 BLOATED_BYTES = 64 * 1024**2
 BLOATED_TIMES = 100
-# Where PostgreSQL begins to refuse writes: https://www.postgresql.org/docs/17/routine-vacuuming.html
+# PostgreSQL refuses writes near this age: https://www.postgresql.org/docs/17/routine-vacuuming.html
 LAST_TRANSACTION_ID = 2_000_000_000
 FULL_PERCENT = 95
 SLOT_PERCENT = 10
 
 
-def vacuum(case: Case) -> Iterable[Finding]:
-    """Hold dead rows against live ones, and the delta table's size against its rows."""
-    rows = case.fetch(QUERIES["vacuum"], {"tables": TABLES})
+def vacuum(context: Context) -> Iterable[Finding]:
+    """Compare dead rows with live ones, and the delta table's size with its rows."""
+    rows = context.fetch(QUERIES["vacuum"], {"tables": TABLES})
     found = False
     for row in rows:
         name, last = row["name"], _vacuumed(row)
         if row["dead"] >= max(DEAD_ROWS, DEAD_SHARE * row["live"]):
             found = True
             yield warning(
-                f"{name}: {row['dead']:,} dead rows beside {row['live']:,} live ones, {last}",
+                f"{name}: {row['dead']:,} dead rows, {row['live']:,} live rows, {last}",
                 next=psql(f"VACUUM (ANALYZE) {name}"),
             )
         elif name == "job_progress_deltas" and row["bytes"] >= max(
@@ -57,14 +57,14 @@ def _vacuumed(row: dict[str, Any]) -> str:
     return "never vacuumed" if last_s is None else f"vacuumed {duration(last_s)} ago"
 
 
-def transaction_ids(case: Case) -> Iterable[Finding]:
-    """Hold the age of the oldest transaction id against the alarm's limit."""
-    (row,) = case.fetch(QUERIES["transaction_ids"], {})
+def transaction_ids(context: Context) -> Iterable[Finding]:
+    """Compare the age of the oldest transaction id with the threshold."""
+    (row,) = context.fetch(QUERIES["transaction_ids"], {})
     value = f"{row['age']:,} of {LAST_TRANSACTION_ID:,} used (database {row['datname']})"
-    if row["age"] < case.limits.transaction_ids:
+    if row["age"] < context.thresholds.transaction_ids:
         yield ok(value)
         return
-    half_way = (case.limits.transaction_ids + LAST_TRANSACTION_ID) / 2
+    half_way = (context.thresholds.transaction_ids + LAST_TRANSACTION_ID) / 2
     found = critical if row["age"] >= half_way else warning
     yield found(
         f"{value}; the oldest table here is {row['table_name']} with {row['table_age']:,}",
@@ -72,35 +72,35 @@ def transaction_ids(case: Case) -> Iterable[Finding]:
     )
 
 
-def storage(case: Case) -> Iterable[Finding]:
-    """Hold what is used, and what is added in a day, against what the disk may grow to."""
-    (used,) = case.fetch(QUERIES["storage"], {})
-    used_bytes, most_bytes = used["database_bytes"] + used["wal_bytes"], case.limits.storage_gib * 1024**3
+def storage(context: Context) -> Iterable[Finding]:
+    """Compare what is used, and what a day adds, with the size that the disk may grow to."""
+    (used,) = context.fetch(QUERIES["storage"], {})
+    used_bytes, most_bytes = used["database_bytes"] + used["wal_bytes"], context.thresholds.storage_gib * 1024**3
     percent = 100 * used_bytes / most_bytes
-    day_bytes = _growth(case)
+    day_bytes = _growth(context)
     hours = (most_bytes - used_bytes) / (day_bytes / 24) if day_bytes else float("inf")
-    top = ", ".join(f"{row['name']} {size(row['bytes'])}" for row in case.fetch(QUERIES["top_relations"], {}))
+    top = ", ".join(f"{row['name']} {size(row['bytes'])}" for row in context.fetch(QUERIES["top_relations"], {}))
     growth = "growth unknown" if day_bytes is None else f"grows by about {size(day_bytes)} a day"
     value = (
         f"{size(used_bytes)} of {size(most_bytes)} ({percent:.0f} %), WAL {size(used['wal_bytes'])}; {growth}; "
         f"largest: {top}"
     )
-    slots = list(_slots(case, most_bytes))
+    slots = list(_slots(context, most_bytes))
     yield from slots
-    environment = f"environments/{case.commands.environment}.toml"
+    environment = f"environments/{context.commands.environment}.toml"
     raise_it = f"Raise database.max_allocated_storage_gib in {environment} first; a full disk stops the database."
     if percent >= FULL_PERCENT:
-        yield critical(value, next=case.commands.deploy(), why=raise_it)
-    elif hours < case.limits.storage_hours:
-        yield warning(f"{value}; full in {hours:.0f} h", next=case.commands.deploy(), why=raise_it)
+        yield critical(value, next=context.commands.deploy(), why=raise_it)
+    elif hours < context.thresholds.storage_hours:
+        yield warning(f"{value}; full in {hours:.0f} h", next=context.commands.deploy(), why=raise_it)
     elif not slots:
         yield ok(value)
 
 
-def _growth(case: Case) -> float | None:
+def _growth(context: Context) -> float | None:
     """Return the bytes that the jobs of the last day have added; `None` where progress cannot tell."""
     try:
-        (row,) = case.fetch(QUERIES["growth"], {})
+        (row,) = context.fetch(QUERIES["growth"], {})
     except psycopg2.ProgrammingError:
         return None
     except psycopg2.errors.ObjectNotInPrerequisiteState:  # the view was never filled
@@ -108,11 +108,11 @@ def _growth(case: Case) -> float | None:
     return float(row["objects"] * row["bytes_per_object"])
 
 
-def _slots(case: Case, most_bytes: float) -> Iterator[Finding]:
-    for row in case.fetch(QUERIES["slots"], {}):
+def _slots(context: Context, most_bytes: float) -> Iterator[Finding]:
+    for row in context.fetch(QUERIES["slots"], {}):
         if row["bytes"] >= SLOT_PERCENT / 100 * most_bytes and not row["active"]:
             yield warning(
-                f"the replication slot {row['slot_name']}, which nobody reads, keeps {size(row['bytes'])} of WAL",
+                f"the replication slot {row['slot_name']}, which has no reader, keeps {size(row['bytes'])} of WAL",
                 next=psql(f"SELECT pg_drop_replication_slot('{row['slot_name']}')"),
-                why="The log that it keeps grows until the disk is full.",
+                why="The WAL that it keeps grows until the disk is full.",
             )

@@ -1,7 +1,7 @@
--- What lies on the disk, and what vacuum left.
+-- Dead rows, transaction ids, and what takes disk space.
 
 -- name: vacuum
--- Dead rows against live ones, and when each table, or partition of one, was vacuumed last.
+-- Dead and live rows, and when each table or partition was vacuumed last.
 SELECT statistics.relname AS name,
        statistics.n_live_tup AS live,
        statistics.n_dead_tup AS dead,
@@ -29,7 +29,7 @@ CROSS JOIN (
 ) AS oldest_table;
 
 -- name: storage
--- What lies on the disk: all databases, and the write-ahead log.
+-- The size of all databases, and of the write-ahead log.
 SELECT (SELECT sum(pg_database_size(oid)) FROM pg_database)::bigint AS database_bytes,
        (SELECT coalesce(sum(size), 0) FROM pg_ls_waldir())::bigint AS wal_bytes;
 
@@ -47,8 +47,8 @@ ORDER BY bytes DESC, name
 LIMIT 3;
 
 -- name: growth
--- The objects of the jobs of the last day, and what an object has taken so far with its indexes and findings: twice, while
--- the table is partitioned and writers write both.
+-- The objects of the jobs of the last day, and the bytes that an object takes on average with its indexes and findings. While
+-- the table is being partitioned, writers write both tables, so both count.
 SELECT coalesce(sum(total_objects) FILTER (WHERE created_at > clock_timestamp() - INTERVAL '1 day'), 0)::bigint AS objects,
        (SELECT sum(pg_total_relation_size(coalesce(part.relid, relation.oid)))
         FROM pg_class AS relation
@@ -60,7 +60,7 @@ SELECT coalesce(sum(total_objects) FILTER (WHERE created_at > clock_timestamp() 
 FROM public.job_progress;
 
 -- name: slots
--- How much of the write-ahead log each replication slot keeps on the disk, largest first.
+-- How much of the write-ahead log each replication slot keeps, largest first.
 SELECT slot_name, active, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint AS bytes
 FROM pg_replication_slots
 WHERE restart_lsn IS NOT NULL

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from handlers.contract.release import Index
 from handlers.errors import MigrationFailedError
 from handlers.migrator.ledger import QUERIES
-from handlers.migrator.release import Index
 
 
 @dataclass(frozen=True, kw_only=True)

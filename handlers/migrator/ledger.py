@@ -4,9 +4,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from handlers.contract.release import Migration
 from handlers.errors import ForeignLedgerError
 from handlers.migrator.plan import LedgerEntry
-from handlers.migrator.release import Migration
 from handlers.queries import load_queries
 
 QUERIES = load_queries(Path(__file__).with_name("ledger.sql"))

@@ -1,7 +1,7 @@
 -- The ledger schema_migrations, the lock that goes with it, and what the runner asks the server about its work.
 
 -- name: create_ledger
--- One row a migration; applied_at stays null while a file outside a transaction is on its way.
+-- One row a migration; applied_at stays null while a file outside a transaction is only partly applied.
 CREATE TABLE IF NOT EXISTS schema_migrations (
     version int PRIMARY KEY,
     name text NOT NULL,
@@ -28,7 +28,7 @@ FROM schema_migrations
 ORDER BY version;
 
 -- name: record_statements
--- How far a file has come, in the transaction of what was done; complete when `done`.
+-- The statements of a file that are applied, recorded in their own transaction; the file is complete when `done`.
 INSERT INTO schema_migrations AS ledger
     (version, name, checksum, applied_statements, started_at, applied_at, duration_ms, release)
 VALUES
@@ -43,7 +43,7 @@ SET checksum = excluded.checksum,
     release = excluded.release;
 
 -- name: reopen
--- A rollback outside a transaction begins: should it die, the next deploy runs the whole file again.
+-- A rollback outside a transaction begins: if it dies, the next deploy runs the whole file again.
 UPDATE schema_migrations
 SET applied_at = NULL,
     applied_statements = '{}'
@@ -54,9 +54,9 @@ DELETE FROM schema_migrations
 WHERE version = %(version)s;
 
 -- name: prepare_session
--- The session that holds the lock must not outlive a client that is gone without a word: the server drops it when
--- it idles for a minute or its peer does not answer. A statement that runs must outlive its client: no timeout ends it,
--- the server does not look whether the client is there, and sends nothing meanwhile that could fail to arrive.
+-- An idle session must end with its client, because it holds the lock: the server ends it when it idles for a minute or
+-- when the client does not answer keepalives. A running statement must outlive its client: no timeout ends it, the
+-- server does not check the connection, and it sends no notices, which would fail.
 SELECT set_config('idle_session_timeout', '60s', false),
        set_config('tcp_keepalives_idle', '30', false),
        set_config('tcp_keepalives_interval', '10', false),
@@ -73,7 +73,7 @@ SELECT set_config('idle_session_timeout', '60s', false),
 
 -- name: try_lock
 -- A lock of the session: it ends with the connection, also after kill -9. Polled, because a session that waits inside
--- pg_advisory_lock holds a snapshot, and a concurrent index build of the holder would wait for that for ever.
+-- pg_advisory_lock holds a snapshot, and a concurrent index build of the holder would wait for that snapshot for ever.
 SELECT pg_try_advisory_lock(hashtextextended('schema_migrations', 0));
 
 -- name: lock_holder
@@ -101,7 +101,7 @@ WHERE index_class.relname = %(index)s
   AND index_class.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = %(table)s::regclass);
 
 -- name: activity
--- What a session does now: its statement, and how far a build of an index has come.
+-- The statement that a session runs, and the progress of an index build.
 SELECT extract(epoch FROM clock_timestamp() - activity.query_start)::float8 AS seconds,
        progress.phase,
        progress.blocks_done,
@@ -119,6 +119,13 @@ SELECT pid, usename, application_name, state, coalesce(xact_start, backend_start
 FROM pg_stat_activity
 WHERE pid = ANY (pg_blocking_pids(%(pid)s))
 ORDER BY since;
+
+-- name: other_owners
+-- Relations whose owner's rights the session does not have, and that owner.
+SELECT name, quote_ident(pg_get_userbyid(class.relowner))
+FROM unnest(%(relations)s::text[]) AS name
+JOIN pg_class AS class ON class.oid = to_regclass(name)
+WHERE NOT pg_has_role(class.relowner, 'USAGE');
 
 -- name: relation_size
 -- Rows of a table, and the average width of some of its columns, as the last ANALYZE left them.

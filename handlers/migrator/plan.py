@@ -1,24 +1,24 @@
-"""What a release would do to a ledger: decided without a database, so that it can be tested and shown without one."""
+"""What a release would run, decided from release and ledger alone, so that it needs no database."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from handlers.contract.release import Migration, Release
 from handlers.errors import (
     ChangedMigrationError,
     LateMigrationError,
     NewerDatabaseError,
     VanishedMigrationError,
 )
-from handlers.migrator.release import Migration, Release
 
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerEntry:
     """One row of `schema_migrations`.
 
-    `applied_at` is `None` while a file that runs outside a transaction is on its way; `applied_statements` holds the
-    checksums of those of its statements that are done.
+    `applied_at` is `None` while a file that runs outside a transaction is only partly applied. `applied_statements`
+    holds the checksums of those of its statements that are done.
     """
 
     version: int

@@ -1,4 +1,4 @@
-"""Brings a database to a release, and takes its last migration back."""
+"""Brings a database to a release, and rolls its newest migration back."""
 
 import contextlib
 import random
@@ -10,15 +10,16 @@ from typing import Any
 import psycopg2
 import psycopg2.errors
 
+from handlers.contract.release import Index, Migration, Release, SqlStatement
 from handlers.errors import MigrationFailedError, NoRollbackError
 from handlers.migrator import indexes, ledger
+from handlers.migrator.advice import INSUFFICIENT_PRIVILEGE, next_step
 from handlers.migrator.plan import PendingMigration, plan
-from handlers.migrator.release import Index, Migration, Release, Statement
-from handlers.migrator.session import Connect, Limits, Report, Session
+from handlers.migrator.session import Connect, Report, RunLimits, Session
 
 # A statement and its parameters, as the cursor takes them.
 Record = tuple[str, dict[str, Any]]
-# Not a fault of the file: somebody else was faster.
+# Another session has the lock; the file is right.
 _BUSY = (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected)
 
 
@@ -35,26 +36,26 @@ def _silent(_message: str, **_fields: Any) -> None:
     pass
 
 
-def run(connect: Connect, release: Release, *, limits: Limits | None = None, report: Report = _silent) -> Result:
+def run(connect: Connect, release: Release, *, limits: RunLimits | None = None, report: Report = _silent) -> Result:
     """Bring a database to a release.
 
     Args:
         connect: opens a direct connection (not through RDS Proxy) in autocommit mode, as the owner of the tables.
         release: what to bring it to.
-        limits: how long things may take.
-        report: is told each step.
+        limits: those of the run.
+        report: called with each step.
 
     Raises:
         DeployInProgressError: another deployer still worked at the deadline.
-        StillRunningError: the deadline came while the server works on; the next run goes on.
-        DriftError: release and ledger tell different histories; nothing was run.
+        StillRunningError: the deadline came while the server runs a statement; the next run continues.
+        DriftError: release and ledger contradict each other; nothing was run.
         MigrationFailedError: PostgreSQL refused a statement; what is recorded as applied is applied, no more.
 
     """
-    with Session(connect, limits=limits or Limits(), report=report) as session:
+    with Session(connect, limits=limits or RunLimits(), report=report) as session:
         session.acquire_lock()
         pending = plan(release, ledger.read_ledger(session.cursor))
-        _in_transaction(session, "roles.sql", release.roles)
+        _in_transaction(session, release.roles.file, release.roles.statements)
         session.cursor.execute(ledger.QUERIES["create_ledger"])
         for item in pending:
             started = time.monotonic()
@@ -67,22 +68,22 @@ def run(connect: Connect, release: Release, *, limits: Limits | None = None, rep
     )
 
 
-def rollback(connect: Connect, release: Release, *, limits: Limits | None = None, report: Report = _silent) -> str:
+def rollback(connect: Connect, release: Release, *, limits: RunLimits | None = None, report: Report = _silent) -> str:
     """Take the newest migration back with its `.down.sql`, and return that file's name.
 
     Args:
         connect: as for `run`.
         release: the one that is deployed; its files must be those that were applied.
-        limits: how long things may take.
-        report: is told each step.
+        limits: those of the run.
+        report: called with each step.
 
     Raises:
         NoRollbackError: nothing is applied, or the newest migration has no `.down.sql`.
-        DriftError: release and ledger tell different histories; nothing was run.
+        DriftError: release and ledger contradict each other; nothing was run.
         DeployInProgressError, StillRunningError, MigrationFailedError: as for `run`.
 
     """
-    with Session(connect, limits=limits or Limits(), report=report) as session:
+    with Session(connect, limits=limits or RunLimits(), report=report) as session:
         session.acquire_lock()
         entries = ledger.read_ledger(session.cursor)
         plan(release, entries)  # refuses drift
@@ -95,7 +96,7 @@ def rollback(connect: Connect, release: Release, *, limits: Limits | None = None
         if newest.down.transactional:
             _in_transaction(session, newest.down.file, newest.down.statements, forget)
         else:
-            # With the first statement, so that a rollback that is refused there has changed nothing.
+            # Together with the first statement, so that a rollback that fails there has changed nothing.
             reopen = (ledger.QUERIES["reopen"], {"version": newest.version})
             if not newest.down.statements[0].in_transaction:
                 session.cursor.execute(*reopen)
@@ -107,7 +108,7 @@ def rollback(connect: Connect, release: Release, *, limits: Limits | None = None
 
 
 def _apply(session: Session, item: PendingMigration, release: str) -> None:
-    """Run what is left of a file, and record it as it is done."""
+    """Run the remaining statements of a file, and record each as it is done."""
     migration, started_at = item.migration, datetime.now(UTC)
 
     def record(done: int) -> Record:
@@ -115,7 +116,7 @@ def _apply(session: Session, item: PendingMigration, release: str) -> None:
 
     rest = migration.statements[item.first_statement :]
     if migration.transactional or not rest:
-        # Also a file that was outside a transaction when it failed, and was mended into one that need not be.
+        # Includes a file that failed outside a transaction and was changed into one that fits a transaction.
         _in_transaction(session, migration.file, rest, record(len(migration.statements)))
         return
     for position in range(item.first_statement, len(migration.statements)):
@@ -137,14 +138,14 @@ def _one(session: Session, migration: Migration, position: int, record: Record) 
         else:
             session.execute(statement.sql, what=statement.title, may_outlive=True)
     except (psycopg2.Error, MigrationFailedError) as error:
-        raise _failure(migration.file, statement, error) from error
+        raise _failure(session, migration.file, statement, error) from error
     session.cursor.execute(*record)
 
 
-def _build(session: Session, statement: Statement, index: Index) -> None:
-    """Build an index, unless an earlier run, or the server after it, has done so already.
+def _build(session: Session, statement: SqlStatement, index: Index) -> None:
+    """Build an index, unless an earlier run has built it, or the server has finished the build of that run.
 
-    No lock_timeout: the build waits for old transactions and makes nobody wait meanwhile.
+    No lock_timeout: the build waits for old transactions, and blocks no other session while it waits.
     """
     built = indexes.find(session.cursor, index)
     if built is not None and not built.valid:
@@ -158,10 +159,10 @@ def _build(session: Session, statement: Statement, index: Index) -> None:
     indexes.check(built, index)
 
 
-def _in_one_message(session: Session, file: str, statement: Statement, record: Record) -> None:
+def _in_one_message(session: Session, file: str, statement: SqlStatement, record: Record) -> None:
     """Run one statement with its ledger row in one transaction and one message.
 
-    The server runs a message to its end even when its sender is gone, so this may outlive the deadline.
+    The server runs a message to its end also when the client has disconnected, so this may outlive the deadline.
     """
     recorded = session.cursor.mogrify(*record).decode()
     message = f"BEGIN; {_lock_timeout(session)};\n{statement.sql}\n;{recorded};\nCOMMIT"
@@ -170,13 +171,13 @@ def _in_one_message(session: Session, file: str, statement: Statement, record: R
         try:
             session.execute(message, what=statement.title, may_outlive=True)
         except psycopg2.Error as error:
-            raise _failure(file, statement, error) from error
+            raise _failure(session, file, statement, error) from error
 
     _with_patience(session, attempt, waits_for=statement.title)
 
 
 def _in_transaction(
-    session: Session, file: str, statements: tuple[Statement, ...], record: Record | None = None
+    session: Session, file: str, statements: tuple[SqlStatement, ...], record: Record | None = None
 ) -> None:
     """Run a whole file in one transaction, with its ledger row."""
 
@@ -186,7 +187,7 @@ def _in_transaction(
             try:
                 session.execute(statement.sql, what=f"{file}: {statement.title}", may_outlive=False)
             except psycopg2.Error as error:
-                raise _failure(file, statement, error) from error
+                raise _failure(session, file, statement, error) from error
         if record:
             session.cursor.execute(*record)
         session.cursor.execute("COMMIT")
@@ -195,7 +196,7 @@ def _in_transaction(
 
 
 def _with_patience(session: Session, attempt: Any, *, waits_for: str) -> None:
-    """Try again while a lock cannot be had: each try ends after `lock_timeout_ms`, so that writers get through."""
+    """Retry while another session has the lock. Each try ends after `lock_timeout_ms`, so that writers get through."""
     patient_until = time.monotonic() + session.limits.lock_patience_s
     while True:
         try:
@@ -215,12 +216,14 @@ def _lock_timeout(session: Session) -> str:
     return f"SET LOCAL lock_timeout = {session.limits.lock_timeout_ms}"
 
 
-def _failure(file: str, statement: Statement, error: Exception) -> MigrationFailedError:
-    way_out = (
-        "Mend the file and roll back again; until then a deploy applies the migration anew."
+def _failure(session: Session, file: str, statement: SqlStatement, error: Exception) -> MigrationFailedError:
+    again, state = (
+        ("roll back again", "A deploy before that applies the migration again.")
         if file.endswith(".down.sql")
-        else "Mend the file and deploy again; what is recorded in schema_migrations stays applied."
+        else ("deploy again", "What is recorded in schema_migrations stays applied.")
     )
-    return MigrationFailedError(
-        f"migrations/{file}, line {statement.line}, {statement.title}: {str(error).strip()}\n{statement.sql}\n{way_out}"
-    )
+    refused = isinstance(error, psycopg2.Error) and error.pgcode == INSUFFICIENT_PRIVILEGE
+    owners = session.owners(statement.relations) if refused else {}
+    advice = next_step(error, again=again, user=session.user, owners=owners)
+    where = f"migrations/{file}, line {statement.line}, {statement.title}"
+    return MigrationFailedError(f"{where}: {str(error).strip()}\n{statement.sql}\n{f'{advice} {state}'.strip()}")

@@ -1,4 +1,4 @@
-"""The one session that holds the migration lock and runs statements, watched from a second one."""
+"""The session that holds the migration lock and runs the statements, and a second one that watches it."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -15,23 +15,24 @@ import psycopg2
 from handlers.contract import postgres_versions
 from handlers.errors import DeployInProgressError, StillRunningError, UnsupportedVersionError
 from handlers.migrator.ledger import QUERIES
-from handlers.migrator.progress import Progress, watch
+from handlers.migrator.statement_progress import StatementProgress, watch
 
 Connect = Callable[[], "psycopg2.extensions.connection"]
-# Told a sentence for people, and fields for programs.
+# Called with a sentence for people, and fields for programs.
 Report = Callable[..., None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
-    """How long things may take.
+class RunLimits:
+    """The time limits of a run.
 
     Attributes:
-        lock_timeout_ms: how long a statement may wait for a lock that makes writers wait behind it, before it gives up
-            and tries again. A writer waits no longer than this and the statement itself.
-        lock_patience_s: how long to go on trying.
-        deadline_s: how long the whole run may take before it returns while the server works on; `None` for no end.
-        poll_interval_s: between two looks at a running statement, and between two tries to get the migration lock.
+        lock_timeout_ms: how long a statement may wait for a lock that blocks writers, before it gives up and retries. A
+            writer waits no longer than this and the statement itself.
+        lock_patience_s: for how long to retry.
+        deadline_s: how long the whole run may take; then it returns, also while the server runs a statement. `None` for
+            no limit.
+        poll_interval_s: between two reports on a running statement, and between two tries to take the migration lock.
 
     """
 
@@ -60,15 +61,15 @@ class Session:
 
     Args:
         connect: opens a direct connection (not through RDS Proxy) in autocommit mode.
-        limits: how long things may take.
-        report: is told what happens.
+        limits: those of the run.
+        report: called with each event.
 
     Raises:
         UnsupportedVersionError: the server is of another version; nothing was run.
 
     """
 
-    def __init__(self, connect: Connect, *, limits: Limits, report: Report) -> None:
+    def __init__(self, connect: Connect, *, limits: RunLimits, report: Report) -> None:
         self.limits = limits
         self.report = report
         self._ends_at = None if limits.deadline_s is None else time.monotonic() + limits.deadline_s
@@ -76,10 +77,11 @@ class Session:
         self._watcher = connect()
         self.cursor: Any = self._connection.cursor()
         self.pid: int = self._connection.info.backend_pid
+        self.user: str = self._connection.info.user
         self._worker: threading.Thread | None = None
         for connection in (self._connection, self._watcher):
             connection.cursor().execute(QUERIES["prepare_session"])
-        # It has nothing to say for as long as each try for a lock is short, and holds nothing that others wait for.
+        # The watcher idles while statements are short, and it holds no lock.
         self._watcher.cursor().execute("SET idle_session_timeout = 0")
 
     def __enter__(self) -> Self:
@@ -97,7 +99,7 @@ class Session:
         return self._ends_at is not None and time.monotonic() >= self._ends_at
 
     def acquire_lock(self) -> None:
-        """Take the migration lock, polling with no transaction open, and say meanwhile what its holder does.
+        """Take the migration lock, polling with no transaction open, and report what its holder does while it waits.
 
         Raises:
             DeployInProgressError: another deployer holds the lock still at the deadline.
@@ -151,7 +153,16 @@ class Session:
         if failure:
             raise failure[0]
 
-    def _give_up(self, what: str, progress: Progress | None, *, may_outlive: bool) -> None:
+    def owners(self, relations: Sequence[str]) -> dict[str, str]:
+        """Return the owner of each of these relations whose rights this session does not have."""
+        cursor = self._watcher.cursor()
+        try:
+            cursor.execute(QUERIES["other_owners"], {"relations": list(relations)})
+        except psycopg2.Error:  # a function's signature is no name of a relation
+            return {}
+        return dict(cursor.fetchall())
+
+    def _give_up(self, what: str, progress: StatementProgress | None, *, may_outlive: bool) -> None:
         if not may_outlive:
             self._connection.cancel()
             raise StillRunningError(
@@ -165,15 +176,15 @@ class Session:
         )
 
     def _hang_up(self) -> None:
-        """Leave the statement to the server, which notices that nobody listens when it has finished."""
-        # The wire may be gone: libpq closes it as soon as the worker notices the first call.
+        """Close the socket without cancelling: the server finishes the statement, and then ends the session."""
+        # libpq closes the socket itself when the worker notices a shutdown, so it may be closed already.
         with (
             contextlib.suppress(OSError, psycopg2.Error),
             socket.socket(fileno=os.dup(self._connection.fileno())) as wire,
         ):
             wire.shutdown(socket.SHUT_RDWR)
 
-    def _holder(self) -> tuple[str, Progress | None]:
+    def _holder(self) -> tuple[str, StatementProgress | None]:
         watcher: Any = self._watcher.cursor()
         watcher.execute(QUERIES["lock_holder"])
         row = watcher.fetchone()

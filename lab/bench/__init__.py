@@ -1,1 +1,5 @@
-"""The questions that are answered with numbers, each as a ratio inside one run."""
+"""Benchmarks: each question is answered with a ratio of two measurements of one run."""
+
+from pathlib import Path
+
+RESULTS = Path(__file__).with_name("results")

@@ -1,4 +1,4 @@
-"""What the bench answers: a question, the figure, its ratio to something else in the same run, and the goal."""
+"""One row of a result: a question, the figures, their ratio within one run, and the goal."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,14 +8,14 @@ from lab.bench.samples import Spread, short
 
 @dataclass(frozen=True)
 class Goal:
-    """A limit for one number."""
+    """An upper or lower limit for one number."""
 
     kind: Literal["at most", "at least"]
     limit: float
     unit: str = ""
 
     def held_by(self, number: float) -> bool:
-        """Say whether a number is within the limit."""
+        """Return whether a number is within the limit."""
         return number <= self.limit if self.kind == "at most" else number >= self.limit
 
     def __str__(self) -> str:
@@ -30,9 +30,9 @@ class Answer:
     Attributes:
         question: what was asked.
         value: the figures, with their units.
-        ratio: of what the question names first to what it names second.
-        goal: for the median of the ratio, or for `judged`.
-        judged: the number that the goal is for, when it is not the ratio.
+        ratio: of what the question names first to what it names last.
+        goal: the limit for the median of `ratio`, or for `judged`.
+        judged: the number that `goal` limits, when it is not the ratio.
 
     """
 
@@ -44,7 +44,7 @@ class Answer:
 
     @property
     def held(self) -> bool | None:
-        """Whether the goal was held; `None` when there is none."""
+        """Whether the goal was held; `None` without a goal."""
         if self.goal is None:
             return None
         number = self.ratio.median if self.judged is None and self.ratio else self.judged
@@ -58,5 +58,5 @@ class Answer:
 
 
 def milliseconds(spread: Spread) -> str:
-    """Return a median in milliseconds."""
+    """Return the median as text."""
     return f"{short(spread.median)} ms"

@@ -1,4 +1,4 @@
-"""How long an exact read takes when nothing was refreshed for long: 300,000 changes of one job, none of them folded."""
+"""Times an exact read with a backlog: 300,000 changes of one job since the last refresh, so none is folded."""
 
 from dataclasses import dataclass
 
@@ -6,13 +6,13 @@ from lab.bench import reads
 from lab.bench.answers import Answer, Goal, milliseconds
 from lab.bench.changes import update_one_by_one
 from lab.bench.dataset import Dataset
-from lab.bench.reads import Reads, describe, status_reads
+from lab.bench.reads import Reads, latencies, status_reads
 from lab.bench.samples import Spread, short, time_ms
 from lab.bench.steps import Say
 
 CHANGES = 300_000
 CHANGES_AT_ONCE = 50_000
-# Sums to nothing, so that the numbers stay true.
+# The deltas sum to zero, so the counts stay true.
 ADD_DELTAS = """
 INSERT INTO job_progress_deltas (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
 SELECT %(job_id)s, CASE WHEN number %% 2 = 0 THEN 1 ELSE -1 END, 0, 0, 0, 0
@@ -24,7 +24,7 @@ REFRESH = "SELECT refresh_job_progress()"
 
 @dataclass(frozen=True)
 class Backlog:
-    """Reads with a backlog: how many deltas it was, the first read after the changes, and those that followed."""
+    """Reads with a backlog: the number of deltas, the first read after the changes, and the reads after it."""
 
     deltas: int
     first_ms: float
@@ -32,7 +32,7 @@ class Backlog:
 
 
 def measure(dataset: Dataset, *, samples: int, say: Say) -> tuple[Backlog, Backlog, float]:
-    """Return the reads after as many updates, those with as many deltas really there, and the fold, in milliseconds."""
+    """Return the reads after the updates, the reads with as many uncompacted deltas, and the fold in milliseconds."""
     with dataset.cursor("progress_refresher") as refresher, dataset.cursor("scanner_app") as scanner:
         refresher.execute(REFRESH)
         for done in range(0, CHANGES, CHANGES_AT_ONCE):
@@ -59,13 +59,13 @@ def _read(dataset: Dataset, *, samples: int, reads_per_sample: int, say: Say) ->
 
 
 def answers(changed: Backlog, uncompacted: Backlog, fold_ms: float) -> list[Answer]:
-    """Judge the read with the backlog, and tell what the same backlog costs without compaction."""
+    """Compare the read with a backlog to its goal; report the same backlog without compaction."""
     real_time = changed.reads["real-time"]
     worst = uncompacted.reads["real-time"]
     return [
         Answer(
             question=f"real-time read after {CHANGES:,} changes of the job, none folded : `SELECT 1`, p99",
-            value=f"{describe(real_time)}; {changed.deltas:,} deltas were left of them",
+            value=f"{latencies(real_time)}; {changed.deltas:,} deltas were left of them",
             ratio=Spread.of_ratios(real_time.p99_ms, changed.reads["SELECT 1"].p99_ms),
             goal=Goal("at most", 10, "ms at p99"),
             judged=real_time.p99_of_all_ms,

@@ -1,4 +1,4 @@
-"""Many updates of one object each, as a scanner sends them, made inside the server to save the round trips."""
+"""Single-row updates as a scanner sends them, looped inside the server to save round trips."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import psycopg2
 
-# Consecutive objects of each job, in turn over the jobs; a commit now and then.
+# Round robin over the jobs, consecutive objects of each; commits every 1,000 updates.
 UPDATE_ONE_BY_ONE = f"""
 DO $$
 DECLARE
@@ -46,13 +46,13 @@ $$
 def update_one_by_one(
     cursor: psycopg2.extensions.cursor, jobs: Sequence[BenchJob], *, updates: int, first: int
 ) -> None:
-    """Run `updates` statements, each of which gives one object a status by chance.
+    """Run `updates` statements; each sets one object to a random status.
 
     Args:
         cursor: of a connection in autocommit mode as `scanner_app`.
-        jobs: whose objects are updated, in turn.
+        jobs: their objects are updated round robin.
         updates: how many, over all jobs.
-        first: the number of the first object in each job; past a job's last object it begins again.
+        first: the number of the first object in each job; wraps around at the size of the smallest job.
 
     """
     parameters = {

@@ -1,12 +1,11 @@
-"""From the first import to the first answer, in a fresh interpreter, with the functions' package as it is shipped.
+"""Times cold starts: first import to first answer, in a fresh interpreter, with the functions' package as shipped.
 
-The package carries no bytecode and Lambda cannot write any beside it, so Python compiles it on each cold start; boto3
-comes from the runtime, here from this environment, compiled. Both are the same for all ways.
+The package has no bytecode and Lambda's file system is read-only, so Python compiles it on each cold start. boto3 comes
+from the runtime (here from this environment) with its bytecode. Both hold for every way that is measured.
 """
 
 import contextlib
 import json
-import logging
 import os
 import shutil
 import subprocess
@@ -17,11 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from handlers.contract import metrics, variables
+from handlers.contract.events import ReleaseEvent
 from lab.bench.answers import Answer, Goal, milliseconds
 from lab.bench.dataset import Dataset
 from lab.bench.samples import Spread, short
 from lab.bench.steps import Say
 from lab.embedded_postgres import ADMIN_USER
+from scannerdb.review.emulator import empty_emulator
 from stacks.assets.package import Package, build_function_package
 
 FIRST_ANSWER = Path(__file__).with_name("first_answer.py")
@@ -29,7 +31,7 @@ REGION = "us-east-1"
 GOAL = Goal("at most", 0.5)
 ENTRIES = ("status", "refresh", "migrate")
 PLAIN = "plain"
-# Compiles what the ways use of the runtime's own packages.
+# Writes the bytecode of the runtime's packages that are used.
 COMPILE_RUNTIME = (
     "import boto3; [boto3.client(name, region_name='us-east-1') for name in ('rds', 's3', 'secretsmanager')]"
 )
@@ -38,7 +40,7 @@ HEAVY_MS = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class ColdStarts:
-    """Fresh interpreters of one way: milliseconds to the first answer and peak memory in KiB of each."""
+    """Cold starts of one way: milliseconds to the first answer and peak memory in KiB of each."""
 
     taken_ms: tuple[float, ...]
     peak_kib: tuple[int, ...]
@@ -46,7 +48,7 @@ class ColdStarts:
 
 @dataclass(frozen=True)
 class Import:
-    """What one module took to import, itself and with all that it imports."""
+    """How long one module took to import, by itself and with everything that it imports."""
 
     module: str
     self_ms: float
@@ -54,7 +56,7 @@ class Import:
 
 
 class Cold:
-    """The functions' package unpacked, and what each way is started with."""
+    """The functions' package unpacked; starts each way with its event and environment."""
 
     def __init__(self, dataset: Dataset, release: Package, folder: Path, endpoint_url: str) -> None:
         self._dataset, self._release, self._endpoint_url = dataset, release, endpoint_url
@@ -64,7 +66,7 @@ class Cold:
             archive.extractall(self._package)
 
     def start(self, entry: str, *options: str) -> "subprocess.CompletedProcess[str]":
-        """Run one entry to its first answer; an error is the child's own."""
+        """Run one entry to its first answer in a fresh interpreter."""
         command = [sys.executable, "-P", *options, str(FIRST_ANSWER), entry, json.dumps(self._event(entry))]
         done = subprocess.run(command, env=self._environment(entry), capture_output=True, text=True, check=False)
         if done.returncode:
@@ -72,7 +74,7 @@ class Cold:
         return done
 
     def answer(self, entry: str) -> dict[str, Any]:
-        """Return time, memory and answer of one cold start."""
+        """Return time, peak memory and answer of one cold start."""
         result: dict[str, Any] = json.loads(self.start(entry).stdout.splitlines()[-1])
         answer = result["answer"]
         good: dict[str, Callable[[], bool]] = {
@@ -86,28 +88,28 @@ class Cold:
         return result
 
     def compile_runtime(self) -> None:
-        """Import once what the runtime brings, so that its bytecode is there."""
+        """Import the runtime's packages once, which writes their bytecode."""
         environment = {"PATH": os.environ["PATH"]}
         subprocess.run([sys.executable, "-c", COMPILE_RUNTIME], env=environment, check=True, capture_output=True)
 
     def _environment(self, entry: str) -> dict[str, str]:
         user = "progress_refresher" if entry == "refresh" else "progress_reader"
         database = self._dataset.variables(user)
-        del database["RDS_PASSWORD"]
+        del database[variables.RDS_PASSWORD]
         return database | {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(self._package),
             "PYTHONDONTWRITEBYTECODE": "1",
-            "RDS_ENDPOINT": self._dataset.server.host,
-            "MASTER_SECRET_ARN": "master",
+            variables.RDS_ENDPOINT: self._dataset.server.host,
+            variables.MASTER_SECRET_ARN: "master",
             "AWS_LAMBDA_FUNCTION_NAME": "bench",
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_ENDPOINT_URL": self._endpoint_url,
-            "POWERTOOLS_METRICS_NAMESPACE": "ScannerDatabase",
-            "POWERTOOLS_SERVICE_NAME": f"scanner-database-bench-{entry}",
+            variables.POWERTOOLS_METRICS_NAMESPACE: metrics.NAMESPACE,
+            variables.POWERTOOLS_SERVICE_NAME: f"scanner-database-bench-{entry}",
         }
 
     def _event(self, entry: str) -> dict[str, Any]:
@@ -115,7 +117,7 @@ class Cold:
             return {"source": "schedule"}
         if entry == "migrate":
             key = self._release.path.name
-            return {"release_bucket": "releases", "release_key": key, "release_sha256": self._release.sha256}
+            return dict(ReleaseEvent(release_bucket="releases", release_key=key, release_sha256=self._release.sha256))
         job_id = self._dataset.hot.job_id
         return {
             "version": "2.0",
@@ -134,12 +136,12 @@ class Cold:
 def measure(
     dataset: Dataset, release: Package, *, folder: Path, samples: int, say: Say
 ) -> tuple[dict[str, ColdStarts], list[Import]]:
-    """Start each way in turn; return the cold starts of each, and what `status` imports, the heaviest first."""
+    """Start each way in turn; return the cold starts of each, and the slowest imports of `status`."""
     with _aws(dataset, release) as endpoint_url:
         cold = Cold(dataset, release, folder, endpoint_url)
         cold.compile_runtime()
         taken: dict[str, list[dict[str, Any]]] = {entry: [] for entry in (*ENTRIES, PLAIN)}
-        for sample in range(-1, samples):  # the first fills the file cache
+        for sample in range(-1, samples):  # the first sample only fills the file cache
             for entry, results in taken.items():
                 say(f"{entry}, sample {sample + 1} of {samples}")
                 result = cold.answer(entry)
@@ -156,7 +158,7 @@ def measure(
 
 
 def answers(starts: Mapping[str, ColdStarts]) -> list[Answer]:
-    """Compare each entry with the plain way: time, and peak memory."""
+    """Compare each entry with the plain way."""
     plain = starts[PLAIN]
     result = []
     for entry in ENTRIES:
@@ -174,7 +176,7 @@ def answers(starts: Mapping[str, ColdStarts]) -> list[Answer]:
 
 
 def heaviest_imports(log: str, *, at_least_ms: float = HEAVY_MS) -> list[Import]:
-    """Return the modules of a log of `-X importtime` that took long with all they import, the longest first."""
+    """Return the slow modules of a `-X importtime` log, including what they import, the slowest first."""
     found = []
     for line in log.splitlines():
         numbers, _, module = line.removeprefix("import time:").rpartition("|")
@@ -190,16 +192,10 @@ def _mebibytes(starts: ColdStarts) -> str:
 
 @contextlib.contextmanager
 def _aws(dataset: Dataset, release: Package) -> Iterator[str]:
-    """Stand in for S3 and Secrets Manager, which `migrate` asks; yield the address."""
+    """Stand in for S3 and Secrets Manager, which `migrate` calls; yield the address."""
     import boto3  # noqa: PLC0415 - needed here only
-    from moto.server import ThreadedMotoServer  # noqa: PLC0415
 
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request otherwise
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        url = f"http://{host}:{port}"
+    with empty_emulator() as url:
         options = {"endpoint_url": url, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
         store = boto3.client("s3", region_name=REGION, **options)
         store.create_bucket(Bucket="releases")
@@ -207,5 +203,3 @@ def _aws(dataset: Dataset, release: Package) -> Iterator[str]:
         secret = json.dumps({"username": ADMIN_USER, "password": dataset.server.password})
         boto3.client("secretsmanager", region_name=REGION, **options).create_secret(Name="master", SecretString=secret)
         yield url
-    finally:
-        server.stop()

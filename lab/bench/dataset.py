@@ -1,7 +1,7 @@
-"""A database of some size, built inside the server: one job with half of the objects, a hundred with the rest.
+"""Builds a database inside the server: one job with half of the objects, a hundred jobs with the rest.
 
-The rows are loaded into the tables as they were before migration 002, so that the runner then does what it does for an
-existing deployment: it builds the indexes and counts what is there.
+The rows are loaded into the tables of migration 001. Then the runner does what it does for an existing deployment: it
+builds the indexes and counts the rows.
 """
 
 import contextlib
@@ -16,19 +16,19 @@ from uuid import UUID
 import psycopg2
 
 from handlers.connection import Database
-from handlers.migrator.release import Release
+from handlers.contract.release import Release
 from handlers.migrator.runner import run
-from handlers.migrator.session import Limits
+from handlers.migrator.session import RunLimits
 from lab.bench.steps import Say
 from lab.embedded_postgres import ADMIN_USER, EmbeddedPostgres
 
 OTHER_JOBS = 100
 ROWS_PER_STATEMENT = 250_000
-# Of a job's objects; a job's number chooses. The first job still runs.
+# Shares of a job's objects that are done; the job's number chooses one. The first job is still running.
 SHARES_DONE = (0.62, 1.0, 0.85, 1.0, 0.5, 1.0, 0.1)
 STATUSES = ("queued", "processing", "succeeded", "failed")
 
-# Key and etag are as long as a scan's; both follow from the object's number.
+# Key and etag are as long as a real scan's and derived from the object's number.
 KEY = "'2026/part-' || lpad(({number})::text, 9, '0') || '.json.gz'"
 ETAG = "md5({job_id}::text || ({number})::text)"
 
@@ -63,39 +63,39 @@ VALUES (%(job_id)s, %(bucket)s, %(prefix)s, now() - INTERVAL '1 day', now())
 
 @dataclass(frozen=True, kw_only=True)
 class BenchJob:
-    """One job: its number, and how many objects it has; they are numbered from 0."""
+    """One job and the number of its objects, which are numbered from 0."""
 
     number: int
     objects: int
 
     @cached_property
     def job_id(self) -> str:
-        """The job's UUID, which follows from its number."""
+        """The job's UUID, derived from its number."""
         return str(UUID(hashlib.md5(f"job {self.number}".encode(), usedforsecurity=False).hexdigest()))
 
     @property
     def bucket(self) -> str:
-        """The bucket that it scans."""
+        """The bucket of its objects."""
         return f"customer-data-{self.number:03}"
 
     @property
     def prefix(self) -> str:
-        """What the keys of its objects begin with."""
+        """The prefix of its objects' keys."""
         return f"exports/{self.number:03}/"
 
     @property
     def done(self) -> int:
-        """How many of its objects, the first ones, were done when it was loaded."""
+        """How many of its first objects are done when it is loaded."""
         return int(self.objects * SHARES_DONE[self.number % len(SHARES_DONE)])
 
     def primary_key(self, number: int) -> tuple[str, str, str, str]:
-        """Return job_id, bucket, key and etag of one object."""
+        """Return job_id, bucket, key and etag of an object."""
         etag = hashlib.md5(f"{self.job_id}{number}".encode(), usedforsecurity=False).hexdigest()
         return self.job_id, self.bucket, f"{self.prefix}2026/part-{number:09}.json.gz", etag
 
 
 def plan_jobs(objects: int) -> tuple[BenchJob, ...]:
-    """Return the jobs of a database: the first holds half of the objects, the others the rest in equal parts."""
+    """Return the jobs of a database: the first has half of the objects, the others equal parts of the rest."""
     others, extra = divmod(objects - objects // 2, OTHER_JOBS)
     sizes = [objects // 2, *(others + (number < extra) for number in range(OTHER_JOBS))]
     return tuple(BenchJob(number=number, objects=size) for number, size in enumerate(sizes))
@@ -126,9 +126,15 @@ class Dataset:
         """Return a libpq connection string."""
         return self.server.dsn(user=user, database=self.name)
 
+    def connect(self) -> "psycopg2.extensions.connection":
+        """Open a connection of the owner in autocommit mode, as the migration runner needs it."""
+        connection = psycopg2.connect(self.dsn())
+        connection.autocommit = True
+        return connection
+
     @contextlib.contextmanager
     def cursor(self, user: str = ADMIN_USER) -> Iterator["psycopg2.extensions.cursor"]:
-        """Open a connection of its own, in autocommit mode."""
+        """Open a connection in autocommit mode for the block."""
         with self.server.connect(user=user, database=self.name) as connection, connection.cursor() as cursor:
             yield cursor
 
@@ -149,11 +155,11 @@ class Dataset:
         return self.server.variables(user=user, database=self.name)
 
     def build(self, release: Release, say: Say) -> None:
-        """Create the database, load it and bring it to the release."""
+        """Create the database, load the rows and run the migrations."""
         with self.server.connect(user="postgres", database="postgres") as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE {self.name} OWNER {ADMIN_USER}")
         with self.cursor() as cursor:
-            for statement in (*release.roles, *release.migrations[0].statements):
+            for statement in (*release.roles.statements, *release.migrations[0].statements):
                 cursor.execute(statement.sql)
             cursor.executemany(LOAD_JOB, [_parameters(job) for job in self.jobs])
         self._load_objects(say)
@@ -162,13 +168,7 @@ class Dataset:
         say("vacuum")
         with self.cursor() as cursor:
             cursor.execute("VACUUM (ANALYZE) jobs, job_objects, findings")
-
-        def connect() -> "psycopg2.extensions.connection":
-            connection = psycopg2.connect(self.dsn())
-            connection.autocommit = True
-            return connection
-
-        run(connect, release, limits=Limits(poll_interval_s=1), report=lambda message, **_: say(message))
+        run(self.connect, release, limits=RunLimits(poll_interval_s=1), report=lambda message, **_: say(message))
         say("checkpoint")
         with self.cursor() as cursor:
             cursor.execute("CHECKPOINT")
@@ -191,7 +191,7 @@ class Dataset:
             pool.shutdown(cancel_futures=True)
 
     def _load(self, sql: str, parameters: dict[str, Any]) -> None:
-        """Run one statement of the load, without looking up the job of every row."""
+        """Run one statement of the load without foreign key checks and triggers."""
         with self.cursor("postgres") as cursor:
             cursor.execute("SET session_replication_role = replica")
             cursor.execute("SET synchronous_commit = off")

@@ -1,7 +1,7 @@
-"""One cold start: imports a function's entry, or what the plain way imports, and answers one event.
+"""One cold start: imports a function's entry point (or the plain way's packages) and answers one event.
 
-Run in a fresh interpreter with `-P`, so that this folder is not on the path: `first_answer.py status EVENT`. The last
-line that it prints is JSON: milliseconds from the first import to the answer, the peak of memory in KiB, the answer.
+Run in a fresh interpreter with `-P`, which keeps this folder off the path: `first_answer.py status EVENT`. The last
+line of its output is JSON: milliseconds from the first import to the answer, peak memory in KiB, the answer.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from typing import Any
 
 
 class Context:
-    """What Lambda passes beside the event."""
+    """The context object that Lambda passes beside the event."""
 
     function_name = "bench"
     memory_limit_in_mb = 512
@@ -23,17 +23,17 @@ class Context:
     aws_request_id = "1"
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return a whole timeout."""
+        """Return Lambda's longest timeout."""
         return 900_000
 
 
 def ours(entry: str, event: dict[str, Any]) -> Any:
-    """Import one of our entries, and call it."""
+    """Import one of our entry points and call it."""
     return importlib.import_module(f"handlers.{entry}").handler(event, Context())
 
 
 def plain(event: dict[str, Any]) -> Any:
-    """Answer as the usual examples do: a client of boto3 signs the token, the router of Powertools finds the route."""
+    """Answer as common examples do: boto3's `rds` client signs the token, Powertools' router finds the route."""
     import boto3  # noqa: PLC0415 - what is measured
     import psycopg2  # noqa: PLC0415
     from aws_lambda_powertools.event_handler import APIGatewayHttpResolver  # noqa: PLC0415
@@ -60,11 +60,11 @@ def plain(event: dict[str, Any]) -> Any:
             found: dict[str, Any] = row[0]
             return found
 
-    return app.resolve(event, Context())  # type: ignore[arg-type]  # it is used as Lambda's is
+    return app.resolve(event, Context())  # type: ignore[arg-type]  # has what Powertools reads of a context
 
 
 def peak_kib() -> int:
-    """Return the peak of resident memory: on Linux not `ru_maxrss`, which begins at that of the parent process."""
+    """Return peak resident memory; not Linux's `ru_maxrss`, which a child inherits from its parent."""
     status = Path("/proc/self/status")
     if status.exists():
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
@@ -74,7 +74,7 @@ def peak_kib() -> int:
 
 
 def main() -> None:
-    """Answer once, and print the result."""
+    """Answer once and print the result."""
     entry, event = sys.argv[1], json.loads(sys.argv[2])
     started_s = time.perf_counter()
     answer = plain(event) if entry == "plain" else ours(entry, event)

@@ -1,4 +1,4 @@
-"""What the same questions cost when next to nothing is answered: the room that is left to whoever would do better."""
+"""Lower bounds: trivial functions and triggers, measured the same way."""
 
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
@@ -13,7 +13,7 @@ from lab.bench.writers import WORKS, client_pipes, round_of, switch
 
 CONSTANT, LOOKUP = "a function that returns a constant", "a function that reads one number by its key"
 ROW = "the row of job_progress, without a function"
-# Beside the reads that they are the floor of.
+# Measured beside the reads whose lower bound they are.
 READS = {
     **STATUS_QUERIES,
     CONSTANT: "SELECT bench_constant(%(job_id)s, false) AS progress",
@@ -32,7 +32,7 @@ END $$;
 
 NOTHING, ONE_ROW = "a trigger that does nothing", "a trigger that writes one constant row"
 WRITES: Mapping[Work, str] = {work: WORKS[work][1] for work in ("update many jobs", "execute_batch")}
-# As those of 003: a statement trigger with its transition table, with the rights of its owner.
+# Like the triggers of 003: statement level, a transition table, SECURITY DEFINER.
 CREATE_TRIGGER = """
 CREATE OR REPLACE FUNCTION bench_trigger() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 AS $$ BEGIN {body} RETURN NULL; END $$;
@@ -46,22 +46,22 @@ FOR EACH STATEMENT EXECUTE FUNCTION bench_trigger();
 DROP_TRIGGER = "DROP TRIGGER bench_insert ON job_objects; DROP TRIGGER bench_update ON job_objects"
 BODIES = {
     NOTHING: "",
-    # It changes nothing that is known of the job.
+    # A delta of zeros: the counts stay true.
     ONE_ROW: "INSERT INTO public.job_progress_deltas SELECT job_id, 0, 0, 0, 0, 0 FROM new_rows;",
 }
-# Rows per second of each sample, by what the trigger does; "" is none.
+# Rows per second of each sample, by what the trigger does; "" is no trigger.
 Rates = dict[str, list[float]]
 
 
 def read_floors(dataset: Dataset, *, samples: int, say: Say) -> dict[str, Reads]:
-    """Ask for progress and for next to nothing as the status function asks, on one connection."""
+    """Time the status reads and their lower bounds, on one connection of the status function."""
     with dataset.cursor() as cursor:
         cursor.execute(CREATE_FUNCTIONS)
     return interleave(asking(dataset, READS), samples=samples, reads=READS_PER_SAMPLE, say=say)
 
 
 def write_floors(dataset: Dataset, *, samples: int, say: Say) -> dict[Work, Rates]:
-    """Let writers write with no trigger, with one that does nothing, and with one that writes one constant row."""
+    """Time writers without a trigger, with an empty one, and with one that writes one constant row."""
     rates: dict[Work, Rates] = {work: {body: [] for body in ("", *BODIES)} for work in WRITES}
     switch(dataset, "DISABLE")
     with client_pipes(dataset) as pipes:
@@ -86,7 +86,7 @@ def _round(dataset: Dataset, clients: Sequence[Connection], work: Work, body: st
 
 
 def read_answers(reads: Mapping[str, Reads]) -> list[Answer]:
-    """Compare with `SELECT 1`."""
+    """Compare each lower bound with `SELECT 1`."""
     base = reads["SELECT 1"]
     return [
         Answer(
@@ -99,7 +99,7 @@ def read_answers(reads: Mapping[str, Reads]) -> list[Answer]:
 
 
 def write_answers(rates: Mapping[Work, Rates]) -> list[Answer]:
-    """Compare with writes that no trigger follows."""
+    """Compare each lower bound with writes without a trigger."""
     return [
         Answer(
             question=f"the floor of it: {WRITES[work]}, {body} : without",

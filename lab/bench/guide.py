@@ -1,6 +1,6 @@
-"""The original guide: the view as it builds it, and the figures that it published."""
+"""The original guide: its view, and the figures that it published."""
 
-# One join of everything, counted after it; mended where it divides by zero, and with the unique index that it lacks.
+# Joins all tables, then counts. Changed from the guide: no division by zero, and the unique index that it lacks.
 CREATE_VIEW = """
 CREATE MATERIALIZED VIEW guide_job_progress AS
 SELECT j.job_id, j.bucket, j.prefix, j.execution_arn, j.created_at, j.updated_at,
@@ -20,7 +20,7 @@ LEFT JOIN (SELECT job_id, count(*) AS total_findings FROM findings GROUP BY job_
 GROUP BY j.job_id, f.total_findings
 """
 
-# Milliseconds by objects, on its own machine.
+# Milliseconds by number of objects, on the guide's machine.
 PUBLISHED_READS_MS = {
     "count, no index": {1_000_000: 30_000.0},
     "count, composite index": {1_000_000: 2_000.0},

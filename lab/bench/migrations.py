@@ -1,4 +1,4 @@
-"""The longest wait of a writer while every migration runs, against `psql -f` of the same SQL, made plain.
+"""Times the longest wait of a writer during all migrations: the runner against `psql -f` without CONCURRENTLY.
 
 `make bench-migrations ROWS=5000000` writes `lab/bench/results/migrations.md` and `.json`.
 """
@@ -6,7 +6,7 @@
 import argparse
 import contextlib
 import json
-import shutil
+import sys
 import time
 from typing import Any
 from uuid import uuid4
@@ -17,19 +17,21 @@ from rich.table import Table
 
 from handlers.migrator.release import read_release
 from handlers.migrator.runner import run
-from handlers.migrator.session import Limits
+from handlers.migrator.session import RunLimits
+from lab.bench import RESULTS
+from lab.bench.own_server import run_on_own_server
 from lab.embedded_postgres import EmbeddedPostgres
 from lab.load import WriteLoad
 from stacks import ROOT
 from stacks.assets.package import build_release
 
-RESULTS = ROOT / "bench" / "results"
+BUILD = ROOT / "build" / "bench-migrations"
 WRITERS = 4
 GOAL_S = 1.0
 
 
 class Bench:
-    """One server, a database with `rows` objects for each of the two ways."""
+    """One server with a database of `rows` objects for each of the two ways."""
 
     def __init__(self, server: EmbeddedPostgres, rows: int, console: Console) -> None:
         self.server, self.rows, self.console = server, rows, console
@@ -43,12 +45,12 @@ class Bench:
         return connection
 
     def prepare(self, name: str) -> str:
-        """Make a database with the scanner's tables and one job of `rows` objects; return the job's id."""
+        """Create a database with migration 001 and one job of `rows` objects; return the job's id."""
         with self.server.connect(user="postgres", database="postgres") as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE {name} OWNER scanner_admin")
         job_id = str(uuid4())
         with contextlib.closing(self.connect(name)) as connection, connection.cursor() as cursor:
-            for statement in (*self.release.roles, *self.release.migrations[0].statements):
+            for statement in (*self.release.roles.statements, *self.release.migrations[0].statements):
                 cursor.execute(statement.sql)
             cursor.execute("INSERT INTO jobs (job_id, bucket) VALUES (%s, 'b')", (job_id,))
             cursor.execute(
@@ -60,12 +62,12 @@ class Bench:
         return job_id
 
     def ours(self, name: str) -> None:
-        """Run the release with the runner."""
-        limits = Limits(poll_interval_s=2)
+        """Migrate with the runner."""
+        limits = RunLimits(poll_interval_s=2)
         run(lambda: self.connect(name), self.release, limits=limits, report=lambda m, **_: self.console.log(m))
 
     def plain(self, name: str) -> None:
-        """Run the same statements one after another, as `psql -f` does, without CONCURRENTLY."""
+        """Run the same statements in order, as `psql -f` does, without CONCURRENTLY."""
         with contextlib.closing(self.connect(name)) as connection, connection.cursor() as cursor:
             for migration in self.release.migrations:
                 for statement in migration.statements:
@@ -73,7 +75,7 @@ class Bench:
                     cursor.execute(statement.sql.replace(" CONCURRENTLY IF", " IF"))
 
     def measure(self, way: str) -> dict[str, Any]:
-        """Run one way under load and return its duration and the longest wait of a writer, in seconds."""
+        """Migrate in one way under load; return the duration and a writer's longest wait, in seconds."""
         self.console.log(f"{way}: filling a database with {self.rows:,} objects")
         job_id = self.prepare(way)
         with WriteLoad(lambda: self.connect(way, "scanner_app"), job_id, self.rows, writers=WRITERS) as load:
@@ -85,24 +87,22 @@ class Bench:
         return {"duration_s": round(duration_s, 1), "longest_wait_s": round(load.longest_wait_s, 3)}
 
 
-def main() -> None:
-    """Measure both ways in one run, and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=5_000_000)
+def run_both(server: EmbeddedPostgres, rows: int, console: Console) -> None:
+    """Measure both ways in one run and write the results."""
+    bench = Bench(server, rows, console)
+    report(rows, {way: bench.measure(way) for way in ("ours", "plain")}, console)
+
+
+def main() -> int:
+    """Read the command line and measure."""
+    parser = argparse.ArgumentParser(prog="python -m lab.bench.migrations", description=__doc__)
+    parser.add_argument("--rows", type=int, default=5_000_000, help="default: %(default)s")
     rows = parser.parse_args().rows
-    console = Console()
-    directory = ROOT / "build" / "bench-migrations"
-    shutil.rmtree(directory, ignore_errors=True)
-    parameters = {"shared_buffers": "1GB", "maintenance_work_mem": "256MB", "max_wal_size": "8GB"}
-    with EmbeddedPostgres(directory, parameters=parameters) as server:
-        bench = Bench(server, rows, console)
-        results = {way: bench.measure(way) for way in ("ours", "plain")}
-    shutil.rmtree(directory)
-    report(rows, results, console)
+    return run_on_own_server(BUILD, lambda server: run_both(server, rows, Console()))
 
 
 def report(rows: int, results: dict[str, dict[str, Any]], console: Console) -> None:
-    """Print the table, and write it as Markdown and JSON."""
+    """Print the table; write it as Markdown and JSON."""
     labels = {"ours": "the runner", "plain": "`psql -f`, without CONCURRENTLY"}
     table = Table("way", "duration", "longest wait of a writer")
     lines = [
@@ -131,4 +131,4 @@ def report(rows: int, results: dict[str, dict[str, Any]], console: Console) -> N
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

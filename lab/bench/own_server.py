@@ -1,4 +1,4 @@
-"""A bench on a server of its own, of which nothing is left behind but the results."""
+"""Runs a benchmark on a server of its own and deletes the server's data afterwards."""
 
 import os
 from collections.abc import Callable
@@ -11,11 +11,11 @@ PARAMETERS = {"shared_buffers": "1GB", "maintenance_work_mem": "256MB", "max_wal
 
 
 def run_on_own_server(folder: Path, run: Callable[[EmbeddedPostgres], None]) -> int:
-    """Start a server, run the bench on it, and return the exit code, also of Ctrl-C.
+    """Start a server, run the benchmark on it, and return the exit code, also after Ctrl-C.
 
     Args:
-        folder: where the server lives meanwhile.
-        run: the bench.
+        folder: holds the server's data while it runs.
+        run: the benchmark.
 
     """
     raise_on_signals()

@@ -1,6 +1,6 @@
-"""What partitioning `job_objects` changes: two copies of one database, one of them partitioned, measured in turn.
+"""Measures what partitioning `job_objects` changes: two copies of one database, one of them partitioned, in turn.
 
-`python -m lab.bench.partitions --objects 10000000` writes `lab/bench/results/partitions.md` and `.json`.
+`make bench-partitions OBJECTS=10000000` writes `lab/bench/results/partitions.md` and `.json`.
 """
 
 import argparse
@@ -12,12 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import psycopg2
 from rich.console import Console
 
 from handlers.migrator.release import read_release
-from handlers.migrator.session import Limits
-from lab.bench import refreshes, report
+from handlers.migrator.session import RunLimits
+from lab.bench import RESULTS, refreshes, report
 from lab.bench.answers import Answer
 from lab.bench.changes import update_one_by_one
 from lab.bench.dataset import OTHER_JOBS, Dataset
@@ -33,14 +32,13 @@ from stacks import ROOT
 from stacks.assets.package import build_release
 
 BUILD = ROOT / "build" / "bench-partitions"
-RESULTS = ROOT / "bench" / "results"
 MODULUS = 16
-# Rows that lose their old version before a vacuum is timed. In one job: of 16 partitions one has them all.
+# Dead rows before a timed vacuum. Those of one job lie in one of the 16 partitions.
 UPDATED = 20_000
 PLAIN, PARTITIONED = "plain", "partitioned"
 REFRESH, STATUS, INDEX = "refresh", "status read", "index build"
 VACUUM, VACUUM_ALL = "vacuum of one job", "vacuum of all jobs"
-# Of each measurement, with its unit.
+# What the table calls each measurement.
 TITLES = {
     REFRESH: f"refresh after {refreshes.CHANGES:,} changes",
     STATUS: "status read of the job with half of the objects, real time",
@@ -50,13 +48,13 @@ TITLES = {
 }
 WRITES = {str(work): title for work, (_count, title) in WORKS.items()}
 
-# Milliseconds, or rows per second, of each sample: by what was measured, and by table.
+# Milliseconds or rows per second of each sample, by measurement and by table.
 Samples = dict[str, dict[str, list[float]]]
 
 
 @dataclass(frozen=True)
 class Partitioned(Dataset):
-    """The copy whose table is partitioned."""
+    """The copy with the partitioned table."""
 
     @property
     def name(self) -> str:
@@ -64,30 +62,25 @@ class Partitioned(Dataset):
         return f"objects_{self.objects}_partitioned"
 
     def copy(self, original: Dataset, say: Say) -> float:
-        """Copy a database, partition its table, and return how many seconds that took."""
+        """Copy a database, partition its table, and return the seconds that the partitioning took."""
         with self.server.connect(user="postgres", database="postgres") as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE {self.name} OWNER scanner_admin TEMPLATE {original.name}")
-
-        def connect() -> "psycopg2.extensions.connection":
-            connection = psycopg2.connect(self.dsn())
-            connection.autocommit = True
-            return connection
 
         def tell(message: str, **_: Any) -> None:
             say(message)
 
         started = time.monotonic()
-        limits = Limits(poll_interval_s=1)
-        partitioning.partition(connect, Options(modulus=MODULUS), limits=limits, report=tell)
+        limits = RunLimits(poll_interval_s=1)
+        partitioning.partition(self.connect, Options(modulus=MODULUS), limits=limits, report=tell)
         took_s = time.monotonic() - started
-        partitioning.finish(connect, limits=limits, report=tell)
+        partitioning.finish(self.connect, limits=limits, report=tell)
         with self.cursor() as cursor:
             cursor.execute("VACUUM (ANALYZE) job_objects")
         return took_s
 
 
 def measure(datasets: Mapping[str, Dataset], samples: int, say: Say) -> Samples:
-    """Take every sample of both tables, which take turns in being first."""
+    """Take every sample of both tables; they alternate in being first."""
     taken: Samples = {}
 
     def sample(what: str, take: Callable[[Dataset, int], float]) -> None:
@@ -120,7 +113,7 @@ def _status(dataset: Dataset, _number: int) -> float:
 
 
 def _vacuum(dataset: Dataset, number: int) -> float:
-    """Vacuum after some thousand updates of one job; of a partitioned table only its partition has anything to do."""
+    """Vacuum after updates of one job: the whole plain table, or the job's partition alone."""
     job = dataset.jobs[1 + number]
     with dataset.cursor("scanner_app") as cursor:
         update_one_by_one(cursor, [job], updates=UPDATED, first=0)
@@ -135,7 +128,7 @@ def _vacuum(dataset: Dataset, number: int) -> float:
 
 
 def _vacuum_all(dataset: Dataset, number: int) -> float:
-    """Vacuum after as many updates of all jobs but the largest; each partition has something to do."""
+    """Vacuum after as many updates over all jobs but the largest, which touch every partition."""
     with dataset.cursor("scanner_app") as cursor:
         update_one_by_one(cursor, dataset.jobs[1:], updates=UPDATED, first=number * UPDATED // OTHER_JOBS)
     with dataset.cursor() as cursor:
@@ -143,7 +136,7 @@ def _vacuum_all(dataset: Dataset, number: int) -> float:
 
 
 def _index(dataset: Dataset, _number: int) -> float:
-    """Build an index as a migration would: of a partitioned table on each partition, and then put together."""
+    """Build an index as a migration would; on a partitioned table one for each partition, then attach them."""
     with dataset.cursor() as cursor:
         cursor.execute("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'job_objects'::regclass")
         partitions = [name for (name,) in cursor.fetchall()]
@@ -160,10 +153,10 @@ def _index(dataset: Dataset, _number: int) -> float:
 
 
 def answers(taken: Samples, *, objects: int, partition_s: float) -> list[Answer]:
-    """Compare the partitioned table with the plain one: in milliseconds where less is better, in rows where more is."""
+    """Compare the partitioned table with the plain one, in milliseconds or in rows per second."""
     rows = [
         Answer(
-            question=f"partitioning {objects:,} objects, nobody writing",
+            question=f"partitioning {objects:,} objects, without writers",
             value=f"{partition_s:.0f} s, {objects / partition_s:,.0f} rows/s",
         )
     ]
@@ -178,12 +171,12 @@ def answers(taken: Samples, *, objects: int, partition_s: float) -> list[Answer]
 
 
 def write(rows: Sequence[Answer], figures: Mapping[str, Any], *, objects: int) -> None:
-    """Write the table and every sample."""
+    """Write the table as Markdown, and every sample as JSON."""
     header = ("question", "value", "ratio")
     table = [header, ("---",) * 3, *(row.cells()[:3] for row in rows)]
     text = "\n".join(f"| {' | '.join(cells)} |" for cells in table)
     setting = (
-        f"`python -m lab.bench.partitions --objects {objects}`: two copies of one database in one run, one of them "
+        f"`make bench-partitions OBJECTS={objects}`: two copies of one database in one run, one of them "
         f"with {MODULUS} partitions, on the embedded PostgreSQL {figures['version']}, {figures['cores']} cores, "
         f"{figures['samples']} samples of everything, in turn. A ratio is a median, with the quartiles in brackets. "
         "Of rows per second more is better, of milliseconds less."
@@ -196,7 +189,7 @@ def write(rows: Sequence[Answer], figures: Mapping[str, Any], *, objects: int) -
 
 
 def run(server: EmbeddedPostgres, objects: int, samples: int, console: Console) -> None:
-    """Build both databases, measure, and write the results."""
+    """Build both databases, measure, write the results."""
     package = build_release()
     release = read_release(package.path.read_bytes(), expected_sha256=package.sha256)
     plain, partitioned = Dataset(server, objects), Partitioned(server, objects)
@@ -225,7 +218,7 @@ def run(server: EmbeddedPostgres, objects: int, samples: int, console: Console) 
 
 
 def main() -> int:
-    """Read the command line, and measure."""
+    """Read the command line and measure."""
     parser = argparse.ArgumentParser(prog="python -m lab.bench.partitions", description=__doc__)
     parser.add_argument("--objects", type=int, default=10_000_000, help="default: %(default)s")
     parser.add_argument("--samples", type=int, default=5, help="of each measurement; default: %(default)s")

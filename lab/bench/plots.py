@@ -1,4 +1,4 @@
-"""Time against objects, on logarithmic axes: what was measured, and what the original guide published."""
+"""Draws time against objects on logarithmic axes: the measurements, and the original guide's figures."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import Any
 
 from lab.bench import guide
 
-# Milliseconds by objects.
-Line = Mapping[int, float]
+# Milliseconds by number of objects.
+Series = Mapping[int, float]
 
 OURS, GUIDE, FALLBACK, LIMIT = "#0b6e4f", "#c1440e", "#d9a404", "#8a8a8a"
 READ_STYLES = {
@@ -24,16 +24,16 @@ REFRESH_STYLES = {
 }
 
 
-def draw(path: Path, reads: Mapping[str, Line], refreshes: Mapping[str, Line]) -> None:
-    """Write both panels as SVG; the same figures give the same bytes.
+def draw(path: Path, reads: Mapping[str, Series], refreshes: Mapping[str, Series]) -> None:
+    """Write both panels as SVG; equal figures give equal bytes.
 
     Args:
         path: the file to write.
-        reads: lines by the names in `READ_STYLES`.
-        refreshes: lines by the names in `REFRESH_STYLES`.
+        reads: a series for each name in `READ_STYLES`.
+        refreshes: a series for each name in `REFRESH_STYLES`.
 
     """
-    import matplotlib as mpl  # noqa: PLC0415 - half a second, at the end only
+    import matplotlib as mpl  # noqa: PLC0415 - half a second, needed at the end only
 
     mpl.use("svg")
     import matplotlib.pyplot as plt  # noqa: PLC0415
@@ -56,15 +56,15 @@ def draw(path: Path, reads: Mapping[str, Line], refreshes: Mapping[str, Line]) -
 def _panel(
     axes: Any,
     title: str,
-    lines: Mapping[str, Line],
+    measured: Mapping[str, Series],
     styles: Mapping[str, Mapping[str, str]],
-    published: Mapping[str, Line],
+    published: Mapping[str, Series],
 ) -> None:
     for name, style in styles.items():
-        axes.plot(list(lines[name]), list(lines[name].values()), label=name, linewidth=1.6, markersize=5, **style)
+        axes.plot(list(measured[name]), list(measured[name].values()), label=name, linewidth=1.6, markersize=5, **style)
     hollow = {"color": "black", "linestyle": "--", "linewidth": 1, "markerfacecolor": "white", "markersize": 6}
-    for marker, (name, line) in zip("DvX", published.items(), strict=False):
-        axes.plot(list(line), list(line.values()), label=f"published: {name}", marker=marker, **hollow)
+    for marker, (name, series) in zip("DvX", published.items(), strict=False):
+        axes.plot(list(series), list(series.values()), label=f"published: {name}", marker=marker, **hollow)
     axes.set(title=title, xscale="log", yscale="log", xlabel="objects")
     axes.xaxis.set_major_formatter(lambda objects, _: count(objects))
     axes.yaxis.set_major_formatter(lambda value_ms, _: duration(value_ms))
@@ -73,10 +73,10 @@ def _panel(
 
 
 def count(objects: float) -> str:
-    """Return a number of objects, as `10M`."""
+    """Return a number of objects as text, such as `10M`."""
     return f"{objects / 1e6:g}M" if objects >= 1e6 else f"{objects / 1e3:g}K"  # noqa: PLR2004 - a million
 
 
 def duration(value_ms: float) -> str:
-    """Return milliseconds as they are read best, as `10 s`."""
+    """Return milliseconds as text in a readable unit, such as `10 s`."""
     return f"{value_ms / 1000:g} s" if value_ms >= 1000 else f"{value_ms:g} ms"  # noqa: PLR2004 - a second

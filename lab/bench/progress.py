@@ -1,7 +1,7 @@
-"""What exact progress costs and saves, at 100,000 objects, ten times as many, and so on up to `--objects`.
+"""Measures exact progress at 100,000 objects, ten times as many, and so on up to `--objects`.
 
-`make bench OBJECTS=10000000` writes `lab/bench/results/progress.md`, `.json` and `.svg`. Everything is measured in one
-run, on one server, in turn, so that a ratio depends on the machine less than its two sides do.
+`make bench OBJECTS=10000000` writes `lab/bench/results/progress.md`, `.json` and `.svg`. Both sides of a ratio are
+measured alternately in one run on one server, so a ratio depends little on the machine.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from handlers.migrator.release import read_release
-from lab.bench import backlog, cold_start, floors, reads, refreshes, report, space, writers
+from lab.bench import RESULTS, backlog, cold_start, floors, reads, refreshes, report, space, writers
 from lab.bench.answers import Answer, Goal
 from lab.bench.dataset import Dataset
 from lab.bench.own_server import PARAMETERS, run_on_own_server
@@ -22,7 +22,6 @@ from stacks import ROOT
 from stacks.assets.package import build_release
 
 BUILD = ROOT / "build" / "bench"
-RESULTS = ROOT / "bench" / "results"
 SMALLEST = 100_000
 
 
@@ -35,7 +34,7 @@ def sizes_up_to(objects: int) -> list[int]:
 
 
 def run(server: EmbeddedPostgres, objects: int, samples: int, console: Console) -> None:
-    """Build the databases, measure, and write the results."""
+    """Build the databases, measure, write the results."""
     package = build_release()
     release = read_release(package.path.read_bytes(), expected_sha256=package.sha256)
     datasets = [Dataset(server, size) for size in sizes_up_to(objects)]
@@ -54,7 +53,7 @@ def run(server: EmbeddedPostgres, objects: int, samples: int, console: Console) 
             with steps.step(f"reads at {dataset.objects:,} objects") as say:
                 status[dataset.objects] = reads.status_reads(dataset, samples=samples, say=say)
                 counted[dataset.objects] = reads.counts(dataset, samples=samples, say=say)
-        with steps.step("reads, and what one costs at least") as say:
+        with steps.step("reads and their lower bounds") as say:
             least_reads = floors.read_floors(largest, samples=samples, say=say)
         answers += reads.status_answers(least_reads) + floors.read_answers(least_reads)
         answers += reads.count_answers(counted[objects])
@@ -98,11 +97,11 @@ def run(server: EmbeddedPostgres, objects: int, samples: int, console: Console) 
         "imports_of_status": imports,
         "bytes": {**loaded, "job_progress_deltas after load": deltas_after_load, "after a vacuum": vacuumed},
     }
-    read_lines = {
+    read_series = {
         **{way: {size: Spread.of(each[way].p50_ms).median for size, each in status.items()} for way in status[objects]},
         **{way: {size: Spread.of(each[way]).median for size, each in counted.items()} for way in counted[objects]},
     }
-    refresh_lines = {
+    refresh_series = {
         way: {size: Spread.of(each[way]).median for size, each in refreshed.items()} for way in refreshes.WAYS
     }
     report.write(
@@ -115,16 +114,16 @@ def run(server: EmbeddedPostgres, objects: int, samples: int, console: Console) 
             f"{figures['cores']} cores, {samples} samples of everything, in turn. "
             "One job holds half of the objects, 100 jobs the rest."
         ),
-        lines=(read_lines, refresh_lines),
+        series=(read_series, refresh_series),
     )
     report.print_table(answers, console)
-    console.print("What `status` imports, in ms (with all that it imports, itself):")
+    console.print("Imports of `status`, in ms (with everything that it imports, by itself):")
     for each in imports:
         console.print(f"{each.total_ms:8.1f} {each.self_ms:8.1f}  {each.module}", highlight=False)
 
 
 def main() -> int:
-    """Read the command line, and measure."""
+    """Read the command line and measure."""
     parser = argparse.ArgumentParser(prog="python -m lab.bench.progress", description=__doc__)
     parser.add_argument("--objects", type=int, default=10_000_000, help="default: %(default)s")
     parser.add_argument("--samples", type=int, default=7, help="of each measurement; default: %(default)s")

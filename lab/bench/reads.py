@@ -1,4 +1,4 @@
-"""How long it takes to learn one job's progress: the job that holds half of the objects."""
+"""Times the ways to read one job's progress: the job that has half of the objects."""
 
 import contextlib
 import functools
@@ -26,7 +26,7 @@ GOAL = Goal("at most", 1.25)
 
 @dataclass(frozen=True)
 class Reads:
-    """Many reads of one kind, in milliseconds: median and 99th percentile of each sample, and those of all reads."""
+    """Reads of one kind: median and 99th percentile of each sample; 99th percentile and maximum of all reads."""
 
     p50_ms: tuple[float, ...]
     p99_ms: tuple[float, ...]
@@ -35,7 +35,7 @@ class Reads:
 
 
 def interleave(ways: Mapping[str, Callable[[], object]], *, samples: int, reads: int, say: Say) -> dict[str, Reads]:
-    """Time several ways in turn, `samples` times `reads` each, after one round that warms the caches."""
+    """Time several ways alternately, `samples` times `reads` each, after one round that warms the caches."""
     for ask in ways.values():
         ask()
     taken: dict[str, list[list[float]]] = {way: [] for way in ways}
@@ -58,7 +58,7 @@ def interleave(ways: Mapping[str, Callable[[], object]], *, samples: int, reads:
 
 
 def asking(dataset: Dataset, queries: Mapping[str, str]) -> dict[str, Callable[[], list[dict[str, Any]]]]:
-    """Return what asks each query for the hot job, all on one connection, as the status function asks."""
+    """Return a function for each query about the hot job, all on one connection of the status function."""
     database, parameters = dataset.reader(), {"job_id": dataset.hot.job_id}
     return {
         way: functools.partial(database.fetch_all, query, parameters if "%" in query else None)
@@ -67,7 +67,7 @@ def asking(dataset: Dataset, queries: Mapping[str, str]) -> dict[str, Callable[[
 
 
 def status_reads(dataset: Dataset, *, samples: int, say: Say, reads: int = READS_PER_SAMPLE) -> dict[str, Reads]:
-    """Read as the status function does, cached and real-time, and `SELECT 1`, all on one connection."""
+    """Time cached and real-time reads and `SELECT 1` on one connection of the status function."""
     ways = asking(dataset, STATUS_QUERIES)
     for way in ("cached", "real-time"):
         (row,) = ways[way]()
@@ -92,7 +92,7 @@ def counts(dataset: Dataset, *, samples: int, say: Say) -> dict[str, list[float]
             for setting in switched_off:
                 cursor.execute(f"SET {setting} = off")
             asks[way] = functools.partial(cursor.execute, query, parameters)
-        for sample in range(-1, samples):  # the first warms the caches
+        for sample in range(-1, samples):  # the first sample only warms the caches
             say(f"sample {sample + 1} of {samples}")
             for way, ask in asks.items():
                 repeated = ROWS_PER_SAMPLE if way == ROW else 1
@@ -121,7 +121,7 @@ def status_answers(reads: Mapping[str, Reads]) -> list[Answer]:
 
 
 def count_answers(taken: Mapping[str, Sequence[float]]) -> list[Answer]:
-    """Compare the guide's counts with the row of the view."""
+    """Compare the guide's counts with reading the row of the view."""
     row = taken[ROW]
     return [
         Answer(
@@ -134,11 +134,11 @@ def count_answers(taken: Mapping[str, Sequence[float]]) -> list[Answer]:
 
 
 def as_figures(reads: Mapping[str, Reads]) -> dict[str, Any]:
-    """Return reads as JSON has them."""
+    """Return reads as JSON values."""
     return {way: asdict(each) for way, each in reads.items()}
 
 
-def describe(reads: Reads) -> str:
-    """Return p50, p99 and the slowest of reads."""
+def latencies(reads: Reads) -> str:
+    """Return p50, p99 and maximum as text."""
     p50 = milliseconds(Spread.of(reads.p50_ms))
     return f"p50 {p50}, p99 {short(reads.p99_of_all_ms)} ms, slowest {short(reads.slowest_ms)} ms"

@@ -1,4 +1,4 @@
-"""How long a refresh takes after 50,000 changes: ours, the guide's SQL, and that of migration 002, the fallback."""
+"""Times a refresh after 50,000 changes: ours, the guide's SQL, and migration 002's, which is the fallback."""
 
 import contextlib
 import functools
@@ -23,13 +23,13 @@ WAYS = {
     GUIDE: ("scanner_admin", f"{CONCURRENTLY} guide_job_progress"),
     FALLBACK: ("scanner_admin", f"{CONCURRENTLY} fallback_job_progress"),
 }
-# Taken by each way at one size, in milliseconds; and how many deltas ours folded each time.
+# Milliseconds of each sample by way, at one size; `FOLDED` holds the number of deltas that ours folded.
 Taken = dict[str, list[float]]
 FOLDED = "deltas"
 
 
 def prepare(dataset: Dataset) -> None:
-    """Create the views of the two other ways."""
+    """Create the views of the guide and of migration 002."""
     with dataset.cursor() as cursor:
         cursor.execute(guide.CREATE_VIEW)
         cursor.execute("CREATE MATERIALIZED VIEW fallback_job_progress AS SELECT * FROM job_progress_direct")
@@ -38,7 +38,7 @@ def prepare(dataset: Dataset) -> None:
 
 
 def measure(datasets: Sequence[Dataset], *, samples: int, say: Say) -> dict[int, Taken]:
-    """Change rows in each database, then refresh in each way, and over again; the ways take turns in being first."""
+    """For each sample change rows, then refresh in each way; the ways alternate in being first."""
     taken: dict[int, Taken] = {dataset.objects: {way: [] for way in (*WAYS, FOLDED)} for dataset in datasets}
     for dataset in datasets:
         say(f"{dataset.objects:,} objects: the other two views")
@@ -62,7 +62,7 @@ def measure(datasets: Sequence[Dataset], *, samples: int, say: Say) -> dict[int,
 
 @contextlib.contextmanager
 def refresher(dataset: Dataset, way: str) -> Iterator["psycopg2.extensions.cursor"]:
-    """Open a connection that has refreshed before, as a function's has."""
+    """Open a connection that has refreshed before, like that of a warm function."""
     user, sql = WAYS[way]
     with dataset.cursor(user) as cursor:
         cursor.execute(sql)
@@ -70,7 +70,7 @@ def refresher(dataset: Dataset, way: str) -> Iterator["psycopg2.extensions.curso
 
 
 def change(dataset: Dataset, sample: int) -> None:
-    """Update objects one by one, half of them in the hot job."""
+    """Update objects one by one, half of them in the job with half of the objects."""
     half = CHANGES // 2
     with dataset.cursor("scanner_app") as cursor:
         update_one_by_one(cursor, [dataset.hot], updates=half, first=sample * half)
@@ -78,7 +78,7 @@ def change(dataset: Dataset, sample: int) -> None:
 
 
 def answers(taken: Mapping[int, Mapping[str, Sequence[float]]]) -> list[Answer]:
-    """Compare the ways at the largest size, and ours at the largest with ours at the size before."""
+    """Compare the ways at the largest size, and ours at the largest size with ours at the next smaller."""
     *_, smaller, largest = taken
     at = taken[largest]
 

@@ -1,4 +1,4 @@
-"""Writes what was measured: a table, JSON with every sample, and plots; all of them or none."""
+"""Writes the results: a table, JSON with every sample, and plots; all of them or none."""
 
 import json
 import os
@@ -14,11 +14,11 @@ from rich.table import Table
 
 from lab.bench import plots
 from lab.bench.answers import Answer
-from lab.bench.plots import Line
+from lab.bench.plots import Series
 from lab.bench.writers import PAIRS_PER_SAMPLE
 
 HEADER = ("question", "value", "ratio", "goal", "")
-# What somebody who wants to believe the figures would ask.
+# What a reader needs to judge the figures.
 NOTES = (
     "Status reads go through the status function's own connection code. `SELECT 1` does too, on the same connection.",
     "The guide's view has the columns of `job_progress`, does not divide by zero, and is refreshed `CONCURRENTLY`.",
@@ -27,8 +27,8 @@ NOTES = (
         "Writers are processes with psycopg2; a sample is a pair of rounds, with the triggers and without, "
         f"{PAIRS_PER_SAMPLE} times as many as of the rest."
     ),
-    "A floor is what next to nothing costs in the same place; its triggers have their owner's rights, as ours have.",
-    "A cold start is the time from the first import to the first answer, in a fresh interpreter and with peak memory.",
+    "A floor is a lower bound: a trivial function or trigger in the same place. All triggers are SECURITY DEFINER.",
+    "A cold start is the time from the first import to the first answer, in a fresh interpreter.",
     "Cold starts run the package as shipped: without bytecode. boto3, which the runtime brings, has its bytecode.",
     "The plain way of `status`: boto3's `rds` client signs the token, Powertools' router finds the route.",
     "The published figures are the original guide's, from its own machine.",
@@ -42,17 +42,17 @@ def write(
     *,
     title: str,
     setting: str,
-    lines: tuple[Mapping[str, Line], Mapping[str, Line]],
+    series: tuple[Mapping[str, Series], Mapping[str, Series]],
 ) -> None:
     """Write `progress.md`, `progress.json` and `progress.svg`.
 
     Args:
-        folder: where to.
+        folder: receives the files.
         answers: the rows of the table.
-        figures: what the JSON has beside them.
+        figures: further values for the JSON file.
         title: the headline.
-        setting: a sentence on what was measured, and how often.
-        lines: of both panels of the plots.
+        setting: a sentence on what was measured and how often.
+        series: for both panels of the plots.
 
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def write(
         part = Path(temporary)
         (part / "progress.md").write_text(markdown(answers, title=title, setting=setting))
         (part / "progress.json").write_text(json.dumps(document, indent=1, default=asdict) + "\n")
-        plots.draw(part / "progress.svg", *lines)
+        plots.draw(part / "progress.svg", *series)
         for path in sorted(part.iterdir()):
             path.chmod(0o644)
             path.replace(folder / path.name)
@@ -82,7 +82,7 @@ def markdown(answers: Sequence[Answer], *, title: str, setting: str) -> str:
 
 
 def print_table(answers: Sequence[Answer], console: Console) -> None:
-    """Show the same table in the terminal."""
+    """Print the table on the terminal."""
     table = Table(*HEADER)
     for answer in answers:
         *cells, verdict = answer.cells()
@@ -91,5 +91,5 @@ def print_table(answers: Sequence[Answer], console: Console) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """Return what figures depend on."""
+    """Return the properties of this machine that figures depend on."""
     return {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}

@@ -1,4 +1,4 @@
-"""Samples of one measurement, put into a median and its spread."""
+"""Statistics of the samples of one measurement."""
 
 import math
 import statistics
@@ -10,7 +10,7 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Spread:
-    """The median of some samples, and the quartiles between which half of them lie."""
+    """Median and quartiles of samples."""
 
     median: float
     p25: float
@@ -18,7 +18,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
-        """Return the spread of at least one sample."""
+        """Return the spread of one or more samples."""
         if len(values) == 1:
             return cls(values[0], values[0], values[0])
         p25, median, p75 = statistics.quantiles(values, n=4, method="inclusive")
@@ -26,7 +26,7 @@ class Spread:
 
     @classmethod
     def of_ratios(cls, above: Sequence[float], below: Sequence[float]) -> Self:
-        """Return the spread of the ratios of samples that were taken side by side."""
+        """Return the spread of the ratios of paired samples."""
         return cls.of([one / other for one, other in zip(above, below, strict=True)])
 
     def __str__(self) -> str:
@@ -35,7 +35,7 @@ class Spread:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Return the smallest sample that `percent` of all do not exceed (nearest rank)."""
+    """Return a percentile of the samples by nearest rank."""
     ordered = sorted(values)
     return ordered[max(math.ceil(len(ordered) * percent / 100), 1) - 1]
 
@@ -48,7 +48,7 @@ def time_ms(action: Callable[[], object]) -> float:
 
 
 def short(value: float) -> str:
-    """Return a number with three digits that matter."""
+    """Return a number as text with about three significant digits."""
     magnitude = abs(value)
     digits = 3 if magnitude < 0.1 else 2 if magnitude < 10 else 1 if magnitude < 100 else 0  # noqa: PLR2004
     return f"{value:,.{digits}f}"

@@ -1,4 +1,4 @@
-"""What exact progress takes on disk, beside the rows and the guide's indexes."""
+"""Measures the disk space of exact progress, beside the rows and the guide's indexes."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ INDEXES = (
 
 
 def measure(dataset: Dataset) -> dict[str, int]:
-    """Return the bytes of what progress keeps (with its indexes), of each composite index, and of the rows."""
+    """Return the bytes of each progress table (with its indexes), of each composite index, and of the rows."""
     with dataset.cursor() as cursor:
         cursor.execute("SELECT name, pg_total_relation_size(name::regclass) FROM unnest(%s) AS name", ([*COUNTED],))
         sizes = dict(cursor.fetchall())
@@ -27,7 +27,7 @@ def measure(dataset: Dataset) -> dict[str, int]:
 
 
 def deltas_after_vacuum(dataset: Dataset) -> int:
-    """Vacuum the deltas as autovacuum does, and return their bytes."""
+    """Vacuum the deltas as autovacuum does; return their bytes."""
     with dataset.cursor() as cursor:
         cursor.execute("VACUUM job_progress_deltas")
     return measure(dataset)["job_progress_deltas"]

@@ -1,4 +1,4 @@
-"""Shows which step of how many is at work, what it is doing, and for how long."""
+"""Shows the running step, its number, what it is doing, and the elapsed time."""
 
 import contextlib
 import time
@@ -8,7 +8,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-# Told what a step is doing now.
+# Receives what the step is doing now.
 Say = Callable[[str], None]
 
 
@@ -37,7 +37,7 @@ class Steps:
 
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[Say]:
-        """Show one step, and print how long it took once it is done."""
+        """Show one step, and print its duration at the end."""
         self._title = title
         self.say("")
         started_s = time.monotonic()

@@ -1,8 +1,8 @@
-"""How long synthesis takes, against importing the provider's bindings as its documentation says.
+"""Times the synthesis against a plain import of the provider's bindings, as their documentation shows.
 
-Both in fresh interpreters, in turn, in one run. First as `make setup` leaves them: it compiles the modules that main.py
-names, nothing more, and this bench writes no bytecode. Then with everything compiled. The share is of CPU time, which
-other work on the machine changes least.
+Both run alternately in fresh interpreters. First with the bytecode that `make setup` leaves, which is that of the
+modules that main.py names; then with everything compiled. The share is of CPU time, because other work on the machine
+changes it least.
 """
 
 import os
@@ -24,7 +24,7 @@ REPEATED = 3
 
 @dataclass(frozen=True)
 class Time:
-    """Seconds on the clock, and of CPU in the process and its children."""
+    """Wall-clock seconds, and CPU seconds of the process and its children."""
 
     wall_s: float
     cpu_s: float
@@ -35,7 +35,7 @@ class Time:
 
 
 def run(arguments: tuple[str, ...], *, outdir: Path, bytecode: Path | None = None) -> Time:
-    """Run Python once in a fresh interpreter, with a folder for its bytecode or writing none."""
+    """Run Python once in a fresh interpreter; with `bytecode` it writes bytecode there, else nowhere."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SCANNER_"))}
     chosen = {"PYTHONPYCACHEPREFIX": str(bytecode)} if bytecode else {"PYTHONDONTWRITEBYTECODE": "1"}
     environment = kept | chosen | {"CDKTF_OUTDIR": str(outdir)}
@@ -60,7 +60,7 @@ def main() -> None:
         def compare(label: str, *, bytecode: Path | None) -> None:
             ways = {"main.py": WHOLE_SYNTHESIS, "plain import": PLAIN_IMPORT}
             times: dict[str, list[Time]] = {name: [] for name in ways}
-            # The first run of each fills its caches and does not count.
+            # The first run of each fills the caches and is left out.
             for number in range(1 + REPEATED):
                 for name, arguments in ways.items():
                     print(f"{label}: {name}, run {number} of {REPEATED} ...", file=sys.stderr)

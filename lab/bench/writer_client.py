@@ -1,4 +1,4 @@
-"""One client that writes as the scanner does, in a process of its own: it is told what and for how long."""
+"""A client process that writes as the scanner does; a pipe tells it what to write and for how long."""
 
 import contextlib
 import io
@@ -19,7 +19,7 @@ Work = Literal["update one job", "update many jobs", "worker", "execute_batch", 
 WARM_UP_S = 0.5
 CLIENTS = 8
 ROWS_AT_ONCE = 1000
-# What execute_batch sends at once unless it is told otherwise.
+# The default page_size of execute_batch.
 WORKER_ROWS_AT_ONCE = 100
 
 UPDATE = """
@@ -33,7 +33,7 @@ COPY = "COPY job_objects (job_id, bucket, key, etag, status) FROM STDIN"
 
 
 class Client:
-    """Its connection, and how far it has come with each kind of work."""
+    """A connection, and the position in each kind of work."""
 
     def __init__(self, dsn: str, objects: int, number: int) -> None:
         self._connection = psycopg2.connect(dsn)
@@ -46,11 +46,11 @@ class Client:
             "update one job": self._objects([hot], number),
             "update many jobs": self._objects(others, number),
         }
-        # New objects of the job that holds half of all, nobody else's.
+        # New objects of the job with half of the objects; each client takes every eighth number.
         self._inserted = itertools.count(hot.objects + number, CLIENTS)
 
     def rate(self, work: Work, seconds: float) -> float:
-        """Work until the time is over, after a short warm-up, and return rows per second."""
+        """Work for some seconds after a short warm-up; return rows per second."""
         write = self._writer(work)
         self._write_until(time.perf_counter() + WARM_UP_S, write)
         started_s = time.perf_counter()
@@ -77,7 +77,7 @@ class Client:
 
     @staticmethod
     def _objects(jobs: list[BenchJob], number: int) -> Iterator[tuple[str, str, str, str]]:
-        """Yield primary keys for ever: each client walks through its own part of each job, the jobs in turn."""
+        """Yield primary keys without end: round robin over the jobs, each client in its own part of each."""
         for step in itertools.count():
             for job in jobs:
                 yield job.primary_key((number * job.objects // CLIENTS + step) % job.objects)
@@ -92,7 +92,7 @@ class Client:
         return 1
 
     def _work(self) -> int:
-        """Do what the guide's callers do: list objects in batches, then tell of each how it went."""
+        """Write as the guide's workers do: insert objects in batches, then set the status of each."""
         objects = self._new_objects(WORKER_ROWS_AT_ONCE)
         execute_batch(self._cursor, INSERT, objects)
         for primary_key in objects:
@@ -103,7 +103,7 @@ class Client:
         return [self._hot.primary_key(number) for number in itertools.islice(self._inserted, rows)]
 
     def _execute_batch(self) -> int:
-        """Send one page of statements, one for each row: in autocommit mode a page is one transaction."""
+        """Send one page of single-row statements; in autocommit mode a page is one transaction."""
         execute_batch(self._cursor, INSERT, self._new_objects(), page_size=ROWS_AT_ONCE)
         return ROWS_AT_ONCE
 
@@ -114,13 +114,13 @@ class Client:
 
 
 def serve(pipe: Connection, dsn: str, objects: int, number: int) -> None:
-    """Do what the pipe says, `(work, seconds)`, and answer the rate or the error; until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that has the pipe's other end
+    """Receive `(work, seconds)` and send the rate or the error, until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C and closes the pipe
     with contextlib.suppress(EOFError):
         client = Client(dsn, objects, number)
         while True:
             work, seconds = pipe.recv()
             try:
                 pipe.send(client.rate(work, seconds))
-            except Exception as error:  # noqa: BLE001 - the other end raises it
+            except Exception as error:  # noqa: BLE001 - the parent process raises it
                 pipe.send(error)

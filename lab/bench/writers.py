@@ -1,4 +1,4 @@
-"""What writers pay for exact progress: rows per second with the triggers against without, in pairs of rounds."""
+"""Measures what the triggers cost writers: rows per second with and without them, in pairs of rounds."""
 
 import contextlib
 import multiprocessing
@@ -11,11 +11,11 @@ from lab.bench.samples import Spread, short
 from lab.bench.steps import Say
 from lab.bench.writer_client import CLIENTS, Work, serve
 
-# Checkpoints and vacuums come and go within seconds: many short pairs tell more than a few long ones.
+# Checkpoints and vacuums last seconds: many short pairs average them out better than a few long ones.
 ROUND_S = 2.0
 PAIRS_PER_SAMPLE = 4
 GOAL = Goal("at least", 0.85)
-# How many clients do each kind of work, and what the table calls it.
+# The number of clients for each kind of work, and its name in the table.
 WORKS: dict[Work, tuple[int, str]] = {
     "update one job": (CLIENTS, f"single-row updates/s, {CLIENTS} clients, one hot job"),
     "update many jobs": (CLIENTS, f"single-row updates/s, {CLIENTS} clients, spread over 100 jobs"),
@@ -26,14 +26,14 @@ WORKS: dict[Work, tuple[int, str]] = {
     "execute_batch": (1, "inserted rows/s, execute_batch of 1,000 with ON CONFLICT DO NOTHING"),
     "COPY": (1, "inserted rows/s, COPY of 1,000"),
 }
-# Rows per second of each pair: with the triggers, and without.
+# Rows per second of each pair, by `with` and `without` the triggers.
 Pairs = dict[str, list[float]]
 
 
 def measure(dataset: Dataset, *, samples: int, say: Say) -> dict[Work, Pairs]:
-    """Let each kind of work run with and without the triggers; the next pair runs the other way round.
+    """Run each kind of work with and without the triggers; the order alternates from pair to pair.
 
-    At the end the triggers are on, and the jobs that were changed without them are mended.
+    At the end the triggers are enabled again, and the counts of jobs changed without them are rebuilt.
     """
     rates: dict[Work, Pairs] = {work: {"with": [], "without": []} for work in WORKS}
     with client_pipes(dataset) as pipes:
@@ -45,7 +45,7 @@ def measure(dataset: Dataset, *, samples: int, say: Say) -> dict[Work, Pairs]:
                     say(f"{work}, {triggers} triggers, pair {pair + 1} of {pairs}")
                     switch(dataset, "ENABLE" if triggers == "with" else "DISABLE")
                     rates[work][triggers].append(round_of(pipes[:clients], work))
-                with dataset.cursor("progress_refresher") as cursor:  # as a schedule does each minute
+                with dataset.cursor("progress_refresher") as cursor:  # as the schedule does
                     cursor.execute("SELECT refresh_job_progress()")
     say("rebuild")
     switch(dataset, "ENABLE")
@@ -55,7 +55,7 @@ def measure(dataset: Dataset, *, samples: int, say: Say) -> dict[Work, Pairs]:
 
 
 def answers(rates: Mapping[Work, Mapping[str, Sequence[float]]]) -> list[Answer]:
-    """Compare with and without, pair by pair."""
+    """Compare the rates with and without the triggers, pair by pair."""
     return [
         Answer(
             question=f"{WORKS[work][1]}, with triggers : without",
@@ -68,7 +68,7 @@ def answers(rates: Mapping[Work, Mapping[str, Sequence[float]]]) -> list[Answer]
 
 
 def switch(dataset: Dataset, state: str) -> None:
-    """Switch the triggers that track changes on or off; foreign keys stay as they are."""
+    """Enable or disable the triggers that track changes; foreign keys stay enforced."""
     with dataset.cursor() as cursor:
         for table in ("job_objects", "findings"):
             cursor.execute(f"ALTER TABLE {table} {state} TRIGGER USER")
@@ -76,8 +76,8 @@ def switch(dataset: Dataset, state: str) -> None:
 
 @contextlib.contextmanager
 def client_pipes(dataset: Dataset) -> Iterator[list[Connection]]:
-    """Start the clients, each a process, and give a pipe to each; they end with the block."""
-    # A fresh interpreter each: a fork would copy the threads' locks of this one.
+    """Start the client processes and yield a pipe to each; they end with the block."""
+    # spawn, not fork: a fork would copy locks that threads of this process hold.
     context = multiprocessing.get_context("spawn")
     pipes, processes = [], []
     try:
@@ -99,7 +99,7 @@ def client_pipes(dataset: Dataset) -> Iterator[list[Connection]]:
 
 
 def round_of(pipes: Sequence[Connection], work: Work) -> float:
-    """Let clients work at the same time, and return the sum of their rates."""
+    """Run the clients at the same time and return the sum of their rates."""
     for pipe in pipes:
         pipe.send((work, ROUND_S))
     results = [pipe.recv() for pipe in pipes]

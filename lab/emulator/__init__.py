@@ -1,1 +1,1 @@
-"""An AWS on loopback: moto, completed where it falls short, whose Lambda runs our own package."""
+"""AWS on loopback: moto, patched where Terraform or a function needs more, with a Lambda that runs our own package."""

@@ -1,8 +1,8 @@
-"""CloudWatch Logs' filter patterns for space-delimited events, after their documentation; no emulator evaluates them.
+"""Evaluates CloudWatch Logs' filter patterns for space-delimited events, as documented; no emulator does.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html, and for metric values
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntaxForMetricFilters.html.
-Where these leave more than one reading, `Reading` names them, and a pattern that is to be relied on holds under all.
+Where the documentation is ambiguous, `Reading` lists the readings; a pattern of the stack must hold under all of them.
 """
 
 import itertools
@@ -22,7 +22,7 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
 }
-# What becomes of the fields that a pattern without an ellipsis has no name for.
+# What happens to fields that a pattern without an ellipsis does not name.
 Surplus = Literal["ignored", "joined to the last", "refused"]
 ELLIPSIS = re.compile(r"\s*\.\.\.\s*(?P<end>,|\])")
 # A name alone matches any field. An empty name is in one of the documentation's own examples.
@@ -36,11 +36,11 @@ CONDITION = re.compile(
 
 @dataclass(frozen=True)
 class Reading:
-    """One way to read what the documentation leaves open. The defaults are what its examples suggest.
+    """One reading of the ambiguous parts; the defaults are what the documentation's examples suggest.
 
-    Runs of white space separate once, and a bracket inside a word does not begin another field: AWS documents neither,
-    but the patterns in use for Lambda's REPORT lines (a blank and a tab) and for RDS's prefix (`:[20768]:LOG:` and two
-    blanks) would match nothing otherwise.
+    Two facts are undocumented and hold in every reading, because common patterns for Lambda's REPORT lines (a blank and
+    a tab) and RDS's prefix (`:[20768]:LOG:` and two blanks) would match nothing otherwise: a run of white space
+    separates once, and a bracket inside a word does not begin another field.
     """
 
     # "Characters between brackets and double quotation marks are single fields": also where they begin inside a word?
@@ -62,7 +62,7 @@ READINGS = tuple(
 
 
 def split(event: str, reading: Reading) -> list[str]:
-    """Return an event's fields; what brackets or quotation marks hold together comes without them."""
+    """Return an event's fields, without the brackets or quotation marks around them."""
     end = r"|\Z" if reading.unclosed_mark_holds_the_rest else ""
     mark = rf'"[^"]*(?:"{end})|\[[^\]]*(?:\]{end})'
     field = rf"(?:{mark}|\S)+" if reading.marks_hold_inside_a_word else rf"{mark}|\S+"
@@ -71,7 +71,7 @@ def split(event: str, reading: Reading) -> list[str]:
 
 
 def number(text: str) -> float | None:
-    """Return the number that a field holds; a metric filter publishes nothing for any other text."""
+    """Return a field's text as a number, or `None`: a metric filter publishes nothing for other text."""
     return float(text) if NUMBER.fullmatch(text) else None
 
 
@@ -83,7 +83,7 @@ class Comparison:
     value: str
 
     def holds(self, field: str) -> bool:
-        """Return whether a field's text meets it."""
+        """Return whether a field's text satisfies it."""
         left, right = number(field), number(self.value)
         if left is not None and right is not None:
             return COMPARISONS[self.comparison](left, right)
@@ -104,13 +104,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Field:
-    """A named field; one alternative must hold whole, so `&&` binds before `||` as in JSON patterns."""
+    """A named field and its conditions: alternatives of comparisons, so `&&` binds before `||` as in JSON patterns."""
 
     name: str
     alternatives: tuple[tuple[Comparison, ...], ...] = ((),)
 
     def holds(self, text: str) -> bool:
-        """Return whether a field's text meets one alternative."""
+        """Return whether a field's text satisfies one alternative."""
         return any(all(comparison.holds(text) for comparison in every) for every in self.alternatives)
 
     def and_(self, comparison: Comparison) -> Self:
@@ -125,7 +125,7 @@ class Field:
 
 @dataclass(frozen=True)
 class FilterPattern:
-    """A parsed pattern: the fields before its ellipsis and those after, which are `None` where it has no ellipsis."""
+    """A parsed pattern: the fields before its ellipsis, and those after it (`None` without an ellipsis)."""
 
     before: tuple[Field, ...]
     after: tuple[Field, ...] | None
@@ -139,7 +139,7 @@ class FilterPattern:
         return {f"${field.name}": text for field, text in zip(fields, aligned, strict=True)}
 
     def metric_value(self, event: str, value: str, reading: Reading) -> float | None:
-        """Return the datum that a metric filter with this `metricValue` publishes for the event, if any."""
+        """Return the value that a metric filter with this `metricValue` publishes for the event, if any."""
         matched = self.match(event, reading)
         return None if matched is None else number(matched[value] if value.startswith("$") else value)
 
@@ -159,7 +159,7 @@ def parse(pattern: str) -> FilterPattern:
     """Parse a pattern in square brackets.
 
     Raises:
-        ValueError: it is none, or uses what is documented nowhere (two ellipses) or needed nowhere here (`%regex%`).
+        ValueError: it is malformed, has two ellipses (undocumented) or uses `%regex%` (not supported here).
 
     """
     if not pattern.startswith("["):

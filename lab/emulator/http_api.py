@@ -1,4 +1,4 @@
-"""What an API Gateway HTTP API does between a request and a Lambda function: routes, events, responses.
+"""Translates between HTTP and Lambda as an API Gateway HTTP API does: routes, events, responses.
 
 Source: "Create AWS Lambda proxy integrations for HTTP APIs", payload format version 2.0, in the API Gateway guide.
 """
@@ -37,7 +37,7 @@ class Route:
         return self.key.partition(" ")[2]
 
     def path_parameters(self, method: str, path: str) -> dict[str, str] | None:
-        """Return the variables of a request that fits the route, else `None`."""
+        """Return the path variables of a request that matches the route, else `None`."""
         if self.key == "$default":
             return {}
         if self.method not in {method, "ANY"}:
@@ -91,7 +91,7 @@ def build_event(request: Request, route: Route, path_parameters: dict[str, str])
         },
         "isBase64Encoded": False,
     }
-    # The service leaves these out when they are empty.
+    # The service omits these when they are empty.
     optional = {
         "queryStringParameters": query,
         "pathParameters": path_parameters,
@@ -101,12 +101,12 @@ def build_event(request: Request, route: Route, path_parameters: dict[str, str])
 
 
 def message(status: HTTPStatus, text: str) -> Response:
-    """Return what the service itself answers, such as `{"message":"Not Found"}`."""
+    """Return a response of the service itself, such as `{"message":"Not Found"}`."""
     return Response(json.dumps({"message": text}, separators=(",", ":")), status, content_type="application/json")
 
 
 def translate(payload: str) -> Response:
-    """Return the HTTP response that a function's result stands for; one that stands for none is a 500."""
+    """Return the HTTP response for a function's result; 500 for a malformed result."""
     result = json.loads(payload)
     if not isinstance(result, dict) or "statusCode" not in result:
         return Response(payload, HTTPStatus.OK, content_type="application/json")

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-# The service allows 10 s for loading a handler; this machine may be busy with Terraform at the same time.
+# The service allows 10 s to load a handler; this machine may be busy with Terraform.
 INIT_TIMEOUT_S = 60
 WORKER = Path(__file__).with_name("lambda_worker.py")
 
@@ -35,14 +35,14 @@ class Function:
     region: str = "us-east-1"
 
     def fingerprint(self) -> str:
-        """Return a value that changes when code or configuration do."""
+        """Return a value that changes with code or configuration."""
         configuration = (self.handler, self.timeout_s, self.memory_mb, sorted(self.environment.items()), self.version)
         return hashlib.sha256(repr(configuration).encode() + hashlib.sha256(self.code).digest()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Invocation:
-    """How one invocation ended: its payload (JSON text), whether that is an error, and what was logged meanwhile."""
+    """The result of one invocation: its payload (JSON text), whether that is an error, and its log."""
 
     payload: str
     is_error: bool
@@ -127,14 +127,14 @@ class LambdaProcess:
             "event": event,
         }
         assert self._process.stdin is not None
-        # A process that has just died answers with its exit status below.
+        # If the process has just died, `_receive` reports its exit status.
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
         return self._receive(function.timeout_s, request_id)
 
     def _receive(self, timeout_s: float, request_id: str) -> dict[str, Any]:
-        """Return the next message, or the error that Lambda reports when the process is killed or ends."""
+        """Return the next message, or Lambda's error for a process that was killed or ended."""
         assert self._process.stdout is not None
         timed_out = threading.Event()
 
@@ -169,7 +169,7 @@ class LambdaProcess:
         return text.decode(errors="replace")
 
     def _variables(self, function: Function, code: Path) -> dict[str, str]:
-        """Return what the service sets in every environment."""
+        """Return the variables that the service sets."""
         return {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "LANG": "en_US.UTF-8",

@@ -1,8 +1,8 @@
-"""Runs Lambda functions on this machine, each in warm processes of its own, as the service does.
+"""Runs Lambda functions on this machine in warm processes, as the service does.
 
-Kept from the service: only the package, the standard library and the SDK can be imported; a process serves one request
-at a time and a second request meanwhile gets another process; a process is used again until code or configuration
-change; timeouts kill; the shapes of errors and log lines. Not kept: memory limits, IAM permissions, the VPC's network.
+As in the service: only the package, the standard library and the SDK can be imported; a process serves one request at a
+time, and concurrent requests get further processes; a process is reused until code or configuration changes; a timeout
+kills it; errors and log lines have the same form. Not emulated: memory limits, IAM permissions, the VPC's network.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from typing import Any
 
 from lab.emulator.lambda_process import Function, Invocation, LambdaProcess
 
-# What the service's Python runtimes bring: the SDK and what the SDK needs.
+# The packages of the service's Python runtimes: the SDK and its dependencies.
 RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
 
 
@@ -26,9 +26,9 @@ class LambdaRuntime:
     """The processes of all functions of one emulator.
 
     Args:
-        directory: where packages are unpacked.
-        logs: where each process writes its log, `<function>-<number>.log`.
-        environment: variables of every process beside the function's own, such as credentials and the endpoint.
+        directory: packages are unpacked here.
+        logs: each process writes `<function>-<number>.log` here.
+        environment: variables of every process, such as credentials and the endpoint; a function's own override them.
 
     """
 
@@ -44,7 +44,7 @@ class LambdaRuntime:
         self._environment = {**environment, "LAMBDA_RUNTIME_DIR": str(_link_runtime_packages(directory / "runtime"))}
 
     def invoke(self, function: Function, event: Any) -> Invocation:
-        """Run the function once and wait for its end; its errors are part of the answer, never raised."""
+        """Run the function once and wait for its end; its errors are returned, never raised."""
         process = self._take(function)
         try:
             return process.invoke(function, event)
@@ -52,7 +52,7 @@ class LambdaRuntime:
             self._give_back(process)
 
     def stop(self) -> None:
-        """Kill every process; invocations under way end as errors."""
+        """Kill every process; running invocations end as errors."""
         with self._lock:
             self._stopped = True
             idle = [process for processes in self._idle.values() for process in processes]

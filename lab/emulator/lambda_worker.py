@@ -1,9 +1,9 @@
 """One warm Lambda execution environment: loads a handler from the current folder and answers requests on a pipe.
 
-Runs as a script in an interpreter of its own (`python -I -S`), with the standard library and nothing of this
-repository: what the package forgot to ship is missing here too. The protocol is one JSON object a line, requests on
-standard input, answers on what was standard output. The handler's own output goes to standard error, which is its log.
-Shapes of errors and context follow the runtime that AWS publishes (aws/aws-lambda-python-runtime-interface-client).
+Runs as a script in a fresh interpreter (`python -I -S`) with the standard library only, so a module that the package
+lacks is missing here too. The protocol is one JSON object a line: requests on standard input, answers on the original
+standard output. The handler's output goes to standard error, which is its log. Errors and context have the form of the
+runtime that AWS publishes (aws/aws-lambda-python-runtime-interface-client).
 """
 
 import decimal
@@ -26,7 +26,7 @@ Error = dict[str, Any]
 
 
 class LambdaContext:
-    """What a handler receives beside its event."""
+    """The context object that a handler receives."""
 
     def __init__(self, request: dict[str, Any]) -> None:
         self.aws_request_id: str = request["request_id"]
@@ -41,7 +41,7 @@ class LambdaContext:
         self._deadline_s: float = request["deadline_s"]
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return the milliseconds left before the invocation is killed, never below 0."""
+        """Return the milliseconds until the invocation is killed, at least 0."""
         return max(0, int((self._deadline_s - time.time()) * 1000))
 
 
@@ -50,8 +50,8 @@ class _ResultEncoder(json.JSONEncoder):
         return float(o) if isinstance(o, decimal.Decimal) else super().default(o)
 
 
-def describe(error: BaseException, request_id: str, trace: TracebackType | None) -> Error:
-    """Return an exception as Lambda reports it to the caller."""
+def error_report(error: BaseException, request_id: str, trace: TracebackType | None) -> Error:
+    """Return an exception in the form that Lambda returns to the caller."""
     return {
         "errorMessage": str(error),
         "errorType": type(error).__name__,
@@ -61,7 +61,7 @@ def describe(error: BaseException, request_id: str, trace: TracebackType | None)
 
 
 def load(name: str) -> Handler | Error:
-    """Return the handler that `name` (`package.module.function`) stands for, or the error that Lambda reports."""
+    """Return the handler named `package.module.function`, or the error that Lambda reports."""
     module_name, dot, function_name = name.rpartition(".")
     if not dot:
         return {"errorMessage": f"Bad handler '{name}'", "errorType": "Runtime.MalformedHandlerName", "stackTrace": []}
@@ -70,8 +70,8 @@ def load(name: str) -> Handler | Error:
     except ImportError as error:
         message = f"Unable to import module '{module_name}': {error}"
         return {"errorMessage": message, "errorType": "Runtime.ImportModuleError", "stackTrace": []}
-    except Exception as error:  # noqa: BLE001 - whatever the module raises while it loads is the answer
-        return describe(error, "", error.__traceback__)
+    except Exception as error:  # noqa: BLE001 - any error of the module is the answer
+        return error_report(error, "", error.__traceback__)
     handler: Handler | None = getattr(module, function_name, None)
     if handler is None:
         message = f"Handler '{function_name}' missing on module '{module_name}'"
@@ -84,10 +84,10 @@ def answer(handler: Handler, request: dict[str, Any]) -> dict[str, Any]:
     context = LambdaContext(request)
     try:
         result = handler(request["event"], context)
-    except Exception as error:  # noqa: BLE001 - whatever the handler raises is the answer
+    except Exception as error:  # noqa: BLE001 - any error of the handler is the answer
         # The first frame is this function.
         trace = error.__traceback__.tb_next if error.__traceback__ else None
-        return {"error": describe(error, context.aws_request_id, trace)}
+        return {"error": error_report(error, context.aws_request_id, trace)}
     try:
         return {"result": json.dumps(result, cls=_ResultEncoder, ensure_ascii=False, allow_nan=False)}
     except (TypeError, ValueError) as error:
@@ -102,9 +102,9 @@ def log_error(error: Error) -> None:
 
 
 def requests_until_end(pipe: BinaryIO) -> Iterator[dict[str, Any]]:
-    """Yield requests; end the process as soon as the pipe closes, even while the handler is at work.
+    """Yield requests; end the process when the pipe closes, even while the handler runs.
 
-    The pipe closes when the emulator ends for whatever reason, so that no worker outlives it.
+    The pipe closes when the emulator ends in any way, so no worker outlives it.
     """
     waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
 
@@ -119,7 +119,7 @@ def requests_until_end(pipe: BinaryIO) -> Iterator[dict[str, Any]]:
 
 
 def take_protocol() -> tuple[BinaryIO, TextIO]:
-    """Return both sides of the protocol; from now on whatever is printed, in Python or C, is log."""
+    """Return both sides of the protocol; output from Python or C goes to the log from now on."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "w", encoding="utf-8")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

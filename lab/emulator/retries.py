@@ -1,7 +1,7 @@
-"""A request that is sent again because its answer was lost gets the answer that was lost.
+"""Replays the stored response when an SDK retries a request.
 
-AWS's SDKs send a request again when the connection breaks before the answer, which on a busy machine happens at times.
-What creates or revokes something would fail the second time, because the thing is there already, or gone.
+The SDKs retry when the connection breaks before the response, which happens on a busy machine. Executed twice, a
+request that creates would fail because the resource exists, and one that revokes because it is gone.
 """
 
 import sys
@@ -14,7 +14,7 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
-# The same for each try of a request, where the SDK sends it:
+# The SDK sends the same invocation id with each try:
 # https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
 INVOCATION_ID, TRY = "HTTP_AMZ_SDK_INVOCATION_ID", "HTTP_AMZ_SDK_REQUEST"
 REMEMBERED = 1000
@@ -22,7 +22,7 @@ REMEMBERED = 1000
 
 @dataclass
 class _Invocation:
-    # The first try may be at work still when the second one comes.
+    # Held while a try is executed: the next one may arrive before it ends.
     lock: threading.Lock = field(default_factory=threading.Lock)
     response: Response | None = None
 
@@ -31,8 +31,8 @@ class _Invocation:
         return self.response is not None and self.response.status_code < HTTPStatus.BAD_REQUEST
 
 
-class AnswerAgain:
-    """A WSGI application that executes each invocation once, unless it failed.
+class RetryReplay:
+    """A WSGI application that executes each SDK invocation once, unless it failed.
 
     Args:
         application: executes the requests.
@@ -46,13 +46,13 @@ class AnswerAgain:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request."""
-        # What is read with GET may be large, and may be executed twice.
+        # GET is safe to repeat, and its responses may be too large to store.
         if INVOCATION_ID not in environ or environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
             return self._application(environ, start_response)  # type: ignore[no-any-return]
         invocation = self._invocation(environ[INVOCATION_ID])
         with invocation.lock:
             if invocation.succeeded:
-                print(f"answered again: {environ.get(TRY)}", file=sys.stderr, flush=True)
+                print(f"replayed: {environ.get(TRY)}", file=sys.stderr, flush=True)
             else:
                 invocation.response = Response.from_app(self._application, environ, buffered=True)
             assert invocation.response is not None

@@ -1,19 +1,21 @@
-"""The AWS emulator seen from outside: starts it, knows its addresses, stops it.
+"""Starts the emulator's server process, knows its addresses, and stops it.
 
-What it emulates and what not is written where it is done: `emulator_patches`, `lambda_runtime`, `http_front`.
-moto keeps EventBridge schedules but runs none: whoever wants a refresh invokes the function, as the scheduler would.
+What it emulates is written where it is done: the modules `patch_*`, `lambda_runtime`, `http_server`. moto stores
+EventBridge schedules but runs none: to refresh, invoke the function as the scheduler would.
 """
 
 import json
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import boto3
 from botocore.config import Config
 
-from stacks import ROOT
+from scannerdb.review.emulator import start_server, stop_server
+
+if TYPE_CHECKING:
+    import subprocess
 
 # One certificate covers every instance and every proxy: libpq accepts a wildcard in the first label.
 INSTANCE_DOMAIN = "aaaaaaaaaaaa.{region}.rds.amazonaws.com"
@@ -22,7 +24,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
 def database_host_names(region: str) -> tuple[str, str]:
-    """Return the names that a certificate of the emulated databases and proxies must carry."""
+    """Return the names for the certificate of the emulated databases and proxies."""
     return f"*.{INSTANCE_DOMAIN.format(region=region)}", f"*.{PROXY_DOMAIN.format(region=region)}"
 
 
@@ -35,7 +37,7 @@ class Emulator:
 
     Args:
         directory: where packages are unpacked and logs written.
-        region: the one region that the HTTP API is served for.
+        region: the region whose HTTP APIs are served.
         database_password: what the emulated RDS puts into its managed secret.
 
     """
@@ -49,7 +51,6 @@ class Emulator:
             "directory": str(directory),
             "database_password": database_password,
             "region": region,
-            "credentials": CREDENTIALS,
         }
         self._process: subprocess.Popen[str] | None = None
 
@@ -65,7 +66,7 @@ class Emulator:
         self.stop()
 
     def start(self) -> None:
-        """Start the process and wait for its addresses.
+        """Start the process and wait until it serves.
 
         Raises:
             EmulatorError: it ended; the message carries the end of its log.
@@ -73,37 +74,24 @@ class Emulator:
         """
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "lab.emulator.process"],
-                cwd=ROOT,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                start_new_session=True,
+            self._process, ports = start_server(
+                [sys.executable, "-m", "lab.emulator"],
+                configuration=self._configuration,
+                # moto reads both while it is imported.
+                environment={"MOTO_IAM_LOAD_MANAGED_POLICIES": "true", **CREDENTIALS},
+                log=log,
             )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(self._configuration) + "\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        if not answer:
+        if ports is None:
             tail = self.log_file.read_text(errors="replace")[-2000:]
             raise EmulatorError(f"the AWS emulator ended while it started; {self.log_file} ends with:\n{tail}")
-        ports = json.loads(answer)
         self.aws_url = f"http://127.0.0.1:{ports['aws_port']}"
         self.api_url = f"http://127.0.0.1:{ports['api_port']}"
 
     def stop(self) -> None:
         """Stop the process and every Lambda worker that it started."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        try:
-            process.communicate(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
+        if process is not None:
+            stop_server(process)
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of one emulated service."""
@@ -113,7 +101,7 @@ class Emulator:
             region_name=self.region,
             aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            # An invocation is never sent twice, and may take as long as Lambda allows.
+            # A retry would invoke a function twice; an invocation may last as long as Lambda allows.
             config=Config(retries={"total_max_attempts": 1}, read_timeout=910, s3={"addressing_style": "path"}),
         )
 

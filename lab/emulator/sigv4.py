@@ -17,7 +17,7 @@ ALLOWED_CLOCK_SKEW = timedelta(minutes=5)
 
 
 def has_valid_signature(request: Request, *, access_key: str, secret_key: str, region: str, service: str) -> bool:
-    """Return whether the request was signed in its headers, lately, with this key for this region and service."""
+    """Return whether the headers carry a fresh signature made with this key for this region and service."""
     match = AUTHORIZATION.fullmatch(request.headers.get("Authorization", ""))
     timestamp = request.headers.get("X-Amz-Date", "")
     if match is None or not _is_recent(timestamp):

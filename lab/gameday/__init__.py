@@ -1,1 +1,1 @@
-"""The game day: real faults in a whole system, and whether its alarms, its doctor and its runbook tell and end them."""
+"""The game day: plays real faults in a whole system and checks that alarms, doctor and runbook find and end them."""

@@ -28,7 +28,7 @@ from stacks import ROOT
 from stacks.settings import SettingsError
 
 REPORT_FILE = ROOT / "build" / "gameday.md"
-# Five minutes under load, without a page.
+# Under load, without a page.
 HEALTHY_S = 300
 
 
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def run(faults: Sequence[Fault], *, healthy_s: float, directory: Path, console: Console) -> list[Row]:
-    """Hold a game day and return a row for each fault, and one for the healthy run."""
+    """Play a healthy run and every given fault; return a row for each."""
     started_s = time.monotonic()
 
     def report(text: str) -> None:
@@ -77,7 +77,7 @@ def run(faults: Sequence[Fault], *, healthy_s: float, directory: Path, console: 
 
 
 def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m lab.gameday", description="Play faults and see what tells them.")
+    parser = argparse.ArgumentParser(prog="python -m lab.gameday", description="Play faults and check what finds them.")
     names = [make().name for make in FAULTS]
     parser.add_argument(
         "--only", action="append", choices=names, metavar="FAULT", help="this fault only; may be repeated"

@@ -1,16 +1,16 @@
-"""When an alarm changes its state, after CloudWatch's documentation; no emulator evaluates alarms.
+"""Evaluates alarms as CloudWatch documents it; no emulator does.
 
-Source: "Configuring how CloudWatch alarms treat missing data", whose tables are the tests. What it leaves open is said
-where it is decided.
+Source: "Configuring how CloudWatch alarms treat missing data"; its tables are the tests. Comments mark what it leaves
+open.
 """
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
+from handlers.contract.alarms.model import Alarm, Comparison, Expression, MissingData, Statistic
 from lab.gameday import metric_math
 from lab.gameday.metric_store import MetricStore
-from stacks.alarms.model import Alarm, Comparison, Expression, MissingData, Statistic
 
 State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
 COMPARISONS: Mapping[Comparison, Callable[[float, float], bool]] = {
@@ -19,8 +19,8 @@ COMPARISONS: Mapping[Comparison, Callable[[float, float], bool]] = {
     "LessThanThreshold": operator.lt,
     "LessThanOrEqualToThreshold": operator.le,
 }
-# CloudWatch looks at more periods than an alarm asks for, in case data are missing; it does not say at how many. In its
-# examples these are five for three.
+# CloudWatch retrieves more periods than an alarm evaluates, in case data are missing. How many is not documented; its
+# examples have five for three.
 MORE_PERIODS = 2
 
 
@@ -30,12 +30,12 @@ def is_evaluated(alarm: Alarm) -> bool:
 
 
 def watched_series(alarm: Alarm, store: MetricStore, now_s: float) -> list[float | None]:
-    """Return what an alarm watches in each period of its evaluation range, the newest last."""
+    """Return the watched value in each period of the evaluation range, the newest last."""
     periods = alarm.evaluation_periods + MORE_PERIODS
     if isinstance(alarm.watches, Statistic):
         return store.series(alarm.watches, period_s=alarm.period_s, periods=periods, now_s=now_s)
     inputs = {
-        # One more period, so that the first of the range has a rate too.
+        # One more period, so RATE has a value for the first of the range.
         name: store.series(watched, period_s=alarm.period_s, periods=periods + 1, now_s=now_s)
         for name, watched in alarm.watches.inputs.items()
     }
@@ -43,7 +43,7 @@ def watched_series(alarm: Alarm, store: MetricStore, now_s: float) -> list[float
 
 
 def evaluate(alarm: Alarm, store: MetricStore, *, now_s: float, state: State) -> State:
-    """Return the state that an alarm has now, when it had `state` before."""
+    """Return the state of an alarm now, given its state before."""
     compare = COMPARISONS[alarm.comparison]
     return next_state(
         [None if value is None else compare(value, alarm.threshold) for value in watched_series(alarm, store, now_s)],
@@ -62,18 +62,18 @@ def next_state(
     missing_data: MissingData,
     state: State,
 ) -> State:
-    """Return the state that follows from the data of an evaluation range.
+    """Return the state that follows from the data points of an evaluation range.
 
     Args:
-        breaching: whether each period's datum is over the threshold, the newest last; `None` where there is none.
-        evaluation_periods: how many data are needed.
-        datapoints_to_alarm: how many of them make an alarm.
-        missing_data: what those that are missing count as.
+        breaching: whether each period's data point breaches the threshold, the newest last; `None` where it is missing.
+        evaluation_periods: how many data points are needed.
+        datapoints_to_alarm: how many breaching ones make an alarm.
+        missing_data: what missing data points count as.
         state: the state until now.
 
     """
     known = [each for each in breaching if each is not None]
-    # Data from farther back stand in for what is missing, and then what is missing counts as nothing.
+    # Older data points take the place of missing ones, as long as there are enough.
     over = sum(known[-evaluation_periods:])
     if over >= datapoints_to_alarm:
         return "ALARM"
@@ -86,12 +86,12 @@ def next_state(
         return state if missing_data == "ignore" else "INSUFFICIENT_DATA"
     if not all(known):
         return "OK"
-    # Fewer data than needed, each of them over the threshold: once the oldest of them is old enough, it rings.
+    # Too few data points, all breaching: ALARM once the oldest is old enough.
     oldest_age = len(breaching) - list(breaching).index(True)
-    # It "does not go immediately into ALARM state"; that it keeps its state until then is our reading.
+    # Documented: it "does not go immediately into ALARM state". That it keeps its state until then is our reading.
     return "ALARM" if missing_data == "missing" and oldest_age >= datapoints_to_alarm else state
 
 
 def composite(states: Mapping[str, State], names: Sequence[str]) -> State:
-    """Return the state of `ALARM(a) OR ALARM(b) ...`, as the alarm `outage` is made."""
+    """Return the state of the composite alarm `ALARM(a) OR ALARM(b) ...`."""
     return "ALARM" if any(states[name] == "ALARM" for name in names) else "OK"

@@ -1,9 +1,9 @@
-"""The alarms' clock: it runs sixty times as fast as time does, and this is the only place that says so.
+"""The alarms' clock, which runs 60 times as fast as real time; every conversion is here.
 
-A fault shall be provable in seconds, while periods, counts and thresholds are the catalogue's own. So a second is a
-minute: the schedule of one minute invokes `refresh` every second, and what measures time against the schedule or the
-world outside (how old progress is, how long a refresh, a lock wait or a transaction lasts) counts sixtyfold. What
-measures the work of one request or one statement (API latency, Lambda duration, slow statements) is what it is.
+A fault is shown within seconds while periods, counts and thresholds stay those of the catalogue. So one real second is
+a minute of the alarms: the one-minute schedule invokes `refresh` every second, and metrics of elapsed time (age of
+progress, duration of a refresh, a lock wait or a transaction) are multiplied by 60. Metrics of one request or statement
+(API latency, Lambda duration, slow statements) are not scaled.
 """
 
 import time
@@ -11,7 +11,7 @@ import time
 SPEED = 60
 # One minute of the alarms' clock, in real seconds.
 TICK_S = 60 / SPEED
-# Metrics of refresh in real time that alarms hold against their own clock.
+# Metrics in real time that alarms compare with their own clock.
 SCALED_METRICS = frozenset({"ProgressLag", "RefreshDuration", "LongestLockWait", "OldestTransactionAge"})
 EXPLANATION = (
     f"Scaled: {TICK_S:g} s is one minute on the alarms' clock, so refresh, scheduled every minute, runs that often; "
@@ -21,7 +21,7 @@ EXPLANATION = (
 
 
 class Clock:
-    """Tells the alarms' time, in seconds since it was made."""
+    """The alarms' time, in seconds since this object was created."""
 
     def __init__(self) -> None:
         self._started_s = time.time()
@@ -31,15 +31,15 @@ class Clock:
         return self.of(time.time())
 
     def of(self, unix_s: float) -> float:
-        """Return the alarms' time of a moment."""
+        """Return the alarms' time at a Unix time."""
         return (unix_s - self._started_s) * SPEED
 
     def minutes(self) -> int:
-        """Return the minutes that have passed on the alarms' clock."""
+        """Return the whole minutes of the alarms' time."""
         return int(self.now_s() // 60)
 
     def sleep_until(self, minute: int) -> None:
-        """Wait until so many minutes have passed on the alarms' clock."""
+        """Wait until a minute of the alarms' time."""
         time.sleep(max(self._started_s + minute * TICK_S - time.time(), 0))
 
 
@@ -49,5 +49,5 @@ def scaled(name: str, value: float) -> float:
 
 
 def real_limits(limits: dict[str, float]) -> dict[str, float]:
-    """Return the doctor's limits in real time, because it looks at a database that lives in real time."""
+    """Return the doctor's limits in real time: it reads ages from the database, which runs in real time."""
     return {name: value / SPEED if name.endswith("_s") else value for name, value in limits.items()}

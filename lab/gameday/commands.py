@@ -7,12 +7,19 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import boto3
 import psycopg2
 
+from handlers.contract.thresholds import Thresholds
+from handlers.migrator.runner import run
 from lab.gameday.clock import real_limits
+from scannerdb import doctor
+from scannerdb.main import command
+from scannerdb.options import DSN_VARIABLE, connect_to, current_release
+from stacks.alarms.thresholds import doctor_thresholds
 
 
 def psql(arguments: list[str]) -> int:
@@ -32,7 +39,7 @@ def psql(arguments: list[str]) -> int:
 
 
 def aws(arguments: list[str]) -> int:
-    """Run `aws lambda invoke` with its options; one that only concerns the command line's patience is passed over."""
+    """Run `aws lambda invoke` with its options; `--cli-read-timeout` has no effect here."""
     if arguments[:2] != ["lambda", "invoke"]:
         raise SystemExit(f"aws: only `aws lambda invoke` is known here, not {' '.join(arguments[:2])}")
     parser = argparse.ArgumentParser(prog="aws lambda invoke", exit_on_error=False)
@@ -46,28 +53,31 @@ def aws(arguments: list[str]) -> int:
     json.loads(options.payload)
     answer = boto3.client("lambda").invoke(FunctionName=options.function_name, Payload=options.payload.encode())
     options.outfile.write_bytes(answer["Payload"].read())
-    # The CLI ends with 0 here; whoever pastes it reads the error. Nobody reads here.
+    # The AWS CLI ends with 0 also when the function raised an error. Here no person reads the error.
     return 1 if "FunctionError" in answer else 0
 
 
 def scannerdb(arguments: list[str]) -> int:
-    """Run `scannerdb` itself, with the doctor's limits in real time and the migrations that were deployed."""
-    import stacks.alarms.thresholds  # noqa: PLC0415
-    from stacks.settings import Settings  # noqa: PLC0415
-
-    limits_of = stacks.alarms.thresholds.doctor_limits
-
-    def scaled(settings: Settings) -> dict[str, float]:
-        return real_limits(limits_of(settings))
-
-    stacks.alarms.thresholds.doctor_limits = scaled
-    # What imports them by name must come after this.
-    from scannerdb import main as command_line  # noqa: PLC0415
-    from scannerdb import options  # noqa: PLC0415
-
-    # The on-call's checkout is the one that was deployed.
-    options.MIGRATIONS = Path(os.environ["SCANNER__RELEASE__MIGRATIONS"])
-    command_line.command(arguments)
+    """Run `scannerdb`; `doctor` with thresholds in real time, `doctor` and `migrate` with the deployed migrations."""
+    migrations = Path(os.environ["SCANNER__RELEASE__MIGRATIONS"])
+    match arguments:
+        case ["doctor", *options]:
+            given = doctor.doctor.make_context("doctor", options).params
+            settings = doctor.settings_of(given["environment"])
+            state = doctor.diagnose(
+                given["alarm"],
+                given["dsn"],
+                settings=settings,
+                thresholds=Thresholds(**real_limits(asdict(doctor_thresholds(settings)))),
+                migrations=migrations,
+                as_json=given["as_json"],
+            )
+            return doctor.EXIT_CODES[state]
+        case ["migrate"]:
+            result = run(connect_to(os.environ[DSN_VARIABLE]), current_release(migrations))
+            print(f"Applied: {', '.join(result.applied)}.")
+            return 0
+    command(arguments)
     return 0
 
 

@@ -1,29 +1,30 @@
-"""Metrics from the database's real log, by the patterns of the stack's metric filters.
+"""Reads metrics from the database's real log with the filter patterns of the stack.
 
-The embedded server writes RDS's line prefix. Each line is an event; the tests of the patterns also try whole entries.
+The embedded server writes RDS's line prefix. Each line is one log event; the tests of the patterns also try entries of
+several lines.
 """
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from handlers.contract.alarms.model import Metric
 from lab.emulator.filter_pattern import FilterPattern, Reading, parse
 from lab.gameday.clock import Clock
 from lab.gameday.function_logs import Tail
 from lab.gameday.metric_store import Datum
 from stacks.alarms.log_patterns import DENIED_STATEMENTS, NOTHING_DENIED, SLOW_STATEMENTS
-from stacks.alarms.model import Metric
 
-# As on RDS, where it cannot be changed.
+# RDS's, which cannot be changed there.
 LINE_PREFIX = "%t:%r:%u@%d:[%p]:"
 READING = Reading()
 
 
 class DatabaseLog:
-    """The log of a server, read as it grows.
+    """The log of a server, read incrementally.
 
     Args:
         path: the log file.
-        clock: gives each datum its time.
+        clock: dates each datum.
         slow, denied: the metrics that the filters publish.
 
     """
@@ -38,7 +39,7 @@ class DatabaseLog:
         ]
 
     def data(self) -> Iterator[Datum]:
-        """Yield what was logged since the last time."""
+        """Yield the data of the lines since the last call."""
         lines, is_denied = list(self._tail.lines()), False
         for line in lines:
             for metric, value, pattern in self._filters:
@@ -50,7 +51,7 @@ class DatabaseLog:
             yield self._datum(self._denied, float(NOTHING_DENIED))
 
     def _datum(self, metric: Metric, value: float) -> Datum:
-        return Datum(namespace=metric.namespace, name=metric.name, value=value, at_s=self._clock.now_s())
+        return Datum.of(metric, value, at_s=self._clock.now_s())
 
 
 def _filters(metric: Metric, value: str, patterns: Mapping[str, str]) -> list[tuple[Metric, str, FilterPattern]]:

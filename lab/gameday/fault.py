@@ -1,4 +1,4 @@
-"""What a fault is: how it is made, what must ring, what may follow, what the doctor calls it, and what ends it."""
+"""The base class of faults: how to inject one, which alarms it rings, which checks name it, and what ends it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ from lab.gameday.on_call import Diagnosis, follow
 from lab.gameday.system import System
 from lab.gameday.traffic import Background, Schedule
 
-# Alarm -> why it is true that it rings too. `outage` follows from each of them.
+# Alarm -> why it rings too. The composite `outage` follows from each.
 Reasons = Mapping[str, str]
 
 
 @dataclass
 class Scene:
-    """What a fault may touch."""
+    """The parts of the system that a fault may change."""
 
     system: System
     schedule: Schedule
@@ -27,13 +27,14 @@ class Fault(ABC):
 
     Attributes:
         name: for the command line and the table.
-        title: what is wrong, for people.
-        alarm: what must ring.
-        then: what must ring after it, before anybody does anything.
-        follows: alarms that wake somebody and may ring too, because it is true, each with the reason.
-        checks: the names of the doctor's checks that may tell it; one of them must.
-        states: the states that tell it.
-        steady_minutes: for how long all must be quiet then, where an alarm might come back.
+        title: what is wrong.
+        alarm: the alarm that must ring.
+        then: alarms that must ring after it, before the doctor is asked.
+        follows: paging alarms that may ring too, each with the reason.
+        checks: the doctor's checks of which at least one must name the fault.
+        states: the states of these checks that name it.
+        asks_function: whether the function `doctor` must name it too.
+        steady_minutes: how long all alarms must stay quiet afterwards, where one might ring again.
 
     """
 
@@ -49,11 +50,11 @@ class Fault(ABC):
 
     @abstractmethod
     def inject(self, scene: Scene) -> None:
-        """Break it."""
+        """Make the fault."""
 
     def end(self, scene: Scene, diagnosis: Diagnosis) -> list[str]:
-        """End it as the on-call does, and return what was done: the doctor's own commands, unless overridden."""
+        """End the fault as the on-call does, by the doctor's commands unless overridden; return what was done."""
         return follow(scene.system, diagnosis.told(self.checks, self.states))
 
     def clean_up(self, scene: Scene) -> None:  # noqa: B027 - not every fault leaves something
-        """Leave nothing behind, also when the commands did not end it."""
+        """Remove what is left of the fault, also when `end` failed."""

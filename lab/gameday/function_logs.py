@@ -1,6 +1,6 @@
-"""Metrics from the functions' real logs: what they wrote themselves (EMF), and what Lambda would count of them.
+"""Reads metrics from the functions' real logs: their own (EMF), and those that Lambda would publish.
 
-Lambda's own counts are stand-ins: the same lines `START`, `REPORT`, `[ERROR]` that the service writes.
+Lambda's metrics are stand-ins, counted from the lines `START`, `REPORT` and `[ERROR]`.
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 from lab.gameday.clock import Clock, scaled
 from lab.gameday.metric_store import Datum
 
-# `<function>-<number>.log`, as the emulated Lambda names the log of each of its processes.
+# `<function>-<number>.log`: the emulated Lambda writes one for each process.
 LOG_FILE = re.compile(r"(?P<function>.+)-\d+\.log")
 REPORT = re.compile(r"REPORT RequestId: \S+\tDuration: (?P<duration_ms>[\d.]+) ms")
 FAILURES = re.compile(r"\[ERROR\] |.*(?:Task timed out after|Runtime exited with error)")
@@ -47,7 +47,7 @@ def emf_data(line: str, clock: Clock) -> Iterator[Datum]:
 
 
 class Tail:
-    """The complete lines that were added to a file since it was last asked."""
+    """Reads a growing file line by line."""
 
     def __init__(self, path: Path, *, from_end: bool = False) -> None:
         self._path = path
@@ -55,7 +55,7 @@ class Tail:
         self._rest = b""
 
     def lines(self) -> list[str]:
-        """Return the new lines, without their ends."""
+        """Return the complete lines since the last call, without line ends."""
         if not self._path.exists():
             return []
         with self._path.open("rb") as file:
@@ -67,7 +67,7 @@ class Tail:
 
 
 class FunctionLogs:
-    """The logs of all functions of a deployment, read as they grow."""
+    """The logs of all functions of a deployment, read incrementally."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder
@@ -76,7 +76,7 @@ class FunctionLogs:
         self._failed: dict[Path, bool] = {}
 
     def data(self) -> Iterator[Datum]:
-        """Yield what was logged since the last time."""
+        """Yield the data of the lines since the last call."""
         for path in sorted(self._folder.glob("*.log")):
             named = LOG_FILE.fullmatch(path.name)
             if named is not None:
@@ -86,7 +86,7 @@ class FunctionLogs:
                     yield from self._counted(path, named["function"], line)
 
     def _counted(self, path: Path, function: str, line: str) -> Iterator[Datum]:
-        """Yield Lambda's metrics once an invocation has ended, which its line `REPORT` says."""
+        """Yield Lambda's metrics at the line `REPORT`, which ends an invocation."""
         if line.startswith("START "):
             self._failed[path] = False
         elif FAILURES.match(line):

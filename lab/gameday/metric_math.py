@@ -1,14 +1,14 @@
-"""The metric math that the catalogue's alarms use: arithmetic, comparisons, `FILL`, `IF` and `RATE` over time series.
+"""Evaluates the metric math of the catalogue: arithmetic, comparisons, `FILL`, `IF` and `RATE` over time series.
 
-Source: "Using math expressions with CloudWatch metrics". Expressions are read by Python's own parser, whose grammar
-covers these, and only the nodes named here are evaluated. A period without a datum has none in a result either.
+Source: "Using math expressions with CloudWatch metrics". Python's own parser reads the expressions, since its grammar
+covers them; nodes that are not named here are refused. A period without a datum stays without one in the result.
 """
 
 import ast
 import operator
 from collections.abc import Callable, Mapping, Sequence
 
-# The newest last; `None` where there is no datum.
+# Newest last; `None` where there is no datum.
 Series = Sequence[float | None]
 Value = float | list[float | None]
 
@@ -27,15 +27,15 @@ OPERATORS: dict[type[ast.AST], Callable[[float, float], float]] = {
 
 
 def evaluate(formula: str, inputs: Mapping[str, Series], *, period_s: float) -> list[float | None]:
-    """Return the time series that a formula makes of its inputs, which are equally long.
+    """Return the time series of a formula over inputs of equal length.
 
     Args:
         formula: such as `100 * connections / 200`.
-        inputs: a time series by its id.
-        period_s: seconds from one datum to the next, for `RATE`.
+        inputs: time series by id.
+        period_s: seconds between two data points, for `RATE`.
 
     Raises:
-        ValueError: the formula uses something that is not known here.
+        ValueError: the formula uses something that is not supported here.
 
     """
     (length,) = {len(series) for series in inputs.values()}
@@ -92,7 +92,7 @@ class _Evaluation:
 
 
 def _each(function: Callable[[float, float], float], left: Value, right: Value) -> Value:
-    """Apply a function to numbers, or to each datum of a time series; what has no value has no datum."""
+    """Apply a function to numbers, or to each datum of a time series; a missing datum stays missing."""
 
     def one(a: float | None, b: float | None) -> float | None:
         try:
@@ -121,7 +121,7 @@ def _fill(series: list[float | None], filler: float) -> list[float | None]:
 
 
 def _rate(series: list[float | None], period_s: float) -> list[float | None]:
-    """Return the difference to the datum before, by the seconds between the two."""
+    """Return each difference to the datum before, divided by the seconds between the two."""
     rates: list[float | None] = []
     before: tuple[int, float] | None = None
     for number, value in enumerate(series):

@@ -1,4 +1,4 @@
-"""What CloudWatch keeps of metrics: data by metric and time, and their statistics in each period."""
+"""Stores data by metric and time, and computes their statistics for each period, as CloudWatch does."""
 
 import bisect
 import itertools
@@ -9,8 +9,9 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
-from stacks.alarms.model import Metric, Statistic
+from handlers.contract.alarms.model import Metric, Statistic
 
 Key = tuple[str, str, frozenset[tuple[str, str]]]
 PERCENTILE = re.compile(r"p(\d+(?:\.\d+)?)")
@@ -28,9 +29,9 @@ class Datum:
     """One value of a metric.
 
     Args:
-        namespace, name, dimensions: which metric; another set of dimensions is another metric.
+        namespace, name, dimensions: the metric; another set of dimensions is another metric.
         value: in the metric's unit.
-        at_s: seconds on the alarms' clock.
+        at_s: seconds of the alarms' time.
 
     """
 
@@ -40,25 +41,29 @@ class Datum:
     value: float
     at_s: float
 
+    @classmethod
+    def of(cls, metric: Metric, value: float, *, at_s: float) -> Self:
+        """Return a value of a metric of the catalogue."""
+        return cls(namespace=metric.namespace, name=metric.name, dimensions=metric.dimensions, value=value, at_s=at_s)
+
     @property
     def key(self) -> Key:
-        """What tells its metric from others."""
+        """What identifies its metric."""
         return self.namespace, self.name, frozenset(self.dimensions.items())
 
 
 def key_of(metric: Metric) -> Key:
-    """Return what tells a metric from others."""
+    """Return what identifies a metric."""
     return metric.namespace, metric.name, frozenset(metric.dimensions.items())
 
 
 def statistic(values: Sequence[float], name: str) -> float | None:
-    """Return one statistic of a period's values: `None` when there are none, whichever statistic it is.
+    """Return one statistic of a period's values; `None` when there are none.
 
-    A percentile is the smallest value that so many percent of the values do not exceed (nearest rank). "Statistics
-    definitions" in CloudWatch's guide says what a percentile means, not how one between two values is found.
+    Percentiles are by nearest rank: "Statistics definitions" in CloudWatch's guide does not document interpolation.
 
     Raises:
-        ValueError: the statistic is not known here.
+        ValueError: the statistic is not supported here.
 
     """
     if not values:
@@ -72,7 +77,7 @@ def statistic(values: Sequence[float], name: str) -> float | None:
 
 
 class MetricStore:
-    """The data of all metrics; several threads may add."""
+    """The data of all metrics; safe for several threads."""
 
     def __init__(self) -> None:
         self._data: dict[Key, list[tuple[float, float]]] = defaultdict(list)
@@ -89,7 +94,7 @@ class MetricStore:
             return bool(self._data.get(key_of(metric)))
 
     def values(self, metric: Metric, start_s: float, end_s: float) -> list[float]:
-        """Return the values from `start_s` on and before `end_s`."""
+        """Return the values at or after `start_s` and before `end_s`."""
         with self._lock:
             data = self._data.get(key_of(metric), [])
             first, last = (bisect.bisect_left(data, (edge_s, -math.inf)) for edge_s in (start_s, end_s))
@@ -98,8 +103,8 @@ class MetricStore:
     def series(self, watched: Statistic, *, period_s: float, periods: int, now_s: float) -> list[float | None]:
         """Return a statistic of the last periods, the oldest first.
 
-        The last period ends now: an alarm's window slides, "the boundaries of the window are not aligned to the wall
-        clock" ("Alarm evaluation" in CloudWatch's guide).
+        The last period ends now: "the boundaries of the window are not aligned to the wall clock" ("Alarm evaluation"
+        in CloudWatch's guide).
         """
         edges = [now_s - period_s * number for number in range(periods, -1, -1)]
         return [

@@ -1,4 +1,4 @@
-"""The on-call: asks the doctor about an alarm, and pastes the commands that it prints into a shell."""
+"""Acts as the on-call: asks the doctor about an alarm and runs the commands that it prints in a shell."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ from typing import Any
 from lab.gameday.system import System
 from stacks import ROOT
 
-# What the commands are here: psql and the AWS CLI are not on every machine.
+# Shell functions for the commands: psql and the AWS CLI are not on every machine.
 PRELUDE = "\n".join(
     f'{command}() {{ "{sys.executable}" -m lab.gameday.commands {command} "$@"; }}'
     for command in ("psql", "aws", "scannerdb", "cdktf")
@@ -21,22 +21,22 @@ EXIT_CODES = {"ok": 0, "warning": 1, "critical": 2}
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the doctor found."""
+    """The doctor's answer."""
 
     state: str
     findings: tuple[Mapping[str, Any], ...]
 
     def told(self, checks: Collection[str], states: Collection[str]) -> list[Mapping[str, Any]]:
-        """Return the findings of some checks in some states."""
+        """Return the findings of these checks that are in one of these states."""
         return [each for each in self.findings if each["check"] in checks and each["state"] in states]
 
 
 class DoctorError(RuntimeError):
-    """The doctor gave no answer."""
+    """The doctor gave no usable answer, or a command that it printed failed."""
 
 
 def run_command(system: System, command: str, *, check: bool = False) -> "subprocess.CompletedProcess[str]":
-    """Run one command line in a shell, as somebody who pasted it."""
+    """Run one command line in the on-call's shell."""
     done = subprocess.run(
         ["bash", "-c", f"{PRELUDE}\n{command}"],
         env=system.environment(),
@@ -55,7 +55,7 @@ def ask_doctor(system: System, alarm: str) -> Diagnosis:
     """Run `scannerdb doctor ALARM --json`.
 
     Raises:
-        DoctorError: it printed no diagnosis, or its exit code says something else than its state.
+        DoctorError: it printed no diagnosis, or its exit code contradicts its state.
 
     """
     environment = system.settings.environment
@@ -72,12 +72,12 @@ def ask_doctor(system: System, alarm: str) -> Diagnosis:
 
 
 def ask_function(system: System, alarm: str) -> Diagnosis:
-    """Invoke the function `doctor`, as somebody without a way to the database does."""
+    """Invoke the function `doctor`, which needs no connection to the database."""
     return _read(system.invoke("doctor", {"alarm": alarm}))
 
 
 def follow(system: System, findings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Run the command of each finding, each command once; return those that were run.
+    """Run the commands of the findings, each once, and return them.
 
     Raises:
         DoctorError: a command failed.

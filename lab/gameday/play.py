@@ -1,37 +1,37 @@
-"""Plays one fault from quiet to quiet and writes down what happened; and a healthy run, in which nothing may."""
+"""Plays one fault from quiet to quiet and records what happened; and a healthy run, in which no alarm may page."""
 
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from handlers.contract.alarms.messages import OUTAGE
 from lab.gameday.alarm_state import MORE_PERIODS
 from lab.gameday.fault import Fault, Scene
 from lab.gameday.on_call import Diagnosis, ask_doctor, ask_function
 from lab.gameday.watch import Watch
-from stacks.alarms import OUTAGE
 
-# How long the alarms of an earlier fault may take to be quiet.
+# How long the alarms of an earlier fault may take to end.
 QUIET_MINUTES = 90
-# What a fault needs until it shows, beyond the alarm's own evaluation range.
+# How long a fault may take to show, beyond the alarm's evaluation range.
 SLACK_MINUTES = 20
-# What an alarm needs until it is over, beyond the same.
+# How long an alarm may take to end, beyond its evaluation range.
 SETTLE_MINUTES = 5
 Report = Callable[[str], None]
 
 
 @dataclass
 class Row:
-    """What happened with one fault.
+    """The result of one fault.
 
     Args:
-        fault, title, alarm: which fault, and what was to ring.
-        rang_after: minutes of the alarms' clock from the injection.
-        pages: other alarms that woke somebody meanwhile.
-        tickets: other alarms that rang without waking anybody.
-        said: what the doctor called it.
-        done: what ended it.
-        over_after: minutes of the alarms' clock from what ended it to the alarm's end.
-        failures: what did not hold; none: it passed.
+        fault, title, alarm: the fault, and the alarm that had to ring.
+        rang_after: minutes of the alarms' time from the injection to the alarm.
+        pages: other paging alarms that rang.
+        tickets: other alarms that rang and do not page.
+        said: the doctor's findings that named the fault.
+        done: the commands that ended it.
+        over_after: minutes of the alarms' time from the commands to the alarm's end.
+        failures: what did not hold; empty when the fault passed.
 
     """
 
@@ -47,12 +47,12 @@ class Row:
     failures: list[str] = field(default_factory=list)
 
 
-class Failed(Exception):  # noqa: N818 - it ends a fault's play; the row says why
-    """Going on makes no sense."""
+class Failed(Exception):  # noqa: N818 - ends the play of a fault; its row says why
+    """The play of a fault cannot continue."""
 
 
 def play(fault: Fault, scene: Scene, watch: Watch, report: Report) -> Row:
-    """Play one fault; whatever goes wrong is in the row."""
+    """Play one fault; errors are recorded in the row, never raised."""
     row = Row(fault.name, fault.title, fault.alarm)
     with _noted(row):
         _expect_quiet(scene, watch)
@@ -73,7 +73,7 @@ def play(fault: Fault, scene: Scene, watch: Watch, report: Report) -> Row:
             _expect_over(fault, scene, watch, row)
             report(f"  over after {row.over_after} min")
         if undeclared := set(row.pages) - set(fault.follows):
-            row.failures.append(f"woke somebody for {', '.join(sorted(undeclared))}, which is no consequence of it")
+            row.failures.append(f"{', '.join(sorted(undeclared))} paged too, which is no declared consequence")
         paged = fault.alarm in watch.pages or row.pages
         if bool(paged) != (OUTAGE.name in watch.rang_since(started)):
             row.failures.append(f"{OUTAGE.name} and the alarms that page disagree")
@@ -84,7 +84,7 @@ def play(fault: Fault, scene: Scene, watch: Watch, report: Report) -> Row:
 
 @contextlib.contextmanager
 def _ending(fault: Fault, scene: Scene, watch: Watch, row: Row, started: int) -> Iterator[None]:
-    """Leave nothing of the fault behind, however it ended, and note what rang."""
+    """Clean up after the fault, however it ended, and record which alarms rang."""
     try:
         yield
     finally:
@@ -95,18 +95,18 @@ def _ending(fault: Fault, scene: Scene, watch: Watch, row: Row, started: int) ->
 
 
 def play_healthy(minutes: int, scene: Scene, watch: Watch, report: Report) -> Row:
-    """Let the system run under load: no alarm that pages may ring, and the tickets are listed."""
+    """Run the system under load: no paging alarm may ring; the row lists the tickets."""
     row = Row("(healthy run)", f"nothing is wrong for {minutes} min", "none")
     with _noted(row):
         _expect_quiet(scene, watch)
         started = watch.minute
-        report(f"a healthy run under load, {minutes} min of the alarms' clock")
+        report(f"a healthy run under load, {minutes} min of the alarms' time")
         watch.wait(lambda: watch.minute >= started + minutes, minutes=minutes, check=scene.background.check)
         rang = watch.rang_since(started)
         row.pages = tuple(sorted(rang & {*watch.pages, OUTAGE.name}))
         row.tickets = tuple(sorted(rang - {*watch.pages, OUTAGE.name}))
         if row.pages:
-            row.failures.append(f"woke somebody for {', '.join(row.pages)}")
+            row.failures.append(f"{', '.join(row.pages)} paged")
     report(f"  rang: {', '.join((*row.pages, *row.tickets)) or 'nothing'}")
     return row
 
@@ -115,7 +115,7 @@ def play_healthy(minutes: int, scene: Scene, watch: Watch, report: Report) -> Ro
 def _noted(row: Row) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - the day goes on, and the row says what happened
+    except Exception as error:  # noqa: BLE001 - recorded in the row; the next fault is played
         row.failures.append(str(error).strip() or type(error).__name__)
 
 
@@ -125,7 +125,7 @@ def _expect_quiet(scene: Scene, watch: Watch) -> None:
 
 
 def _range_minutes(watch: Watch, alarm: str) -> int:
-    """Return the minutes that an alarm looks back."""
+    """Return the minutes of an alarm's evaluation range."""
     described = watch.alarms[alarm]
     return described.period_s * (described.evaluation_periods + MORE_PERIODS) // 60
 
@@ -149,7 +149,7 @@ def _expect_ringing(fault: Fault, scene: Scene, watch: Watch, row: Row, started:
 
 
 def _diagnose(fault: Fault, scene: Scene, row: Row) -> Diagnosis:
-    """Ask the command line, and the function where it matters; both must name the fault."""
+    """Ask the command line, and the function where the fault says so; both must name the fault."""
     diagnosis = ask_doctor(scene.system, fault.alarm)
     named = diagnosis.told(fault.checks, fault.states)
     row.said = "; ".join(f"{each['check']} {each['state']}: {each['value']}" for each in named)
@@ -167,7 +167,7 @@ def _diagnose(fault: Fault, scene: Scene, row: Row) -> Diagnosis:
 
 def _expect_over(fault: Fault, scene: Scene, watch: Watch, row: Row) -> None:
     ended = watch.minute
-    # Every alarm that rings meanwhile looks back as far as it must.
+    # Each ringing alarm may last as long as its evaluation range.
     limit = SETTLE_MINUTES + max(
         _range_minutes(watch, name) for name in watch.ringing() | {fault.alarm} if name in watch.alarms
     )

@@ -1,4 +1,4 @@
-"""What a game day says at its end: a table on the terminal, and the same as Markdown."""
+"""Reports a game day: a table on the terminal, and the same as Markdown."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from lab.gameday.system import OBJECTS, SLOW_STATEMENT_MS, SMALL_JOBS
 from lab.gameday.watch import Watch, is_published
 
 COLUMNS = ("fault", "alarm that rang", "after", "other pages", "tickets", "doctor said", "ended by", "over after", "")
-# The table is wide; where nobody watches, as in CI, it may be.
+# Without a terminal, as in CI.
 WIDTH = 200
 STAND_INS = (
     "Real: the functions' own metrics (EMF) and logs, the database's log through the stack's filter patterns.",
@@ -38,7 +38,7 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 def show(console: Console, rows: Sequence[Row], watch: Watch) -> None:
-    """Print the table and what it does not say."""
+    """Print the table, the failures and the notes."""
     table = Table(title="Game day", title_justify="left", show_lines=True)
     for column in COLUMNS:
         table.add_column(column, overflow="fold")
@@ -53,7 +53,7 @@ def show(console: Console, rows: Sequence[Row], watch: Watch) -> None:
 
 
 def notes(rows: Sequence[Row], watch: Watch) -> list[str]:
-    """Return what was scaled, what was made up, and which alarms nobody has seen ring."""
+    """Return what was scaled, which metrics are stand-ins, and which alarms did not ring."""
     rang = {row.alarm for row in rows} | {name for row in rows for name in (*row.pages, *row.tickets)}
     unheard = [alarm.name for alarm in watch.evaluated if not is_published(alarm)]
     queries = [name for name in watch.alarms if name not in {alarm.name for alarm in watch.evaluated}]
@@ -61,14 +61,14 @@ def notes(rows: Sequence[Row], watch: Watch) -> list[str]:
     return [
         EXPLANATION,
         *STAND_INS,
-        f"Watched throughout, and no fault here is theirs: {', '.join(quiet) or 'none'}.",
-        f"Not exercised here, because nothing publishes their metrics: {', '.join(unheard) or 'none'}.",
+        f"Watched throughout, without a fault of their own: {', '.join(quiet) or 'none'}.",
+        f"Not exercised here, because their metrics are not published: {', '.join(unheard) or 'none'}.",
         f"Not evaluated here, because they are Metrics Insights queries: {', '.join(queries) or 'none'}.",
     ]
 
 
 def markdown(rows: Sequence[Row], watch: Watch) -> str:
-    """Return the same as Markdown."""
+    """Return the table, the failures and the notes as Markdown."""
     lines = [
         "# Game day",
         "",

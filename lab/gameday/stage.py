@@ -1,10 +1,12 @@
-"""Sets the stage: a system under load, and every alarm of the catalogue watching it."""
+"""Starts a system under load, watched by every alarm of the catalogue."""
 
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from handlers.contract.alarms.metrics import DENIED_STATEMENTS, SLOW_QUERIES
+from handlers.contract.events import RefreshAction
 from lab.gameday.clock import EXPLANATION, Clock
 from lab.gameday.database_log import DatabaseLog
 from lab.gameday.fault import Scene
@@ -13,15 +15,14 @@ from lab.gameday.metric_store import MetricStore
 from lab.gameday.system import System, running_system
 from lab.gameday.traffic import Background, traffic
 from lab.gameday.watch import Connections, Watch
-from stacks.alarms import catalogue
-from stacks.alarms.metrics import denied_statement_metric, slow_query_metric
+from stacks.alarms import catalogue, facts
 
 API_ID = "gameday"
 
 
 @contextlib.contextmanager
 def game_day(directory: Path, *, report: Callable[[str], None]) -> Iterator[tuple[Scene, Watch]]:
-    """Start everything, and stop it at the end of the block.
+    """Start everything; stop it at the end of the block.
 
     Raises:
         DeploymentError, EmbeddedPostgresError, EmulatorError: it could not be started.
@@ -33,15 +34,14 @@ def game_day(directory: Path, *, report: Callable[[str], None]) -> Iterator[tupl
         watch = _watch(system, clock, store)
         with traffic(system, clock, store, background, api_id=API_ID) as schedule:
             background.start(functools.partial(watch.run, background.ended))
-            # As on every night before.
-            system.invoke("refresh", {"action": "verify"})
+            # The nightly verification has run before, as in a system that is not new.
+            system.invoke("refresh", {"action": RefreshAction.VERIFY})
             yield Scene(system, schedule, background), watch
 
 
 def _watch(system: System, clock: Clock, store: MetricStore) -> Watch:
-    settings = system.settings
-    log = DatabaseLog(
-        system.postgres.log_file, clock, slow=slow_query_metric(settings), denied=denied_statement_metric(settings)
-    )
+    settings, deployment = system.settings, facts(system.settings)
+    slow, denied = SLOW_QUERIES.of(deployment), DENIED_STATEMENTS.of(deployment)
+    log = DatabaseLog(system.postgres.log_file, clock, slow=slow, denied=denied)
     sources = (FunctionLogs(system.deployment.logs, clock).data, log.data, Connections(system, clock).data)
     return Watch(catalogue(settings, api_id=API_ID), store, clock, sources)

@@ -1,17 +1,19 @@
-"""The whole system of a game day: a deployment made by hand, with a synthetic scan in it."""
+"""The system of a game day: a deployment made without Terraform, with a synthetic scan in it."""
 
 import contextlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 
+from handlers.contract.variables import DOCTOR_LIMITS
 from lab import api_client
-from lab.deploy_without_terraform import deploy_by_hand
+from lab.deploy_without_terraform import deploy_without_terraform
 from lab.deployment import Deployment
 from lab.embedded_postgres import EmbeddedPostgres
 from lab.emulator.server import CREDENTIALS, database_host_names
@@ -19,21 +21,21 @@ from lab.gameday.clock import SPEED, real_limits
 from lab.gameday.database_log import LINE_PREFIX
 from lab.scan import ScanJob, plan_scan, write_scan
 from stacks import ROOT
-from stacks.alarms.thresholds import doctor_limits
+from stacks.alarms.thresholds import doctor_thresholds
 from stacks.settings import Settings
 from stacks.settings.instance_classes import describe
 
 DIRECTORY = ROOT / "build" / "gameday"
 OBJECTS = 200_000
-# Jobs of one object each: one statement over all of them leaves as many deltas.
+# Jobs of one object each: one statement over all of them writes as many deltas.
 SMALL_JOBS = 5_500
-# The job that writers work on; its objects are named as `lab.load` expects.
+# The job that writers update; its objects have the keys that `lab.load` expects.
 LOAD_JOB = "00000000-0000-4000-8000-000000000001"
 LOAD_OBJECTS = 5_000
-# A scan of a table of this size is slow from here on; the environments' thresholds are for tables of millions of rows.
+# A sequential scan of this small table counts as slow; the environments' thresholds are for millions of rows.
 SLOW_STATEMENT_MS = 200
 SETTINGS = {"SCANNER__SCHEDULE__REFRESH_MINUTES": "1", "SCANNER__DATABASE__LOG_MIN_DURATION_MS": str(SLOW_STATEMENT_MS)}
-# RDS ends what idles in a transaction for five minutes; here that is five minutes of the alarms' clock.
+# RDS ends sessions that idle in a transaction for five minutes: here of the alarms' time.
 IDLE_IN_TRANSACTION_S = 300
 
 INSERT_LOAD_JOB = """
@@ -50,7 +52,7 @@ SELECT md5('small ' || number)::uuid, 'small', 'key', 'e', 'succeeded' FROM gene
 
 
 class System:
-    """What faults, clients and the on-call work with."""
+    """The running system, as faults, clients and the on-call use it."""
 
     def __init__(self, deployment: Deployment, jobs: Sequence[ScanJob], migrations: Path) -> None:
         self.deployment = deployment
@@ -66,14 +68,14 @@ class System:
         return self.deployment.settings
 
     def connect(self, *, user: str | None = None, application: str = "gameday") -> "psycopg2.extensions.connection":
-        """Open a connection in autocommit mode, as the administrator or as one of the roles."""
+        """Open a connection in autocommit mode, as the administrator or a role."""
         who = {} if user is None else {"user": user}
         connection = psycopg2.connect(self.postgres.dsn(**who, application_name=application, connect_timeout=5))
         connection.autocommit = True
         return connection
 
     def query(self, sql: str, parameters: Any = None, *, user: str | None = None) -> list[tuple[Any, ...]]:
-        """Run statements on a connection of their own and return the rows of the last."""
+        """Run statements on a new connection and return the rows of the last."""
         with contextlib.closing(self.connect(user=user)) as connection, connection.cursor() as cursor:
             cursor.execute(sql, parameters)
             return cursor.fetchall() if cursor.description else []
@@ -110,7 +112,7 @@ class System:
 
 @contextlib.contextmanager
 def running_system(directory: Path, *, report: Callable[[str], None]) -> Iterator[System]:
-    """Start everything, deploy, write the scan, refresh and verify once; stop everything at the end.
+    """Start everything, deploy, write the scan and refresh once; stop everything at the end.
 
     Raises:
         DeploymentError, EmbeddedPostgresError, EmulatorError: it could not be started.
@@ -126,7 +128,7 @@ def running_system(directory: Path, *, report: Callable[[str], None]) -> Iterato
     )
     with _copied(ROOT / "migrations", migrations), deployment:
         deployment.overrides["SCANNER__RELEASE__MIGRATIONS"] = str(migrations)
-        deploy_by_hand(deployment, report=report)
+        deploy_without_terraform(deployment, report=report)
         jobs = plan_scan(OBJECTS)
         system = System(deployment, jobs, migrations)
         report(f"writing {OBJECTS:,} objects in {len(jobs)} jobs, and {SMALL_JOBS:,} jobs of one object each")
@@ -141,7 +143,7 @@ def running_system(directory: Path, *, report: Callable[[str], None]) -> Iterato
 
 
 def server_parameters(settings: Settings) -> dict[str, str]:
-    """Return the parameters of the server: of RDS and of the stack where they matter to alarms, else a laptop's."""
+    """Return the server's parameters: those of RDS and the stack that alarms depend on, and a laptop's sizes."""
     slow_ms = str(settings.database.log_min_duration_ms)
     return {
         "shared_buffers": "256MB",
@@ -161,7 +163,7 @@ def server_parameters(settings: Settings) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _copied(source: Path, target: Path) -> Iterator[None]:
-    """Copy the migrations, because a fault breaks them."""
+    """Copy the migrations, because a fault adds a broken one."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(source, target)
     try:
@@ -177,5 +179,5 @@ def _scale_doctor(system: System) -> None:
     client = system.deployment.emulator.client("lambda")
     name = system.deployment.function_name("doctor")
     variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    variables["DOCTOR_LIMITS"] = json.dumps(real_limits(doctor_limits(system.settings)))
+    variables[DOCTOR_LIMITS] = json.dumps(real_limits(asdict(doctor_thresholds(system.settings))))
     client.update_function_configuration(FunctionName=name, Environment={"Variables": variables})

@@ -1,4 +1,4 @@
-"""What never stops on a game day: the schedule's refreshes, callers of the status API, and the scanner's writes."""
+"""The load of a game day: the schedule's refreshes, callers of the status API, and the scanner's writes."""
 
 import contextlib
 import random
@@ -9,24 +9,25 @@ from typing import Self
 
 import botocore.exceptions
 
+from handlers.contract.alarms.metrics import schedule_metric
 from lab.emulator.server import EmulatorError
 from lab.gameday.clock import TICK_S, Clock
 from lab.gameday.metric_store import Datum, MetricStore
 from lab.gameday.system import LOAD_JOB, LOAD_OBJECTS, System
 from lab.load import WriteLoad
-from stacks.alarms.metrics import schedule_metric
+from stacks.alarms import facts
 
 CALLERS = 2
 CALLER_PAUSE_S = 0.3
 WRITERS = 2
 WRITER_PAUSE_S = 0.01
-# A refresh that hangs for seconds here hangs for minutes on the alarms' clock; the schedule starts no crowd of them.
+# A hanging refresh lasts minutes of the alarms' time; the limit keeps hanging refreshes from piling up.
 REFRESHES_AT_ONCE = 2
 CLIENT_ERROR, SERVER_ERROR = 400, 500
 
 
 class Background:
-    """Threads that run until the end of a `with` block; `check` raises what went wrong in one of them."""
+    """Threads that run until the end of a `with` block; `check` raises the first error of a thread."""
 
     def __init__(self) -> None:
         self.ended = threading.Event()
@@ -47,7 +48,7 @@ class Background:
         thread.start()
 
     def check(self) -> None:
-        """Raise what ended a thread, if anything did."""
+        """Raise the first error that ended a thread, if any."""
         if self._errors:
             raise self._errors[0]
 
@@ -61,9 +62,10 @@ class Background:
 
 
 class Schedule:
-    """Invokes `refresh` every minute of the alarms' clock through the Lambda API, as EventBridge Scheduler does.
+    """Invokes `refresh` every minute of the alarms' time through the Lambda API, as EventBridge Scheduler does.
 
-    Stand-in for AWS/Scheduler: what the Lambda API refuses is `TargetErrorCount`. That a function fails is not.
+    Stand-in for AWS/Scheduler: an error of the Lambda API counts as `TargetErrorCount`, an error of the function does
+    not.
     """
 
     def __init__(self, system: System, clock: Clock, store: MetricStore, background: Background) -> None:
@@ -84,26 +86,18 @@ class Schedule:
         try:
             self._system.invoke("refresh", {"source": "schedule"})
         except EmulatorError:
-            pass  # the function's own error, which its log tells
+            pass  # the function's own error, which is in its log
         except botocore.exceptions.ClientError:
-            metric = schedule_metric(self._system.settings, "TargetErrorCount")
-            self._store.add(
-                Datum(
-                    namespace=metric.namespace,
-                    name=metric.name,
-                    dimensions=metric.dimensions,
-                    value=1,
-                    at_s=self._clock.now_s(),
-                )
-            )
+            metric = schedule_metric("TargetErrorCount").of(facts(self._system.settings))
+            self._store.add(Datum.of(metric, 1, at_s=self._clock.now_s()))
         finally:
             self._free.release()
 
 
 class Caller:
-    """Asks the status API, one request after the other.
+    """Calls the status API, one request after the other.
 
-    Stand-in for AWS/ApiGateway: status codes and latency are those of the real HTTP answers.
+    Stand-in for AWS/ApiGateway: counts status codes and latency of the real HTTP responses.
     """
 
     def __init__(
@@ -114,13 +108,13 @@ class Caller:
         self._chance = random.Random(seed)  # noqa: S311 - the same requests in every run
 
     def run(self) -> None:
-        """Ask until the background ends."""
+        """Call until the background ends."""
         while not self._background.ended.wait(CALLER_PAUSE_S):
             started_s = time.monotonic()
             try:
                 status_code = self._system.get(self._path()).status_code
             except OSError:
-                status_code = SERVER_ERROR  # nobody answered in 30 s, which is when the service gives up
+                status_code = SERVER_ERROR  # no answer in 30 s, the service's integration timeout
             latency_ms = (time.monotonic() - started_s) * 1000
             values = {
                 "Count": 1,
@@ -148,7 +142,7 @@ class Caller:
 def traffic(
     system: System, clock: Clock, store: MetricStore, background: Background, *, api_id: str
 ) -> Iterator[Schedule]:
-    """Run all of it until the end of the block; returns the schedule, which a fault may stop."""
+    """Run the load until the end of the block; yield the schedule, which a fault may disable."""
     schedule = Schedule(system, clock, store, background)
     background.start(schedule.run)
     for seed in range(CALLERS):

@@ -1,6 +1,6 @@
-"""What a deployment costs a month: every resource of the stack that AWS bills, times its list price.
+"""The monthly bill of a deployment: every resource of the stack that AWS bills, times its list price.
 
-The counts are held against the synthesised stack by a test, so that a new endpoint or alarm is not forgotten here.
+A test compares the counts with the synthesised stack, so that a new endpoint or alarm is not forgotten here.
 """
 
 from collections.abc import Iterator
@@ -16,19 +16,19 @@ DAYS = 365 / 12
 SECONDS = DAYS * 86_400
 MILLION = 1_000_000
 
-# What the stack makes, whatever the settings say.
+# The same for every environment.
 INTERFACE_ENDPOINTS = 4
 BASTION_STORAGE_GIB = 8
 SECRETS = 1
 KEYS = 1
 COMPOSITE_ALARMS = 1
 DASHBOARDS = 1
-# Those that `refresh` writes into its log, and one for each kind of line that is counted in the database's log.
+# Those of the functions' logs, and one for each metric filter on the database's log.
 CUSTOM_METRICS = 12 + 2
 # RDS Proxy bills two virtual CPUs at least.
 LEAST_PROXY_VCPUS = 2
 
-# What nobody can know before: measured on the embedded server, or AWS's own figure.
+# Estimates: measured on the embedded server, or AWS's own figure.
 STATUS_SECONDS = 0.02
 REFRESH_SECONDS = 0.5
 # CloudWatch Logs bills storage compressed, to 0.15 as its pricing page puts it.
@@ -40,7 +40,7 @@ ARTIFACTS_GIB = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Use:
-    """What the deployment will be used for: assumptions, each an option of the command."""
+    """Assumptions about the use of the deployment; each is an option of the command."""
 
     requests_per_day: int = 10_000
     logs_gib_per_day: float = 0.1
@@ -48,8 +48,8 @@ class Use:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
-    """One line of the bill; `assumes` says which assumption it stands on."""
+class BillItem:
+    """One item of the bill; `assumes` names the assumption behind its quantity."""
 
     resource: str
     quantity: float
@@ -59,12 +59,12 @@ class Line:
 
     @property
     def usd(self) -> float:
-        """What it costs a month, in USD."""
+        """USD a month."""
         return max(self.quantity - self.free, 0) * self.price.usd
 
 
-def bill(settings: Settings, use: Use) -> list[Line]:
-    """Return the lines of a month.
+def bill(settings: Settings, use: Use) -> list[BillItem]:
+    """Return the items of a month.
 
     Raises:
         OperatorError: the table of prices lacks the region or the instance class.
@@ -74,64 +74,64 @@ def bill(settings: Settings, use: Use) -> list[Line]:
     lines = [*_database(settings, prices), *_network(settings, prices), *_watch(settings, prices, use)]
     lines += _traffic(settings, prices, use)
     if use.free_tier:
-        return [Line(**{**vars(line), "free": line.price.free}) for line in lines]
+        return [BillItem(**{**vars(line), "free": line.price.free}) for line in lines]
     return lines
 
 
-def _database(settings: Settings, prices: Prices) -> Iterator[Line]:
+def _database(settings: Settings, prices: Prices) -> Iterator[BillItem]:
     database = settings.database
     size = describe(database.instance_class)
     zones, twice = (2, ", with its standby") if database.multi_az else (1, "")
-    yield Line(
+    yield BillItem(
         resource=f"database {database.instance_class}{twice}",
         quantity=HOURS * zones,
         price=prices.instance(database.instance_class),
     )
-    yield Line(
+    yield BillItem(
         resource=f"storage, {database.allocated_storage_gib} GiB gp3{twice}",
         quantity=database.allocated_storage_gib * zones,
         price=prices["db_storage_gib_month"],
     )
     vcpus = max(size.vcpus, LEAST_PROXY_VCPUS)
-    yield Line(resource=f"proxy, {vcpus} vCPUs", quantity=HOURS * vcpus, price=prices["db_proxy_vcpu_hour"])
-    yield Line(resource="master secret", quantity=SECRETS, price=prices["secret_month"])
-    yield Line(resource="encryption key", quantity=KEYS, price=prices["key_month"])
+    yield BillItem(resource=f"proxy, {vcpus} vCPUs", quantity=HOURS * vcpus, price=prices["db_proxy_vcpu_hour"])
+    yield BillItem(resource="master secret", quantity=SECRETS, price=prices["secret_month"])
+    yield BillItem(resource="encryption key", quantity=KEYS, price=prices["key_month"])
 
 
-def _network(settings: Settings, prices: Prices) -> Iterator[Line]:
+def _network(settings: Settings, prices: Prices) -> Iterator[BillItem]:
     if settings.network.has_endpoints:
         zones = len(settings.network.subnet_ids or settings.network.availability_zones)
-        yield Line(
+        yield BillItem(
             resource=f"{INTERFACE_ENDPOINTS} interface endpoints in {zones} zones",
             quantity=HOURS * INTERFACE_ENDPOINTS * zones,
             price=prices["interface_endpoint_hour"],
         )
-    yield Line(resource="bastion t4g.nano", quantity=HOURS, price=prices["bastion_hour"])
-    yield Line(
+    yield BillItem(resource="bastion t4g.nano", quantity=HOURS, price=prices["bastion_hour"])
+    yield BillItem(
         resource=f"bastion's disk, {BASTION_STORAGE_GIB} GiB gp3",
         quantity=BASTION_STORAGE_GIB,
         price=prices["bastion_storage_gib_month"],
     )
 
 
-def _watch(settings: Settings, prices: Prices, use: Use) -> Iterator[Line]:
+def _watch(settings: Settings, prices: Prices, use: Use) -> Iterator[BillItem]:
     alarms = catalogue(settings, api_id="")
     metrics = alarm_metrics(settings)
-    yield Line(
+    yield BillItem(
         resource=f"{len(alarms)} alarms on {metrics} metrics", quantity=metrics, price=prices["alarm_metric_month"]
     )
-    yield Line(resource="composite alarm", quantity=COMPOSITE_ALARMS, price=prices["composite_alarm_month"])
-    yield Line(
+    yield BillItem(resource="composite alarm", quantity=COMPOSITE_ALARMS, price=prices["composite_alarm_month"])
+    yield BillItem(
         resource="custom metrics",
         quantity=CUSTOM_METRICS,
         price=prices["custom_metric_month"],
         assumes="every custom metric in use",
     )
-    yield Line(resource="dashboard", quantity=DASHBOARDS, price=prices["dashboard_month"])
+    yield BillItem(resource="dashboard", quantity=DASHBOARDS, price=prices["dashboard_month"])
     assumes = f"{use.logs_gib_per_day:g} GiB of logs a day"
-    yield Line(resource="logs", quantity=use.logs_gib_per_day * DAYS, price=prices["log_gib"], assumes=assumes)
+    yield BillItem(resource="logs", quantity=use.logs_gib_per_day * DAYS, price=prices["log_gib"], assumes=assumes)
     days = settings.functions.log_retention_days
-    yield Line(
+    yield BillItem(
         resource=f"logs, kept {days} days",
         quantity=use.logs_gib_per_day * days * LOG_COMPRESSION,
         price=prices["log_storage_gib_month"],
@@ -139,34 +139,36 @@ def _watch(settings: Settings, prices: Prices, use: Use) -> Iterator[Line]:
     )
 
 
-def _traffic(settings: Settings, prices: Prices, use: Use) -> Iterator[Line]:
+def _traffic(settings: Settings, prices: Prices, use: Use) -> Iterator[BillItem]:
     requests = use.requests_per_day * DAYS
-    refreshes = SECONDS / 60 / settings.schedule.refresh_minutes
+    refreshes = SECONDS / settings.schedule.refresh_interval_s
     verifications = DAYS
     memory_gib = settings.functions.memory_mib / 1024
     asked = f"{use.requests_per_day:,} requests a day"
-    yield Line(resource="HTTP API", quantity=requests / MILLION, price=prices["api_million"], assumes=asked)
+    yield BillItem(resource="HTTP API", quantity=requests / MILLION, price=prices["api_million"], assumes=asked)
     invocations = requests + refreshes + verifications
-    yield Line(
+    yield BillItem(
         resource="functions",
         quantity=invocations / MILLION,
         price=prices["lambda_million"],
         assumes=asked,
     )
-    yield Line(
+    yield BillItem(
         resource=f"functions' time, {settings.functions.memory_mib} MiB",
         quantity=memory_gib * (requests * STATUS_SECONDS + (refreshes + verifications) * REFRESH_SECONDS),
         price=prices["lambda_gib_second"],
         assumes=f"{1000 * STATUS_SECONDS:.0f} ms a request, {1000 * REFRESH_SECONDS:.0f} ms a refresh",
     )
-    yield Line(resource="schedules", quantity=(refreshes + verifications) / MILLION, price=prices["schedule_million"])
-    yield Line(
+    yield BillItem(
+        resource="schedules", quantity=(refreshes + verifications) / MILLION, price=prices["schedule_million"]
+    )
+    yield BillItem(
         resource="traces",
         quantity=(requests * TRACED_SHARE + refreshes) / MILLION,
         price=prices["trace_million"],
         assumes=f"{TRACED_SHARE:.0%} of requests traced",
     )
-    yield Line(
+    yield BillItem(
         resource="bucket of releases",
         quantity=ARTIFACTS_GIB,
         price=prices["object_storage_gib_month"],
@@ -175,5 +177,5 @@ def _traffic(settings: Settings, prices: Prices, use: Use) -> Iterator[Line]:
 
 
 def alarm_metrics(settings: Settings) -> int:
-    """Return how many metrics the alarms are billed for: each one that a formula takes, and one for a query."""
+    """Return how many metrics the alarms are billed for: each input of metric math, and one for a query."""
     return sum(max(len(alarm.metrics()), 1) for alarm in catalogue(settings, api_id=""))

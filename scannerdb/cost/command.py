@@ -1,4 +1,4 @@
-"""`scannerdb cost`: what a deployment costs a month, before it is made."""
+"""`scannerdb cost`: the monthly bill of an environment, from its settings."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from scannerdb.cost.bill import Line, Use, bill
+from scannerdb.cost.bill import BillItem, Use, bill
 from scannerdb.cost.prices import PRICES, Prices
 from scannerdb.options import complete_environment, environment_file, json_option
 from stacks.settings import Settings, load_settings
@@ -27,7 +27,7 @@ NOT_COUNTED = (
 @click.option("--profiles", is_flag=True, help="Compare the sizes small, medium and large of ENV. [default: of dev]")
 @click.option("--requests-per-day", type=click.IntRange(0), default=Use.requests_per_day, show_default=True)
 @click.option("--logs-gib-per-day", type=click.FloatRange(0), default=Use.logs_gib_per_day, show_default=True)
-@click.option("--free-tier", is_flag=True, help="Subtract what AWS gives each account every month for nothing.")
+@click.option("--free-tier", is_flag=True, help="Subtract AWS's monthly free tier of an account.")
 @json_option
 def cost(
     environment: str | None,
@@ -38,10 +38,10 @@ def cost(
     free_tier: bool,
     as_json: bool,
 ) -> None:
-    """Estimate the monthly bill of ENV from its settings and dated list prices, resource by resource.
+    """Estimate the monthly bill of ENV, resource by resource.
 
-    Nothing is asked of AWS: the prices are those of scannerdb/cost/prices.toml, which names their pages. * marks a
-    price that could not be verified, ~ a line that stands on an assumption.
+    It needs no AWS account: the prices are those of scannerdb/cost/prices.toml, with their date and pages. * marks a
+    price that could not be verified, ~ a line whose quantity is an assumption.
 
     \b
     scannerdb cost prod
@@ -67,7 +67,7 @@ def cost(
         _print_bill(settings, lines)
 
 
-def _fields(settings: Settings, lines: list[Line]) -> dict[str, object]:
+def _fields(settings: Settings, lines: list[BillItem]) -> dict[str, object]:
     return {
         "environment": settings.environment,
         "region": settings.region,
@@ -90,7 +90,7 @@ def _fields(settings: Settings, lines: list[Line]) -> dict[str, object]:
     }
 
 
-def _print_bill(settings: Settings, lines: list[Line]) -> None:
+def _print_bill(settings: Settings, lines: list[BillItem]) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("resource")
     table.add_column("USD a month", justify="right", no_wrap=True)
@@ -107,7 +107,7 @@ def _print_bill(settings: Settings, lines: list[Line]) -> None:
     _print_notes(console, settings, lines)
 
 
-def _print_profiles(bills: dict[str, list[Line]], settings: Settings, *, as_json: bool) -> None:
+def _print_profiles(bills: dict[str, list[BillItem]], settings: Settings, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({size: _fields(settings, lines) for size, lines in bills.items()}))
         return
@@ -124,7 +124,7 @@ def _print_profiles(bills: dict[str, list[Line]], settings: Settings, *, as_json
     _print_notes(console, settings, [line for lines in bills.values() for line in lines])
 
 
-def _print_notes(console: Console, settings: Settings, lines: list[Line]) -> None:
+def _print_notes(console: Console, settings: Settings, lines: list[BillItem]) -> None:
     prices = Prices.of(settings.region)
     assumed = "; ".join(dict.fromkeys(line.assumes for line in lines if line.assumes))
     notes = (
@@ -139,10 +139,10 @@ def _print_notes(console: Console, settings: Settings, lines: list[Line]) -> Non
 
 
 def _common(names: list[str]) -> str:
-    """Return the words with which all names begin."""
+    """Return the words that all names begin with."""
     together = takewhile(lambda words: len(set(words)) == 1, zip(*(name.split() for name in names), strict=False))
     return " ".join(words[0] for words in together).rstrip(",") or names[0]
 
 
-def _total(lines: Iterable[Line]) -> float:
+def _total(lines: Iterable[BillItem]) -> float:
     return sum(line.usd for line in lines)

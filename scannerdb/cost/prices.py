@@ -1,4 +1,4 @@
-"""The table of list prices, `prices.toml`: what one unit costs in a region, and whether that was seen or calculated."""
+"""The table of list prices, `prices.toml`: USD a unit in a region, and whether the price was verified."""
 
 import tomllib
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from scannerdb.errors import OperatorError
 from stacks.settings.instance_classes import describe
 
 PRICES = Path(__file__).with_name("prices.toml")
-# A family's first size that is not burstable; the larger ones cost in proportion to their virtual CPUs.
+# The smallest size of a family that is not burstable; larger ones cost in proportion to their virtual CPUs.
 FIRST_SIZE = "large"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """What one unit costs in USD.
+    """The price of one unit.
 
     Args:
-        usd: of one unit.
+        usd: a unit.
         unit: its name.
-        page: where AWS lists it.
-        verified: whether somebody's text was found that quotes it.
-        free: units that every account has for nothing each month.
+        page: AWS's page that lists it.
+        verified: whether a published text quotes it; else it is calculated.
+        free: units a month in the free tier.
 
     """
 

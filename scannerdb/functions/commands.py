@@ -1,4 +1,4 @@
-"""`scannerdb logs` and `scannerdb invoke`: the functions of a deployment, by hand."""
+"""`scannerdb logs` and `scannerdb invoke`: read the log of a deployed function, and invoke it."""
 
 import json
 import re
@@ -10,11 +10,11 @@ from typing import Any
 import click
 from rich.console import Console
 
+from handlers.contract.names import FUNCTIONS, function_log_group, function_name
 from scannerdb.aws import calling, client
 from scannerdb.errors import OperatorError
 from scannerdb.functions.log_lines import lines_of
 from scannerdb.options import ENVIRONMENT_VARIABLE, complete_environment, environment_file, json_option
-from stacks.monitoring.log_queries import FUNCTIONS, function_log
 from stacks.settings import Settings, load_settings
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -26,7 +26,7 @@ LATE_MS = 30_000
 def _seconds(_context: click.Context, _parameter: click.Parameter, value: str) -> float:
     found = re.fullmatch(r"(\d+)([smhd])", value)
     if found is None:
-        raise click.BadParameter(f"{value!r} is no time; write 90s, 15m, 1h or 2d")
+        raise click.BadParameter(f"{value!r} is not a duration; write 90s, 15m, 1h or 2d")
     return float(found[1]) * UNITS_S[found[2]]
 
 
@@ -37,7 +37,7 @@ deployment_option = click.option(
     required=True,
     metavar="NAME",
     shell_complete=complete_environment,
-    help=f"Whose function: a file of environments/. Also from {ENVIRONMENT_VARIABLE}.",
+    help=f"The environment: a file of environments/. Also from {ENVIRONMENT_VARIABLE}.",
 )
 
 
@@ -45,21 +45,21 @@ deployment_option = click.option(
 @function_argument
 @deployment_option
 @click.option("--since", callback=_seconds, default="1h", show_default=True, help="How far back: 90s, 15m, 1h, 2d.")
-@click.option("--follow", "-f", is_flag=True, help="Stay, and print what comes, until Ctrl-C.")
+@click.option("--follow", "-f", is_flag=True, help="Print new events until Ctrl-C.")
 @json_option
 def logs(function: str, environment: str, since: float, *, follow: bool, as_json: bool) -> None:
-    """Print what FUNCTION logged, a line for each record, with its numbers and metrics.
+    """Print the log of FUNCTION, a line a record.
 
     \b
-    scannerdb logs refresh -e prod                    of the last hour
-    scannerdb logs status -e prod --since 15m -f      and what comes
+    scannerdb logs refresh -e prod                    the last hour
+    scannerdb logs status -e prod --since 15m -f      and new events
     scannerdb logs migrate -e prod --since 2d --json | jq -r .message
     """  # noqa: D301
     settings = load_settings(environment_file(environment))
     console = Console(highlight=False, soft_wrap=True)
     since_ms = int((time.time() - since) * 1000)
     try:
-        for event in _events(settings, function_log(settings, function), since_ms, follow=follow):
+        for event in _events(settings, function_log_group(settings.prefix, function), since_ms, follow=follow):
             if as_json:
                 click.echo(json.dumps(event))
             else:
@@ -72,9 +72,9 @@ def logs(function: str, environment: str, since: float, *, follow: bool, as_json
 @click.command()
 @function_argument
 @deployment_option
-@click.option("--payload", default="{}", show_default=True, metavar="JSON", help="The event that the function gets.")
+@click.option("--payload", default="{}", show_default=True, metavar="JSON", help="The event.")
 def invoke(function: str, environment: str, payload: str) -> None:
-    """Invoke FUNCTION as its schedule would, wait for it, and print its result as JSON.
+    """Invoke FUNCTION, wait for it, and print its result.
 
     \b
     scannerdb invoke refresh -e prod
@@ -82,14 +82,14 @@ def invoke(function: str, environment: str, payload: str) -> None:
     scannerdb invoke doctor -e prod --payload '{"alarm": "progress-stale"}'
 
     \b
-    Exit code 0: it returned.  1: it raised an error, which is printed; or none ran.
+    Exit code 0: it returned.  1: it raised an error, which is printed; or it could not be invoked.
     """  # noqa: D301
     try:
         json.loads(payload)
     except ValueError as error:
         raise click.UsageError(f"--payload {payload!r} is not JSON: {error}") from error
     settings = load_settings(environment_file(environment))
-    name = f"{settings.prefix}-{function}"
+    name = function_name(settings.prefix, function)
     lambda_ = client(settings, "lambda")
     with calling(settings, f"the function {name}"):
         answer = lambda_.invoke(FunctionName=name, Payload=payload.encode())

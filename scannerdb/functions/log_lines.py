@@ -1,4 +1,4 @@
-"""Log events of a function as lines for people: time, level, what happened, and the numbers that belong to it."""
+"""Log events of a function as readable lines: time, level, message and fields."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from typing import Any
 from rich.text import Text
 
 STYLES = {"DEBUG": "dim", "WARNING": "yellow", "ERROR": "bold red", "CRITICAL": "bold red"}
-# In every line of a function, and the same for all of one invocation: who looks for them takes --json.
+# The same in every record of an invocation; `--json` prints them.
 NOT_SHOWN = frozenset(
     {
         *("level", "location", "message", "timestamp", "service", "cold_start", "exception", "exception_name"),
@@ -17,13 +17,13 @@ NOT_SHOWN = frozenset(
         *("stack_trace", "stackTrace", "requestId", "errorType", "errorMessage"),
     }
 )
-# Lambda's own lines as text, from runtimes and emulators that do not write them as JSON.
+# Lambda's own lines where a runtime or an emulator writes them as text instead of JSON.
 REPORT = re.compile(r"^REPORT RequestId: \S+\s+Duration: ([\d.]+) ms.*Max Memory Used: (\d+) MB", re.DOTALL)
 FRAME = re.compile(r"^(START|END|INIT_START|XRAY)\b")
 
 
 def lines_of(event: Mapping[str, Any]) -> Iterator[Text]:
-    """Yield an event of CloudWatch Logs as lines; none for what only frames an invocation."""
+    """Yield the lines of an event of CloudWatch Logs; none for the start and the end of an invocation."""
     at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC).astimezone()
     message = str(event["message"]).rstrip()
     try:
@@ -45,7 +45,7 @@ def lines_of(event: Mapping[str, Any]) -> Iterator[Text]:
 
 
 def _of_record(said: Mapping[str, Any]) -> tuple[str, str, tuple[str, ...]]:
-    """Return level, text and further lines of a record that is JSON."""
+    """Return level, text and further lines of a JSON record."""
     if "_aws" in said:
         names = [metric["Name"] for each in said["_aws"]["CloudWatchMetrics"] for metric in each["Metrics"]]
         return "", "metrics " + ", ".join(f"{name} {_value(said.get(name))}" for name in names), ()
@@ -60,7 +60,7 @@ def _of_record(said: Mapping[str, Any]) -> tuple[str, str, tuple[str, ...]]:
 
 
 def _platform(said: Mapping[str, Any]) -> str:
-    """Return what Lambda reports of an invocation: https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html."""
+    """Return duration and memory of Lambda's report of an invocation: https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html."""
     record = said.get("record", {})
     if said["type"] != "platform.report":
         return ""

@@ -1,1 +1,1 @@
-"""Hash partitioning of `job_objects` behind its name, while writers go on writing."""
+"""Partitions `job_objects` by hash, online: under the same name, while writers go on."""

@@ -1,11 +1,11 @@
-"""How many rows to take at once, so that whoever writes meanwhile has locks and disk for himself most of the time."""
+"""The size of a batch and the rest after it, so that writers have locks and disk most of the time."""
 
 import time
 
-# A writer may wait for a batch: for this long when all is well.
+# The aim: a writer may wait for a batch for this long.
 BATCH_S = 0.15
 FEWEST_ROWS, FIRST_ROWS, MOST_ROWS = 50, 1000, 20_000
-# Of the time that a batch took.
+# Rest after a batch, as a share of the time that it took.
 REST_SHARE = 0.2
 LONGEST_REST_S = 2.0
 
@@ -13,16 +13,16 @@ LONGEST_REST_S = 2.0
 class Batches:
     """The size of the next batch, from how long the last one took, and the rest after it.
 
-    A batch that takes far longer than its like has met a disk that is behind, or a server at its limits. Writers wait
-    for the same disk, so it is left to them for as long.
+    A batch that takes far longer than aimed at has met a saturated disk or server. Writers wait for the same disk, so
+    the rest is as long as the batch was late.
     """
 
     def __init__(self) -> None:
         self.rows = FIRST_ROWS
 
     def took(self, seconds: float) -> None:
-        """Take note of a batch, and rest."""
-        # No more than twice as many at once: the next rows may be slower.
+        """Adapt to the time that a batch took, and rest."""
+        # At most doubled: the next rows may be slower.
         wanted = self.rows * min(BATCH_S / max(seconds, 0.001), 2)
         self.rows = int(min(max(wanted, FEWEST_ROWS), MOST_ROWS))
         time.sleep(rest_s(seconds))

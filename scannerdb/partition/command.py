@@ -1,49 +1,46 @@
-"""`scannerdb partition`: registered with `main.add_command(partition)`."""
+"""`scannerdb partition`: partition a table online, undo that, or make it final."""
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
 
-from handlers.migrator.session import Connect, Limits
-from scannerdb.options import connect_to, database_options, needed
+from handlers.migrator.session import Connect, RunLimits
+from scannerdb.options import connect_to, database_options, lock_patience_option, require_dsn
 from scannerdb.partition import run
-from scannerdb.partition.errors import ConfirmationNeededError
 from scannerdb.partition.locks import LOCK_TIMEOUT_MS
 from scannerdb.partition.names import TABLE
 from scannerdb.partition.steps import Options
-from scannerdb.partition.terminal import asker, reporter
+from scannerdb.partition.terminal import confirm, reporter
 
 
 @click.command()
-@click.argument("table", type=click.Choice([TABLE]))
+@click.argument("table", type=click.Choice([TABLE]), expose_value=False)
 @database_options
-@click.option("--modulus", type=int, default=Options.modulus, show_default=True, help="How many partitions.")
-@click.option("--copy-only", is_flag=True, help="Stop before the swap; the same command without this goes on.")
-@click.option("--revert", "action", flag_value="revert", help="Undo all of it; nothing written since is lost.")
-@click.option("--finish", "action", flag_value="finish", help="Drop the original table that is kept since the swap.")
-@click.option("--status", "action", flag_value="status", help="Say how far it is, and the next command.")
-@click.option("--yes", is_flag=True, help="Do not ask whether there is disk enough.")
-@click.option("--free-gib", type=click.FloatRange(0), help="Free storage, as CloudWatch's FreeStorageSpace says it.")
+@click.option("--modulus", type=int, default=Options.modulus, show_default=True, help="The number of partitions.")
+@click.option("--copy-only", is_flag=True, help="Stop before the swap; the same command without this option continues.")
+@click.option("--revert", "action", flag_value="revert", help="Undo it; no row that was written since is lost.")
+@click.option("--finish", "action", flag_value="finish", help="Drop the original table, which is kept after the swap.")
+@click.option("--status", "action", flag_value="status", help="Print the phase and the next command.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option(
+    "--free-gib",
+    type=click.FloatRange(0),
+    help="Free storage, from CloudWatch's FreeStorageSpace; too little is refused.",
+)
 @click.option(
     "--lock-timeout-ms",
     type=click.IntRange(1, 900),
     default=LOCK_TIMEOUT_MS,
     show_default=True,
-    help="How long to wait for a lock that writers wait behind, before trying again.",
+    help="How long to wait for a lock that blocks writers, before a retry.",
 )
-@click.option(
-    "--lock-patience-s",
-    type=click.FloatRange(0),
-    default=Limits.lock_patience_s,
-    show_default=True,
-    help="How long to go on trying.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs: the steps on standard error.")
+@lock_patience_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs; the steps go to standard error.")
 def partition(
     *,
-    table: str,
     dsn: str | None,
     environment: str | None,
     action: str | None,
@@ -52,24 +49,24 @@ def partition(
     lock_patience_s: float,
     **options: Any,
 ) -> None:
-    """Partition TABLE by the hash of job_id, while writers go on writing.
+    """Partition TABLE by hash, while writers go on.
 
-    Older rows are copied in small batches, while triggers bring every write to both tables; both are compared; then
-    they change their names. The original is kept, and written as well, until --finish. Run again after any
-    interruption, it goes on where it was.
+    The key of the hash is job_id. Triggers copy every write to a second, partitioned table; older rows are copied in
+    small batches; all rows of both tables are compared; then the tables are swapped by renaming. The original is kept
+    and still gets every write, until --finish. After an interruption, the same command continues.
 
     \b
     scannerdb partition job_objects --modulus 16   copy, compare, swap
-    scannerdb partition job_objects --status       how far it is
+    scannerdb partition job_objects --status       phase and next command
     scannerdb partition job_objects --revert       undo it
     scannerdb partition job_objects --finish       drop the original
     """  # noqa: D301 - click takes the character for "do not wrap"
-    connect = connect_to(needed(dsn, environment))
-    limits = Limits(lock_timeout_ms=lock_timeout_ms, lock_patience_s=lock_patience_s, poll_interval_s=0.5)
+    connect = connect_to(require_dsn(dsn, environment))
+    limits = RunLimits(lock_timeout_ms=lock_timeout_ms, lock_patience_s=lock_patience_s, poll_interval_s=0.5)
     if action != "status":
         with reporter(as_json=as_json) as report:
             _act(action, connect, limits, report, options)
-    result = run.status(connect, table)
+    result = run.status(connect)
     if as_json:
         click.echo(json.dumps(result))
     else:
@@ -81,7 +78,7 @@ def partition(
 def _act(
     action: str | None,
     connect: Connect,
-    limits: Limits,
+    limits: RunLimits,
     report: Callable[..., None],
     options: dict[str, Any],
 ) -> None:
@@ -92,7 +89,7 @@ def _act(
     else:
         wanted = Options(
             modulus=options["modulus"],
-            confirm=asker(yes=options["yes"], refuse=ConfirmationNeededError),
+            confirm=partial(confirm, yes=options["yes"]),
             free_gib=options["free_gib"],
             until_copied=options["copy_only"],
         )

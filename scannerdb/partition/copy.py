@@ -1,4 +1,4 @@
-"""Copies the rows that were there before the triggers, in the order of the primary key, a few thousand at a time."""
+"""Copies the rows that are older than the triggers, in batches in the order of the primary key."""
 
 import random
 import time
@@ -24,23 +24,23 @@ from scannerdb.partition.names import (
     key_values,
     partition_names,
 )
-from scannerdb.partition.progress_reporter import Pace
+from scannerdb.partition.progress_reporter import ProgressReporter
 
-# A writer may wait for a batch, for less than a second whatever happens.
+# A writer waits for a batch for less than a second, even when the server is slow.
 LOCK_TIMEOUT_MS = 100
 STATEMENT_TIMEOUT_MS = 600
 
-# Statistics of the copy, and with them the plans of those who write it, are renewed whenever it has grown by this much.
+# The copy is analyzed each time that it has grown by this factor, because its size changes the plans of its writers.
 FIRST_ANALYZE_ROWS, ANALYZE_GROWTH = 2000, 3
 
 _TOO_SLOW = (*BUSY, psycopg2.errors.QueryCanceled)
 
 
 class Copier:
-    """Copies from where the state says on.
+    """Continues the copy from the state's last key.
 
     Args:
-        session: works in autocommit mode, a transaction for each batch.
+        session: in autocommit mode; each batch is a transaction.
         definition: of the original table.
 
     """
@@ -51,31 +51,33 @@ class Copier:
         self._batches = Batches()
 
     def run(self, state: states.State) -> None:
-        """Copy until the end, and note that.
+        """Copy to the end, and enter the next phase.
 
         Raises:
-            BusyTableError: some rows stayed locked for longer than the patience.
+            BusyTableError: rows stayed locked for longer than `lock_patience_s`.
 
         """
         self._cursor.execute(QUERIES["size"], {"table": ORIGINAL})
-        pace = Pace(self._session.report, "copying", total=self._cursor.fetchone()[1], done=state.copied_rows)
+        reporter = ProgressReporter(
+            self._session.report, "copying", total=self._cursor.fetchone()[1], done=state.copied_rows
+        )
         after, ended, analyze_at = state.last_key, False, FIRST_ANALYZE_ROWS
         while not ended:
-            copied, after, ended = self._copy(after)
-            pace.tell(copied)
+            copied, after, ended = self.copy_next(after)
+            reporter.tell(copied)
             if copied >= analyze_at:
                 self._analyze(state.modulus)
                 analyze_at = copied * ANALYZE_GROWTH
-        pace.end()
+        reporter.end()
         states.end_copy(self._cursor)
 
     def _analyze(self, modulus: int) -> None:
-        """Let writers plan anew what they write to the copy: by a plan for a small table they would read all of it."""
+        """Make writers replan: a plan made while the copy was small would scan all of it."""
         for partition in partition_names(modulus):
             self._cursor.execute(sql.SQL("ANALYZE {}").format(identifier(partition)))
 
-    def _copy(self, after: Key | None) -> tuple[int, Key | None, bool]:
-        """Copy the next rows; return how many are copied over all, the last one, and whether there are no more."""
+    def copy_next(self, after: Key | None) -> tuple[int, Key | None, bool]:
+        """Copy the next rows; return how many are copied in all, the last key, and whether it was the last batch."""
         patient_until = time.monotonic() + self._session.limits.lock_patience_s
         while True:
             try:
@@ -90,7 +92,7 @@ class Copier:
     def _batch(self, after: Key | None) -> tuple[int, Key | None, bool]:
         started = time.monotonic()
         rows = self._batches.rows
-        # The fewest rows take what they take: a server where they need more than the timeout must come to an end too.
+        # No timeout for the smallest batch: on a server that needs longer for it, the copy could never end.
         timeout_ms = STATEMENT_TIMEOUT_MS if rows > FEWEST_ROWS else 0
         self._cursor.execute(
             f"BEGIN; SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}; SET LOCAL statement_timeout = {timeout_ms}"
@@ -112,7 +114,7 @@ class Copier:
         self._cursor.execute(QUERIES["long_transactions"], {"seconds": 1, "before": None})
         holders = ", ".join(holder for (holder,) in self._cursor.fetchall())
         return (
-            f"the rows behind {' '.join(after) if after else 'the beginning'} stayed locked for "
+            f"the rows after {' '.join(after) if after else 'the beginning'} stayed locked for "
             f"{self._session.limits.lock_patience_s:.0f} s; open transactions: {holders or 'none'}; wait for them, or "
-            "end them, and run the same command again: it goes on there"
+            "end them, and run the same command again: it continues there"
         )

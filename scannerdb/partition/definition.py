@@ -1,4 +1,4 @@
-"""What a table is, as the catalogue tells it: compared before and after, and made into the statements that carry it."""
+"""A table's definition from the catalogue: compared before and after, and turned into DDL for the other table."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,9 +10,9 @@ from scannerdb.partition.names import QUERIES, WORKSHOP, identifier
 
 Definition = dict[str, Any]
 
-# What the copy was made by. The rest is carried over at the swap, as it is then.
+# The copy is made from these; a change of them is refused. The rest is carried over at the swap, as it is then.
 STRUCTURE = ("columns", "key", "constraints", "indexes", "options", "owner", "replica_identity", "marked_indexes")
-# A partitioned table has these on its partitions.
+# A partitioned table has these on its partitions, not on itself.
 PARTITIONS_ONLY = ("options", "marked_indexes")
 
 _SWITCH = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA", "D": "DISABLE"}
@@ -29,7 +29,7 @@ def check_same(now: Definition, then: Definition, parts: tuple[str, ...], *, way
     """Compare two definitions.
 
     Raises:
-        ChangedTableError: they differ; the message names the parts, and what each was and is.
+        ChangedTableError: they differ; the message names each part, what it was and what it is.
 
     """
     if changes := [part for part in parts if now[part] != then[part]]:
@@ -51,7 +51,7 @@ def _difference(then: Any, now: Any) -> str:
 
 
 def trigger_statements(definition: Definition, table: str) -> Iterator[sql.Composable]:
-    """Yield what creates the table's triggers anew; they name the table as `definition` was read from it."""
+    """Yield the DDL that creates the triggers again, on the table name that `definition` was read under."""
     for trigger in definition["triggers"]:
         yield sql.SQL(trigger["definition"])
     yield from trigger_switches(definition, table)
@@ -63,7 +63,7 @@ def trigger_statements(definition: Definition, table: str) -> Iterator[sql.Compo
 
 
 def trigger_switches(definition: Definition, table: str, *, state: str | None = None) -> Iterator[sql.Composable]:
-    """Yield what switches each trigger to the state that it had, or all to one state."""
+    """Yield the DDL that enables or disables each trigger as it was, or all as `state`."""
     for trigger in definition["triggers"]:
         switch = _SWITCH[state or trigger["enabled"]]
         yield sql.SQL("ALTER TABLE {} {} TRIGGER {}").format(
@@ -72,7 +72,7 @@ def trigger_switches(definition: Definition, table: str, *, state: str | None = 
 
 
 def view_statements(definition: Definition) -> Iterator[sql.Composable]:
-    """Yield what binds the views, and functions with an SQL body, to whatever bears the table's name now."""
+    """Yield the DDL that rebinds views, and functions with an SQL body, to the table that has the name now."""
     for view in definition["views"]:
         options = f"WITH ({view['options']}) " if view["options"] else ""
         yield sql.SQL(f"CREATE OR REPLACE VIEW {view['name']} {options}AS {view['definition']}".rstrip(";"))
@@ -81,7 +81,7 @@ def view_statements(definition: Definition) -> Iterator[sql.Composable]:
 
 
 def grant_statements(have: Definition, want: Definition, table: str) -> Iterator[sql.Composable]:
-    """Yield what turns the grants that a table has into those that it should have."""
+    """Yield the GRANT and REVOKE statements from the grants of `have` to those of `want`."""
     for grant in have["grants"]:
         if grant not in want["grants"]:
             yield sql.SQL("REVOKE {} ON {} FROM {} CASCADE").format(
@@ -96,7 +96,7 @@ def grant_statements(have: Definition, want: Definition, table: str) -> Iterator
 
 
 def comment_statements(definition: Definition, table: str) -> Iterator[sql.Composable]:
-    """Yield the comments of the table, its columns and indexes."""
+    """Yield COMMENT statements of the table, its columns and indexes."""
     schema = table.partition(".")[0]
     yield table_comment(definition, table)
     for column in definition["columns"]:
@@ -108,12 +108,12 @@ def comment_statements(definition: Definition, table: str) -> Iterator[sql.Compo
 
 
 def table_comment(definition: Definition, table: str) -> sql.Composable:
-    """Return what gives a table its comment."""
+    """Return the COMMENT statement of the table itself."""
     return sql.SQL("COMMENT ON TABLE {} IS {}").format(identifier(table), sql.Literal(definition["comment"]))
 
 
 def constraint_comments(constraints: list[dict[str, Any]], table: str) -> list[sql.Composable]:
-    """Return the comments of some constraints."""
+    """Return COMMENT statements of some constraints."""
     return [
         sql.SQL("COMMENT ON CONSTRAINT {} ON {} IS {}").format(
             sql.Identifier(constraint["name"]), identifier(table), sql.Literal(constraint["comment"])

@@ -1,14 +1,14 @@
-"""Why a table is not partitioned now: each message says the thing, the value seen and the next step."""
+"""Reasons not to partition: each message names the thing, the value seen and the next step."""
 
 from handlers.errors import ScannerDatabaseError
 
 
 class PartitionError(ScannerDatabaseError):
-    """The base of what stops `scannerdb partition`. Nothing is half done: the command goes on, `--revert` undoes."""
+    """The base of errors that stop `scannerdb partition`. The same command continues; `--revert` undoes."""
 
 
 class WrongModulusError(PartitionError):
-    """The number of partitions is out of its bounds, or not the one of the copy that is under way."""
+    """The number of partitions is out of bounds, or not that of the unfinished copy."""
 
 
 class AlreadyPartitionedError(PartitionError):
@@ -16,11 +16,11 @@ class AlreadyPartitionedError(PartitionError):
 
 
 class WrongPhaseError(PartitionError):
-    """There is nothing to take back or to finish, or it is too late, or too early."""
+    """There is nothing to revert or to finish in this phase."""
 
 
 class CannotCarryError(PartitionError):
-    """Something hangs on the table that the partitioned one could not have, or that would be lost."""
+    """An object depends on the table that a partitioned one cannot have, or that would be lost."""
 
 
 class ChangedTableError(PartitionError):
@@ -32,24 +32,24 @@ class NotEnoughDiskError(PartitionError):
 
 
 class ConfirmationNeededError(PartitionError):
-    """Nobody is there to be asked, and `--yes` was not given."""
+    """Standard input is no terminal, and `--yes` was not given."""
 
 
 class MissingPrivilegeError(PartitionError):
-    """Whoever runs this lacks a right that it needs."""
+    """The login role lacks a privilege."""
 
 
 class LongTransactionError(PartitionError):
-    """A transaction is open for so long that a lock, or the end of its snapshot, would be waited for in vain."""
+    """A transaction is open for so long that waiting for its locks or its snapshot would not end in time."""
 
 
 class MigrationInProgressError(PartitionError):
-    """A deployer or another `partition` works on the database, or a migration is applied in part."""
+    """A deploy or another `partition` is running, or a migration is applied in part."""
 
 
 class BusyTableError(PartitionError):
-    """A lock could not be had in time; whoever holds it is named where that can be seen."""
+    """A lock could not be had in time; the message names its holders."""
 
 
 class CopyDiffersError(PartitionError):
-    """The two tables are not the same, or may not be; they were not exchanged."""
+    """The two tables differ, or may differ; they were not swapped."""

@@ -1,12 +1,12 @@
--- What a partitioned table needs that a plain one does not.
+-- Needed on a partitioned table only.
 
 -- name: create
--- Has PostgreSQL refuse MERGE, so that progress stays exact: on a partitioned table PostgreSQL 17 tells statement triggers
--- the wrong rows of it. An update that comes after an insert is told with the inserted row in the place of the new one, and
--- an update that moves a row to another partition is not told as one. (ExecMergeMatched leaves tcs_original_insert_tuple as
--- the insert set it; ExecInsert asks whether the operation is CMD_UPDATE.)
--- The rule does nothing else, and costs nothing: a trigger that compared what it is told with what was changed took half of
--- the time of an update of one row. ALWAYS: for a session that replays a replica's changes too.
+-- Makes PostgreSQL refuse MERGE, so that progress stays exact: in PostgreSQL 17 the transition tables of a MERGE into a
+-- partitioned table are wrong. An UPDATE after an INSERT has the inserted row in place of the new one, and an UPDATE that
+-- moves a row to another partition is missing. (ExecMergeMatched leaves tcs_original_insert_tuple as the insert set it;
+-- ExecInsert asks whether the operation is CMD_UPDATE.)
+-- The rule does nothing else and costs nothing; a trigger that checked the transition tables took half of the time of an
+-- UPDATE of one row. ENABLE ALWAYS: also under session_replication_role = replica.
 CREATE RULE merge_is_told_wrongly_here AS ON DELETE TO {source} DO ALSO NOTHING;
 ALTER TABLE {source} ENABLE ALWAYS RULE merge_is_told_wrongly_here;
 COMMENT ON RULE merge_is_told_wrongly_here ON {source} IS

@@ -1,4 +1,4 @@
-"""Strong locks that writers hardly notice: asked for briefly, again and again, and with vacuum out of the way."""
+"""Strong locks that block writers for less than a second: short timeouts with retries, after autovacuum has left."""
 
 import contextlib
 import random
@@ -16,11 +16,11 @@ from handlers.migrator.session import Session
 from scannerdb.partition.errors import BusyTableError, MigrationInProgressError
 from scannerdb.partition.names import QUERIES, identifier
 
-# Somebody else was faster. Whoever waits longer than a second is looked at by the deadlock detector, which may end a
-# writer instead of us: every wait of ours that a writer may be part of is shorter.
+# After deadlock_timeout, 1 s, PostgreSQL looks for a deadlock and may cancel a writer instead of this session. So every
+# wait here that may be part of a cycle with a writer is shorter.
 BUSY = (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected)
 _MOST_MS = 900
-# How long a writer may wait behind us, unless somebody says otherwise: what is done under the locks comes on top.
+# How long writers may queue behind a lock request of ours; the work under the locks comes on top.
 LOCK_TIMEOUT_MS = 300
 
 
@@ -29,10 +29,10 @@ class Locks:
     """What one short transaction locks.
 
     Attributes:
-        gently: tables that vacuum is to leave first. SHARE UPDATE EXCLUSIVE conflicts with no writer, so it may be
-            waited for, and PostgreSQL ends an autovacuum that is in its way after a second.
-        views: views to lock before the tables, as their readers do; each with its owner. LOCK TABLE would lock the
-            tables behind them too; giving a view to its owner locks it alone.
+        gently: tables locked SHARE UPDATE EXCLUSIVE first, to get vacuum out of the way. It conflicts with no writer,
+            so waiting for it is harmless, and PostgreSQL cancels an autovacuum that blocks it after a second.
+        views: views to lock before the tables, in the order of their readers; each with its owner. LOCK TABLE would
+            lock the tables behind them too; ALTER VIEW ... OWNER TO its owner locks the view alone.
         tables: tables to lock then, each with its mode, in this order; one may come again with a stronger mode.
 
     """
@@ -43,27 +43,27 @@ class Locks:
 
 
 def around(referenced: Iterable[str], tables: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the order in which tables are locked together with those that their foreign keys reference.
+    """Return the order in which to lock tables together with those that their foreign keys reference.
 
-    Whoever deletes a job holds `jobs` and comes to `job_objects`; whoever inserts an object holds `job_objects` and
-    looks into `jobs`. Neither order alone is free of meeting one of them half way, and both would stand still until our
-    patience ends. So first no new job is deleted, which lets those who look pass; then the tables; then all.
+    A delete on `jobs` locks `jobs`, then `job_objects`; an insert into `job_objects` locks that, then reads `jobs`.
+    Either order alone can deadlock with one of them. So: block deletes on `jobs`, which lets readers of it pass; lock
+    the tables; then upgrade the lock on `jobs`.
     """
     first = [(table, "SHARE ROW EXCLUSIVE") for table in referenced]
     return [*first, *tables, *((table, "ACCESS EXCLUSIVE") for table, _ in first)]
 
 
 def with_locks(session: Session, locks: Locks, work: Callable[[], Any], *, what: str) -> None:
-    """Run `work` in a transaction that holds the locks; while they cannot be had, give up and try again.
+    """Run `work` in a transaction that holds the locks; when they cannot be had, roll back and retry.
 
     Args:
-        session: whose `limits` say how long a writer may wait behind us, and for how long to go on trying.
+        session: its `limits` give the timeout of a try, and how long to retry.
         locks: what to lock.
         work: statements that take no time.
-        what: for people.
+        what: the step, for messages.
 
     Raises:
-        BusyTableError: the patience is over.
+        BusyTableError: no try got the locks within `lock_patience_s`.
 
     """
     patient_until = time.monotonic() + session.limits.lock_patience_s
@@ -85,7 +85,7 @@ def with_locks(session: Session, locks: Locks, work: Callable[[], Any], *, what:
 
 
 def run_all(cursor: Any, statements: Iterable[sql.Composable]) -> None:
-    """Send statements in one message: under a lock, a round trip each would add up."""
+    """Send statements in one message, because under a lock each round trip costs writers."""
     if message := sql.SQL(";\n").join(statements).as_string(cursor):
         cursor.execute(message)
 
@@ -95,7 +95,7 @@ def _attempt(session: Session, locks: Locks, work: Callable[[], Any]) -> None:
     session.cursor.execute(f"BEGIN; SET LOCAL lock_timeout = '{limits.lock_patience_s * 1000:.0f}ms'")
     for table in locks.gently:
         session.cursor.execute(sql.SQL("LOCK TABLE ONLY {} IN SHARE UPDATE EXCLUSIVE MODE").format(identifier(table)))
-    # Whoever waits behind the first lock waits for the others too: all of them together have that much time.
+    # One budget for all locks: a writer behind the first one waits for the others too.
     ends_at = time.monotonic() + min(limits.lock_timeout_ms, _MOST_MS) / 1000
     for lock in _strong(locks):
         left_ms = max(int((ends_at - time.monotonic()) * 1000), 1)
@@ -117,16 +117,16 @@ def _busy(session: Session, locks: Locks, what: str) -> BusyTableError:
         session.cursor.execute(QUERIES["locked_by"], {"table": table})
         holders += [holder for (holder,) in session.cursor.fetchall() if holder not in holders]
     return BusyTableError(
-        f"{what}: no lock within {session.limits.lock_patience_s:.0f} s; at the end the tables were held by "
-        f"{', '.join(holders) or 'nobody'}; wait for them, or end them, and run the same command again"
+        f"{what}: no lock within {session.limits.lock_patience_s:.0f} s; at the end the tables were locked by "
+        f"{', '.join(holders) or 'no other session'}; wait for them, or end them, and run the same command again"
     )
 
 
 def acquire(session: Session, *, patience_s: float) -> None:
-    """Take the lock that migrations take, polling: of deployers and partitionings one works at a time.
+    """Take the migration lock, polling: deploys and partitionings exclude each other.
 
     Raises:
-        MigrationInProgressError: another session holds it still after `patience_s`.
+        MigrationInProgressError: another session still holds it after `patience_s`.
 
     """
     patient_until = time.monotonic() + patience_s

@@ -1,12 +1,12 @@
--- What keeps two tables the same while both exist, and what compares them. Identifiers stand in braces.
+-- Keeps two tables the same while both exist, and compares them. Identifiers stand in braces.
 
 -- name: create_mirror
--- Brings what a statement changed over to the other table, in its transaction: whoever sees the one change sees the other.
--- It does not repeat the statement but looks at what is there now, so that the order in which the triggers of a statement
--- with several parts fire does not matter. A row is changed in the other table by whoever holds the row in the first one:
--- nobody waits for anybody but for the copy of a few thousand rows, and for that no longer than a batch.
--- OFFSET 0 and the settings keep the planner to one look at the key for each row: a session's plan is made once, for however
--- many rows its first statement had, and however few the copy had.
+-- Repeats a statement's changes on the other table, in the same transaction, so both become visible together.
+-- It copies the rows as they are now instead of repeating the statement, so the order in which the triggers of a statement
+-- with several parts fire does not matter. The writer already holds the row lock in the first table, so two writers never
+-- wait for each other in the second one; a writer waits for the copy only, for one batch at most.
+-- OFFSET 0 and the settings force one index lookup a row: the plan is cached for the session, and it may have been made
+-- for a statement of many rows, or while the copy was small.
 CREATE OR REPLACE FUNCTION {function}()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -26,22 +26,12 @@ BEGIN
         RETURN NULL;
     END IF;
     IF TG_OP = 'DELETE' THEN
-        {touch}
-        DELETE FROM {target} AS copy
-        USING (SELECT {gone_key} FROM old_rows AS gone
-               WHERE NOT EXISTS (SELECT FROM {source} AS source WHERE {source_is_gone} OFFSET 0)
-               OFFSET 0) AS gone
-        WHERE {copy_is_gone};
+        {delete_gone};
         RETURN NULL;
     END IF;
     IF TG_OP = 'UPDATE' THEN
         IF EXISTS (SELECT {key} FROM old_rows EXCEPT SELECT {key} FROM new_rows) THEN
-            {touch}
-            DELETE FROM {target} AS copy
-            USING (SELECT {gone_key} FROM old_rows AS gone
-                   WHERE NOT EXISTS (SELECT FROM {source} AS source WHERE {source_is_gone} OFFSET 0)
-                   OFFSET 0) AS gone
-            WHERE {copy_is_gone};
+            {delete_gone};
         END IF;
     END IF;
     INSERT INTO {target} ({columns})
@@ -53,9 +43,17 @@ BEGIN
 END
 $mirror$
 
+-- name: delete_gone
+{touch}
+        DELETE FROM {target} AS copy
+        USING (SELECT {gone_key} FROM old_rows AS gone
+               WHERE NOT EXISTS (SELECT FROM {source} AS source WHERE {source_is_gone} OFFSET 0)
+               OFFSET 0) AS gone
+        WHERE {copy_is_gone}
+
 -- name: touch
--- A transaction above READ COMMITTED does not see a row that was copied since its snapshot, and a delete would pass it
--- over: so it writes the row first, which PostgreSQL refuses as any concurrent update (40001), and the client tries again.
+-- A transaction above READ COMMITTED does not see a row that was copied after its snapshot, so its DELETE would skip it.
+-- Writing the row first fails with a serialization error (40001), and the client retries the transaction.
 IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
             INSERT INTO {target} ({columns})
             SELECT {columns} FROM old_rows
@@ -63,7 +61,7 @@ IF current_setting('transaction_isolation') NOT IN ('read committed', 'read unco
         END IF;
 
 -- name: create_triggers
--- ALWAYS: a session that replays a replica's changes, or loads without checks, is mirrored too.
+-- ENABLE ALWAYS: also fires under session_replication_role = replica, as in logical replication and in loads that skip checks.
 CREATE TRIGGER mirror_insert AFTER INSERT ON {source}
 REFERENCING NEW TABLE AS new_rows
 FOR EACH STATEMENT EXECUTE FUNCTION {function}();
@@ -85,11 +83,11 @@ DROP TRIGGER IF EXISTS mirror_delete ON {source};
 DROP TRIGGER IF EXISTS mirror_truncate ON {source}
 
 -- name: copy_batch
--- The next rows behind a key, and the note that they are copied. FOR KEY SHARE keeps a row from being deleted, or from
--- getting another key, between its being read and its being copied; its status may be changed meanwhile, and whoever does
--- that writes the copy as well, before or after. What is inserted meanwhile is mirrored.
--- The end of a batch is its number of rows: an upper bound of several columns ends an index scan of PostgreSQL 17 only
--- where the first of them changes, and a batch would read the rest of its job.
+-- Copies the next rows after a key, and records the last one. FOR KEY SHARE prevents that a row is deleted, or gets
+-- another key, between the read and the copy. A concurrent change of its status is mirrored by its own trigger, before or
+-- after this; so is a concurrent INSERT.
+-- A batch ends by LIMIT: for an upper bound on a row of several columns, PostgreSQL 17 ends the index scan only where the
+-- first column changes, so a batch would read the rest of its job.
 WITH keys AS MATERIALIZED (
     SELECT {key} FROM {source} AS source WHERE {behind} ORDER BY {key} LIMIT %(rows)s
 ),
@@ -105,8 +103,9 @@ SET last_key = coalesce((SELECT {key_as_text} FROM keys ORDER BY {key_descending
 RETURNING copied_rows, last_key, (SELECT count(*) FROM keys)
 
 -- name: compare_batch
--- The next rows behind a key of both tables, in one snapshot: writers change both or none. How many there are, the last of
--- them, and the jobs whose rows differ: of these the first does; behind it the batch may hold other rows of the one table.
+-- Compares the next rows after a key of both tables, in one snapshot: each write is in both or in neither. Returns the
+-- number of rows, the last key, and the jobs that differ. Only the first of these is certain: after it, the two LIMITs may
+-- end at different rows.
 WITH original AS MATERIALIZED (
     SELECT {columns} FROM {source} AS source WHERE {behind} ORDER BY {key} LIMIT %(rows)s
 ),

@@ -1,4 +1,4 @@
-"""The names of everything that takes part, and what a table looks like to the statements that copy it."""
+"""Names of tables, functions and triggers, and the columns that fill the templates of mirror.sql."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +15,14 @@ GUARD = load_queries(Path(__file__).with_name("guard.sql"))
 TABLE = "job_objects"
 PARTITION_KEY = "job_id"
 SCHEMA = "public"
-# Holds the partitioned table until the swap, the state, and the functions of the triggers; gone in the end.
+# Holds the partitioned table until the swap, the state, and the trigger functions; dropped at the end.
 WORKSHOP = "job_objects_partitioning"
 
 ORIGINAL = f"{SCHEMA}.{TABLE}"
 SHADOW = f"{WORKSHOP}.{TABLE}"
 KEPT = f"{SCHEMA}.{TABLE}_before_partitioning"
 STATE = f"{WORKSHOP}.state"
-# One function each way.
+# The trigger functions before and after the swap.
 TO_PARTITIONS = f"{WORKSHOP}.mirror_to_partitions"
 TO_KEPT = f"{WORKSHOP}.mirror_to_kept"
 # As `mirror.sql` creates them.
@@ -35,19 +35,19 @@ _LONGEST_NAME = 63
 
 
 def partition_names(modulus: int) -> list[str]:
-    """Return the partitions' names, each with its schema."""
+    """Return the qualified names of the partitions."""
     digits = len(str(modulus - 1))
     return [f"{ORIGINAL}_p{number:0{digits}}" for number in range(modulus)]
 
 
 def kept_name(index: str, position: int) -> str:
-    """Return the name that an index of the original table has while that is kept."""
+    """Return the name of an index of the original table while that is kept."""
     name = f"{index}_before_partitioning"
     return name if len(name.encode()) <= _LONGEST_NAME else f"{TABLE}_before_partitioning_{position}"
 
 
 def identifier(qualified: str) -> sql.Identifier:
-    """Return a name of this module's, quoted."""
+    """Return a qualified name of this module, quoted."""
     return sql.Identifier(*qualified.split("."))
 
 
@@ -66,7 +66,7 @@ class Columns:
         return cls(tuple(types), tuple(definition["key"]), tuple(types[name] for name in definition["key"]))
 
     def fill(self, template: str, **tables: sql.Composable) -> sql.Composed:
-        """Fill in a template of `mirror.sql`: the columns, the key, and what else is given by name."""
+        """Fill in a template of `mirror.sql`: the columns, the key, and the arguments by name."""
         others = [name for name in self.names if name not in self.key]
         assignments = [sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in others or self.key[:1]]
         return sql.SQL(TEMPLATES[template]).format(
@@ -86,10 +86,10 @@ class Columns:
         )
 
     def behind(self, key: Key | None) -> sql.Composable:
-        """Return the condition that a row comes after a key, if any. Its parameters are `key_values`."""
+        """Return the condition that a row comes after a key; its parameters are `key_values`."""
         if key is None:
             return sql.SQL("true")
-        # Keys may hold anything, so they are never part of the SQL; the types are the catalogue's own words.
+        # Key values are parameters, never part of the SQL; the types come from the catalogue.
         values = (
             sql.SQL("{}::{}").format(sql.Placeholder(f"key_{position}"), sql.SQL(type_))
             for position, type_ in enumerate(self.key_types)

@@ -1,4 +1,4 @@
-"""What is looked at before anything is touched."""
+"""Checks before the first change."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from scannerdb.partition.names import KEPT, ORIGINAL, PARTITION_KEY, QUERIES, pa
 
 FEWEST_PARTITIONS, MOST_PARTITIONS = 2, 256
 LONG_TRANSACTION_S = 60.0
-# Beside the rows and indexes once more: the log of writing them, before it is removed.
+# The WAL of the copy, as a share of the copy, until it is removed.
 _LOG_SHARE = 0.25
 _GIBIBYTE = 1024**3
 
@@ -25,7 +25,7 @@ def check_modulus(modulus: int, under_way: int | None) -> None:
     """Check the number of partitions.
 
     Raises:
-        WrongModulusError: it is out of its bounds, or not that of the copy which exists.
+        WrongModulusError: it is out of bounds, or not that of the unfinished copy.
 
     """
     if not FEWEST_PARTITIONS <= modulus <= MOST_PARTITIONS:
@@ -33,15 +33,16 @@ def check_modulus(modulus: int, under_way: int | None) -> None:
     if under_way is not None and modulus != under_way:
         raise WrongModulusError(
             f"--modulus {modulus}, but a copy with {under_way} partitions exists; go on with --modulus {under_way}, or "
-            "take it back with --revert first"
+            "undo it with --revert first"
         )
 
 
 def check_table(cursor: Any, modulus: int) -> None:
-    """Check that the table is there, and that nothing hangs on it that would be lost.
+    """Check that the table exists, and that no object that depends on it would be lost.
 
     Raises:
-        AlreadyPartitionedError, CannotCarryError, MissingPrivilegeError, PartitionError: no table, or a name is taken.
+        AlreadyPartitionedError, CannotCarryError, MissingPrivilegeError.
+        PartitionError: there is no table, or a name is taken.
 
     """
     cursor.execute(QUERIES["relation_kind"], {"table": ORIGINAL})
@@ -58,10 +59,10 @@ def check_table(cursor: Any, modulus: int) -> None:
 
 
 def check_obstacles(cursor: Any) -> None:
-    """Check that nothing hangs on the table that would be lost.
+    """Check that no object that depends on the table would be lost.
 
     Raises:
-        CannotCarryError: something does; the message lists all of it.
+        CannotCarryError: some would; the message lists all of them.
 
     """
     cursor.execute(QUERIES["obstacles"], {"table": ORIGINAL, "partition_key": PARTITION_KEY})
@@ -70,7 +71,7 @@ def check_obstacles(cursor: Any) -> None:
 
 
 def check_privileges(cursor: Any) -> None:
-    """Check the rights of whoever runs this.
+    """Check the privileges of the login role.
 
     Raises:
         MissingPrivilegeError: one is missing.
@@ -80,14 +81,14 @@ def check_privileges(cursor: Any) -> None:
     if missing := [text for (text,) in cursor.fetchall()]:
         cursor.execute("SELECT current_user")
         user = cursor.fetchone()[0]
-        raise MissingPrivilegeError(f"{user} lacks {'; '.join(missing)}; grant it, or run this as somebody who has it")
+        raise MissingPrivilegeError(f"{user} lacks {'; '.join(missing)}; grant it, or log in as a role that has it")
 
 
 def check_migrations(cursor: Any) -> None:
     """Check that no migration is applied in part.
 
     Raises:
-        MigrationInProgressError: one is; what it will still do to the table is not known.
+        MigrationInProgressError: one is; its remaining statements may change the table.
 
     """
     cursor.execute("SELECT to_regclass('public.schema_migrations') IS NOT NULL")
@@ -98,30 +99,30 @@ def check_migrations(cursor: Any) -> None:
         raise MigrationInProgressError(f"{', '.join(unfinished)} is applied in part; run scannerdb migrate first")
 
 
-def check_transactions(cursor: Any, *, longest_s: float) -> None:
-    """Check that no transaction is open for long.
+def check_transactions(cursor: Any) -> None:
+    """Check that no transaction is open for longer than `LONG_TRANSACTION_S`.
 
     Raises:
         LongTransactionError: one is.
 
     """
-    cursor.execute(QUERIES["long_transactions"], {"seconds": longest_s, "before": None})
+    cursor.execute(QUERIES["long_transactions"], {"seconds": LONG_TRANSACTION_S, "before": None})
     if sessions := [text for (text,) in cursor.fetchall()]:
         raise LongTransactionError(
-            f"a transaction is open for more than {longest_s:.0f} s, and its locks would be waited for: "
+            f"a transaction is open for more than {LONG_TRANSACTION_S:.0f} s, and its locks would be waited for: "
             f"{', '.join(sessions)}; wait for it, or end it with pg_terminate_backend(pid), and run this again"
         )
 
 
 def needed_bytes(cursor: Any) -> tuple[int, int]:
-    """Return about how many bytes the copy takes with the log of writing it, and how many rows it has."""
+    """Return an estimate of the bytes of the copy with its WAL, and of its rows."""
     cursor.execute(QUERIES["size"], {"table": ORIGINAL})
     size, rows = cursor.fetchone()
     return int(size * (1 + _LOG_SHARE)), rows
 
 
 def check_disk(needed: int, free_gib: float | None) -> None:
-    """Check that the copy fits, when it is known how much is free.
+    """Check that the copy fits, when the free storage was given.
 
     Raises:
         NotEnoughDiskError: it does not.

@@ -1,4 +1,4 @@
-"""How many rows are done, how fast that goes, and how long it will take."""
+"""Reports rows done, the rate and the time left."""
 
 import time
 from collections.abc import Callable
@@ -7,14 +7,14 @@ from typing import Any
 TELL_EVERY_S = 0.5
 
 
-class Pace:
-    """Reports while rows are worked through.
+class ProgressReporter:
+    """Reports the progress of one phase.
 
     Args:
-        report: told a sentence, and the fields `phase`, `rows_done`, `rows_total`, `rows_per_s` and `remaining_s`.
-        phase: what is being done.
-        total: rows in all, as PostgreSQL estimates them.
-        done: rows that an earlier run has done.
+        report: gets a sentence and the fields `phase`, `rows_done`, `rows_total`, `rows_per_s` and `remaining_s`.
+        phase: its name.
+        total: rows in all, by PostgreSQL's estimate.
+        done: rows that an earlier run did.
 
     """
 
@@ -24,14 +24,14 @@ class Pace:
         self._started = self._told = time.monotonic()
 
     def tell(self, done: int) -> None:
-        """Note how many rows are done over all, and say so now and then."""
+        """Note how many rows are done in all, and report every half second."""
         self._done = done
         if time.monotonic() - self._told >= TELL_EVERY_S:
             self._told = time.monotonic()
             self._say(final=False)
 
     def end(self) -> None:
-        """Say it a last time."""
+        """Report a last time."""
         self._total = self._done
         self._say(final=True)
 

@@ -1,13 +1,13 @@
--- What `scannerdb partition` asks the catalogue. The session's search_path is pg_catalog alone, so that every definition
--- that PostgreSQL prints names its objects with their schema, and can be executed as it is.
+-- Catalogue queries of `scannerdb partition`. The session's search_path is pg_catalog alone, so that PostgreSQL prints
+-- definitions with qualified names, which can be executed unchanged.
 
 -- name: relation_kind
 -- 'r' for a table, 'p' for a partitioned one; no row when there is none.
 SELECT relkind FROM pg_class WHERE oid = to_regclass(%(table)s);
 
 -- name: definition
--- All that has to be there again on the other table, in one JSON. Triggers of this tool are left out: they live in its
--- schema. ONLY is what a partitioned table's index has in its text, and a plain one's has not.
+-- Everything that the other table must have too, in one JSON. Triggers of this tool are left out, by the schema of their
+-- functions. ONLY is removed from the definition of a partitioned table's index, so that it equals a plain one's.
 SELECT jsonb_build_object(
     'owner', pg_get_userbyid(class.relowner),
     'comment', obj_description(class.oid, 'pg_class'),
@@ -114,7 +114,7 @@ FROM pg_class AS class
 WHERE class.oid = %(table)s::regclass;
 
 -- name: obstacles
--- What the partitioned table could not have, or what would be lost, in words; and what to do about each.
+-- Each reason why a partitioned table could not replace this one without a loss, with its way out.
 WITH subject AS (SELECT * FROM pg_class WHERE oid = %(table)s::regclass)
 SELECT 'it is not a plain, logged table' FROM subject WHERE relkind <> 'r' OR relpersistence <> 'p' OR reloftype <> 0
 UNION ALL
@@ -151,7 +151,7 @@ SELECT format('its constraint %%s is %%s; a partitioned table has but its primar
               conname, pg_get_constraintdef(pg_constraint.oid))
 FROM subject JOIN pg_constraint ON conrelid = subject.oid AND contype IN ('u', 'x')
 UNION ALL
-SELECT format('its index %%s is INVALID; deploy again, so that it is built anew', indexrelid::regclass)
+SELECT format('its index %%1$s is INVALID; rebuild it: REINDEX INDEX CONCURRENTLY %%1$s', indexrelid::regclass)
 FROM subject JOIN pg_index ON indrelid = subject.oid AND NOT indisvalid
 UNION ALL
 SELECT format('its index %%s is unique without being the primary key; drop it', indexrelid::regclass)
@@ -190,7 +190,7 @@ WHERE classid NOT IN ('pg_rewrite'::regclass, 'pg_proc'::regclass, 'pg_constrain
   AND NOT (classid = 'pg_class'::regclass AND EXISTS (SELECT FROM pg_index WHERE indexrelid = objid));
 
 -- name: missing_privileges
--- What whoever runs this may not do, in words.
+-- The privileges that the login role lacks.
 WITH subject AS (SELECT * FROM pg_class WHERE oid = %(table)s::regclass)
 SELECT format('the rights of %%I, who owns %%s', pg_get_userbyid(owner), name)
 FROM (
@@ -222,8 +222,7 @@ WHERE NOT pg_has_role('pg_read_all_stats', 'USAGE');
 SELECT name FROM unnest(%(names)s) AS name WHERE to_regclass(name) IS NOT NULL;
 
 -- name: long_transactions
--- Sessions that would be waited for: whose transaction is older than so many seconds, or whose snapshot is older than a
--- transaction id.
+-- Sessions with a transaction older than so many seconds, or with a snapshot older than a transaction id.
 SELECT format('pid %%s (%%s, %%s, %%s since %%s UTC)', pid, usename, nullif(application_name, ''), state,
               to_char(xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'))
 FROM pg_stat_activity
@@ -235,20 +234,20 @@ WHERE datname = current_database()
 ORDER BY xact_start;
 
 -- name: unfinished_migration
--- A file that was applied in part.
+-- Migrations that were applied in part.
 SELECT name
 FROM public.schema_migrations
 WHERE applied_at IS NULL;
 
 -- name: size
--- Bytes of a table, or of its partitions, with the indexes, and the rows as the last ANALYZE left them.
+-- Bytes of a table, or of its partitions, with the indexes, and the rows as of the last ANALYZE.
 SELECT sum(pg_total_relation_size(leaf.oid))::bigint, sum(greatest(leaf.reltuples, 0))::bigint
 FROM pg_class AS leaf
 WHERE leaf.oid IN (SELECT %(table)s::regclass UNION SELECT relid FROM pg_partition_tree(%(table)s::regclass) WHERE isleaf)
   AND leaf.relkind <> 'p';
 
 -- name: locked_by
--- Who holds locks on a table now.
+-- Sessions that hold locks on a table.
 SELECT DISTINCT format('pid %%s (%%s, %%s)', pid, coalesce(usename, backend_type), coalesce(state, 'at work'))
 FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE relation = %(table)s::regclass AND granted AND pid <> pg_backend_pid();
@@ -257,7 +256,7 @@ WHERE relation = %(table)s::regclass AND granted AND pid <> pg_backend_pid();
 SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = to_regclass(%(table)s) ORDER BY 1;
 
 -- name: child_indexes
--- The indexes of the partitions that belong to one of the partitioned table.
+-- The partitions' indexes that are attached to an index of the partitioned table.
 SELECT child.indrelid::regclass::text, child_class.relname
 FROM pg_inherits
 JOIN pg_index AS child ON child.indexrelid = inhrelid
@@ -265,17 +264,14 @@ JOIN pg_class AS child_class ON child_class.oid = inhrelid
 WHERE inhparent = %(index)s::regclass;
 
 -- name: constraint_state
--- Whether a constraint is there, and validated.
+-- Whether a constraint is validated; no row when there is none.
 SELECT convalidated FROM pg_constraint WHERE conrelid = %(table)s::regclass AND conname = %(name)s;
 
 -- name: mirror_is_off
--- Triggers of this tool that are not there, or that somebody switched: ENABLE TRIGGER alone leaves them without ALWAYS.
+-- Triggers of this tool that are missing or not ENABLE ALWAYS; a plain ENABLE TRIGGER loses ALWAYS.
 SELECT name
 FROM unnest(%(triggers)s) AS name
 WHERE NOT EXISTS (SELECT FROM pg_trigger
                   JOIN pg_proc ON pg_proc.oid = tgfoid
                   WHERE tgrelid = %(table)s::regclass AND tgname = name AND tgenabled = 'A'
                     AND pronamespace = to_regnamespace(%(schema)s));
-
--- name: schema_exists
-SELECT to_regnamespace(%(schema)s) IS NOT NULL;

@@ -1,16 +1,16 @@
-"""The four commands: partition, take back, finish, and say how far it is."""
+"""The four actions: partition, revert, finish, status."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from handlers.migrator.session import Connect, Limits, Report, Session, connect_to_supported
+from handlers.migrator.session import Connect, Report, RunLimits, Session, connect_to_supported
 from scannerdb.partition import preflight, steps, swap
 from scannerdb.partition import state as states
 from scannerdb.partition.copy import Copier
 from scannerdb.partition.errors import AlreadyPartitionedError, WrongPhaseError
 from scannerdb.partition.locks import acquire
-from scannerdb.partition.names import KEPT, ORIGINAL, QUERIES
+from scannerdb.partition.names import KEPT, ORIGINAL, QUERIES, TABLE
 from scannerdb.partition.state import MEANING, Phase, State
 from scannerdb.partition.steps import Options
 
@@ -24,24 +24,24 @@ SWAPPED = f"{ORIGINAL} is partitioned; the original is kept as {KEPT}. Next: --f
 
 
 @contextmanager
-def _session(connect: Connect, limits: Limits, report: Report) -> Iterator[Session]:
+def _session(connect: Connect, limits: RunLimits, report: Report) -> Iterator[Session]:
     with Session(connect, limits=limits, report=report) as session:
         session.cursor.execute(PREPARE)
         acquire(session, patience_s=limits.lock_patience_s)
         yield session
 
 
-def partition(connect: Connect, options: Options, *, limits: Limits, report: Report) -> None:
-    """Partition the table, from wherever an earlier run has come to.
+def partition(connect: Connect, options: Options, *, limits: RunLimits, report: Report) -> None:
+    """Partition the table, or continue an earlier run.
 
     Args:
         connect: opens a direct connection (not through RDS Proxy) in autocommit mode, as the owner of the tables.
         options: how.
-        limits: how long a writer may wait for a lock of ours, and how long to go on trying to get one.
-        report: is told each step.
+        limits: how long writers may queue behind a lock request, and how long to retry.
+        report: called with each step.
 
     Raises:
-        PartitionError: one of its kinds says why not; what was done stands, and the same command goes on.
+        PartitionError: one of its kinds says why not; what was done stays, and the same command continues.
 
     """
     with _session(connect, limits, report) as session:
@@ -59,7 +59,7 @@ def partition(connect: Connect, options: Options, *, limits: Limits, report: Rep
             meaning, option = MEANING[state.phase]
             raise AlreadyPartitionedError(f"{ORIGINAL} is {meaning}; next: {option}")
         preflight.check_migrations(cursor)
-        preflight.check_transactions(cursor, longest_s=options.longest_transaction_s)
+        preflight.check_transactions(cursor)
         if state is None:
             steps.prepare(session, options)
         if steps.current(cursor).phase is Phase.SHADOW:
@@ -74,17 +74,17 @@ def partition(connect: Connect, options: Options, *, limits: Limits, report: Rep
             report(SWAPPED)
 
 
-def revert(connect: Connect, *, limits: Limits, report: Report) -> None:
-    """Undo whatever was done; nothing that was written since is lost.
+def revert(connect: Connect, *, limits: RunLimits, report: Report) -> None:
+    """Undo a partitioning in any phase before `finish`; no row that was written since is lost.
 
     Raises:
-        WrongPhaseError: there is nothing to take back, or the original is about to be dropped.
+        WrongPhaseError: there is nothing to revert, or the original is about to be dropped.
         ChangedTableError: the partitioned table was changed since the swap.
         CopyDiffersError: the original misses a write since the swap, which would be lost.
 
     """
     with _session(connect, limits, report) as session:
-        state = _state_or_end(session, ends_as="r", verb="take back")
+        state = _state_or_end(session, ends_as="r", verb="revert")
         if state is None:
             report(f"{ORIGINAL} is as it was")
             return
@@ -99,8 +99,8 @@ def revert(connect: Connect, *, limits: Limits, report: Report) -> None:
         report(f"{ORIGINAL} is as it was")
 
 
-def finish(connect: Connect, *, limits: Limits, report: Report) -> None:
-    """Drop the original table; from then on there is no way back.
+def finish(connect: Connect, *, limits: RunLimits, report: Report) -> None:
+    """Drop the original table; this cannot be undone.
 
     Raises:
         WrongPhaseError: the tables are not swapped.
@@ -119,8 +119,8 @@ def finish(connect: Connect, *, limits: Limits, report: Report) -> None:
         report(f"{KEPT} is dropped; {ORIGINAL} is partitioned for good")
 
 
-def status(connect: Connect, table_option: str) -> dict[str, Any]:
-    """Return `phase`, `meaning`, `modulus`, `copied_rows` and the `next_command`; touches nothing."""
+def status(connect: Connect) -> dict[str, Any]:
+    """Return `phase`, `meaning`, `modulus`, `copied_rows` and the `next_command`; change nothing."""
     connection = connect_to_supported(connect)
     try:
         cursor: Any = connection.cursor()
@@ -130,7 +130,7 @@ def status(connect: Connect, table_option: str) -> dict[str, Any]:
         row = cursor.fetchone()
     finally:
         connection.close()
-    command = f"scannerdb partition {table_option}"
+    command = f"scannerdb partition {TABLE}"
     if state is None and row == ("p",):
         return {"phase": "partitioned", "meaning": "partitioned for good", "next_command": None}
     meaning, option = MEANING[state.phase if state else None]
@@ -144,10 +144,10 @@ def status(connect: Connect, table_option: str) -> dict[str, Any]:
 
 
 def _state_or_end(session: Session, *, ends_as: str, verb: str) -> State | None:
-    """Return the state; `None` when all is done, as by the server after whoever asked for it was killed.
+    """Return the state; `None` when all is done, as when the server committed after the client was killed.
 
     Raises:
-        WrongPhaseError: nothing is under way, and the table is not of the kind that it ends as.
+        WrongPhaseError: no partitioning is under way, and the table is not of the kind that the action ends with.
 
     """
     state = states.read(session.cursor)

@@ -1,4 +1,4 @@
-"""The partitioned table that is to take the original's place: made in a schema of its own, under the final names."""
+"""Makes the partitioned table that will replace the original, in a schema of its own and under its final names."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -23,10 +23,10 @@ from scannerdb.partition.names import (
 
 
 def create(session: Session, definition: Definition, modulus: int) -> None:
-    """Make the empty table with its partitions, indexes and settings, and try that it can have the triggers.
+    """Make the empty table with its partitions, indexes and settings, and check that it can have the triggers.
 
     Raises:
-        psycopg2.Error: PostgreSQL cannot make it; nothing has changed.
+        psycopg2.Error: PostgreSQL refuses a part of it; nothing has changed.
 
     """
     cursor = session.cursor
@@ -90,7 +90,7 @@ def _column_settings(column: dict[str, Any], table: str) -> Iterator[sql.Composa
 
 
 def _markings(cursor: Any, definition: Definition) -> Iterator[sql.Composable]:
-    """Yield the replica identity, and the index that CLUSTER goes by, which only partitions have."""
+    """Yield the replica identity and the index of CLUSTER, which only the partitions have."""
     cursor.execute(QUERIES["partitions"], {"table": SHADOW})
     partitions = [name for (name,) in cursor.fetchall()]
     if word := {"f": "FULL", "n": "NOTHING"}.get(definition["replica_identity"]):
@@ -109,10 +109,10 @@ def _markings(cursor: Any, definition: Definition) -> Iterator[sql.Composable]:
 
 
 def add_foreign_keys(session: Session, definition: Definition, modulus: int) -> None:
-    """Give the copy its foreign keys, when it is complete: each partition on its own, checked while writers go on.
+    """Give the complete copy its foreign keys: NOT VALID on each partition, then validated while writers go on.
 
-    A partitioned table's own is then put together from theirs, without looking at a row. Until then the original's
-    foreign key holds for what is mirrored, and copying is faster by the look at `jobs`.
+    The partitioned table's own key then takes theirs over without a scan. Before that the original's foreign key
+    already checks every mirrored row, and the copy saves a lookup in `jobs` for each row.
     """
     partitions = partition_names(modulus)
     for key in (constraint for constraint in definition["constraints"] if constraint["type"] == "f"):
@@ -125,7 +125,7 @@ def add_foreign_keys(session: Session, definition: Definition, modulus: int) -> 
                 sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {} NOT VALID").format(identifier(partition), name, text)
                 for partition in missing
             ]
-            # Adding it locks no less of `jobs`, and no more: whoever looks there passes.
+            # ADD CONSTRAINT takes this lock on `jobs` itself; it does not block the lookups of foreign keys.
             tables = [(referenced, "SHARE ROW EXCLUSIVE"), *_members([SHADOW, *missing])]
             locks = Locks(gently=(referenced, *missing), tables=tables)
             with_locks(session, locks, partial(run_all, session.cursor, add), what=f"foreign key to {referenced}")
@@ -139,14 +139,14 @@ def add_foreign_keys(session: Session, definition: Definition, modulus: int) -> 
             sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(identifier(SHADOW), name, text)
         ]
         whole += definitions.constraint_comments([key], SHADOW)
-        # Whoever inserts an object looks into `jobs` before the copy is written: all of `jobs` comes first.
+        # An INSERT reads `jobs` before its trigger writes the copy: the exclusive lock on `jobs` comes first.
         tables = [(referenced, "ACCESS EXCLUSIVE"), *_members([SHADOW, *partitions])]
         locks = Locks(gently=(referenced, SHADOW, *partitions), tables=tables)
         with_locks(session, locks, partial(run_all, session.cursor, whole), what=f"foreign key to {referenced}")
 
 
 def _members(tables: list[str]) -> list[tuple[str, str]]:
-    """Lock the partitioned table before its partitions, as writers do."""
+    """Return the locks of the partitioned table, then of its partitions: the order of writers."""
     return [(table, "SHARE ROW EXCLUSIVE") for table in tables]
 
 

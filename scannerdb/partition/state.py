@@ -1,4 +1,4 @@
-"""How far a partitioning has come: one row in the database, changed in the transaction of what it tells."""
+"""The state of a partitioning: one row in the database, changed in the transaction of the work that it describes."""
 
 import json
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ STATEMENTS = load_queries(Path(__file__).with_name("state.sql"))
 
 
 class Phase(StrEnum):
-    """What was done last. Each is entered in the transaction that does it."""
+    """The last step that was done; entered in the same transaction."""
 
     SHADOW = "shadow"
     COPYING = "copying"
@@ -25,24 +25,24 @@ class Phase(StrEnum):
     FINISHING = "finishing"
 
 
-# What each means, and the option that goes on from there.
+# The meaning of each phase, and the option that continues from it.
 MEANING = {
     None: ("the table is not partitioned", ""),
-    Phase.SHADOW: ("an empty partitioned table was made; nobody writes to it yet", ""),
+    Phase.SHADOW: ("an empty partitioned table was made; no rows are written to it yet", ""),
     Phase.COPYING: ("writers write both tables; older rows are being copied", ""),
     Phase.COPIED: ("both tables hold every row; the copy is to be checked and swapped in", ""),
     Phase.SWAPPED: (
         "partitioned; the original table is kept and written as well, so that --revert loses nothing",
         "--finish",
     ),
-    Phase.DISCARDING: ("taken back; the partitioned table is to be dropped", "--revert"),
+    Phase.DISCARDING: ("reverted; the partitioned table is to be dropped", "--revert"),
     Phase.FINISHING: ("partitioned; the original table is to be dropped", "--finish"),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """The row. `definition` is what the original table was; `copied_at` the transaction that ended the copy."""
+    """The row. `definition` is that of the original table; `copied_at` the transaction that ended the copy."""
 
     phase: Phase
     modulus: int
@@ -53,7 +53,7 @@ class State:
 
 
 def read(cursor: Any) -> State | None:
-    """Return the state; `None` when nothing is under way. Outside a transaction only."""
+    """Return the state; `None` when no partitioning is under way. Outside a transaction only: an error aborts it."""
     try:
         cursor.execute(STATEMENTS["read"])
     except (psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName):
@@ -77,15 +77,15 @@ def begin(cursor: Any, *, modulus: int, definition: dict[str, Any]) -> None:
 
 
 def enter(cursor: Any, phase: Phase) -> None:
-    """Note a phase, in the caller's transaction."""
+    """Enter a phase, in the caller's transaction."""
     cursor.execute(STATEMENTS["enter"], {"phase": phase})
 
 
 def end_copy(cursor: Any) -> None:
-    """Note that every row is copied, and by which transaction: older snapshots do not see them all."""
+    """Record that every row is copied, and by which transaction: older snapshots do not see all of them."""
     cursor.execute(STATEMENTS["end_copy"], {"phase": Phase.COPIED})
 
 
 def keep_definition(cursor: Any, definition: dict[str, Any]) -> None:
-    """Note what the original table is at the moment of the swap: grants, comments and triggers may have changed."""
+    """Record the original table's definition at the swap: grants, comments and triggers may have changed."""
     cursor.execute(STATEMENTS["keep_definition"], {"definition": json.dumps(definition)})

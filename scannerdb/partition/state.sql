@@ -1,4 +1,4 @@
--- How far a partitioning has come.
+-- The state of a partitioning: one row.
 
 -- name: create
 CREATE SCHEMA job_objects_partitioning;

@@ -1,4 +1,4 @@
-"""What is done on the way to the swap, each step from the phase before it."""
+"""The steps before the swap, each from the phase before it."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from scannerdb.partition.names import ORIGINAL, QUERIES, SHADOW, TABLE, TO_PARTI
 from scannerdb.partition.state import Phase, State
 from scannerdb.partition.verify import verify
 
-AGAIN = "take the copy back with --revert, and begin again"
+AGAIN = "undo the copy with --revert, and begin again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +27,9 @@ class Options:
     """How to partition.
 
     Attributes:
-        modulus: how many partitions.
-        confirm: asked with a sentence before anything is made; raises when the answer is no.
-        free_gib: what is free on the disk, where that is known.
-        longest_transaction_s: a transaction that is open for longer is a reason not to begin.
+        modulus: the number of partitions.
+        confirm: called with a sentence before the first change; raises when the answer is no.
+        free_gib: free storage; `None` when not known.
         until_copied: stop before the swap.
 
     """
@@ -38,17 +37,16 @@ class Options:
     modulus: int = 16
     confirm: Callable[[str], None] = lambda _sentence: None
     free_gib: float | None = None
-    longest_transaction_s: float = preflight.LONG_TRANSACTION_S
     until_copied: bool = False
 
 
 def prepare(session: Session, options: Options) -> None:
-    """Look at what there is, ask, and make the empty table."""
+    """Check, ask for confirmation, and make the empty table."""
     cursor = session.cursor
     preflight.check_table(cursor, options.modulus)
     needed, rows = preflight.needed_bytes(cursor)
     preflight.check_disk(needed, options.free_gib)
-    # A person may think it over; the server ends a session that idles for a minute.
+    # The confirmation may take longer than the minute after which the server ends an idle session.
     cursor.execute("SELECT set_config('idle_session_timeout', '15min', false)")
     options.confirm(
         f"About {rows:,} rows of {ORIGINAL} will be copied into {options.modulus} partitions. That takes about "
@@ -61,7 +59,7 @@ def prepare(session: Session, options: Options) -> None:
 
 
 def begin_mirroring(session: Session) -> None:
-    """Let writers write both tables."""
+    """Create the triggers, so that each write goes to both tables."""
     cursor, definition = session.cursor, current(session.cursor).definition
 
     def work() -> None:
@@ -74,14 +72,14 @@ def begin_mirroring(session: Session) -> None:
 
 
 def complete(session: Session) -> None:
-    """Give the copy what it lacks, foreign keys and statistics, and compare every row."""
+    """Add foreign keys and statistics to the copy, and compare every row."""
     cursor, state = session.cursor, current(session.cursor)
     check_unchanged(session)
     _wait_for_snapshots(session, state)
     cursor.execute(mirror.to_partitions(state.definition, complete=True))
     shadow.add_foreign_keys(session, state.definition, state.modulus)
     session.report(f"vacuum and statistics of {state.modulus} partitions")
-    cursor.execute("SET vacuum_cost_delay = '2ms'")  # as autovacuum does it: writers need the disk too
+    cursor.execute("SET vacuum_cost_delay = '2ms'")  # as autovacuum: writers need the disk too
     for name in partition_names(state.modulus):
         cursor.execute(sql.SQL("VACUUM (ANALYZE) {}").format(identifier(name)))
     cursor.execute(sql.SQL("ANALYZE {}").format(identifier(SHADOW)))
@@ -90,10 +88,10 @@ def complete(session: Session) -> None:
 
 
 def _wait_for_snapshots(session: Session, state: State) -> None:
-    """Wait until every open snapshot sees the whole copy: after the swap it would see a part of the rows.
+    """Wait until no snapshot is older than the copy: after the swap it would see only a part of the rows.
 
     Raises:
-        LongTransactionError: one is still open when the patience is over.
+        LongTransactionError: one is still open after `lock_patience_s`.
 
     """
     patient_until = time.monotonic() + session.limits.lock_patience_s
@@ -112,7 +110,7 @@ def _wait_for_snapshots(session: Session, state: State) -> None:
 
 
 def check_unchanged(session: Session) -> None:
-    """Check that the original is what the copy was made by, and that it may be partitioned still."""
+    """Check that the original did not change since the copy was made, and that it may still be partitioned."""
     now, state = definitions.read(session.cursor, ORIGINAL), current(session.cursor)
     definitions.check_same(now, state.definition, STRUCTURE, way_out=AGAIN)
     preflight.check_obstacles(session.cursor)
@@ -121,10 +119,10 @@ def check_unchanged(session: Session) -> None:
 
 @contextmanager
 def index_scans(cursor: Any) -> Iterator[None]:
-    """Keep the planner to the primary key, in whose order rows are asked for: without a sort, only that index gives it.
+    """Force index scans of the primary key: without sorts, only that index returns rows in the order of a batch.
 
-    Any index that begins with the job looks as good to it, and then each batch would read the whole job. A sort that
-    has to be costs so much to the planner then that it would compile each batch.
+    Otherwise the planner may choose another index that begins with the job, and each batch would read the whole job.
+    enable_sort = off inflates the cost of a sort that is left, which would trigger JIT; turn JIT off.
     """
     scans = ("enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_incremental_sort", "enable_mergejoin")
     switches = (*scans, "jit")
@@ -134,7 +132,7 @@ def index_scans(cursor: Any) -> Iterator[None]:
 
 
 def current(cursor: Any) -> State:
-    """Return the state, which is there."""
+    """Return the state, which must exist."""
     state = states.read(cursor)
     assert state is not None
     return state

@@ -1,4 +1,4 @@
-"""Exchanges the two tables in one short transaction, and back again; and drops the one that is not needed any more."""
+"""Swaps the two tables in one short transaction, swaps them back, and drops the one that is no longer needed."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -32,7 +32,7 @@ from scannerdb.partition.verify import check_mirror, verify
 
 _FINISH = "keep the partitioned table with --finish"
 _UNDO = f"undo that, and run --revert again; or {_FINISH}"
-# An update is mirrored whatever it changes; an INSERT into the kept table could bring back what a writer deletes.
+# Advise an UPDATE, which is mirrored; an INSERT into the kept table could restore rows that a writer deletes.
 _COPY_OVER = (
     f"{_FINISH}; or, while its mirror_* triggers are there, ENABLE ALWAYS them, copy what {KEPT} misses (an UPDATE of "
     "those rows to key = key does), delete there what is there only, run --revert again, and then `scannerdb rebuild`, "
@@ -41,16 +41,16 @@ _COPY_OVER = (
 
 
 def swap(session: Session, state: State) -> None:
-    """Put the partitioned table in the place of the original one, which is kept and written on.
+    """Rename the partitioned table to the original's name; the original is kept and still gets every write.
 
-    Only names change: the rows are the same in both since the copy ended. Readers come by a view before they come by
-    the table, so the views are locked first; writers wait for the second half only.
+    Only names change: both tables hold the same rows since the copy ended. A reader of a view locks the view before the
+    table, so views are locked first.
 
     Raises:
         ChangedTableError: the original was changed since the copy was made, or the partitioned one would differ.
-        CannotCarryError: something new hangs on the original.
-        CopyDiffersError: a trigger was switched off since the tables were compared.
-        BusyTableError: no lock within the patience.
+        CannotCarryError: a new object depends on the original, and cannot be carried over.
+        CopyDiffersError: a trigger was disabled since the tables were compared.
+        BusyTableError: no lock within `lock_patience_s`.
 
     """
     cursor = session.cursor
@@ -63,7 +63,7 @@ def swap(session: Session, state: State) -> None:
         check_mirror(session, SHADOW, way_out=AGAIN)
         run_all(cursor, _forth(original, empty))
         swapped = definitions.read(cursor, ORIGINAL)
-        # Proven before anybody sees it.
+        # Checked before the commit makes it visible.
         definitions.check_same(swapped, original, definitions.compared_parts(original), way_out=AGAIN)
         states.keep_definition(cursor, original)
         states.enter(cursor, Phase.SWAPPED)
@@ -77,10 +77,10 @@ def swap(session: Session, state: State) -> None:
 
 def _forth(original: Definition, empty: Definition) -> Iterator[sql.Composable]:
     yield mirror.no_triggers()
-    # What counts rows would count those that are mirrored back a second time.
+    # The triggers that count would count the mirrored rows a second time.
     yield from definitions.trigger_switches(original, ORIGINAL, state="D")
-    # What is deleted in the partitioned table is mirrored. A cascade into both would meet a writer, who writes the
-    # partitioned table first, from the other side, and PostgreSQL would have to end one of them.
+    # Deletes in the partitioned table are mirrored. With a cascade into both tables, a delete of a job and a writer of
+    # its objects could lock the rows of the two tables in opposite order, a deadlock.
     for key in _foreign_keys(original):
         yield sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(identifier(ORIGINAL), sql.Identifier(key["name"]))
     for position, index in enumerate(original["indexes"]):
@@ -97,12 +97,12 @@ def _forth(original: Definition, empty: Definition) -> Iterator[sql.Composable]:
 
 
 def swap_back(session: Session, state: State) -> None:
-    """Put the original table back, when every row is in it: a write may have passed the triggers by.
+    """Rename the original table back, after a check that it holds every row: a write may have bypassed the triggers.
 
     Raises:
-        ChangedTableError: the table was changed since the swap, which the original would not have.
-        CopyDiffersError: rows were changed since the swap, which the original would not have.
-        BusyTableError: no lock within the patience.
+        ChangedTableError: the table was changed since the swap, and the original does not have the change.
+        CopyDiffersError: the original lacks a write since the swap.
+        BusyTableError: no lock within `lock_patience_s`.
 
     """
     cursor, original = session.cursor, state.definition
@@ -133,7 +133,7 @@ def swap_back(session: Session, state: State) -> None:
 
 def _back(original: Definition) -> Iterator[sql.Composable]:
     yield mirror.no_triggers()
-    # While the partitioned table is not dropped yet, jobs that are deleted are deleted there too: not to be counted.
+    # Until the partitioned table is dropped, deletes of jobs cascade into it; they must not be counted twice.
     for trigger in original["triggers"]:
         yield sql.SQL("DROP TRIGGER {} ON {}").format(sql.Identifier(trigger["name"]), identifier(ORIGINAL))
     yield sql.SQL("ALTER TABLE {} SET SCHEMA {}").format(identifier(ORIGINAL), sql.Identifier(WORKSHOP))
@@ -151,7 +151,7 @@ def _back(original: Definition) -> Iterator[sql.Composable]:
 
 
 def validate(session: Session, state: State) -> None:
-    """Check the foreign keys that the original got back, while writers go on; each holds for new rows already."""
+    """Validate the foreign keys that the original got back as NOT VALID, while writers go on."""
     for key in _foreign_keys(state.definition):
         session.cursor.execute(QUERIES["constraint_state"], {"table": ORIGINAL, "name": key["name"]})
         if session.cursor.fetchone() == (False,):
@@ -164,7 +164,7 @@ def validate(session: Session, state: State) -> None:
 
 
 def stop_mirroring(session: Session, phase: Phase) -> None:
-    """Let writers write one table only, and note which one is to be dropped."""
+    """Drop the triggers, so that writers write one table only, and enter the phase that drops the other."""
 
     def work() -> None:
         run_all(session.cursor, [mirror.no_triggers()])
@@ -177,9 +177,9 @@ def stop_mirroring(session: Session, phase: Phase) -> None:
 
 
 def drop_partitions(session: Session, state: State) -> None:
-    """Drop the partitioned table, which nobody writes any more, and all that this tool has made.
+    """Drop the partitioned table, which gets no more writes, and the schema of this tool.
 
-    Its foreign key goes first, and alone: that takes a lock on the table that it references, which writers use.
+    Its foreign key is dropped first and alone, because that locks the referenced table, which writers use.
     """
     cursor = session.cursor
     cursor.execute(QUERIES["relation_kind"], {"table": SHADOW})
@@ -187,7 +187,7 @@ def drop_partitions(session: Session, state: State) -> None:
         members = [SHADOW, *partition_names(state.modulus)]
         for key in _foreign_keys(state.definition):
             name = sql.Identifier(key["name"])
-            # First that of the whole: its parts cannot lose what they have from it.
+            # That of the partitioned table first: a partition cannot drop an inherited constraint.
             drops = [
                 sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(identifier(member), name)
                 for member in members
@@ -199,7 +199,7 @@ def drop_partitions(session: Session, state: State) -> None:
 
 
 def drop(session: Session, table: str) -> None:
-    """Drop a table without foreign keys, and the schema of this tool with all that is in it."""
+    """Drop a table without foreign keys, and the schema of this tool with everything in it."""
     dropped = sql.SQL("DROP TABLE IF EXISTS {}").format(identifier(table))
     emptied = sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(WORKSHOP))
     run_all(session.cursor, [dropped, emptied])

@@ -1,22 +1,24 @@
-"""What somebody sees meanwhile: a bar at a terminal, a line now and then in a log, JSON lines for programs."""
+"""Progress of a run: a bar at a terminal, lines every few seconds in a log, JSON lines for programs."""
 
 import json
 import math
 import sys
 import time
-from collections.abc import Callable
-from typing import Any, Self
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import click
 from rich.console import Console
 
+from handlers.migrator.session import Report
+from scannerdb.partition.errors import ConfirmationNeededError
 from scannerdb.terminal import WorkBar
 
 LINE_EVERY_S = 5.0
 
 
 class RowsBar(WorkBar):
-    """A bar for the rows of each phase, and a line for every other step."""
+    """A bar for each phase that works through rows, and a line for every other step."""
 
     def __call__(self, message: str, **fields: Any) -> None:
         """Report one step."""
@@ -34,16 +36,10 @@ class RowsBar(WorkBar):
 
 
 class Lines:
-    """Plain lines on standard error: each step, and the rows every few seconds; as JSON for programs."""
+    """Lines on standard error: every step, and the rows every few seconds; or JSON."""
 
     def __init__(self, *, as_json: bool, every_s: float = LINE_EVERY_S) -> None:
         self._as_json, self._every_s, self._told = as_json, every_s, -math.inf
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
     def __call__(self, message: str, **fields: Any) -> None:
         """Report one step."""
@@ -55,27 +51,23 @@ class Lines:
         click.echo(json.dumps({"message": message, **fields}) if self._as_json else message, err=True)
 
 
-def reporter(*, as_json: bool) -> RowsBar | Lines:
-    """Return what fits standard error."""
+def reporter(*, as_json: bool) -> AbstractContextManager[Report]:
+    """Return a bar where standard error is a terminal, and lines elsewhere."""
     console = Console(stderr=True)
-    return RowsBar(console) if console.is_terminal and not as_json else Lines(as_json=as_json)
+    return RowsBar(console) if console.is_terminal and not as_json else nullcontext(Lines(as_json=as_json))
 
 
-def asker(*, yes: bool, refuse: type[Exception]) -> Callable[[str], None]:
-    """Return what asks before anything is made.
+def confirm(sentence: str, *, yes: bool) -> None:
+    """Print a sentence and ask for confirmation, unless `yes`.
 
-    Args:
-        yes: do not ask, but say it.
-        refuse: the error of nobody being there.
+    Raises:
+        click.Abort: the answer is no.
+        ConfirmationNeededError: standard input is no terminal.
 
     """
-
-    def ask(sentence: str) -> None:
-        click.echo(sentence, err=True)
-        if yes:
-            return
-        if not sys.stdin.isatty():
-            raise refuse("nobody is there to be asked whether that is wanted; say --yes")
-        click.confirm("Go on?", abort=True, err=True)
-
-    return ask
+    click.echo(sentence, err=True)
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfirmationNeededError("standard input is not a terminal, so the question cannot be asked; add --yes")
+    click.confirm("Go on?", abort=True, err=True)

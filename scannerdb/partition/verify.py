@@ -1,4 +1,4 @@
-"""Compares both tables, every row of them, while writers write."""
+"""Compares every row of both tables, while writers go on."""
 
 import time
 
@@ -7,14 +7,14 @@ from scannerdb.partition.batches import Batches
 from scannerdb.partition.definition import Definition
 from scannerdb.partition.errors import CopyDiffersError
 from scannerdb.partition.names import MIRROR_TRIGGERS, ORIGINAL, QUERIES, WORKSHOP, Columns, Key, identifier, key_values
-from scannerdb.partition.progress_reporter import Pace
+from scannerdb.partition.progress_reporter import ProgressReporter
 
 
 def verify(session: Session, definition: Definition, mirrored: str, *, way_out: str) -> int:
-    """Compare both tables, batch by batch in the order of the key, and return how many rows there were.
+    """Compare both tables in batches in the order of the key, and return the number of rows.
 
-    The next rows of both tables are compared in one snapshot, in which they have to be the same. So no lock is needed,
-    and no snapshot is held for long.
+    Each batch reads both tables in one snapshot, in which they must be equal. So no lock is needed, and no snapshot is
+    held for long.
 
     Args:
         session: in autocommit mode.
@@ -23,13 +23,13 @@ def verify(session: Session, definition: Definition, mirrored: str, *, way_out: 
         way_out: the next step, for the message of the error.
 
     Raises:
-        CopyDiffersError: a row is missing, or one too many, or another; or a trigger of ours is not as it was made.
+        CopyDiffersError: a row is missing, extra or different; or a mirror trigger is missing or disabled.
 
     """
     cursor, columns = session.cursor, Columns.of(definition)
     tables = {"source": identifier(ORIGINAL), "target": identifier(mirrored)}
     cursor.execute(QUERIES["size"], {"table": ORIGINAL})
-    pace = Pace(session.report, "comparing", total=cursor.fetchone()[1])
+    reporter = ProgressReporter(session.report, "comparing", total=cursor.fetchone()[1])
     after: Key | None = None
     rows, batches = 0, Batches()
     while True:
@@ -45,20 +45,20 @@ def verify(session: Session, definition: Definition, mirrored: str, *, way_out: 
                 f"in a batch of {wanted:,}); {way_out}"
             )
         rows += compared
-        pace.tell(rows)
+        reporter.tell(rows)
         if compared < wanted:
-            pace.end()
-            # Last: which rows were missed says more than that some may have been.
+            reporter.end()
+            # Last, because a message that names the missed rows says more.
             check_mirror(session, mirrored, way_out=way_out)
             return rows
         batches.took(time.monotonic() - started)
 
 
 def check_mirror(session: Session, mirrored: str, *, way_out: str) -> None:
-    """Check that all triggers that write the other table are there, and that nobody switched them.
+    """Check that all mirror triggers exist and are ENABLE ALWAYS.
 
     Raises:
-        CopyDiffersError: one is not, or somebody did.
+        CopyDiffersError: one is missing or disabled, so writes may have been missed.
 
     """
     session.cursor.execute(

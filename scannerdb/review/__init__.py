@@ -1,1 +1,1 @@
-"""Plans a deployment and says what it would do to the database, its data and its alarms, before anybody agrees."""
+"""Reviews a Terraform plan before it is applied: what it would do to the database, its data and its alarms."""

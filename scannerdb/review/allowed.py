@@ -1,7 +1,6 @@
-"""What somebody agreed to: a loss for some days, a policy that an environment leaves out.
+"""Reads the allow list of an environment: losses that are agreed to until a day, and policy checks that are left out.
 
-It is written in `environments/allowed/<environment>.toml`, a folder of its own because each `environments/*.toml` is an
-environment.
+The file is `environments/allowed/<environment>.toml`; not in `environments/`, where each file is an environment.
 """
 
 import datetime as dt
@@ -15,7 +14,7 @@ from scannerdb.review.terraform_errors import PlanningError
 from stacks import ROOT
 
 FOLDER = ROOT / "environments" / "allowed"
-# Longer, and a permission for one change is there for the next one too.
+# A longer permission for one change would still be valid for the next one.
 LONGEST_DAYS = 31
 
 
@@ -33,12 +32,12 @@ class AllowedChange(_Entry):
     expires: dt.date
 
     def matches(self, address: str, action: str) -> bool:
-        """Return whether this is about that change."""
+        """Return whether this entry allows that change."""
         return (self.address, self.action) == (address, action)
 
 
 class AllowedPolicy(_Entry):
-    """A check of checkov that this environment leaves out, for a reason that its settings give."""
+    """A checkov check that this environment leaves out."""
 
     check: str = Field(pattern=r"^CKV2?_[A-Z]+_\d+$")
 
@@ -53,10 +52,10 @@ class Allowed(BaseModel):
 
 
 def load_allowed(environment: str, *, today: dt.date, folder: Path = FOLDER) -> Allowed:
-    """Read an environment's file; without one, nothing is allowed.
+    """Read an environment's file; without a file nothing is allowed.
 
     Raises:
-        PlanningError: the file is wrong; one line for each problem.
+        PlanningError: the file is invalid; one line for each problem.
 
     """
     path = folder / f"{environment}.toml"

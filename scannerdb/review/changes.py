@@ -1,4 +1,4 @@
-"""The plan's JSON as changes of resources.
+"""Reads the changes of resources from a plan's JSON.
 
 https://developer.hashicorp.com/terraform/internals/json-format#plan-representation
 """
@@ -15,7 +15,7 @@ FORMAT = "1"
 
 
 class Action(StrEnum):
-    """What happens to a resource."""
+    """What a plan does to a resource."""
 
     NOTHING = "no-op"
     CREATE = "create"
@@ -32,16 +32,16 @@ _ACTIONS = {
     ("update",): Action.UPDATE,
     ("delete", "create"): Action.REPLACE,
     ("create", "delete"): Action.REPLACE,
-    # The old one is left behind, but whoever uses it gets a new one that holds nothing.
+    # The old object is left behind, but its users get a new and empty one.
     ("create", "forget"): Action.REPLACE,
     ("delete",): Action.DESTROY,
     ("forget",): Action.FORGET,
     ("read",): Action.READ,
 }
-# Reasons that the changed attributes do not tell already.
+# Reasons that the changed attributes do not show.
 _REASONS = {
-    "replace_because_tainted": "an earlier apply left it half made (tainted)",
-    "replace_by_request": "asked for with -replace",
+    "replace_because_tainted": "an earlier apply failed while it was created (tainted)",
+    "replace_by_request": "requested with -replace",
     "replace_by_triggers": "replace_triggered_by names something that changes",
     "delete_because_no_resource_config": "it is no longer in the stack",
     "delete_because_no_module": "it is no longer in the stack",
@@ -54,7 +54,7 @@ _REASONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One attribute that changes; the values are fit to be shown."""
+    """One attribute that changes; its values contain no secret."""
 
     attribute: str
     before: str
@@ -64,16 +64,16 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What happens to one resource.
+    """What a plan does to one resource.
 
     Attributes:
-        address: as people type it, such as `aws_db_instance.database_instance`.
-        reason: why, where the attributes do not tell; empty otherwise.
+        address: such as `aws_db_instance.database_instance`.
+        reason: the cause, where the attributes do not show it; else empty.
         moved_from: its former address.
-        deposed: the key of an old object that an interrupted replacement left behind; this is about that object.
+        deposed: the key of the old object that an interrupted replacement left, when the change is about that object.
         forcing: paths of the attributes that force a replacement.
-        before: the raw values, secrets among them.
-        after: the same; without those that are known after the apply.
+        before: the raw values, including secrets.
+        after: the same, without values that are known after the apply.
 
     """
 
@@ -93,22 +93,22 @@ class Change:
 
     @property
     def title(self) -> str:
-        """The address, and what is special about the object."""
+        """The address, and whether it is a deposed object."""
         return f"{self.address} (deposed object {self.deposed})" if self.deposed else self.address
 
     def differs(self, name: str) -> bool:
-        """Return whether an attribute changes, or may: what is known after the apply may stay as it is."""
+        """Return whether an attribute changes, or may change because it is known after the apply."""
         return is_marked(self.unknown.get(name)) or self.before.get(name) != self.after.get(name)
 
     def difference(self, name: str) -> Difference:
-        """Return an attribute's values, or a placeholder in place of a secret."""
+        """Return an attribute's values, with a placeholder for a secret."""
         secret = is_secret(name, *(mark is True or _part(mark, name) for mark in self.secrets))
         before = SECRET if secret else show(self.before.get(name))
         after = SECRET if secret else show(self.after.get(name), self.unknown.get(name))
         return Difference(
             attribute=name,
             before=before,
-            # What is too large to be shown may look alike.
+            # Values that are too long to show have the same placeholder.
             after=f"{after}, changed" if after == before and self.differs(name) else after,
             forces_replacement=name in {path.partition(".")[0].partition("[")[0] for path in self.forcing},
         )
@@ -116,17 +116,17 @@ class Change:
     def differences(self) -> list[Difference]:
         """Return all attributes that change, those that force a replacement first."""
         names = {*self.before, *self.after, *self.unknown}
-        # The provider repeats each tag there.
+        # tags_all repeats each tag.
         names -= {"tags_all"} if self.differs("tags") else set()
         found = [self.difference(name) for name in sorted(names) if self.differs(name)]
         return sorted(found, key=lambda each: not each.forces_replacement)
 
 
 def read_changes(plan: Mapping[str, Any]) -> list[Change]:
-    """Return the change of each managed resource, `no-op` among them.
+    """Return the change of each managed resource, including `no-op`.
 
     Raises:
-        PlanningError: this is no plan, or one that this review cannot read.
+        PlanningError: this is no plan, or this review cannot read it.
 
     """
     version = str(plan.get("format_version", ""))
@@ -136,7 +136,7 @@ def read_changes(plan: Mapping[str, Any]) -> list[Change]:
             "make it with: terraform show -json plan.tfplan > plan.json"
         )
     if plan.get("errored"):
-        raise PlanningError("Terraform failed while it made this plan, so it is not complete; plan again")
+        raise PlanningError("Terraform failed while it made this plan, so the plan is incomplete; plan again")
     return [_change(entry) for entry in plan.get("resource_changes", []) if entry["mode"] == "managed"]
 
 
@@ -144,7 +144,9 @@ def _change(entry: Mapping[str, Any]) -> Change:
     change = entry["change"]
     actions = tuple(change["actions"])
     if actions not in _ACTIONS:
-        raise PlanningError(f"{entry['address']} has the unknown actions {actions}; teach them to ops/plan_review")
+        raise PlanningError(
+            f"{entry['address']} has unknown actions {actions}; add them to scannerdb/review/changes.py"
+        )
     return Change(
         address=entry["address"],
         type=entry["type"],

@@ -25,14 +25,18 @@ from stacks.settings import Settings, SettingsError, load_settings
 
 @click.command()
 @click.argument("environment", metavar="ENV", shell_complete=complete_environment)
-@click.option("--emulator", is_flag=True, help="Plan against an empty emulator: no account is needed, all is new.")
+@click.option(
+    "--emulator", is_flag=True, help="Plan against an empty emulator: needs no account, every resource is new."
+)
 @click.option(
     "--plan-json",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Judge this output of `terraform show -json` and run no Terraform.",
+    help="Review this output of `terraform show -json`; Terraform is not run.",
 )
-@click.option("--expect-empty", is_flag=True, help="Red if anything at all would change: for drift.")
-@click.option("--markdown", "markdown_file", type=click.Path(path_type=Path), help="Write the summary there too.")
+@click.option("--expect-empty", is_flag=True, help="Red if the plan is not empty: finds drift.")
+@click.option(
+    "--markdown", "markdown_file", type=click.Path(path_type=Path), help="Write the summary to this file too."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def review(
     *,
@@ -49,8 +53,8 @@ def review(
 
     \b
     scannerdb review dev                 against the account of your credentials
-    scannerdb review dev --emulator      needs no account: everything is new there
-    scannerdb review prod --expect-empty red if anything at all would change: for drift
+    scannerdb review dev --emulator      needs no account: every resource is new
+    scannerdb review prod --expect-empty red if the plan is not empty: finds drift
     """  # noqa: D301 - click takes the character for "do not wrap"
     console = Console(stderr=as_json)
     try:
@@ -59,7 +63,7 @@ def review(
     except (PlanningError, SettingsError) as error:
         click.echo(f"plan: {error}", err=True)
         if markdown_file:
-            # In place of the summary of an earlier plan, which nobody should read as if it were of this one.
+            # Overwrites the summary of an earlier plan.
             markdown_file.write_text(no_plan(environment, str(error)))
         sys.exit(2)
     if as_json:
@@ -75,7 +79,7 @@ def _judge(
     settings: Settings, plan_json: Path | None, *, emulator: bool, expect_empty: bool, console: Console
 ) -> Review:
     today = dt.datetime.now(dt.UTC).date()
-    # First, so that a mistake in it is told before the minute that a plan takes.
+    # First: a mistake in the allow list is reported before the minute that a plan takes.
     allowed = load_allowed(settings.environment, today=today)
     fetch = fetch_built
     if plan_json:

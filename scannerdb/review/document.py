@@ -1,10 +1,10 @@
-"""The review as sections of text, the same for a terminal and for Markdown."""
+"""Arranges a review as sections of text, for the terminal and for Markdown."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from scannerdb.review.changes import Action, Change, Difference
-from scannerdb.review.lines import Code, Item, Line, Section, Tone, commas
+from scannerdb.review.lines import Code, Item, Section, TextLine, Tone, commas
 from scannerdb.review.migration_items import migration_items
 from scannerdb.review.protected import Loss
 from scannerdb.review.review import Review
@@ -35,7 +35,7 @@ def counts(review: Review) -> str:
 
 
 def sections(review: Review) -> list[Section]:
-    """Return the summary, what is worst first, without what is empty."""
+    """Return the non-empty sections, the most severe first."""
     return [section for section in _sections(review) if section.items]
 
 
@@ -59,14 +59,14 @@ def _sections(review: Review) -> Iterator[Section]:
     )
     if review.migrations:
         yield Section(title="Migrations", tone="plain", items=tuple(migration_items(review.migrations)))
-    # In a first deployment they are new like everything else.
+    # In a first deployment all alarms are new, like every resource.
     alarms = review.alarms if any(alarm.action is not Action.CREATE for alarm in review.alarms) else []
     yield Section(title="Alarms", tone="plain", items=tuple(map(_change, alarms)))
     told = [*(loss.change for loss in review.losses), *alarms]
     for title, action in (
         ("Other replacements", Action.REPLACE),
         ("Other destructions", Action.DESTROY),
-        ("Left to themselves (no longer managed)", Action.FORGET),
+        ("No longer managed, and left as they are", Action.FORGET),
         ("Changes", Action.UPDATE),
     ):
         items = tuple(_change(change) for change in review.having(action) if change not in told)
@@ -79,7 +79,7 @@ def _sections(review: Review) -> Iterator[Section]:
     yield Section(title="Allow list", tone="yellow", items=tuple(Item(line=(note,)) for note in review.notes))
 
 
-def _difference(difference: Difference) -> Line:
+def _difference(difference: Difference) -> TextLine:
     forced = (" forces the replacement",) if difference.forces_replacement else ()
     values = (Code(difference.attribute), ": ", Code(difference.before), " -> ", Code(difference.after))
     return (*values, *forced)
@@ -90,7 +90,7 @@ def _change(change: Change) -> Item:
     return Item(line=(Code(change.title), done), details=tuple(_details(change)))
 
 
-def _details(change: Change) -> Iterator[Line]:
+def _details(change: Change) -> Iterator[TextLine]:
     if change.reason:
         yield (change.reason,)
     if change.action not in {Action.UPDATE, Action.REPLACE}:
@@ -98,7 +98,7 @@ def _details(change: Change) -> Iterator[Line]:
     differences = change.differences()
     forcing = [each for each in differences if each.forces_replacement]
     later = [each.attribute for each in differences if each.after.endswith(UNKNOWN) and not each.forces_replacement]
-    # Of what is made anew all attributes differ; what forces it is what people ask for.
+    # All attributes of a replaced resource differ; those that force the replacement matter.
     told = forcing if change.action is Action.REPLACE else [each for each in differences if each.attribute not in later]
     yield from map(_difference, told)
     if later and change.action is Action.UPDATE:
@@ -107,7 +107,7 @@ def _details(change: Change) -> Iterator[Line]:
 
 def _loss(loss: Loss) -> Item:
     item = _change(loss.change)
-    said: Line = ("nobody agreed to it; environments/allowed/README.md says how to",)
+    said: TextLine = ("not agreed to; environments/allowed/README.md says how to agree",)
     if loss.allowed:
         until = f"until {loss.allowed.expires}"
         said = (f"{'was allowed' if loss.expired else 'allowed'} {until}: {loss.allowed.reason}",)

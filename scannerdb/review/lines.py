@@ -1,4 +1,4 @@
-"""Text in pieces: sections of items, whose lines tell the plan's own words from ours."""
+"""The parts of a summary: sections, items, and lines that mark which text comes from the plan."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,25 +8,25 @@ Tone = Literal["red", "yellow", "green", "plain"]
 
 
 class Code(str):
-    """Text of the plan: shown as it is, never read as markup."""
+    """Text from the plan: shown literally, never as markup."""
 
     __slots__ = ()
 
 
-Line = tuple[str | Code, ...]
+TextLine = tuple[str | Code, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """A line and what belongs to it."""
+    """A line with its details."""
 
-    line: Line
-    details: tuple[Line, ...] = ()
+    line: TextLine
+    details: tuple[TextLine, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A heading with its items; `folded` where few will read them."""
+    """A heading with its items; `folded` collapses it in Markdown."""
 
     title: str
     tone: Tone
@@ -35,7 +35,7 @@ class Section:
 
 
 def commas(names: Iterable[str]) -> Iterator[str | Code]:
-    """Yield names of the plan as a list in a sentence."""
+    """Yield names from the plan, separated by commas."""
     for place, name in enumerate(names):
         if place:
             yield ", "

@@ -1,17 +1,17 @@
-"""The migrations of a plan for a person: of each file, the locks on what is there already, and who waits for them."""
+"""Lists the migrations of a plan: for each file its locks on existing relations, and whether writers wait."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from handlers.migrator.describe import Step
-from scannerdb.review.lines import Code, Item, Line, commas
+from handlers.migrator.steps import Step
+from scannerdb.review.lines import Code, Item, TextLine, commas
 from scannerdb.review.releases import Migrations
 
 _HARMLESS = "ACCESS SHARE"
 
 
 def migration_items(migrations: Migrations) -> Iterator[Item]:
-    """Yield the release, and each file that is pending with its locks."""
+    """Yield the release, and each pending file with its locks."""
     yield Item(
         line=("release ", Code(migrations.release[:12]), f": {_count(len(migrations.steps), 'statement')} to run")
     )
@@ -24,8 +24,8 @@ def migration_items(migrations: Migrations) -> Iterator[Item]:
         yield Item(line=(migrations.note,))
 
 
-def _locks(steps: Sequence[Step]) -> Iterator[Line]:
-    # What a file makes itself, nobody waits for yet.
+def _locks(steps: Sequence[Step]) -> Iterator[TextLine]:
+    # Locks on relations that the file itself creates block no session.
     made = {step.title.rpartition(" ")[2] for step in steps if step.title.startswith("CREATE ")}
     locking = [step for step in steps if step.lock not in {None, _HARMLESS} and not made.issuperset(step.relations)]
     for _, group in groupby(locking, key=lambda step: (step.lock, step.relations, step.blocks_writers, step.note)):

@@ -1,4 +1,4 @@
-"""Synthesise one environment and let Terraform plan it: against the caller's account, or an empty emulator."""
+"""Synthesises one environment and plans it with Terraform, against the caller's account or an empty emulator."""
 
 import contextlib
 import json
@@ -17,14 +17,14 @@ from stacks import ROOT
 from stacks.settings import Settings
 
 DIRECTORY = ROOT / "build" / "plan"
-# What the oldest provider that can be found on a machine understands (see stacks/access/proxy.py).
+# Settings that the oldest accepted provider understands (see stacks/access/proxy.py).
 EMULATED = {"SCANNER__AWS__PROVIDER_VERSION": ">= 5.100.0, < 7", "SCANNER__PROXY__AUTH_MODE": "secrets"}
 LOCAL_STATE = "review.tfstate"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A plan that Terraform made: its file, its JSON with secrets in clear text, and what it was made against."""
+    """A plan: its file, its JSON with secrets in clear text, and what it was made against."""
 
     plan_file: Path
     json: dict[str, Any]
@@ -42,23 +42,25 @@ def plan_environment(
     """Plan the environment of these settings.
 
     Args:
-        settings: those of the environment, as `main.py` will read them again.
-        emulator: plan against an empty emulator, and so without an account and without the environment's state.
-        directory: where the stack and the plan are written.
-        environ: the caller's variables, credentials among them.
+        settings: the environment's; `main.py` reads the same file.
+        emulator: plan against an empty emulator, without an account and without the environment's state.
+        directory: the stack and the plan are written here.
+        environ: the caller's variables, including credentials.
 
     Raises:
-        PlanningError: it cannot be planned; the message ends with what to do next.
+        PlanningError: planning failed; the message ends with the next step.
 
     """
+    if problem := terraform.terraform_problem():
+        raise PlanningError(problem)
     emulated = emulator or settings.aws.endpoint is not None
     folder = directory / "stacks" / settings.environment
-    # A plan and its JSON hold what Terraform calls sensitive in clear text.
+    # A plan and its JSON contain sensitive values in clear text.
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     with contextlib.ExitStack() as stack:
         if emulated:
             shown, environment = stack.enter_context(_emulated(settings, directory, environ, empty=emulator))
-            against = f"the emulator at {shown}" if shown else "an empty emulator: everything is new there"
+            against = f"the emulator at {shown}" if shown else "an empty emulator: every resource is new"
         else:
             environment = {**environ, "TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
             against = "the account of your credentials"
@@ -76,17 +78,13 @@ def plan_environment(
             )
         except terraform.TerraformError as error:
             raise PlanningError(explain(str(error), settings.environment)) from error
-        except FileNotFoundError as missing:
-            raise PlanningError(
-                "Terraform is not installed; get 1.10 or newer from https://developer.hashicorp.com/terraform/install."
-            ) from missing
 
 
 @contextlib.contextmanager
 def _emulated(
     settings: Settings, directory: Path, environ: Mapping[str, str], *, empty: bool
 ) -> Iterator[tuple[str | None, dict[str, str]]]:
-    """Yield the emulator's address, unless it is our own, and the environment in which nothing else can be reached."""
+    """Yield the emulator's address (`None` for our own) and an environment that reaches this emulator only."""
     provider = terraform.find_provider(environ)
     if isinstance(provider, terraform.NoProvider):
         raise PlanningError(provider.reason)
@@ -112,7 +110,7 @@ def _synthesise(environment: str, directory: Path, variables: Mapping[str, str])
 
 
 def _choose_state(folder: Path, settings: Settings, *, emulated: bool, empty: bool) -> None:
-    """Keep an emulator's plan away from a state that tells of a real account.
+    """Keep an emulator's plan apart from the state of a real account.
 
     Terraform merges override files over the rest: https://developer.hashicorp.com/terraform/language/files/override
     """

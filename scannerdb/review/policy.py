@@ -1,6 +1,6 @@
-"""checkov on a plan, as `.checkov.yaml` says; it must have found something to check.
+"""Runs checkov on a plan with `.checkov.yaml`, and notices when it has checked next to nothing.
 
-On the synthesised `cdk.tf.json` checkov finds nothing and says that all is well, so it gets Terraform's plan.
+It gets Terraform's plan: in the synthesised `cdk.tf.json` checkov finds nothing to check and reports success.
 """
 
 import json
@@ -16,7 +16,7 @@ from scannerdb.review.terraform_errors import PlanningError
 from stacks import ROOT
 
 CONFIGURATION = ROOT / ".checkov.yaml"
-# Each environment passes more than two for each resource. Far fewer: checkov has not understood the plan.
+# Each environment passes more than two checks a resource; far fewer mean that checkov did not understand the plan.
 FEWEST_PASSED_PER_RESOURCE = 1.5
 
 
@@ -31,7 +31,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """What checkov found: how many checks passed, of how many resources, and which failed."""
+    """The result of checkov: the number of passed checks and of resources, and the failed checks."""
 
     passed: int
     resources: int
@@ -50,7 +50,7 @@ def check_policy(plan: Mapping[str, Any], options: Iterable[str] = ("--config-fi
         PlanningError: checkov itself failed.
 
     """
-    # The folder is for this user alone: the plan may hold secrets in clear text.
+    # A temporary folder is private to this user: the plan may contain secrets in clear text.
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "plan.json"
         file.write_text(json.dumps(plan))
@@ -60,7 +60,7 @@ def check_policy(plan: Mapping[str, Any], options: Iterable[str] = ("--config-fi
         told = json.loads(done.stdout)
     except ValueError as error:
         raise PlanningError(f"checkov failed with code {done.returncode}:\n{done.stderr.strip()[-2000:]}") from error
-    # Where it finds nothing to check, it prints the summary alone.
+    # When it finds nothing to check, it prints the summary only.
     summary, results = told.get("summary", told), told.get("results", {})
     return Policy(
         passed=summary["passed"],

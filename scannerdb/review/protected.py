@@ -1,4 +1,4 @@
-"""What a deployment must not replace or destroy without somebody having agreed, and what is lost with it."""
+"""Finds resources whose replacement or destruction must be agreed to, and what is lost with each."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -7,31 +7,31 @@ from dataclasses import dataclass
 from scannerdb.review.allowed import Allowed, AllowedChange
 from scannerdb.review.changes import Action, Change
 
-# The types of resources that hold data, or whose name or address somebody outside the stack knows.
+# Types of resources that hold data, or whose name or address is used outside the stack.
 LOST_WITH = {
     "aws_db_instance": "the database with all its rows",
     "aws_rds_cluster": "the database with all its rows",
     "aws_rds_cluster_instance": "a server of the database, and the connections to it",
     "aws_db_proxy": "the address that the scanner connects to, and its connections",
-    "aws_kms_key": "the key: what it encrypted, backups among it, can never be read again",
+    "aws_kms_key": "the key: what it encrypted, including backups, can never be read again",
     "aws_s3_bucket": "the bucket's objects: the release and the package that the functions run",
     "aws_vpc": "the network, with everything in it",
     "aws_subnet": "a subnet, with everything in it",
     "aws_db_subnet_group": "the database's place in the network",
     "aws_cloudwatch_log_group": "its log",
-    "aws_apigatewayv2_api": "the URL that callers of the status API know",
-    "aws_sns_topic": "its subscriptions: each address must confirm anew before an alarm reaches it",
+    "aws_apigatewayv2_api": "the URL that callers of the status API use",
+    "aws_sns_topic": "its subscriptions: each address must confirm again before an alarm reaches it",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
-    """Something protected that would be replaced or destroyed.
+    """A protected resource that would be replaced or destroyed.
 
     Attributes:
-        lost: what goes with it.
-        allowed: the entry that agrees to it.
-        expired: whether that entry no longer counts.
+        lost: what is lost with it.
+        allowed: the entry of the allow list that agrees to it.
+        expired: whether that entry has expired.
 
     """
 
@@ -47,8 +47,8 @@ class Loss:
 
 
 def losses(changes: Iterable[Change], allowed: Allowed, *, today: dt.date) -> list[Loss]:
-    """Return what would be lost, with what somebody said to it."""
-    # One that still counts wins over one that somebody forgot to remove.
+    """Return what would be lost, each with its entry of the allow list."""
+    # A valid entry wins over an expired one that was not removed.
     entries = sorted(allowed.change, key=lambda entry: entry.expires, reverse=True)
     found: list[Loss] = []
     for change in changes:

@@ -1,4 +1,4 @@
-"""The migrations that a plan would run: those of its release that the deployed release does not hold."""
+"""Finds the migrations that a plan would run: those of its release that the deployed release lacks."""
 
 import datetime as dt
 import json
@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from handlers.contract.release import Release
 from handlers.errors import ScannerDatabaseError
-from handlers.migrator.describe import Step, describe
 from handlers.migrator.plan import LedgerEntry
 from handlers.migrator.plan import plan as pending_migrations
-from handlers.migrator.release import Release, read_release
+from handlers.migrator.release import read_release
+from handlers.migrator.steps import Step, migration_steps
 from scannerdb.review.changes import Action, Change
 from stacks import ROOT
 
@@ -24,11 +25,11 @@ class Migrations:
     """What `migrate` would do in this deployment.
 
     Attributes:
-        release: SHA-256 of the release that the plan names.
-        steps: its statements, with their locks.
-        roles: statements of roles.sql, which run with each new release.
+        release: SHA-256 of the plan's release.
+        steps: its pending statements, with their locks.
+        roles: the number of statements in roles.sql, which run with each new release.
         refused: why `migrate` will refuse the release; empty if it will not.
-        note: what is not known; empty if all is.
+        note: what could not be determined; empty if nothing.
 
     """
 
@@ -40,11 +41,11 @@ class Migrations:
 
 
 def migrations(changes: Iterable[Change], fetch: Fetch) -> Migrations | None:
-    """Return what the plan's release would run; `None` where the plan does not change the release.
+    """Return what the plan's release would run; `None` if the plan does not change the release.
 
     Args:
-        changes: those of the plan.
-        fetch: returns the bytes of a release, given what `migrate` is given; `None` if it is not at hand.
+        changes: the plan's changes.
+        fetch: returns the bytes of a release for the event of `migrate`; `None` if it is not available.
 
     """
     for change in changes:
@@ -55,28 +56,28 @@ def migrations(changes: Iterable[Change], fetch: Fetch) -> Migrations | None:
 
 
 def fetch_built(named: Mapping[str, str]) -> bytes | None:
-    """Return a release that this machine built."""
+    """Return a release that was built on this machine."""
     path = BUILT / f"{named['release_sha256']}.zip"
     return path.read_bytes() if path.exists() else None
 
 
 def fetch_deployed(named: Mapping[str, str], *, region: str) -> bytes | None:
-    """Return a release from this machine, or from the bucket that deployments keep theirs in."""
+    """Return a release from this machine, or from the bucket of the deployed releases."""
     if (built := fetch_built(named)) is not None:
         return built
-    import boto3  # noqa: PLC0415 - half a second that only a plan against AWS needs
+    import boto3  # noqa: PLC0415 - takes half a second; needed against AWS only
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
     try:
         client = boto3.client("s3", region_name=region)
         body: bytes = client.get_object(Bucket=named["release_bucket"], Key=named["release_key"])["Body"].read()
     except (BotoCoreError, ClientError):
-        return None  # The review says that the release is not at hand.
+        return None  # the review reports that the release is not available
     return body
 
 
 def _named(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return what an invocation of `migrate` says of its release; nothing for any other invocation."""
+    """Return the event of an invocation of `migrate`; empty for any other invocation."""
     try:
         told = json.loads(values.get("input") or "")
     except ValueError:
@@ -101,8 +102,8 @@ def _compare(planned: Mapping[str, str], deployed: Mapping[str, str], fetch: Fet
     files = {item.migration.file for item in pending}
     return Migrations(
         release=sha256,
-        steps=tuple(step for step in describe(release) if step.file in files),
-        roles=len(release.roles),
+        steps=tuple(step for step in migration_steps(release) if step.file in files),
+        roles=len(release.roles.statements),
         note=note,
     )
 
@@ -113,7 +114,7 @@ def _read(named: Mapping[str, str], fetch: Fetch) -> Release | None:
 
 
 def _ledger(release: Release | None) -> list[LedgerEntry]:
-    """Return the ledger of a database that a release was deployed to."""
+    """Return the ledger that a deployed release leaves in the database."""
     if release is None:
         return []
     return [

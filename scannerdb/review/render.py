@@ -1,4 +1,4 @@
-"""The sections on a terminal, as Markdown for a pull request, and as JSON for programs."""
+"""Renders the sections for a terminal, as Markdown for a pull request, and as JSON for programs."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from scannerdb.review.document import counts, heading, sections
-from scannerdb.review.lines import Code, Item, Line, Section
+from scannerdb.review.lines import Code, Item, Section, TextLine
 from scannerdb.review.review import Review
 
 _SIGNS = {"red": "🔴", "yellow": "🟡", "green": "🟢", "plain": ""}
@@ -19,7 +19,7 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~@])")
 
 
 def print_review(review: Review, console: Console) -> None:
-    """Print for a person."""
+    """Print the review on a terminal."""
     tone, title = heading(review)
     console.print(Text(title, style=f"bold {tone}"))
     console.print(Text(f"Planned against {review.against}: {counts(review)}."), soft_wrap=True)
@@ -33,7 +33,7 @@ def print_review(review: Review, console: Console) -> None:
 
 
 def markdown(review: Review) -> str:
-    """Return the summary for a comment; the marker in its first line lets a later run find and replace it."""
+    """Return the summary for a comment; by the marker in its first line a later run replaces the comment."""
     tone, title = heading(review)
     told = f"Planned against {_escape(review.against)}: {counts(review)}."
     parts = [f"{_marker(review.environment)}\n## {_SIGNS[tone]} {_escape(title)}\n\n{told}\n"]
@@ -42,12 +42,12 @@ def markdown(review: Review) -> str:
     if len(text) > LONGEST_MARKDOWN:
         kept = text[:LONGEST_MARKDOWN].rpartition("\n")[0]
         closed = "\n</details>" * (kept.count("<details>") - kept.count("</details>"))
-        text = f"{kept}{closed}\n\nThe rest did not fit; the log of the job has all of it.\n"
+        text = f"{kept}{closed}\n\nThe rest did not fit; the job's log has all of it.\n"
     return text
 
 
 def no_plan(environment: str, why: str) -> str:
-    """Return what stands in place of a summary where there is no plan."""
+    """Return the summary when planning failed."""
     told = "\n".join(f"    {line}" for line in why.splitlines())
     return f"{_marker(environment)}\n## {_SIGNS['red']} {_escape(environment)}: no plan\n\n{told}\n"
 
@@ -56,10 +56,10 @@ def _marker(environment: str) -> str:
     return f"<!-- plan-review:{environment} -->"
 
 
-def fields(review: Review) -> dict[str, Any]:
-    """Return the summary as JSON values, without any value of the plan that may be a secret."""
+def to_json(review: Review) -> str:
+    """Return the summary as JSON; secrets of the plan are left out."""
     tone, title = heading(review)
-    return {
+    fields = {
         "environment": review.environment,
         "verdict": tone,
         "title": title,
@@ -70,14 +70,10 @@ def fields(review: Review) -> dict[str, Any]:
             {"title": section.title, "items": [_plain(item) for item in section.items]} for section in sections(review)
         ],
     }
+    return json.dumps(fields, indent=2, sort_keys=True)
 
 
-def to_json(review: Review) -> str:
-    """Return `fields` as text."""
-    return json.dumps(fields(review), indent=2, sort_keys=True)
-
-
-def _text(line: Line, *, indent: int) -> Text:
+def _text(line: TextLine, *, indent: int) -> Text:
     text = Text(" " * indent)
     for part in line:
         text.append(part, style="cyan" if isinstance(part, Code) else "")
@@ -98,12 +94,12 @@ def _list(item: Item) -> Iterator[str]:
         yield f"  - {_inline(line)}"
 
 
-def _inline(line: Line) -> str:
+def _inline(line: TextLine) -> str:
     return "".join(_code(part) if isinstance(part, Code) else _escape(part) for part in line)
 
 
 def _code(text: str) -> str:
-    """Return a code span that no backtick inside can end; a list item has one line."""
+    """Return a code span on one line, whose fence is longer than any run of backticks inside."""
     text = " ".join(text.split())
     fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
     padding = " " if text.startswith("`") or text.endswith("`") else ""

@@ -1,7 +1,7 @@
-"""What restarts the database, and when.
+"""Finds changes that restart the database, and when they do.
 
-Of each argument, RDS says whether its change causes an outage and when it is made:
-https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBInstance.html; and of parameters:
+RDS documents for each argument whether its change causes an outage and when it is applied:
+https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBInstance.html; for parameters:
 https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithParamGroups.html
 """
 
@@ -12,24 +12,24 @@ from typing import Any
 from scannerdb.review.changes import Action, Change, Difference
 from scannerdb.review.values import show
 
-# Each causes an outage when it is applied, which waits for the maintenance window unless `apply_immediately` is set.
+# Each causes an outage when applied: in the maintenance window, or at once with `apply_immediately`.
 _IN_THE_WINDOW = {
     "instance_class": "the instance moves to other hardware",
     "engine_version": "PostgreSQL is upgraded",
     "db_subnet_group_name": "the instance moves to other subnets",
     "identifier": "the instance reboots under its new name",
-    "ca_cert_identifier": "the server's certificate is rotated, with a restart unless the engine can do without",
+    "ca_cert_identifier": "the server's certificate is rotated, with a restart unless the engine can reload it",
 }
 # The instance has allow_major_version_upgrade = false.
 _MAJOR = "RDS refuses a new major version from a deploy; docs/operations/database.md says how"
-# These wait for nothing.
-_AT_ONCE = {"port": "RDS restarts the database at once, whatever apply_immediately says"}
-_NEXT_RESTART = "at the next restart, which nobody schedules: reboot the instance when it suits"
+# Applied at once in any case.
+_AT_ONCE = {"port": "RDS restarts the database at once, also without apply_immediately"}
+_NEXT_RESTART = "at the next restart; no restart is scheduled: reboot the instance when it suits"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Restart:
-    """One cause of a restart, or one change that waits for a restart."""
+    """One cause of a restart, or one change that takes effect at a restart."""
 
     address: str
     difference: Difference
@@ -38,7 +38,7 @@ class Restart:
 
 
 def restarts(changes: Iterable[Change]) -> list[Restart]:
-    """Return what restarts the database that is there, or waits until something does."""
+    """Return the changes that restart the existing database, or take effect at its next restart."""
     return [restart for change in changes if change.action is Action.UPDATE for restart in _restarts(change)]
 
 
@@ -83,7 +83,7 @@ def _parameters(change: Change) -> Iterator[Restart]:
                     after=show(new.get("value")) if new else "(RDS's default)",
                     forces_replacement=False,
                 ),
-                why="PostgreSQL reads it at its start only",
+                why="PostgreSQL reads it only when it starts",
                 when=_NEXT_RESTART,
             )
 

@@ -1,4 +1,4 @@
-"""One plan, judged: what is red, what to know, and everything that the summary tells."""
+"""Judges one plan: its problems, and all facts of the summary."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ ALARMS = frozenset({"aws_cloudwatch_metric_alarm", "aws_cloudwatch_composite_ala
 
 @dataclass(frozen=True, kw_only=True)
 class Review:
-    """All that is known of a plan; `problems` decides between red and green."""
+    """The facts about a plan; it is red when `problems` is not empty."""
 
     environment: str
     against: str
@@ -38,18 +38,18 @@ class Review:
 
     @property
     def alarms(self) -> list[Change]:
-        """Alarms that change; those of a first deployment are new like everything else."""
+        """The alarms that change."""
         return [change for change in self.changes if change.type in ALARMS and change.action is not Action.NOTHING]
 
     @property
     def is_empty(self) -> bool:
-        """Whether an apply would change nothing, the state's addresses and outputs among it."""
+        """Whether an apply would change nothing, including outputs and the state's addresses."""
         moved = any(change.moved_from or change.imported for change in self.changes)
         return not (moved or self.outputs or len(self.having(Action.NOTHING, Action.READ)) < len(self.changes))
 
     @property
     def problems(self) -> list[str]:
-        """Each reason why this plan must not be applied as it is."""
+        """Each reason not to apply this plan."""
         return list(self._problems())
 
     def _problems(self) -> Iterator[str]:
@@ -66,7 +66,7 @@ class Review:
         if self.policy.is_blind:
             yield (
                 f"checkov ran {self.policy.passed + len(self.policy.failed)} checks on {self.policy.resources} "
-                "resources, too few to mean anything; see .checkov.yaml and the version of checkov"
+                "resources, too few to be meaningful; see .checkov.yaml and the version of checkov"
             )
         if self.expect_empty and not self.is_empty:
             yield "the plan is not empty: what is deployed differs from what is in the repository"
@@ -87,16 +87,16 @@ def judge(
 
     Args:
         plan: its JSON.
-        environment: whose plan it is.
-        against: what it was made against, for people.
-        allowed: what somebody agreed to.
-        policy: what checkov found in it.
+        environment: the environment of the plan.
+        against: what it was made against, for the summary.
+        allowed: the allow list.
+        policy: the result of checkov.
         fetch: returns the bytes of a release.
-        today: the day on which entries of `allowed` expire, in UTC.
-        expect_empty: whether any change at all is a problem.
+        today: the current day in UTC, for entries of `allowed` that expire.
+        expect_empty: whether any change is a problem.
 
     Raises:
-        PlanningError: it is no plan that can be read.
+        PlanningError: the plan cannot be read.
 
     """
     changes = tuple(read_changes(plan))

@@ -1,14 +1,14 @@
-"""Terraform's errors, shortened to the sentences that matter, each with what to do next."""
+"""Shortens Terraform's errors to their messages and adds the next step."""
 
 import re
 
 
 class PlanningError(RuntimeError):
-    """There is no plan to review; the message says why and what to do next."""
+    """There is no plan to review; the message gives the cause and the next step."""
 
 
 _WITHOUT_ACCOUNT = "make plan ENV={environment} ARGS=--emulator"
-# What Terraform or its provider writes -> what the person who reads it can do.
+# Error text of Terraform or the provider -> next step.
 _NEXT_STEPS = {
     r"No valid credential sources|ExpiredToken|InvalidClientTokenId|UnrecognizedClient|static credentials are empty|"
     r"SSO session|refresh cached credentials|failed to get shared config profile": (
@@ -19,19 +19,18 @@ _NEXT_STEPS = {
     ),
     r"connection refused": "start the emulator that aws.endpoint names, or plan against an empty one: "
     + _WITHOUT_ACCOUNT,
-    r"acquiring the state lock": "somebody deploys {environment} at this moment; wait and plan again",
+    r"acquiring the state lock": "another run holds the lock of {environment}'s state; wait for its end and plan again",
     r"AccessDenied|UnauthorizedOperation|not authorized to perform": (
         "the role may not read this; .github/workflows/README.md says what a plan needs"
     ),
     r"Failed to query available provider packages|Failed to install provider": (
-        "let Terraform reach registry.terraform.io, or plan with a provider that this machine holds: "
-        + _WITHOUT_ACCOUNT
+        "let Terraform reach registry.terraform.io, or plan with a provider on this machine: " + _WITHOUT_ACCOUNT
     ),
 }
 
 
 def explain(output: str, environment: str) -> str:
-    """Return the errors in Terraform's output without their frames, and the next step where one is known."""
+    """Return the errors in Terraform's output without their frames, and the next step if one is known."""
     lines = [line.lstrip("│╷╵ ").rstrip() for line in output.splitlines()]
     starts = [number for number, line in enumerate(lines) if line.startswith("Error: ")]
     told = "\n".join(line for line in lines[starts[0] if starts else 0 :] if line)

@@ -1,14 +1,14 @@
-"""What of an attribute may be shown: never a secret, never a wall of text."""
+"""Decides how much of an attribute's value is shown: no secrets, no long texts."""
 
 import json
 import re
 from typing import Any
 
 UNKNOWN = "(known after apply)"
-SECRET = "(sensitive)"  # noqa: S105 - what stands in place of one
+SECRET = "(sensitive)"  # noqa: S105 - a placeholder
 NONE = "(none)"
 LONGEST_SHOWN = 80
-# Providers forget to mark some: what is called like a secret is treated as one.
+# Providers do not mark every secret, so names decide too.
 _CALLED_LIKE_A_SECRET = re.compile(r"passw|secret|token|private_key|credential|user_data|auth_key", re.IGNORECASE)
 
 
@@ -22,12 +22,12 @@ def is_marked(mark: Any) -> bool:
 
 
 def is_secret(name: str, *marks: Any) -> bool:
-    """Return whether an attribute of this name and with these marks is kept from view."""
+    """Return whether an attribute with this name and these marks is a secret."""
     return any(is_marked(mark) for mark in marks) or bool(_CALLED_LIKE_A_SECRET.search(name))
 
 
 def show(value: Any, unknown: Any = None) -> str:
-    """Return a value that is no secret on one line; `unknown` is its mark."""
+    """Return a value that is no secret as one line; `unknown` is its mark `after_unknown`."""
     nothing = value is None or value == ""
     if unknown is True or (nothing and is_marked(unknown)):
         return UNKNOWN
@@ -40,7 +40,7 @@ def show(value: Any, unknown: Any = None) -> str:
 def _line(value: Any) -> str:
     if isinstance(value, dict | list):
         parts = list(value.values()) if isinstance(value, dict) else value
-        # A name further down may be that of a secret, as in a function's environment.
+        # A nested name may be that of a secret, as in a function's environment.
         nested = any(isinstance(part, dict | list) for part in parts) or any(map(is_secret, map(str, value)))
         text = json.dumps(value, sort_keys=True)
         return text if len(text) <= LONGEST_SHOWN and not nested else f"({len(parts)} entries)"

@@ -1,12 +1,13 @@
-"""`scannerdb status`: how far the jobs are, once or live."""
+"""`scannerdb status`: the progress of jobs, once or live."""
 
 import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
 import click
@@ -14,11 +15,11 @@ import psycopg2
 from rich.console import Console
 from rich.live import Live
 
-from handlers import progress
 from handlers.contract.roles import READER
 from handlers.errors import JobNotFoundError
+from handlers.progress import reads
 from scannerdb.errors import OperatorError
-from scannerdb.options import Session, database_options, json_option, needed
+from scannerdb.options import Session, database_options, json_option, require_dsn
 from scannerdb.status.view import StatusView
 
 ENDED = frozenset({"completed", "failed", "aborted"})
@@ -31,10 +32,10 @@ Read = Callable[[Session], dict[str, Any]]
 @click.command()
 @click.argument("job_id", required=False)
 @database_options
-@click.option("--real-time", is_flag=True, help="Exact numbers of this moment, whatever job_progress says.")
-@click.option("--watch", is_flag=True, help="Stay, and show progress, rate and time left until all is done.")
+@click.option("--real-time", is_flag=True, help="Exact counts now, instead of those of job_progress.")
+@click.option("--watch", is_flag=True, help="Show progress, rate and time left until all is done.")
 @click.option(
-    "--interval", type=click.FloatRange(0.1), default=2, show_default=True, metavar="SECONDS", help="Between two looks."
+    "--interval", type=click.FloatRange(0.1), default=2, show_default=True, metavar="SECONDS", help="Between two reads."
 )
 @json_option
 def status(
@@ -47,11 +48,11 @@ def status(
     watch: bool,
     as_json: bool,
 ) -> None:
-    """Show how far JOB_ID is, or every active job, as the status API tells it.
+    """Show the progress of JOB_ID, or of every active job.
 
-    The beginning of an id is enough for an active job. Numbers come from job_progress and say how old they are, unless
-    --real-time asks for exact ones. With --watch a lost connection is waited for; --json prints an object for each
-    look.
+    The numbers are those of the status API. They come from job_progress and say how old they are; --real-time reads
+    exact ones. The first characters of an active job's id are enough. --watch reconnects when the connection is lost;
+    --json prints an object for each read.
 
     \b
     scannerdb status                                 every active job, newest first
@@ -65,7 +66,7 @@ def status(
     """  # noqa: D301
 
     def connect() -> Session:
-        return Session(needed(dsn, environment, user=READER))
+        return Session(require_dsn(dsn, environment, user=READER))
 
     session = connect()
     read = _reader(session, job_id, real_time=real_time)
@@ -76,17 +77,17 @@ def status(
 
 def _reader(session: Session, job_id: str | None, *, real_time: bool) -> Read:
     if job_id is None:
-        return lambda at: progress.active_jobs(at, limit=progress.MAX_JOBS, cursor=None, real_time=real_time)
+        return lambda at: reads.active_jobs(at, limit=reads.MAX_JOBS, cursor=None, real_time=real_time)
     key = _whole_id(session, job_id)
-    return lambda at: progress.job_status(at, key, real_time=real_time)
+    return lambda at: reads.job_status(at, key, real_time=real_time)
 
 
 def _whole_id(session: Session, job_id: str) -> str:
-    """Return the id of a job of which the beginning may be enough."""
+    """Return the whole id of an active job that begins so, or the id as it is."""
     try:
         return str(UUID(job_id))
     except ValueError:
-        active = progress.active_jobs(session, limit=progress.MAX_JOBS, cursor=None, real_time=True)["jobs"]
+        active = reads.active_jobs(session, limit=reads.MAX_JOBS, cursor=None, real_time=True)["jobs"]
         begun = [str(job["job_id"]) for job in active if str(job["job_id"]).startswith(job_id.lower())]
         if len(begun) > 1:
             raise OperatorError(f"{len(begun)} active jobs begin with {job_id!r}: {', '.join(begun)}") from None
@@ -99,14 +100,14 @@ def _whole_id(session: Session, job_id: str) -> str:
 def _answers(
     session: Session, connect: Callable[[], Session], read: Read, interval_s: float
 ) -> Iterator[dict[str, Any]]:
-    """Yield each answer, and `{"error", "tries"}` while there is none, until all is done."""
+    """Yield each answer, or `{"error", "tries"}` when the database does not answer, until all is done."""
     current: Session | None = session
     tries = 0
     while True:
         try:
             current = current or connect()
             answer = read(current)
-        # A login may fail as well as the connection: both come back with the network.
+        # When the network is away, reading an IAM token or a password fails too (OperatorError).
         except (psycopg2.OperationalError, psycopg2.InterfaceError, OperatorError) as error:
             current, tries = None, tries + 1
             yield {"error": str(error).strip(), "tries": tries}
@@ -129,12 +130,12 @@ def _print_json(answers: Iterator[dict[str, Any]]) -> dict[str, Any]:
 
 def _draw(answers: Iterator[dict[str, Any]], *, watch: bool) -> dict[str, Any]:
     console = Console(highlight=False)
-    # A log gets every look, one below the other; a screen gets the newest in place of the one before.
+    # A terminal shows the newest answer in place; a log gets every answer, one below the other.
     live = watch and console.is_terminal
     view = StatusView(whole_list=not live)
     last: dict[str, Any] = {}
     try:
-        with Live(view, console=console, auto_refresh=False) if live else _Printed(console, view) as screen:
+        with Live(view, console=console, auto_refresh=False) if live else nullcontext() as screen:
             for answer in answers:
                 if "error" in answer:
                     why = answer["error"].splitlines()[0]
@@ -142,26 +143,13 @@ def _draw(answers: Iterator[dict[str, Any]], *, watch: bool) -> dict[str, Any]:
                 else:
                     last, view.note = answer, ""
                     view.show(answer, time.time())
-                screen.refresh()
+                if screen is None:
+                    console.print(view)
+                else:
+                    screen.refresh()
     except KeyboardInterrupt:
         sys.exit(130)
     return last
-
-
-class _Printed:
-    """Prints the view each time, where there is no screen to draw it anew on."""
-
-    def __init__(self, console: Console, view: StatusView) -> None:
-        self._console, self._view = console, view
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def refresh(self) -> None:
-        self._console.print(self._view)
 
 
 def _plain(value: object) -> object:

@@ -1,35 +1,35 @@
-"""How fast a job advances, and so when it will be done: told by what was seen, never promised."""
+"""The rate of a job over the last minute, and the time left at that rate."""
 
 from collections import deque
 
-# Long enough for a rate that does not jump, short enough to notice a standstill.
+# Long enough for a steady rate, short enough to notice a standstill.
 WINDOW_S = 60
 
 
-class Pace:
-    """The advance of one job over the last minute."""
+class JobRate:
+    """Objects done of one job, sampled over the last minute."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()
 
     def see(self, at_s: float, done: int) -> None:
-        """Note how many objects were done at a time, in seconds of any clock; the same time twice counts once."""
+        """Add a sample: objects done at a time in seconds of any clock; a time that was sampled already is ignored."""
         if self._seen and at_s <= self._seen[-1][0]:
             return
         self._seen.append((at_s, done))
-        # Cached numbers may be older than the window: two sightings are kept in any case.
+        # Two samples stay in any case: cached numbers may be further apart than the window.
         while len(self._seen) > 2 and at_s - self._seen[0][0] > WINDOW_S:  # noqa: PLR2004
             self._seen.popleft()
 
     def per_second(self) -> float | None:
-        """Return objects done a second; `None` before the second sighting."""
+        """Return objects done a second; `None` before the second sample."""
         if len(self._seen) < 2:  # noqa: PLR2004
             return None
         (start_s, before), (end_s, now) = self._seen[0], self._seen[-1]
         return max(now - before, 0) / (end_s - start_s)
 
     def left_s(self, remaining: int) -> float | None:
-        """Return the seconds, at least one, until `remaining` more objects are done; `None` when nothing moves."""
+        """Return the seconds, at least one, until `remaining` more objects are done; `None` at a standstill."""
         rate = self.per_second()
         return max(remaining / rate, 1) if rate else None
 

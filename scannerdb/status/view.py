@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from handlers.diagnosis.text import duration, plural
-from scannerdb.status.job_rate import Pace, short
+from scannerdb.status.job_rate import JobRate, short
 
-# From here on there is room for whole ids and exact counts.
+# From this width on, whole ids and exact counts are shown.
 WIDE_COLUMNS = 120
 ID_COLUMNS = 8
 # Header, headings, note, and the line that the cursor is on.
@@ -23,10 +23,10 @@ Answer = Mapping[str, Any]
 
 
 class StatusView:
-    """Draws the newest answer; knows the pace of every job that it has seen.
+    """Draws the newest answer; keeps a rate for each of its jobs.
 
     Args:
-        whole_list: every job, however small the screen is; not while it is watched.
+        whole_list: list every job; else as many as the screen has lines for.
 
     """
 
@@ -34,25 +34,25 @@ class StatusView:
         self.note = ""
         self._whole_list = whole_list
         self._answer: Answer = {}
-        self._paces: dict[str, Pace] = {}
+        self._rates: dict[str, JobRate] = {}
 
     def show(self, answer: Answer, at_s: float) -> None:
-        """Take a body of `GET /jobs/{job_id}` or `GET /jobs?state=active`, read at a time of the clock in seconds."""
+        """Take a body of `GET /jobs/{job_id}` or `GET /jobs?state=active` that was read at a Unix time in seconds."""
         refreshed_at = answer.get("cache_refreshed_at")
-        # Cached numbers were true when the view was refreshed, not when they were read.
+        # Cached numbers count from the refresh of job_progress, not from the read.
         seen_s = refreshed_at.timestamp() if refreshed_at else at_s
         jobs = _jobs(answer)
         self._answer = answer
-        self._paces = {job["job_id"]: self._paces.get(job["job_id"], Pace()) for job in jobs}
+        self._rates = {job["job_id"]: self._rates.get(job["job_id"], JobRate()) for job in jobs}
         for job in jobs:
-            self._paces[job["job_id"]].see(seen_s, _done(job))
+            self._rates[job["job_id"]].see(seen_s, _done(job))
 
-    def pace(self, job: Answer) -> Pace:
-        """Return the pace of a job of the newest answer."""
-        return self._paces[job["job_id"]]
+    def rate(self, job: Answer) -> JobRate:
+        """Return the rate of a job of the newest answer."""
+        return self._rates[job["job_id"]]
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw for the width that there is."""
+        """Draw for the console's width."""
         if self._answer:
             yield self._one(self._answer) if "job_id" in self._answer else self._many(options)
         if self.note:
@@ -88,12 +88,12 @@ class StatusView:
         table.add_column("", ratio=1, min_width=8)
         table.add_column("done", no_wrap=True, justify="right")
         table.add_column("of", no_wrap=True, justify="right")
-        # Nobody knows a rate at the first look.
-        moving = any(self.pace(job).per_second() is not None for job in jobs)
+        # The first answer gives no rate.
+        moving = any(self.rate(job).per_second() is not None for job in jobs)
         for name in ("a second", "left") if moving else ():
             table.add_column(name, no_wrap=True, justify="right")
         for job in jobs[:room]:
-            rate, left = self.pace(job).per_second(), self.pace(job).left_s(job["total"] - _done(job))
+            rate, left = self.rate(job).per_second(), self.rate(job).left_s(job["total"] - _done(job))
             advance = "" if rate is None else short(rate), "" if left is None else duration(left)
             table.add_row(
                 str(job["job_id"]) if wide else str(job["job_id"])[:ID_COLUMNS],
@@ -109,7 +109,7 @@ class StatusView:
         return Group(head, table)
 
     def _advance(self, job: Answer) -> str:
-        rate, left = self.pace(job).per_second(), self.pace(job).left_s(job["total"] - _done(job))
+        rate, left = self.rate(job).per_second(), self.rate(job).left_s(job["total"] - _done(job))
         if rate is None or job["status"] in STYLES:
             return ""
         return f"{short(rate)}/s  " + (f"about {duration(left)} left" if left is not None else "nothing moves")
@@ -130,7 +130,7 @@ def _bar(job: Answer) -> ProgressBar:
 
 
 def _age(answer: Answer) -> tuple[str, str]:
-    """Say how old the numbers are."""
+    """Return the age of the numbers as styled text."""
     refreshed_at = answer.get("cache_refreshed_at")
     if refreshed_at is None:
         return "exact now" if answer.get("data_source") == "real_time" else "never refreshed", "dim"

@@ -1,4 +1,4 @@
-"""`scannerdb tunnel`: the way in from a laptop, for a shell, for psql, for every other command."""
+"""`scannerdb tunnel`: reach a deployment's database from a laptop, with any command or with psql."""
 
 import contextlib
 import json
@@ -18,14 +18,14 @@ from handlers.contract.roles import DOCTOR, OWNER, READER, REFRESHER
 from scannerdb.errors import OperatorError
 from scannerdb.login import DIRECT_USERS, Target
 from scannerdb.options import DSN_VARIABLE, ENVIRONMENT_VARIABLE, complete_environment, environment_file, json_option
-from scannerdb.outputs import output, stack_outputs
+from scannerdb.outputs import output
 from scannerdb.tunnel.passfile import passfile, write_password
 from scannerdb.tunnel.port_forwarding import LOCALHOST, check_tools, forwarded_port
 from stacks.settings import load_settings
 
 # An IAM token is good for 15 minutes.
 RENEW_TOKEN_S = 600
-# How libpq calls each argument as an environment variable, for psql and pg_dump.
+# libpq's environment variable for each parameter; psql and pg_dump read them.
 LIBPQ_VARIABLES = {
     "host": "PGHOST",
     "hostaddr": "PGHOSTADDR",
@@ -41,11 +41,13 @@ LIBPQ_VARIABLES = {
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("environment", metavar="ENV", shell_complete=complete_environment)
 @click.argument("command", metavar="[-- COMMAND...]", nargs=-1, type=click.UNPROCESSED)
-@click.option("--direct", is_flag=True, help="To the instance, past RDS Proxy. Migrations and the doctor need it.")
+@click.option(
+    "--direct", is_flag=True, help="Connect past RDS Proxy, to the instance. Migrations and the doctor need it."
+)
 @click.option(
     "--user",
     type=click.Choice([READER, REFRESHER, DOCTOR, OWNER]),
-    help=f"Who logs in: through the proxy {READER} by an IAM token, with --direct {OWNER} by the master secret.",
+    help=f"The user that logs in. [default: {READER} by an IAM token; with --direct {OWNER} by the master secret]",
 )
 @click.option("--port", "local_port", type=click.IntRange(1, 65535), help="Port of this machine. [default: a free one]")
 @json_option
@@ -58,32 +60,32 @@ def tunnel(
     direct: bool,
     as_json: bool,
 ) -> None:
-    """Open a way to the database of ENV through its bastion, and run COMMAND inside of it.
+    """Forward a port to the database of ENV, and run COMMAND.
 
-    Without a COMMAND it prints a connection string and stays open until Ctrl-C. The name of the server stays what it
-    is, so TLS is verified as everywhere; the password is in a file that only you may read and that ends with the
-    tunnel. COMMAND finds SCANNERDB_DSN, SCANNERDB_ENVIRONMENT, and PGHOST, PGUSER and so on for psql; its exit code is
-    the tunnel's.
+    The port is forwarded by Session Manager through the bastion. Without a COMMAND, a connection string is printed and
+    the tunnel stays open until Ctrl-C. The host name in it is the server's own, so TLS is verified as everywhere. The
+    password is in a file that only you may read and that is deleted with the tunnel. COMMAND gets SCANNERDB_DSN,
+    SCANNERDB_ENVIRONMENT, and PGHOST, PGUSER and so on for psql; its exit code is the tunnel's.
 
     \b
     scannerdb tunnel prod                                print a DSN and stay open
     scannerdb tunnel prod --json                         the same as JSON, for programs
-    scannerdb tunnel prod -- scannerdb status --watch    the scans of prod, live
+    scannerdb tunnel prod -- scannerdb status --watch    progress of prod, live
     scannerdb tunnel prod --direct -- psql               a shell as the owner
     scannerdb tunnel prod --direct -- scannerdb doctor
     scannerdb tunnel prod --user progress_refresher -- scannerdb refresh
     """  # noqa: D301
     if command and as_json:
-        raise click.UsageError("--json prints how to connect; a COMMAND knows that, and prints what it prints")
+        raise click.UsageError("--json prints how to connect; a COMMAND gets that in variables: leave --json out")
     chosen = user or (OWNER if direct else READER)
     if chosen == OWNER and not direct:
         raise click.UsageError(f"{OWNER} logs in by password, which the proxy does not take; add --direct")
     check_tools()
     settings = load_settings(environment_file(environment))
     target = Target.of(settings, user=chosen, direct=direct or chosen in DIRECT_USERS)
-    endpoint, bastion = target.endpoint, output(stack_outputs(settings), "bastion_instance_id", settings)
+    endpoint, bastion = target.endpoint, output(target.outputs, "bastion_instance_id", settings)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_ending_in_order())
+        stack.enter_context(_exiting_on_signals())
         file = stack.enter_context(passfile())
         port = stack.enter_context(
             forwarded_port(
@@ -114,15 +116,15 @@ def _stay_open(environment: str, port: int, address: str, renew: Callable[[], No
 
 
 def _run(command: tuple[str, ...], environment: str, arguments: Mapping[str, str], renew: Callable[[], None]) -> int:
-    """Run a command inside and return its exit code, as a shell would."""
+    """Run the command and return its exit code; for a signal 128 and its number, as a shell does."""
     if shutil.which(command[0]) is None:
         raise OperatorError(f"{command[0]} is not on PATH")
     variables = {variable: arguments[name] for name, variable in LIBPQ_VARIABLES.items()}
-    told = {DSN_VARIABLE: make_dsn(None, **arguments), ENVIRONMENT_VARIABLE: environment}
-    # Ctrl-C is for the command: psql ends a query with it. A handler, because what is ignored stays so in a child.
+    ours = {DSN_VARIABLE: make_dsn(None, **arguments), ENVIRONMENT_VARIABLE: environment}
+    # Ctrl-C is for the command: psql cancels a query with it. A handler and not SIG_IGN, which a child inherits.
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        process = subprocess.Popen(command, env=os.environ | variables | told)
+        process = subprocess.Popen(command, env=os.environ | variables | ours)
         try:
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -138,7 +140,7 @@ def _run(command: tuple[str, ...], environment: str, arguments: Mapping[str, str
 
 
 def _try(renew: Callable[[], None]) -> None:
-    """Renew the proof; connections that are open need none, so a failure is told and ends nothing."""
+    """Renew the password; open connections do not need it, so a failure is printed and the tunnel stays."""
     try:
         renew()
     except OperatorError as error:
@@ -146,8 +148,8 @@ def _try(renew: Callable[[], None]) -> None:
 
 
 @contextlib.contextmanager
-def _ending_in_order() -> Iterator[None]:
-    """Let SIGTERM, and a terminal that is closed, end the session and the password as the end of the command does."""
+def _exiting_on_signals() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into `SystemExit`, so that the session and the password file are cleaned up."""
 
     def end(number: int, _frame: FrameType | None) -> None:
         sys.exit(128 + number)

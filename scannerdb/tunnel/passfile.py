@@ -1,4 +1,4 @@
-"""A libpq password file for one login, readable by its owner only: a proof on no screen and in no variable."""
+"""A libpq password file for one login, readable by its owner only; so no password is printed or in a variable."""
 
 import contextlib
 import os
@@ -9,13 +9,13 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def passfile() -> Iterator[Path]:
-    """Yield the path of a file that is deleted at the end."""
+    """Yield the path of a file in a folder that is deleted at the end."""
     with tempfile.TemporaryDirectory(prefix="scannerdb-") as folder:
         yield Path(folder) / "pgpass"
 
 
 def write_password(path: Path, *, host: str, port: int, user: str, password: str) -> None:
-    """Write or replace the password; who opens the file meanwhile reads the old one or the new one."""
+    """Write or replace the password atomically: a reader gets the old one or the new one."""
     fields = (host, str(port), "*", user, password)
     line = ":".join(field.replace("\\", "\\\\").replace(":", "\\:") for field in fields)
     part = path.with_suffix(".part")

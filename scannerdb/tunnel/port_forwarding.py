@@ -1,4 +1,4 @@
-"""A port of this machine that leads to a deployment's database: Session Manager through the bastion."""
+"""Forwards a local port to a deployment's database: a Session Manager session through the bastion."""
 
 import contextlib
 import json
@@ -25,10 +25,10 @@ INSTALL = {
 
 
 def check_tools() -> None:
-    """Make sure that the AWS CLI and its plugin are installed.
+    """Check that the AWS CLI and its Session Manager plugin are installed.
 
     Raises:
-        OperatorError: one is not; the message says where to get it.
+        OperatorError: one is missing; the message links its installation page.
 
     """
     if missing := [
@@ -39,17 +39,17 @@ def check_tools() -> None:
 
 @contextlib.contextmanager
 def forwarded_port(*, region: str, bastion: str, host: str, port: int, local_port: int | None = None) -> Iterator[int]:
-    """Hold a session open and yield the port at 127.0.0.1 that leads to `host`.
+    """Hold a session open and yield the local port that it forwards to `host`.
 
     Args:
         region: of the bastion.
         bastion: its instance id.
         host: a name that the bastion can reach.
         port: of `host`.
-        local_port: here; none: any that is free.
+        local_port: of this machine; `None`: a free one.
 
     Raises:
-        OperatorError: the session does not start; the message carries what the AWS CLI said.
+        OperatorError: the session does not start; the message holds the output of the AWS CLI.
 
     """
     chosen = local_port or _free_port()
@@ -59,7 +59,8 @@ def forwarded_port(*, region: str, bastion: str, host: str, port: int, local_por
     command = ["aws", "ssm", "start-session", "--region", region, "--target", bastion]
     command += ["--document-name", DOCUMENT, "--parameters", json.dumps(parameters)]
     with tempfile.TemporaryFile("w+") as said:
-        # A group of its own: Ctrl-C at the terminal is for what runs inside the tunnel, and the plugin is its child.
+        # A process group of its own: Ctrl-C at the terminal must reach the command inside the tunnel only, and the
+        # plugin, a child of `aws`, must end with it.
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, start_new_session=True
         )
@@ -76,7 +77,7 @@ def forwarded_port(*, region: str, bastion: str, host: str, port: int, local_por
 
 
 def _why_not(said: str, bastion: str, *, ended: bool) -> str:
-    reason = said or ("the AWS CLI said nothing" if ended else f"no answer in {START_TIMEOUT_S} s")
+    reason = said or ("the AWS CLI printed nothing" if ended else f"no answer in {START_TIMEOUT_S} s")
     hint = ""
     if "TargetNotConnected" in said:
         hint = f"\nThe bastion {bastion} is not connected to Session Manager; is it running?"
@@ -86,7 +87,7 @@ def _why_not(said: str, bastion: str, *, ended: bool) -> str:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End the session as Ctrl-C would, so that it also ends at AWS; what stays is killed."""
+    """End the session with SIGINT, so that it ends at AWS too; kill what is left."""
     for number in (signal.SIGINT, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)

@@ -10,18 +10,17 @@ from cdktf_cdktf_provider_aws.db_proxy_target import DbProxyTarget
 from constructs import Construct
 
 from handlers.contract import roles
+from handlers.contract.timeouts import PROXY_BORROW_S
 from stacks.database.database import Database
 from stacks.foundation import iam
 from stacks.foundation.context import Context
 from stacks.foundation.iam import PolicyStatement
 from stacks.foundation.log_groups import log_group
-from stacks.functions.timeouts import PROXY_CONNECTIONS_PERCENT
 from stacks.network import security_groups
 from stacks.network.network import Network
+from stacks.settings.instance_classes import PROXY_CONNECTIONS_PERCENT
 
 IDLE_CLIENT_TIMEOUT_S = 900
-# Short, so that `status` can answer 503 within three seconds while the database is unreachable.
-BORROW_TIMEOUT_S = 2
 MAX_IDLE_CONNECTIONS_PERCENT = 20
 # "Currently, all proxies listen on port 5432 for PostgreSQL", also where the database has another port:
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.howitworks.html
@@ -79,7 +78,7 @@ class Proxy(Construct):
             "target_group",
             db_proxy_name=self._proxy.name,
             connection_pool_config=DbProxyDefaultTargetGroupConnectionPoolConfig(
-                connection_borrow_timeout=BORROW_TIMEOUT_S,
+                connection_borrow_timeout=PROXY_BORROW_S,
                 max_connections_percent=PROXY_CONNECTIONS_PERCENT,
                 max_idle_connections_percent=MAX_IDLE_CONNECTIONS_PERCENT,
             ),

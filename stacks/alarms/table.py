@@ -1,15 +1,16 @@
-"""The catalogue as a table of the runbook, so that no threshold is written there by hand. `make runbook` renews it."""
+"""The table of alarms in the runbook. `make runbook` renews it, so no threshold is written there by hand."""
 
 import re
 from pathlib import Path
 
+from handlers.contract.alarms.messages import NOTICES, OUTAGE
+from handlers.contract.alarms.model import DAY_S, HOUR_S, MINUTE_S, Alarm, Statistic
 from stacks import ROOT
-from stacks.alarms import NOTICES, OUTAGE, catalogue
-from stacks.alarms.model import DAY_S, HOUR_S, MINUTE_S, Alarm, Statistic
+from stacks.alarms import catalogue
 from stacks.settings import Settings, load_settings
 
 RUNBOOK = ROOT / "docs" / "runbook.md"
-# The deployment that people are woken up for.
+# The deployment whose pages wake the on-call.
 ENVIRONMENT = "prod"
 MARKS = ("<!-- alarms: written by `make runbook` -->", "<!-- end of alarms -->")
 SIGNS = {
@@ -23,8 +24,8 @@ SEVERITIES = ("page", "ticket")
 
 
 def table(settings: Settings) -> str:
-    """Return the alarms of a deployment in Markdown, those that wake somebody first."""
-    alarms = sorted(catalogue(settings, api_id=""), key=lambda alarm: SEVERITIES.index(alarm.severity))
+    """Return the alarms of a deployment in Markdown, pages first."""
+    alarms = sorted(catalogue(settings), key=lambda alarm: SEVERITIES.index(alarm.severity))
     rows = [
         "| | alarm | rings when |",
         "|---|---|---|",

@@ -1,25 +1,17 @@
-"""What `scannerdb doctor` holds a database against: the thresholds of the alarms, and a few facts of the deployment."""
+"""What `scannerdb doctor` holds a database against: thresholds of the alarms, and facts of the deployment."""
 
+from handlers.contract.alarms import RECORDS
+from handlers.contract.thresholds import Thresholds
 from stacks.alarms import catalogue
 from stacks.settings import Settings
 
-THRESHOLDS = {
-    "lag_s": "progress-lag",
-    "backlog_rows": "progress-backlog",
-    "lock_wait_s": "lock-waits",
-    "transaction_s": "long-transaction",
-    "connections_percent": "database-connections",
-    "transaction_ids": "transaction-ids",
-    "storage_hours": "storage-filling",
-}
 
-
-def doctor_limits(settings: Settings) -> dict[str, float]:
-    """Return the fields of `handlers.diagnosis.Limits`, the units in their names."""
-    alarms = {alarm.name: alarm for alarm in catalogue(settings, api_id="")}
-    return {
-        **{name: alarms[alarm].threshold for name, alarm in THRESHOLDS.items()},
-        "refresh_interval_s": 60 * settings.schedule.refresh_minutes,
-        "slow_statement_ms": settings.database.log_min_duration_ms,
-        "storage_gib": settings.database.max_allocated_storage_gib,
-    }
+def doctor_thresholds(settings: Settings) -> Thresholds:
+    """Return the thresholds of one deployment."""
+    alarms = {alarm.name: alarm for alarm in catalogue(settings)}
+    return Thresholds(
+        **{record.sets: alarms[record.name].threshold for record in RECORDS if record.sets},
+        refresh_interval_s=60 * settings.schedule.refresh_minutes,
+        slow_statement_ms=settings.database.log_min_duration_ms,
+        storage_gib=settings.database.max_allocated_storage_gib,
+    )

@@ -5,17 +5,16 @@ release ships no parser and `plan` can be printed with no database at hand.
 """
 
 import hashlib
-import json
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pglast.parser import ParseError
 
-from stacks.assets.sql_statements import Statement, UnsupportedStatementError, split
+from handlers.contract.release import MANIFEST, NO_ROLES, ROLES_FILE, Manifest, Migration, SqlFile, SqlStatement
+from stacks.assets.package import release_files
+from stacks.assets.sql_statements import UnsupportedStatementError, split
 
-FORMAT = 1
-ROLES_FILE = "roles.sql"
 _FILE_NAME = re.compile(r"(?P<version>[0-9]{3})_(?P<name>[a-z0-9_]+)(?P<down>\.down)?\.sql")
 
 
@@ -23,15 +22,11 @@ class MigrationError(ValueError):
     """The migrations folder cannot become a release; the message names the file and the way out."""
 
 
-def build_manifest(migrations: Path) -> dict[str, Any]:
+def build_manifest(migrations: Path) -> Manifest:
     """Read a migrations folder into a manifest.
 
     Args:
         migrations: the folder that holds `NNN_name.sql`, `NNN_name.down.sql` and `roles.sql`.
-
-    Returns:
-        `{"format", "roles": <file>, "files": [<file>, ...]}` with the files in the order of their numbers; a file is
-        `{"file", "sha256", "statements"}`, a numbered one also has `version`, `name`, `transactional`, `down`.
 
     Raises:
         MigrationError: a name, a number, or a statement is not allowed, or PostgreSQL's grammar refuses a file.
@@ -39,9 +34,9 @@ def build_manifest(migrations: Path) -> dict[str, Any]:
     """
     if not migrations.is_dir():
         raise MigrationError(f"{migrations} is not a folder; name the folder that holds the migrations")
-    up: dict[int, dict[str, Any]] = {}
-    down: dict[int, dict[str, Any]] = {}
-    for path in sorted(migrations.glob("*.sql")):
+    up: dict[int, Migration] = {}
+    down: dict[int, Migration] = {}
+    for path in release_files(migrations):
         if path.name == ROLES_FILE:
             continue
         match = _FILE_NAME.fullmatch(path.name)
@@ -49,46 +44,43 @@ def build_manifest(migrations: Path) -> dict[str, Any]:
             raise MigrationError(f"{path} is not named like 003_add_a_thing.sql or 003_add_a_thing.down.sql; rename it")
         version, files = int(match["version"]), down if match["down"] else up
         if version in files:
-            raise MigrationError(f"{path} and {files[version]['file']} have the same number; renumber one of them")
-        files[version] = {"version": version, "name": match["name"], **_read(path)}
+            raise MigrationError(f"{path} and {files[version].file} have the same number; renumber one of them")
+        files[version] = Migration(**vars(_read(path)), version=version, name=match["name"])
     _check_numbers(migrations, up, down)
-    for entry in [*up.values(), *down.values()]:
-        entry["transactional"] = all(statement["in_transaction"] for statement in entry["statements"])
-    for version, entry in up.items():
-        _check_locks(migrations, entry)
-        entry["down"] = down.get(version)
-    return {
-        "format": FORMAT,
-        "roles": _read(migrations / ROLES_FILE) if (migrations / ROLES_FILE).exists() else None,
-        "files": [up[version] for version in sorted(up)],
-    }
+    for migration in up.values():
+        _check_locks(migrations, migration)
+    roles = migrations / ROLES_FILE
+    return Manifest(
+        roles=_read(roles) if roles.exists() else NO_ROLES,
+        migrations=tuple(replace(up[version], down=down.get(version)) for version in sorted(up)),
+    )
 
 
 def release_entries(migrations: Path) -> dict[str, bytes]:
-    """Return what goes into the release's zip: every SQL file as it is, and `manifest.json`.
+    """Return what goes into the release's zip: every SQL file as it is, and its manifest.
 
     Raises:
         MigrationError: as `build_manifest`.
 
     """
-    manifest = json.dumps(build_manifest(migrations), indent=1, sort_keys=True).encode()
-    return {"manifest.json": manifest, **{path.name: path.read_bytes() for path in sorted(migrations.glob("*.sql"))}}
+    files = {path.name: path.read_bytes() for path in release_files(migrations)}
+    return {MANIFEST: build_manifest(migrations).to_json(), **files}
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> SqlFile:
     content = path.read_bytes()
     try:
-        statements = [statement.as_manifest() for statement in _split(path, content.decode())]
+        statements = _split(path, content.decode())
     except UnicodeDecodeError as error:
         raise MigrationError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
     if not statements:
         raise MigrationError(f"{path} holds no statement; write one or delete the file")
-    return {"file": path.name, "sha256": hashlib.sha256(content).hexdigest(), "statements": statements}
+    return SqlFile(file=path.name, checksum=hashlib.sha256(content).hexdigest(), statements=statements)
 
 
-def _split(path: Path, sql: str) -> list[Statement]:
+def _split(path: Path, sql: str) -> tuple[SqlStatement, ...]:
     try:
-        return list(split(sql))
+        return tuple(split(sql))
     except ParseError as error:
         message, *rest = error.args
         position = int(rest[0]) if rest else 0
@@ -99,31 +91,31 @@ def _split(path: Path, sql: str) -> list[Statement]:
         raise MigrationError(f"{path}, {error}") from error
 
 
-def _check_locks(migrations: Path, entry: dict[str, Any]) -> None:
-    """Refuse a transaction that would hold one table's writers up while it waits for another's."""
-    made = {statement["name"] for statement in entry["statements"] if statement["kind"].startswith("CREATE ")}
+def _check_locks(migrations: Path, migration: Migration) -> None:
+    """Refuse a transaction that would block one table's writers while it waits for the lock on another table."""
+    made = {statement.name for statement in migration.statements if statement.kind.startswith("CREATE ")}
     blocked = {
         relation
-        for statement in entry["statements"]
-        if statement["blocks_writers"]
-        for relation in statement["relations"]
+        for statement in migration.statements
+        if statement.blocks_writers
+        for relation in statement.relations
         if relation not in made
     }
-    if entry["transactional"] and len(blocked) > 1:
+    if migration.transactional and len(blocked) > 1:
         raise MigrationError(
-            f"{migrations / entry['file']} makes the writers of {', '.join(sorted(blocked))} wait in one transaction, "
+            f"{migrations / migration.file} makes the writers of {', '.join(sorted(blocked))} wait in one transaction, "
             "for one lock after the other; make a file for each of them"
         )
 
 
-def _check_numbers(migrations: Path, up: dict[int, dict[str, Any]], down: dict[int, dict[str, Any]]) -> None:
+def _check_numbers(migrations: Path, up: dict[int, Migration], down: dict[int, Migration]) -> None:
     if not up:
         raise MigrationError(f"{migrations} holds no migration; the first is named like 001_create_tables.sql")
     for expected, version in enumerate(sorted(up), start=1):
         if version != expected:
             raise MigrationError(
-                f"{migrations} has {up[version]['file']} but no migration numbered {expected:03}; number without gaps"
+                f"{migrations} has {up[version].file} but no migration numbered {expected:03}; number without gaps"
             )
-    for version, entry in down.items():
-        if version not in up or up[version]["name"] != entry["name"]:
-            raise MigrationError(f"{migrations / entry['file']} takes back no migration of the same name; rename it")
+    for version, migration in down.items():
+        if version not in up or up[version].name != migration.name:
+            raise MigrationError(f"{migrations / migration.file} takes back no migration of the same name; rename it")

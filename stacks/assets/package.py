@@ -36,11 +36,18 @@ process.stdout.write([...new Set([...ca, ...proxyBundle.ca])].map((pem) => pem.t
 # Written by installers: they differ between machines, or are commands that Lambda never runs.
 NOT_SHIPPED_FOLDERS = frozenset({"__pycache__", "bin"})
 NOT_SHIPPED_FILES = frozenset({".lock", "INSTALLER", "RECORD", "REQUESTED", "direct_url.json", "uv_cache.json"})
+# The whole schema, for readers; generated from a migrated database, so no release runs it or depends on it.
+SCHEMA_FILE = "schema.sql"
 # Python zips nothing before 1980.
 TIMESTAMP = (1980, 1, 1, 0, 0, 0)
-
 # 20 MB each: more than are in use at a time.
 KEPT_PACKAGES = 8
+# What decides on a release's bytes, besides the migrations.
+RELEASE_MAKERS = (
+    ROOT / "requirements.lock",
+    ROOT / "handlers" / "contract" / "release.py",
+    *sorted(Path(__file__).parent.glob("*.py")),
+)
 
 
 class PackageError(RuntimeError):
@@ -128,8 +135,7 @@ def build_release(migrations: Path = ROOT / "migrations", *, folder: Path = BUIL
 
     """
     # Parsing is slow, so the release's hash is cached under a fingerprint of everything that decides on its bytes.
-    makers = (ROOT / "requirements.lock", *Path(__file__).parent.glob("*.py"))
-    sources = {path.name: path.read_bytes() for path in (*makers, *migrations.glob("*.sql"))}
+    sources = {path.name: path.read_bytes() for path in (*RELEASE_MAKERS, *release_files(migrations))}
     remembered = folder / f"{_fingerprint(sources)}.sha256"
     if remembered.exists() and (made := folder / f"{remembered.read_text()}.zip").exists():
         return Package(made, remembered.read_text())
@@ -141,6 +147,11 @@ def build_release(migrations: Path = ROOT / "migrations", *, folder: Path = BUIL
     made = unnamed.replace(folder / f"{sha256}.zip")
     remembered.write_text(sha256)
     return Package(made, sha256)
+
+
+def release_files(migrations: Path) -> list[Path]:
+    """Return the SQL files that a release holds, in the order of their names."""
+    return sorted(path for path in migrations.glob("*.sql") if path.name != SCHEMA_FILE)
 
 
 def _sha256(path: Path) -> str:

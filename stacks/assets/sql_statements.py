@@ -6,11 +6,13 @@ https://www.postgresql.org/docs/17/explicit-locking.html and of the page of each
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from pglast import ast, enums, parse_sql, parser
 from pglast.stream import RawStream
+
+from handlers.contract.release import Index, SqlStatement
 
 # Lock levels that make a writer (ROW EXCLUSIVE) wait.
 BLOCKS_WRITERS = frozenset({"SHARE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE"})
@@ -52,60 +54,7 @@ class UnsupportedStatementError(ValueError):
     """A statement that a migration may not contain, or that this module does not know."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Index:
-    """The index that a statement builds: enough to find it again and to compare it with the catalogue.
-
-    Attributes:
-        name: of the index.
-        table: as the statement names it.
-        unique: whether it is.
-        columns: the names of its plain key columns.
-        definition: what `pg_get_indexdef` says from `USING` on; `None` for expressions, predicates and the like, whose
-            text PostgreSQL rewrites.
-
-    """
-
-    name: str
-    table: str
-    unique: bool
-    columns: tuple[str, ...]
-    definition: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Statement:
-    """One statement of a migration.
-
-    Attributes:
-        sql: its text, without comments around it.
-        line: where it begins in its file, counted from 1.
-        kind: for people, as `CREATE INDEX CONCURRENTLY`.
-        name: what it makes or changes; empty when that has no name.
-        lock: the strongest lock on an existing table or view, as PostgreSQL names it; `None` for none known.
-        relations: what is locked.
-        in_transaction: whether PostgreSQL lets it run inside a transaction block.
-        blocks_writers: whether a writer of `relations` waits while it runs.
-        index: set when it builds an index.
-
-    """
-
-    sql: str
-    line: int
-    kind: str
-    name: str
-    lock: str | None
-    relations: tuple[str, ...]
-    in_transaction: bool
-    blocks_writers: bool
-    index: Index | None = None
-
-    def as_manifest(self) -> dict[str, Any]:
-        """Return the statement as it stands in the release's manifest."""
-        return asdict(self)
-
-
-def split(sql: str) -> Iterator[Statement]:
+def split(sql: str) -> Iterator[SqlStatement]:
     """Yield the statements of a file.
 
     Raises:
@@ -120,7 +69,7 @@ def split(sql: str) -> Iterator[Statement]:
             effect = _classify(parse_sql(text)[0].stmt)
         except UnsupportedStatementError as error:
             raise UnsupportedStatementError(f"line {line}: {error}") from error
-        yield Statement(
+        yield SqlStatement(
             sql=text,
             line=line,
             kind=effect.kind,

@@ -5,7 +5,7 @@ from cdktf_cdktf_provider_aws.db_parameter_group import DbParameterGroup, DbPara
 from cdktf_cdktf_provider_aws.db_subnet_group import DbSubnetGroup
 from constructs import Construct
 
-from handlers.contract import roles
+from handlers.contract import names, roles
 from stacks.database.database import Database
 from stacks.database.parameters import family, parameters
 from stacks.foundation import iam
@@ -38,7 +38,7 @@ class Instance(Database):
                 self,
                 f"{kind}_log_group",
                 context=context,
-                name=f"/aws/rds/instance/{self.identifier}/{kind}",
+                name=names.database_log_group(self.identifier, kind),
                 key_arn=key_arn,
             )
             for kind in LOG_TYPES

@@ -7,6 +7,7 @@ from cdktf import ITerraformDependable
 from cdktf_cdktf_provider_aws.lambda_invocation import LambdaInvocation
 from constructs import Construct
 
+from handlers.contract.events import RefreshAction, RefreshEvent
 from stacks.assets.package import Package
 from stacks.functions.function import Function
 
@@ -32,7 +33,7 @@ class FirstRefresh(Construct):
             self,
             "invocation",
             function_name=refresh.function.function_name,
-            input=json.dumps({"source": "deploy", "action": "begin"}),
+            input=json.dumps(RefreshEvent(source="deploy", action=RefreshAction.AFTER_DEPLOY)),
             triggers={"release_sha256": release.sha256},
             depends_on=list(depends_on),
         )

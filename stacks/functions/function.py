@@ -15,6 +15,12 @@ from cdktf_cdktf_provider_aws.lambda_function import (
 from cdktf_cdktf_provider_aws.s3_object import S3Object
 from constructs import Construct
 
+from handlers.contract import metrics, names
+from handlers.contract.variables import (
+    POWERTOOLS_LOG_LEVEL,
+    POWERTOOLS_METRICS_NAMESPACE,
+    POWERTOOLS_SERVICE_NAME,
+)
 from stacks.assets.package import Package
 from stacks.foundation import iam
 from stacks.foundation.context import Context
@@ -23,7 +29,6 @@ from stacks.foundation.log_groups import log_group
 from stacks.network import security_groups
 from stacks.network.network import Network
 
-METRICS_NAMESPACE = "ScannerDatabase"
 NEWEST_RUNTIME_MINOR = 13
 
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
@@ -56,13 +61,19 @@ class Function(Construct):
     ) -> None:
         super().__init__(scope, id_)
         settings = context.settings.functions
-        self.function_name = context.name(id_)
+        self.function_name = names.function_name(context.settings.prefix, id_)
         # Known before the function exists, so that its own role can name it.
         self.function_arn = context.arn("lambda", f"function:{self.function_name}")
         self.security_group = security_groups.security_group(
             self, name=self.function_name, vpc_id=network.vpc_id, description=f"Lambda function {id_}"
         )
-        logs = log_group(self, "log_group", context=context, name=f"/aws/lambda/{self.function_name}", key_arn=key_arn)
+        logs = log_group(
+            self,
+            "log_group",
+            context=context,
+            name=names.function_log_group(context.settings.prefix, id_),
+            key_arn=key_arn,
+        )
         role, self.policy = iam.service_role(
             self,
             "role",
@@ -97,9 +108,9 @@ class Function(Construct):
             environment=LambdaFunctionEnvironment(
                 variables={
                     **variables,
-                    "POWERTOOLS_SERVICE_NAME": self.function_name,
-                    "POWERTOOLS_METRICS_NAMESPACE": METRICS_NAMESPACE,
-                    "POWERTOOLS_LOG_LEVEL": settings.log_level,
+                    POWERTOOLS_SERVICE_NAME: self.function_name,
+                    POWERTOOLS_METRICS_NAMESPACE: metrics.NAMESPACE,
+                    POWERTOOLS_LOG_LEVEL: settings.log_level,
                 }
             ),
             kms_key_arn=key_arn,

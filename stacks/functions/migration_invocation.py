@@ -5,10 +5,9 @@ from collections.abc import Sequence
 
 from cdktf import ITerraformDependable
 from cdktf_cdktf_provider_aws.lambda_invocation import LambdaInvocation
-from cdktf_cdktf_provider_aws.s3_object import S3Object
 from constructs import Construct
 
-from stacks.assets.package import Package
+from handlers.contract.events import ReleaseEvent
 from stacks.functions.function import Function
 
 
@@ -21,8 +20,7 @@ class MigrationInvocation(Construct):
         id_: str,
         *,
         migrate: Function,
-        package: Package,
-        stored_release: S3Object,
+        release: ReleaseEvent,
         depends_on: Sequence[ITerraformDependable],
     ) -> None:
         super().__init__(scope, id_)
@@ -30,13 +28,7 @@ class MigrationInvocation(Construct):
             self,
             "invocation",
             function_name=migrate.function.function_name,
-            input=json.dumps(
-                {
-                    "release_bucket": stored_release.bucket,
-                    "release_key": stored_release.key,
-                    "release_sha256": package.sha256,
-                }
-            ),
-            triggers={"release_sha256": package.sha256},
+            input=json.dumps(release),
+            triggers={"release_sha256": release["release_sha256"]},
             depends_on=list(depends_on),
         )

@@ -12,12 +12,12 @@ from cdktf_cdktf_provider_aws.scheduler_schedule import (
 from cdktf_cdktf_provider_aws.scheduler_schedule_group import SchedulerScheduleGroup
 from constructs import Construct
 
+from handlers.contract.events import RefreshAction, RefreshEvent
+from handlers.contract.timeouts import OLDEST_EVENT_S
 from stacks.foundation import iam
 from stacks.foundation.context import Context
 from stacks.functions.function import Function
 
-# A late refresh is dropped: the next one does its work too.
-OLDEST_EVENT_S = 60
 # In UTC, at night, and not on the hour, when most schedules run.
 VERIFY_AT = "cron(17 3 * * ? *)"
 
@@ -45,7 +45,7 @@ class Schedule(Construct):
             maximum_event_age_in_seconds=OLDEST_EVENT_S,
         )
 
-        def invoke(id_: str, *, description: str, expression: str, event: dict[str, str]) -> SchedulerSchedule:
+        def invoke(id_: str, *, description: str, expression: str, event: RefreshEvent) -> SchedulerSchedule:
             return SchedulerSchedule(
                 self,
                 id_,
@@ -69,11 +69,11 @@ class Schedule(Construct):
             "refresh",
             description="Refreshes job_progress",
             expression=f"rate({minutes} minute{'s' if minutes > 1 else ''})",
-            event={"source": "schedule"},
+            event=RefreshEvent(source="schedule"),
         )
         invoke(
             "verify",
             description="Compares the progress of every job with a full count",
             expression=VERIFY_AT,
-            event={"source": "schedule", "action": "verify"},
+            event=RefreshEvent(source="schedule", action=RefreshAction.VERIFY),
         )

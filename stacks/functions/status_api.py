@@ -13,6 +13,7 @@ from cdktf_cdktf_provider_aws.apigatewayv2_stage import (
 from cdktf_cdktf_provider_aws.lambda_permission import LambdaPermission
 from constructs import Construct
 
+from handlers.contract import names
 from stacks.foundation.context import Context
 from stacks.foundation.log_groups import log_group
 from stacks.functions.function import Function
@@ -47,7 +48,7 @@ class StatusApi(Construct):
             self, "api", name=context.name("api"), protocol_type="HTTP", description="Progress of scan jobs"
         )
         logs = log_group(
-            self, "log_group", context=context, name=f"/aws/apigateway/{context.name('api')}", key_arn=key_arn
+            self, "log_group", context=context, name=names.access_log_group(context.settings.prefix), key_arn=key_arn
         )
         integration = Apigatewayv2Integration(
             self,

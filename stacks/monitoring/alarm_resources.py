@@ -1,4 +1,4 @@
-"""The catalogue of alarms as resources: one CloudWatch alarm for each entry, and one over all that page."""
+"""The alarms as resources: one CloudWatch alarm for each record, and a composite alarm over those that page."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,18 +12,19 @@ from cdktf_cdktf_provider_aws.cloudwatch_metric_alarm import (
 )
 from constructs import Construct
 
-from stacks.alarms import OUTAGE, catalogue
-from stacks.alarms.model import Alarm, Expression, Notice, Statistic
+from handlers.contract.alarms.messages import OUTAGE
+from handlers.contract.alarms.model import Alarm, Expression, Notice, Statistic
+from stacks.alarms import catalogue
 from stacks.foundation.context import Context
 from stacks.monitoring.topics import Topics
 
-# Any other statistic is an extended one, as a percentile.
+# CloudWatch takes any other statistic, such as a percentile, as an extended statistic.
 STATISTICS = frozenset({"Average", "Maximum", "Minimum", "SampleCount", "Sum"})
 RESULT = "result"
 
 
 class AlarmResources(Construct):
-    """The alarms. Those that page only count towards `outage`, so that an outage pages once."""
+    """The alarms. Those that page have no action; `outage` rings for them, so an outage pages once."""
 
     def __init__(
         self,
@@ -47,7 +48,7 @@ class AlarmResources(Construct):
             self,
             OUTAGE.name,
             alarm_name=context.name(OUTAGE.name),
-            alarm_description=describe(context, OUTAGE),
+            alarm_description=description(context, OUTAGE),
             alarm_rule=" OR ".join(f'ALARM("{page.alarm_name}")' for page in pages),
             alarm_actions=[topics.page_arn],
             ok_actions=[topics.page_arn],
@@ -61,7 +62,7 @@ class AlarmResources(Construct):
             self,
             alarm.name.replace("-", "_"),
             alarm_name=self._context.name(alarm.name),
-            alarm_description=describe(self._context, alarm),
+            alarm_description=description(self._context, alarm),
             evaluation_periods=alarm.evaluation_periods,
             datapoints_to_alarm=alarm.datapoints_to_alarm,
             comparison_operator=alarm.comparison,
@@ -75,10 +76,10 @@ class AlarmResources(Construct):
         )
 
 
-def describe(context: Context, told: Alarm | Notice) -> str:
-    """Return what a message says of itself: what it means, where to read on, what to type first."""
+def description(context: Context, told: Alarm | Notice) -> str:
+    """Return what each message says: what it means, its section of the runbook, the first command."""
     runbook = f"{context.settings.alarms.runbook_url}#{told.name}"
-    # The tunnel says which environment it leads to, so that the doctor judges by its limits.
+    # The tunnel sets SCANNERDB_ENVIRONMENT, so the doctor uses this environment's thresholds.
     first = f"scannerdb tunnel {context.settings.environment} --direct -- scannerdb doctor {told.name}"
     return f"{told.meaning} Runbook: {runbook}. First: {first}"
 
@@ -100,7 +101,7 @@ def _queries(expression: Expression, period_s: int) -> Iterator[CloudwatchMetric
     yield CloudwatchMetricAlarmMetricQuery(
         id=RESULT,
         expression=expression.formula,
-        # A formula has the period of its metrics; a query that names them itself has none to take it from.
+        # Metrics Insights queries need an explicit period; metric math inherits it.
         period=None if expression.inputs else period_s,
         return_data=True,
     )

@@ -1,4 +1,4 @@
-"""The dashboard's JSON: places the sections on a grid of 24 columns and draws each graph from the catalogue of alarms.
+"""The dashboard's JSON: places the sections on a grid of 24 columns and draws each graph's alarms.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
 """
@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from stacks.alarms import catalogue
-from stacks.alarms.model import Alarm, Metric, Statistic
+from handlers.contract.alarms.model import Alarm, Metric, Statistic
+from stacks.alarms import catalogue, facts
 from stacks.monitoring.log_queries import LogQuery, log_queries
 from stacks.monitoring.widgets import sections
-from stacks.monitoring.widgets.model import Graph, Line, LogTable, Section
+from stacks.monitoring.widgets.model import Graph, LogTable, Section, Series
 from stacks.settings import Settings
 
 COLUMNS = 24
@@ -34,17 +34,18 @@ def body(settings: Settings, *, api_id: str, page_arns: Sequence[str], ticket_ar
     Args:
         settings: of the deployment.
         api_id: of the status API.
-        page_arns: of the alarms that wake somebody up.
-        ticket_arns: of those that wait for the morning.
+        page_arns: of the alarms that page.
+        ticket_arns: of those that make a ticket.
 
     """
+    deployment = facts(settings, api_id=api_id)
     alarms = {alarm.name: alarm for alarm in catalogue(settings, api_id=api_id)}
     widgets: list[Widget] = [
         _place(_text(_header(settings)), y=0, height=HEADER_ROWS),
         _place(_alarm_states("What wakes somebody up", page_arns), y=HEADER_ROWS, height=PAGE_ROWS),
         _place(_alarm_states("What makes a ticket", ticket_arns), y=HEADER_ROWS + PAGE_ROWS, height=TICKET_ROWS),
     ]
-    for section in sections(settings, api_id=api_id):
+    for section in sections(settings, deployment, tuple(alarms.values())):
         widgets.extend(_section(settings, alarms, section, y=widgets[-1]["y"] + widgets[-1]["height"]))
     return {"widgets": widgets}
 
@@ -56,9 +57,9 @@ def console(settings: Settings, fragment: str) -> str:
 
 
 def query_link(settings: Settings, query: LogQuery) -> str:
-    """Return the address at which the console asks a question about the last hour.
+    """Return the address at which the console runs a query over the last hour.
 
-    The console keeps its state in the address, in a notation of its own (JSURL), and escapes that twice.
+    The console keeps its state in the address as JSURL, escaped twice.
     """
 
     def text(value: str) -> str:
@@ -129,8 +130,8 @@ def _table(settings: Settings, table: LogTable) -> Widget:
 
 def _graph(settings: Settings, alarms: Mapping[str, Alarm], graph: Graph) -> Widget:
     explained = [alarms[name] for name in graph.alarms]
-    metrics = [series for alarm in explained for series in _watched(settings, alarm)]
-    metrics += [_series(settings, line) for line in graph.lines]
+    metrics = [drawn for alarm in explained for drawn in _watched(settings, alarm)]
+    metrics += [_series(settings, each) for each in graph.series]
     thresholds = [_threshold(alarm) for alarm in explained]
     marks = [{"label": mark.label, "value": mark.value, "color": MARK_COLOUR} for mark in graph.marks]
     properties = {
@@ -156,22 +157,23 @@ def _threshold(alarm: Alarm) -> dict[str, Any]:
 def _watched(settings: Settings, alarm: Alarm) -> Iterator[list[Any]]:
     """Yield what an alarm compares, as it compares it."""
     if isinstance(alarm.watches, Statistic):
-        yield _series(settings, Line(watches=alarm.watches, period_s=alarm.period_s))
+        yield _series(settings, Series(watches=alarm.watches, period_s=alarm.period_s))
         return
     id_ = alarm.name.replace("-", "_")
     yield [{"expression": alarm.watches.formula, "id": id_, "label": alarm.name, "period": alarm.period_s}]
     for id_, watched in alarm.watches.inputs.items():
-        series = _series(settings, Line(watches=watched, period_s=alarm.period_s))
-        series[-1].update(id=id_, visible=False)
-        yield series
+        hidden = _series(settings, Series(watches=watched, period_s=alarm.period_s))
+        hidden[-1].update(id=id_, visible=False)
+        yield hidden
 
 
-def _series(settings: Settings, line: Line) -> list[Any]:
-    metric, statistic = line.watches.metric, line.watches.statistic
+def _series(settings: Settings, series: Series) -> list[Any]:
+    metric, statistic = series.watches.metric, series.watches.statistic
     dimensions = [part for dimension in metric.dimensions.items() for part in dimension]
-    options: dict[str, Any] = {"stat": statistic, "period": line.period_s, "label": _label(settings, metric, statistic)}
-    if line.on_the_right:
-        options |= {"yAxis": "right", "label": f"{options['label']} (right)"}
+    label = _label(settings, metric, statistic)
+    options: dict[str, Any] = {"stat": statistic, "period": series.period_s, "label": label}
+    if series.on_the_right:
+        options |= {"yAxis": "right", "label": f"{label} (right)"}
     return [metric.namespace, metric.name, *dimensions, options]
 
 

@@ -1,4 +1,4 @@
-"""Metrics made of the database's log: how long each slow statement took, and how many statements were refused."""
+"""Metric filters of the database's log: how long each slow statement took, how many statements were refused."""
 
 from collections.abc import Mapping
 
@@ -9,9 +9,10 @@ from cdktf_cdktf_provider_aws.cloudwatch_log_metric_filter import (
 )
 from constructs import Construct
 
+from handlers.contract.alarms import metrics
+from handlers.contract.alarms.model import Metric
+from stacks.alarms import facts
 from stacks.alarms.log_patterns import DENIED_STATEMENTS, NOTHING_DENIED, SLOW_STATEMENTS
-from stacks.alarms.metrics import denied_statement_metric, slow_query_metric
-from stacks.alarms.model import Metric
 from stacks.foundation.context import Context
 
 
@@ -20,6 +21,7 @@ class LogMetrics(Construct):
 
     def __init__(self, scope: Construct, id_: str, *, context: Context, log_group: CloudwatchLogGroup) -> None:
         super().__init__(scope, id_)
+        deployment = facts(context.settings)
 
         def measure(
             patterns: Mapping[str, str], metric: Metric, *, value: str, unit: str, default: str | None = None
@@ -36,6 +38,6 @@ class LogMetrics(Construct):
                     ),
                 )
 
-        measure(SLOW_STATEMENTS, slow_query_metric(context.settings), value="$milliseconds", unit="Milliseconds")
-        denied = denied_statement_metric(context.settings)
+        slow, denied = metrics.SLOW_QUERIES.of(deployment), metrics.DENIED_STATEMENTS.of(deployment)
+        measure(SLOW_STATEMENTS, slow, value="$milliseconds", unit="Milliseconds")
         measure(DENIED_STATEMENTS, denied, value="1", unit="Count", default=NOTHING_DENIED)

@@ -1,4 +1,4 @@
-"""Questions to the logs that are worth keeping, in the language of CloudWatch Logs Insights."""
+"""The saved queries, in the language of CloudWatch Logs Insights."""
 
 from dataclasses import dataclass
 
@@ -12,11 +12,11 @@ LINE_PREFIX = r"UTC:(?<client>[^(]*)\(\d+\):(?<user>[^@]*)@(?<database>[^:]*):\[
 
 @dataclass(frozen=True, kw_only=True)
 class LogQuery:
-    """One question.
+    """One query.
 
     Args:
-        name: what people look for.
-        log_groups: where it is asked.
+        name: what it finds.
+        log_groups: where it looks.
         text: the query.
 
     """
@@ -42,7 +42,7 @@ def access_log(settings: Settings) -> str:
 
 
 def log_queries(settings: Settings) -> tuple[LogQuery, ...]:
-    """Return the questions, in the order in which they are asked."""
+    """Return the queries, in the order in which an on-call needs them."""
     return (
         slowest_statements(settings),
         LogQuery(
@@ -58,8 +58,8 @@ parse @message /{LINE_PREFIX}:ERROR:  (?<refusal>(?:permission denied|must be ow
         ),
         LogQuery(
             name="one request",
-            # The line of the API has both its own id, which `status` logs as correlation_id, and the function's, by
-            # which Lambda's own lines and errors go.
+            # The API's line has two ids: its own, which `status` logs as correlation_id, and the function's, which is
+            # in Lambda's lines and errors.
             log_groups=(access_log(settings), function_log(settings, "status")),
             text="""
 fields @timestamp, @log, route, path, caller, status, latency_ms, error, integration_error, level, message, reason,
@@ -105,15 +105,15 @@ fields @timestamp, @log, level, message, reason, errorType, errorMessage, record
 
 
 def slowest_statements(settings: Settings) -> LogQuery:
-    """Return the question for the slowest statements, which the dashboard asks too.
+    """Return the query for the slowest statements, which the dashboard shows too.
 
-    A statement that log_statement wrote already is measured without its text; the line before it, of the same pid, has
-    it.
+    PostgreSQL logs the duration of a statement without its text where log_statement has logged the text already: in
+    the line before, with the same pid.
     """
     return LogQuery(
         name="slowest statements",
         log_groups=(database_log(settings),),
-        # A plan of auto_explain would be the same statement once more.
+        # Without auto_explain's plans, which repeat the statement.
         text=rf"""
 parse @message /{LINE_PREFIX}:LOG:  duration: (?<duration_ms>[0-9.]+) ms(?:  (?<kind>[^:]+):\s*(?<statement>.*))?/
 | filter ispresent(duration_ms) and (not ispresent(kind) or kind != "plan")

@@ -1,6 +1,6 @@
-"""What AWS announces of the database, told as a ticket: RDS's own events, and the dates that AWS Health sets.
+"""Tickets for what AWS announces about the database: RDS events, and the dates that AWS Health sets.
 
-RDS could publish its events to a topic itself, but not to an encrypted one:
+RDS can publish its events to a topic itself, but not to an encrypted one:
 https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateEventSubscription.html
 """
 
@@ -15,17 +15,17 @@ from cdktf_cdktf_provider_aws.cloudwatch_event_target import (
 )
 from constructs import Construct
 
-from stacks.alarms import NOTICES
+from handlers.contract.alarms.messages import NOTICES
 from stacks.foundation.context import Context
-from stacks.monitoring.alarm_resources import describe
+from stacks.monitoring.alarm_resources import description
 
-# Not the daily ones: backup, configuration change, creation, deletion, security.
+# Without the daily ones: backup, configuration change, creation, deletion, security.
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Events.Messages.html
 CATEGORIES = ("availability", "failover", "failure", "low storage", "maintenance", "notification", "recovery")
 
 
 def patterns(identifier: str) -> dict[str, dict[str, Any]]:
-    """Return by a notice's name which events it is made of.
+    """Return the event pattern of each notice by its name.
 
     Args:
         identifier: of the database instance.
@@ -39,7 +39,7 @@ def patterns(identifier: str) -> dict[str, dict[str, Any]]:
             "detail": {"SourceIdentifier": [identifier], "EventCategories": list(CATEGORIES)},
         },
         # https://docs.aws.amazon.com/health/latest/ug/aws-health-events-eventbridge-schema.html
-        # Of all of RDS: the end of an engine version or a certificate names no instance.
+        # All of RDS, because the end of an engine version or a certificate names no instance.
         "lifecycle-events": {
             "source": ["aws.health"],
             "detail-type": ["AWS Health Event"],
@@ -48,7 +48,7 @@ def patterns(identifier: str) -> dict[str, dict[str, Any]]:
     }
 
 
-# What of an event stands in the message.
+# The parts of an event that the message quotes.
 WORDS: Mapping[str, Mapping[str, str]] = {
     "database-events": {"what": "$.detail.Message", "id": "$.detail.EventID"},
     "lifecycle-events": {"what": "$.detail.eventDescription[0].latestDescription", "id": "$.detail.eventTypeCode"},
@@ -81,7 +81,7 @@ class Notices(Construct):
                     input_paths=dict(WORDS[notice.name]),
                     # A JSON text; EventBridge fills in <what> and <id>.
                     input_template=json.dumps(
-                        f"{context.name(notice.name)}: <what> (<id>). {describe(context, notice)}"
+                        f"{context.name(notice.name)}: <what> (<id>). {description(context, notice)}"
                     ),
                 ),
             )

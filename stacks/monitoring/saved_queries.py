@@ -1,4 +1,4 @@
-"""The questions of `log_queries`, saved in CloudWatch Logs Insights under the deployment's name."""
+"""The queries of `log_queries`, saved in CloudWatch Logs Insights under the deployment's name."""
 
 from cdktf_cdktf_provider_aws.cloudwatch_query_definition import CloudwatchQueryDefinition
 from constructs import Construct
@@ -8,7 +8,7 @@ from stacks.monitoring.log_queries import log_queries
 
 
 class SavedQueries(Construct):
-    """One saved query for each question; the slash in the name makes a folder."""
+    """One saved query for each; the slash in the name makes a folder."""
 
     def __init__(self, scope: Construct, id_: str, *, context: Context) -> None:
         super().__init__(scope, id_)

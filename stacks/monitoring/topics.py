@@ -1,4 +1,4 @@
-"""Two encrypted topics: `page` wakes somebody up, `ticket` waits for the morning."""
+"""Two encrypted topics: a message to `page` wakes the on-call, one to `ticket` waits for the morning."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from stacks.foundation.iam import PolicyStatement
 
 
 class Topics(Construct):
-    """The topics, who may publish to them, and who reads them."""
+    """The topics, their publishers and their subscribers."""
 
     def __init__(self, scope: Construct, id_: str, *, context: Context, key_arn: str) -> None:
         super().__init__(scope, id_)
@@ -28,7 +28,7 @@ class Topics(Construct):
             _publish(topic.arn, "Alarms", "cloudwatch.amazonaws.com", conditions={"ArnLike": {"aws:SourceArn": ours}})
         ]
         if notices:
-            # Without a condition: with one, nothing arrives. "Amazon SNS permissions" says that there can be none.
+            # EventBridge supports no condition here: with one, no message arrives. Source: "Amazon SNS permissions".
             # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
             statements.append(_publish(topic.arn, "Notices", "events.amazonaws.com"))
         SnsTopicPolicy(self, f"{name}_policy", arn=topic.arn, policy=iam.document(statements))

@@ -31,6 +31,9 @@ FAMILIES = ("t3", "t4g", "m5", "m6g", "m6i", "m7g", "m7i", "m8g", "r5", "r6g", "
 # PostgreSQL's own formula on RDS gives about 100 connections a GiB, and 5000 at most.
 CONNECTIONS_PER_GIB = 100
 MOST_CONNECTIONS = 5000
+# Of the database's connections, those that RDS Proxy may open. The rest is for `migrate`, `doctor`, the bastion and RDS
+# itself, which connect directly.
+PROXY_CONNECTIONS_PERCENT = 80
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,9 @@ from pydantic import (
     model_validator,
 )
 
+from handlers.contract.names import deployment_name
 from stacks import ROOT
-from stacks.settings.base import Model
+from stacks.settings.base import Model, on_change
 from stacks.settings.instance_classes import describe
 from stacks.settings.network import NetworkSettings
 
@@ -27,8 +28,17 @@ Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 class StateSettings(Model):
     """Where Terraform keeps the state: a file beside main.py, or an S3 bucket with a lock file."""
 
-    path: str | None = Field(None, description="a file path, when there is no bucket")
-    bucket: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="an S3 bucket's name")
+    path: str | None = Field(
+        None,
+        description="a file path, when there is no bucket",
+        json_schema_extra=on_change("moves the state: `terraform init -migrate-state`; no resource changes"),
+    )
+    bucket: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        description="an S3 bucket's name",
+        json_schema_extra=on_change("moves the state: `terraform init -migrate-state`; no resource changes"),
+    )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -41,9 +51,19 @@ class StateSettings(Model):
 class AwsSettings(Model):
     """How Terraform talks to AWS."""
 
-    provider_version: str = Field("~> 6.25", pattern=r"^[\d.<>=~!, ]+$", description="a Terraform version constraint")
+    provider_version: str = Field(
+        "~> 6.25",
+        pattern=r"^[\d.<>=~!, ]+$",
+        description="a Terraform version constraint",
+        json_schema_extra=on_change(
+            "Terraform installs another version of its provider; no resource changes by itself"
+        ),
+    )
     endpoint: str | None = Field(
-        None, pattern=r"^https?://[^/\s]+$", description="an emulator's address such as http://127.0.0.1:5000"
+        None,
+        pattern=r"^https?://[^/\s]+$",
+        description="an emulator's address such as http://127.0.0.1:5000",
+        json_schema_extra=on_change("points Terraform at an emulator instead of AWS; not for a deployed environment"),
     )
 
 
@@ -56,24 +76,59 @@ class DatabaseSettings(Model):
         "17",
         pattern=r"^(17(\.([5-9]|[1-9]\d))?|18(\.[1-9]\d?)?)$",
         description='"17", "18", or a minor version such as "17.6", from 17.5 on',
+        json_schema_extra=on_change(
+            "**restarts** the database in the maintenance window; a new major version is refused, see "
+            "[operations/database.md](operations/database.md#to-another-version-of-postgresql)"
+        ),
     )
     instance_class: str = Field(
-        pattern=r"^db\.[a-z0-9]+\.[a-z0-9]+$", description="an instance class such as db.m7g.large"
+        pattern=r"^db\.[a-z0-9]+\.[a-z0-9]+$",
+        description="an instance class such as db.m7g.large",
+        json_schema_extra=on_change(
+            "**restarts** the database in the maintenance window; `max_connections` follows at that restart"
+        ),
     )
-    allocated_storage_gib: int = Field(ge=20, le=65536, description="a whole number from 20 to 65536")
+    allocated_storage_gib: int = Field(
+        ge=20,
+        le=65536,
+        description="a whole number from 20 to 65536",
+        json_schema_extra=on_change("grows in the maintenance window without a restart; RDS refuses to shrink it"),
+    )
     max_allocated_storage_gib: int = Field(
         ge=20, le=65536, description="a whole number up to 65536, at least a tenth above allocated_storage_gib"
     )
-    multi_az: bool = Field(description="true or false")
+    multi_az: bool = Field(
+        description="true or false",
+        json_schema_extra=on_change("adds or removes the standby in the maintenance window, without a restart"),
+    )
     # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html
     ca_certificate: Literal["rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1"] | None = Field(
-        None, description="rds-ca-rsa2048-g1, rds-ca-rsa4096-g1 or rds-ca-ecc384-g1; none: the account's default"
+        None,
+        description="rds-ca-rsa2048-g1, rds-ca-rsa4096-g1 or rds-ca-ecc384-g1; none: the account's default",
+        json_schema_extra=on_change("rotates the certificate in the maintenance window; **may restart** the database"),
     )
-    backup_retention_days: int = Field(ge=1, le=35, description="a whole number from 1 to 35")
+    backup_retention_days: int = Field(
+        ge=1,
+        le=35,
+        description="a whole number from 1 to 35",
+        json_schema_extra=on_change("in place; fewer days delete the older automated backups"),
+    )
     deletion_protection: bool = Field(True, description="true or false")
-    final_snapshot: bool = Field(True, description="true or false; whether a snapshot and the backups outlive it")
+    final_snapshot: bool = Field(
+        True,
+        description="true or false; whether a snapshot and the backups outlive it",
+        json_schema_extra=on_change("in place; decides what a later destroy keeps"),
+    )
     log_min_duration_ms: int = Field(1000, ge=1, le=600_000, description="a whole number from 1 to 600000")
-    port: int = Field(5432, ge=1150, le=65535, description="a whole number from 1150 to 65535")
+    port: int = Field(
+        5432,
+        ge=1150,
+        le=65535,
+        description="a whole number from 1150 to 65535",
+        json_schema_extra=on_change(
+            "**restarts** the database during the deploy; clients that connect directly need the new port"
+        ),
+    )
 
     @field_validator("instance_class")
     @classmethod
@@ -96,7 +151,9 @@ class ProxySettings(Model):
     """RDS Proxy."""
 
     auth_mode: Literal["iam", "secrets"] = Field(
-        "iam", description='"iam" (IAM from caller to database) or "secrets" (the master secret; for emulators)'
+        "iam",
+        description='"iam" (IAM from caller to database) or "secrets" (the master secret; for emulators)',
+        json_schema_extra=on_change("in place; the proxy takes another proof of new connections"),
     )
 
 
@@ -113,15 +170,23 @@ class FunctionsSettings(Model):
     """The Lambda functions."""
 
     platform: Literal["lambda", "host"] = Field(
-        "lambda", description='"lambda" (arm64, python3.13) or "host" (this machine; for emulators)'
+        "lambda",
+        description='"lambda" (arm64, python3.13) or "host" (this machine; for emulators)',
+        json_schema_extra=on_change("gives the functions another runtime; for emulators only"),
     )
     memory_mib: int = Field(512, ge=128, le=10240, description="a whole number from 128 to 10240")
     log_retention_days: RetentionDays = Field(
-        365, description="a number of days that CloudWatch Logs knows, such as 30"
+        365,
+        description="a number of days that CloudWatch Logs knows, such as 30",
+        json_schema_extra=on_change("in place; fewer days delete the older log events"),
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     reserved_concurrency: ReservedConcurrency | None = Field(None, description="a table; none: shared with the account")
-    ca_bundle: Path | None = Field(None, description="a PEM file that replaces the certificate authorities of AWS")
+    ca_bundle: Path | None = Field(
+        None,
+        description="a PEM file that replaces the certificate authorities of AWS",
+        json_schema_extra=on_change("updates the code of the functions"),
+    )
 
     @field_validator("ca_bundle")
     @classmethod
@@ -134,7 +199,11 @@ class FunctionsSettings(Model):
 class ReleaseSettings(Model):
     """The migrations of the deployment."""
 
-    migrations: Path = Field(ROOT / "migrations", description="a folder of migrations")
+    migrations: Path = Field(
+        ROOT / "migrations",
+        description="a folder of migrations",
+        json_schema_extra=on_change("another release: the deploy runs its migrations"),
+    )
 
     @field_validator("migrations")
     @classmethod
@@ -148,6 +217,11 @@ class ScheduleSettings(Model):
     """When progress is refreshed."""
 
     refresh_minutes: int = Field(5, ge=1, le=60, description="a whole number from 1 to 60")
+
+    @property
+    def refresh_interval_s(self) -> int:
+        """Seconds from one refresh to the next."""
+        return 60 * self.refresh_minutes
 
 
 class StatusApiSettings(Model):
@@ -163,7 +237,11 @@ class StatusApiSettings(Model):
 class AlarmsSettings(Model):
     """Who is told, and when."""
 
-    emails: tuple[Email, ...] = Field((), description="a list of e-mail addresses; each must confirm its subscription")
+    emails: tuple[Email, ...] = Field(
+        (),
+        description="a list of e-mail addresses; each must confirm its subscription",
+        json_schema_extra=on_change("a new address must confirm its subscription; a removed one is unsubscribed"),
+    )
     runbook_url: str = Field(
         "docs/runbook.md", min_length=1, description="the runbook's https address; alarms append #section"
     )
@@ -192,13 +270,27 @@ class Settings(Model):
     """One deployment."""
 
     environment: str = Field(
-        pattern=r"^[a-z][a-z0-9-]{0,19}$", description="a file name of up to 20 lower case letters, digits and dashes"
+        pattern=r"^[a-z][a-z0-9-]{0,19}$",
+        description="a file name of up to 20 lower case letters, digits and dashes",
+        json_schema_extra=on_change("another deployment"),
     )
-    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="an AWS region such as eu-central-1")
+    region: str = Field(
+        pattern=r"^[a-z]{2}(-[a-z]+)+-\d$",
+        description="an AWS region such as eu-central-1",
+        json_schema_extra=on_change(
+            "**replaces** everything, the database with its rows too; add an environment instead"
+        ),
+    )
     size: Literal["small", "medium", "large"] | None = Field(
-        None, description='"small", "medium" or "large"; sets what the file does not'
+        None,
+        description='"small", "medium" or "large"; sets what the file does not',
+        json_schema_extra=on_change("what each value that it sets does"),
     )
-    tags: dict[str, str] = Field(default_factory=dict, description="names and texts, put on every resource")
+    tags: dict[str, str] = Field(
+        default_factory=dict,
+        description="names and texts, put on every resource",
+        json_schema_extra=on_change("in place, on every resource"),
+    )
     state: StateSettings
     aws: AwsSettings = AwsSettings()
     network: NetworkSettings
@@ -220,4 +312,4 @@ class Settings(Model):
     @property
     def prefix(self) -> str:
         """How the names of all resources begin."""
-        return f"scanner-database-{self.environment}"
+        return deployment_name(self.environment)

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from stacks.settings.base import Model
+from stacks.settings.base import Model, on_change
 
 Cidr = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+\.\d+/\d+$")]
 
@@ -13,18 +13,39 @@ Cidr = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+\.\d+/\d+$")]
 class NetworkSettings(Model):
     """An isolated network of our own, one private subnet in each zone; or subnets of a network that exists."""
 
-    vpc_cidr: Cidr | None = Field(None, description="an IPv4 range such as 10.42.0.0/22")
-    subnet_cidrs: tuple[Cidr, ...] = Field((), description="two or more IPv4 ranges inside vpc_cidr, none overlapping")
-    availability_zones: tuple[str, ...] = Field((), description="as many zones as subnet_cidrs, all different")
+    vpc_cidr: Cidr | None = Field(
+        None,
+        description="an IPv4 range such as 10.42.0.0/22",
+        json_schema_extra=on_change(
+            "**replaces** the network; RDS does not move a subnet group to another VPC, so the deploy fails"
+        ),
+    )
+    subnet_cidrs: tuple[Cidr, ...] = Field(
+        (),
+        description="two or more IPv4 ranges inside vpc_cidr, none overlapping",
+        json_schema_extra=on_change("**replaces** the subnet and the proxy, whose address changes"),
+    )
+    availability_zones: tuple[str, ...] = Field(
+        (),
+        description="as many zones as subnet_cidrs, all different",
+        json_schema_extra=on_change("**replaces** the subnet and the proxy, whose address changes"),
+    )
     vpc_id: Annotated[str, Field(pattern=r"^vpc-[0-9a-f]+$")] | None = Field(
-        None, description="an existing VPC such as vpc-0123456789abcdef0, with DNS host names"
+        None,
+        description="an existing VPC such as vpc-0123456789abcdef0, with DNS host names",
+        json_schema_extra=on_change(
+            "RDS does not move a subnet group to another VPC, so the deploy fails; add an environment instead"
+        ),
     )
     subnet_ids: tuple[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]+$")], ...] = Field(
-        (), description="two or more of its subnets, in different zones"
+        (),
+        description="two or more of its subnets, in different zones",
+        json_schema_extra=on_change("**replaces** the proxy, whose address changes"),
     )
     route_table_ids: tuple[Annotated[str, Field(pattern=r"^rtb-[0-9a-f]+$")], ...] = Field(
         (),
         description="the route tables of these subnets, for endpoints of ours; none: the network leads to AWS services",
+        json_schema_extra=on_change("adds or removes the endpoints"),
     )
     client_security_group_ids: tuple[Annotated[str, Field(pattern=r"^sg-[0-9a-f]+$")], ...] = Field(
         (), description="security groups such as sg-0123456789abcdef0, whose members may connect to the proxy"

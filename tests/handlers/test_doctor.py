@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -10,10 +11,11 @@ import pytest
 from moto import mock_aws
 
 from handlers import doctor
-from handlers.diagnosis import ALARMS, CHECKS
+from handlers.contract.alarms import TOLD
+from handlers.diagnosis import CHECKS, checks_of
 from handlers.errors import InvalidRequestError
 from handlers.telemetry import logger
-from stacks.alarms.thresholds import doctor_limits
+from stacks.alarms.thresholds import doctor_thresholds
 from stacks.assets.package import build_release
 from stacks.settings import load_settings
 from tests.conftest import BUILD, MIGRATIONS
@@ -47,7 +49,7 @@ def invoke(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         "RDS_USERNAME": "scanner_doctor",
         "RDS_PASSWORD": "unused",
         "RDS_CA_BUNDLE": str(server.certificate_authority),
-        "DOCTOR_LIMITS": json.dumps(doctor_limits(settings)),
+        "DOCTOR_LIMITS": json.dumps(asdict(doctor_thresholds(settings))),
         "DEPLOYMENT": settings.prefix,
         "RELEASE_BUCKET": "releases",
         "RELEASE_KEY": "release.zip",
@@ -70,11 +72,11 @@ def test_without_an_alarm_everything_is_examined(invoke: Invoke) -> None:
     assert all(set(finding) == {"check", "state", "value", "why", "next"} for finding in result["findings"])
 
 
-@pytest.mark.parametrize("alarm", ALARMS)
+@pytest.mark.parametrize("alarm", TOLD)
 def test_each_alarm_is_answered_by_its_checks(invoke: Invoke, alarm: str) -> None:
     result = invoke(alarm=alarm)
     assert result["state"] == "ok"
-    assert {finding["check"] for finding in result["findings"]} - {"elsewhere"} == set(ALARMS[alarm])
+    assert {finding["check"] for finding in result["findings"]} - {"elsewhere"} == set(checks_of(alarm))
 
 
 def test_a_problem_is_logged_and_names_the_release_in_service(

@@ -13,6 +13,7 @@ import pytest
 from handlers import refresh
 from handlers.connection import Database
 from handlers.errors import DatabaseUnavailableError, InvalidRequestError
+from handlers.progress import actions
 from tests.handlers.test_status import Context
 from tests.migrations.test_schema import roll_back_to
 
@@ -94,10 +95,11 @@ def test_a_deploy_waits_for_the_proxy_refreshes_and_verifies(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    away = Database({**database.variables("progress_refresher"), "RDS_PORT": "1"}, query_timeout_s=3)
-    monkeypatch.setattr(refresh, "database", away)
-    monkeypatch.setattr(refresh.time, "sleep", lambda _s: monkeypatch.setattr(refresh, "database", client))
-    result = refresh.handler({"source": "deploy", "action": "begin"}, Context())
+    there = database.variables("progress_refresher")
+    variables = {**there, "RDS_PORT": "1"}
+    monkeypatch.setattr(refresh, "database", Database(variables, query_timeout_s=3))
+    monkeypatch.setattr(actions.time, "sleep", lambda _s: variables.update(there))
+    result = refresh.handler({"source": "deploy", "action": "after_deploy"}, Context())
     assert (result["refreshed"], result["drifted_jobs"]) == (True, 0)
     metrics = emitted(capsys)
     assert (metrics["RefreshSucceeded"], metrics["DriftedJobs"]) == ((1, "Count"), (0, "Count"))
@@ -109,22 +111,22 @@ def test_a_deploy_does_not_wait_for_a_proxy_for_ever(
 ) -> None:
     away = Database({**database.variables("progress_refresher"), "RDS_PORT": "1"}, query_timeout_s=3)
     monkeypatch.setattr(refresh, "database", away)
-    monkeypatch.setattr(refresh, "PROXY_PATIENCE_S", 0)
+    monkeypatch.setattr(actions, "PROXY_PATIENCE_S", 0)
     with pytest.raises(DatabaseUnavailableError, match="no connection to"):
-        refresh.handler({"source": "deploy", "action": "begin"}, Context())
+        refresh.handler({"source": "deploy", "action": "after_deploy"}, Context())
 
 
 def test_a_deploy_leaves_the_verification_of_many_objects_to_the_night(
     client: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.add_job({"queued": 2})
-    monkeypatch.setattr(refresh, "MOST_OBJECTS_VERIFIED_AT_DEPLOY", 1)
-    assert "drifted_jobs" not in refresh.handler({"source": "deploy", "action": "begin"}, Context())
+    monkeypatch.setattr(actions, "MOST_OBJECTS_VERIFIED_AT_DEPLOY", 1)
+    assert "drifted_jobs" not in refresh.handler({"source": "deploy", "action": "after_deploy"}, Context())
 
 
 @pytest.mark.filterwarnings("ignore:No application metrics")
 def test_an_unknown_action_is_refused(client: Database) -> None:
-    with pytest.raises(InvalidRequestError, match="action 'refrsh' is none of refresh, verify, rebuild, begin"):
+    with pytest.raises(InvalidRequestError, match="action 'refrsh' is none of refresh, verify, rebuild, after_deploy"):
         refresh.handler({"action": "refrsh"}, Context())
 
 

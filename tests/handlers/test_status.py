@@ -15,7 +15,7 @@ import pytest
 
 from handlers import executions, status, telemetry
 from handlers.connection import Database
-from handlers.progress import describe
+from handlers.progress.reads import status_message
 from tests.migrations.test_schema import roll_back_to
 
 if TYPE_CHECKING:
@@ -148,13 +148,24 @@ def test_an_answer_takes_one_round_trip(
     assert len(statements) == 1
 
 
-def test_a_job_is_counted_from_its_rows_while_003_is_not_applied(get: Answer, database: TestDatabase) -> None:
+@pytest.mark.parametrize("newest", [3, 2])
+def test_every_route_answers_after_a_rollback(get: Answer, database: TestDatabase, newest: int) -> None:
     job_id = database.add_job({"queued": 2}, findings=1)
-    roll_back_to(database, 2)
-    code, body = get(job_id)
-    assert (code, set(body)) == (200, KEYS)
-    assert (body["data_source"], body["total"], body["total_findings"]) == ("real_time", 2, 1)
-    assert get(str(uuid4()))[0] == 404
+    roll_back_to(database, newest)
+    refresh(database)
+    unseen = database.add_job({"queued": 1})
+
+    for real_time, source, jobs in [("false", "cached", [job_id]), ("true", "real_time", [unseen, job_id])]:
+        code, body = get(route="GET /jobs", state="active", real_time=real_time)
+        assert (code, body["data_source"]) == (200, source)
+        assert [job["job_id"] for job in body["jobs"]] == jobs
+        code, body = get(route="GET /statistics", real_time=real_time)
+        assert (code, body["data_source"], body["total_jobs"]) == (200, source, len(jobs))
+        code, body = get(job_id, real_time=real_time)
+        # The job is young, so its numbers are exact in both cases.
+        assert (code, set(body)) == (200, KEYS)
+        assert (body["data_source"], body["total"], body["total_findings"]) == ("real_time", 2, 1)
+        assert get(str(uuid4()), real_time=real_time)[0] == 404
 
 
 def test_a_job_id_that_is_no_uuid_is_a_bad_request(get: Answer) -> None:
@@ -304,12 +315,12 @@ def test_the_status_follows_the_execution_and_the_counts(
         "failed_count": 0,
         "execution_arn": ARN if execution else None,
     }
-    assert describe(row, execution)[0] == expected
+    assert status_message(row, execution)[0] == expected
 
 
 def test_a_job_whose_execution_is_unknown_and_that_has_no_objects_is_not_called_completed() -> None:
     row = {"total_objects": 0, "succeeded_count": 0, "failed_count": 0, "execution_arn": ARN}
-    assert describe(row, None)[0] == "processing"
+    assert status_message(row, None)[0] == "processing"
 
 
 def test_step_functions_is_asked_for_the_jobs_execution(

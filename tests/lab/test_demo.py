@@ -1,4 +1,4 @@
-"""The demo as somebody runs it: what it prints, what it refuses, and that nothing outlives it."""
+"""The demo as a user runs it: what it prints, what it refuses, and that no process outlives it."""
 
 import os
 import signal

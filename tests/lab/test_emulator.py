@@ -226,7 +226,7 @@ def test_an_open_route_needs_no_signature_but_its_function_needs_a_permission(
 
 def test_an_unknown_function_is_an_error_of_the_caller(emulator: Emulator) -> None:
     with pytest.raises(botocore.exceptions.ClientError, match="ResourceNotFoundException"):
-        emulator.invoke("nobody", {})
+        emulator.invoke("unknown", {})
 
 
 START_EMULATOR = """
@@ -239,7 +239,7 @@ time.sleep(60)
 """
 
 
-def test_the_emulator_ends_when_whoever_started_it_is_killed(tmp_path: Path) -> None:
+def test_the_emulator_ends_when_its_starter_is_killed(tmp_path: Path) -> None:
     starter = subprocess.Popen([sys.executable, "-c", START_EMULATOR, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert starter.stdout is not None
     emulator = int(starter.stdout.readline())

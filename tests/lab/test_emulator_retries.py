@@ -8,7 +8,7 @@ import pytest
 from werkzeug.test import Client
 from werkzeug.wrappers import Request, Response
 
-from lab.emulator.retries import REMEMBERED, AnswerAgain
+from lab.emulator.retries import REMEMBERED, RetryReplay
 
 
 class Counter:
@@ -33,21 +33,23 @@ def send(application: Any, invocation: str | None, *, method: str = "POST") -> t
 
 def test_the_second_try_gets_the_answer_of_the_first(capsys: pytest.CaptureFixture[str]) -> None:
     counter = Counter(200)
-    application = AnswerAgain(counter)
+    application = RetryReplay(counter)
     assert [send(application, "one"), send(application, "one")] == [(200, "1 Action=Create")] * 2
-    assert capsys.readouterr().err == "answered again: attempt=2; max=25\n"
+    assert capsys.readouterr().err == "replayed: attempt=2; max=25\n"
     assert send(application, "two") == (200, "2 Action=Create")
 
 
 def test_what_failed_is_executed_again() -> None:
-    application = AnswerAgain(Counter(503, 400, 200))
+    application = RetryReplay(Counter(503, 400, 200))
     assert [send(application, "one")[0] for _ in range(4)] == [503, 400, 200, 200]
 
 
 @pytest.mark.parametrize(("invocation", "method"), [(None, "POST"), ("one", "GET"), ("one", "HEAD")])
-def test_reads_and_requests_of_nobody_s_are_executed_each_time(invocation: str | None, method: str) -> None:
+def test_reads_and_requests_without_an_invocation_id_are_executed_each_time(
+    invocation: str | None, method: str
+) -> None:
     counter = Counter(200)
-    application = AnswerAgain(counter)
+    application = RetryReplay(counter)
     for _ in range(2):
         send(application, invocation, method=method)
     assert counter.executed == 2
@@ -55,7 +57,7 @@ def test_reads_and_requests_of_nobody_s_are_executed_each_time(invocation: str |
 
 def test_a_second_try_waits_for_the_first() -> None:
     counter = Counter(200, takes_s=0.2)
-    application = AnswerAgain(counter)
+    application = RetryReplay(counter)
     answers: list[tuple[int, str]] = []
     tries = [threading.Thread(target=lambda: answers.append(send(application, "one"))) for _ in range(3)]
     for each in tries:
@@ -67,7 +69,7 @@ def test_a_second_try_waits_for_the_first() -> None:
 
 def test_the_oldest_invocations_are_forgotten() -> None:
     counter = Counter(200)
-    application = AnswerAgain(counter)
+    application = RetryReplay(counter)
     for number in range(REMEMBERED + 1):
         send(application, str(number))
     send(application, str(REMEMBERED))

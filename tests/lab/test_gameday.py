@@ -83,7 +83,7 @@ def test_the_command_line_of_aws_must_be_one_that_version_2_takes() -> None:
         aws(["s3", "ls"])
 
 
-def test_the_report_says_which_row_failed_and_which_alarms_nobody_could_hear() -> None:
+def test_the_report_says_which_row_failed_and_which_alarms_were_not_exercised() -> None:
     watch = Watch(ALARMS.values(), MetricStore(), Clock(), [])
     text = markdown([Row("one", "a title", "slow-queries", rang_after=4, failures=["it did not ring"])], watch)
     assert "| one | slow-queries | 4 min | none | none | - | - | - | FAILED |" in text
@@ -135,7 +135,7 @@ def test_a_page_that_a_fault_does_not_declare_fails_its_row(stage: Stage, monkey
     scene, watch = stage
     monkeypatch.setattr(RightLost, "follows", {})
     row = play(RightLost(), scene, watch, print)
-    assert row.failures == ["woke somebody for api-errors, which is no consequence of it"]
+    assert row.failures == ["api-errors paged too, which is no declared consequence"]
 
 
 def test_a_fault_that_the_doctor_does_not_name_fails_its_row(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

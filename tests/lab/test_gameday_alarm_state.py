@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from handlers.contract.alarms.model import Alarm, Expression, Metric, Statistic
 from lab.gameday.alarm_state import composite, evaluate, is_evaluated, next_state
 from lab.gameday.metric_store import Datum, MetricStore
-from stacks.alarms.model import Alarm, Expression, Metric, Statistic
 
 if TYPE_CHECKING:
     from lab.gameday.alarm_state import State

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from handlers.contract.alarms.model import Metric, Statistic
 from lab.gameday.clock import SPEED, Clock, real_limits
 from lab.gameday.database_log import DatabaseLog
 from lab.gameday.function_logs import FunctionLogs, Tail, emf_data
 from lab.gameday.metric_math import evaluate
 from lab.gameday.metric_store import Datum, MetricStore, statistic
-from stacks.alarms.model import Metric, Statistic
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -125,7 +125,7 @@ def test_the_process_stays_warm_until_code_or_configuration_change(runtime: Lamb
     assert not is_running(first), "the outdated process was ended"
 
 
-def test_a_second_request_meanwhile_gets_a_process_of_its_own(runtime: LambdaRuntime) -> None:
+def test_a_concurrent_request_gets_a_process_of_its_own(runtime: LambdaRuntime) -> None:
     source = "import os, time\ndef handler(event, context):\n    time.sleep(1)\n    return os.getpid()\n"
     pids: list[int] = []
     threads = [
@@ -139,7 +139,7 @@ def test_a_second_request_meanwhile_gets_a_process_of_its_own(runtime: LambdaRun
     assert len(set(pids)) == 2
 
 
-def test_whatever_a_handler_prints_is_log_and_never_answer(runtime: LambdaRuntime) -> None:
+def test_all_that_a_handler_prints_is_log_and_never_answer(runtime: LambdaRuntime) -> None:
     source = (
         "import os, subprocess, sys\n"
         "def handler(event, context):\n"

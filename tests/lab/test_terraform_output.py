@@ -54,7 +54,7 @@ def test_progress_is_told_in_short_with_elapsed_seconds(monkeypatch: pytest.Monk
     for line in DEPLOY:
         output.take(line)
     assert told[0] == "   0 s  planned: 4 resources to add, 0 to change, 1 to destroy"
-    assert told[-1] == "   0 s  1 of 5 resources; aws_db_instance at work for 0 s"
+    assert told[-1] == "   0 s  1 of 5 resources; aws_db_instance in progress for 0 s"
     assert output.summary == "4 added, 0 changed, 1 destroyed"
     assert output.errors == []
 
@@ -86,4 +86,4 @@ def test_what_main_py_says_before_it_fails_is_told() -> None:
 
 def test_a_failure_that_is_no_json_is_told_as_it_is() -> None:
     text = "invoking Lambda Function (migrate): {broken}"
-    assert terraform_output.explain(text) == text
+    assert terraform_output.invocation_error(text) == text

@@ -7,7 +7,7 @@ from lab.emulator.lambda_process import Function
 
 
 def package(source: str) -> bytes:
-    """Return a zip with `app.py`: the same bytes for the same source, whatever the time."""
+    """Return a zip with `app.py`: the same bytes for the same source at any time."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr(zipfile.ZipInfo("app.py"), source)

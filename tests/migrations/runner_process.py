@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg2
 
 from handlers.migrator.runner import run
-from handlers.migrator.session import Limits
+from handlers.migrator.session import RunLimits
 from tests.conftest import build_release
 
 
@@ -19,7 +19,7 @@ def main(dsn: str, folder: str) -> None:
     release = build_release(Path(folder))
     print("ready", flush=True)
     result = run(
-        connect, release, limits=Limits(poll_interval_s=0.2), report=lambda message, **_: print(message, flush=True)
+        connect, release, limits=RunLimits(poll_interval_s=0.2), report=lambda message, **_: print(message, flush=True)
     )
     print(f"done {len(result.applied)}", flush=True)
 

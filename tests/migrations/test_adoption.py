@@ -99,6 +99,38 @@ def test_the_new_view_answers_under_the_old_names(old: TestDatabase) -> None:
     assert old.query("SELECT total_jobs, pending_jobs FROM job_statistics") == [(3, 1)]
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT proname, pg_get_functiondef(oid) FROM pg_proc WHERE proname LIKE '%job_progress' ORDER BY 1",
+        "SELECT relname, pg_get_viewdef(oid) FROM pg_class WHERE relname IN %(views)s ORDER BY 1",
+        "SELECT indexdef FROM pg_indexes WHERE tablename = 'job_progress' ORDER BY 1",
+        "SELECT proname FROM pg_proc WHERE proname LIKE '%older_views'",
+    ],
+)
+def test_what_replaces_the_old_views_is_what_a_new_database_has(
+    old: TestDatabase, database: TestDatabase, sql: str
+) -> None:
+    views = ("job_progress", "active_jobs_progress", "job_statistics")
+    migrate(old)
+    sql = sql.replace("%(views)s", str(views))
+    assert old.query(sql) == database.query(sql)
+    for view in views:
+        old.query(f"SELECT * FROM {view}", user="progress_reader")
+
+
+def test_old_helper_views_are_replaced_also_where_there_is_no_job_progress(old: TestDatabase) -> None:
+    old.query("DROP MATERIALIZED VIEW job_progress CASCADE")
+    old.query("CREATE VIEW job_statistics AS SELECT count(*) AS jobs FROM jobs")
+    old.query("CREATE VIEW team_count AS SELECT jobs FROM job_statistics")
+    with pytest.raises(MigrationFailedError, match='column "jobs" does not exist'):
+        migrate(old)
+    assert old.query("SELECT jobs FROM team_count") == [(3,)]
+    old.query("DROP VIEW team_count")
+    migrate(old)
+    assert old.query("SELECT total_jobs FROM job_statistics") == [(3,)]
+
+
 def test_views_that_others_made_on_top_go_on_working_with_their_indexes_options_and_comments(old: TestDatabase) -> None:
     names = ("team_dashboard", "team_dashboard_top", "team_snapshot")
     definitions = (
@@ -140,7 +172,7 @@ def test_a_grant_that_was_not_given_is_not_given_now(old: TestDatabase) -> None:
 
 def test_what_cannot_be_built_again_stops_the_migration_and_nothing_is_lost(old: TestDatabase) -> None:
     old.query("CREATE FUNCTION f() RETURNS SETOF job_progress LANGUAGE sql AS 'SELECT * FROM job_progress'")
-    with pytest.raises(MigrationFailedError, match=r"function f\(\) depends on type job_progress"):
+    with pytest.raises(MigrationFailedError, match=r"function public.f\(\) depends on type public.job_progress"):
         migrate(old)
     assert old.query("SELECT to_regclass('team_dashboard_top') IS NULL, to_regclass('f') IS NULL") == [(False, True)]
     old.query("DROP FUNCTION f()")

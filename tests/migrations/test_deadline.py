@@ -10,22 +10,22 @@ import pytest
 
 from handlers.errors import DeployInProgressError, StillRunningError
 from handlers.migrator.ledger import QUERIES
-from handlers.migrator.progress import PHASES, measure, watch
 from handlers.migrator.runner import run
-from handlers.migrator.session import Limits, Session
+from handlers.migrator.session import RunLimits, Session
+from handlers.migrator.statement_progress import PHASES, measure, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import psycopg2
 
-    from handlers.migrator.release import Release
+    from handlers.contract.release import Release
     from tests.conftest import TestDatabase
 
     ReleaseOf = Callable[[dict[str, str]], Release]
 
 INDEX = {"001_a.sql": "CREATE INDEX CONCURRENTLY IF NOT EXISTS t_a ON t (a)"}
-SHORT = Limits(deadline_s=1, poll_interval_s=0.1)
+SHORT = RunLimits(deadline_s=1, poll_interval_s=0.1)
 
 
 def hold_back(database: TestDatabase) -> psycopg2.extensions.connection:
@@ -67,7 +67,7 @@ def test_a_build_that_outlives_the_deadline_goes_on_and_the_next_run_waits_for_i
     results: list[Any] = []
     second = threading.Thread(
         target=lambda: results.append(
-            run(table.connect, release, limits=Limits(poll_interval_s=0.1), report=lambda m, **_: said.append(m))
+            run(table.connect, release, limits=RunLimits(poll_interval_s=0.1), report=lambda m, **_: said.append(m))
         )
     )
     second.start()
@@ -144,7 +144,7 @@ def test_an_interrupted_run_ends_at_once_and_leaves_the_build_to_the_server(
 
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        run(table.connect, release_of(INDEX), limits=Limits(poll_interval_s=0.1), report=interrupt)
+        run(table.connect, release_of(INDEX), limits=RunLimits(poll_interval_s=0.1), report=interrupt)
     assert time.monotonic() - started < 5
     assert len(builders(table)) == 1
     writer.commit()
@@ -250,7 +250,7 @@ def test_a_statement_after_many_short_ones_is_watched_as_the_first_is(
     table: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(QUERIES, "prepare_session", QUERIES["prepare_session"].replace("'60s'", "'1s'"))
-    with Session(table.connect, limits=Limits(poll_interval_s=0.1), report=lambda *_, **__: None) as session:
+    with Session(table.connect, limits=RunLimits(poll_interval_s=0.1), report=lambda *_, **__: None) as session:
         ends_at = time.monotonic() + 1.5
         while time.monotonic() < ends_at:
             session.execute("SELECT pg_sleep(0.05)", what="a try", may_outlive=False)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handlers.migrator.describe import describe
 from handlers.migrator.runner import run
+from handlers.migrator.steps import migration_steps
 from tests.conftest import MIGRATIONS, build_release
 from tests.migrations.test_adoption import OLD_DEPLOYMENT, old  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handlers.migrator.release import Release
+    from handlers.contract.release import Release
     from tests.conftest import TestDatabase
 
     ReleaseOf = Callable[[dict[str, str]], Release]
 
 
 def test_without_a_database_every_statement_is_listed_with_its_lock() -> None:
-    steps = {step.title: step for step in describe(build_release(MIGRATIONS))}
+    steps = {step.title: step for step in migration_steps(build_release(MIGRATIONS))}
     build = steps["CREATE INDEX CONCURRENTLY idx_job_objects_job_status"]
     assert (build.file, build.lock, build.blocks_writers) == (
         "002_optimize_for_scale.sql",
@@ -33,7 +33,7 @@ def test_without_a_database_every_statement_is_listed_with_its_lock() -> None:
 
 
 def test_what_is_applied_is_not_listed(database: TestDatabase) -> None:
-    assert describe(build_release(MIGRATIONS), database.connect) == []
+    assert migration_steps(build_release(MIGRATIONS), database.connect) == []
 
 
 def test_the_size_of_an_index_is_estimated_from_the_tables_statistics(
@@ -44,7 +44,7 @@ def test_the_size_of_an_index_is_estimated_from_the_tables_statistics(
         "INSERT INTO t SELECT gen_random_uuid(), 'succeeded' || n FROM generate_series(1, 200000) AS n; ANALYZE t"
     )
     release = release_of({"001_a.sql": "CREATE INDEX CONCURRENTLY i ON t (id, status)"})
-    (step,) = describe(release, empty_database.connect)
+    (step,) = migration_steps(release, empty_database.connect)
     run(empty_database.connect, release)
     ((real,),) = empty_database.query("SELECT pg_relation_size('i')")
     assert step.estimate_bytes is not None
@@ -52,7 +52,7 @@ def test_the_size_of_an_index_is_estimated_from_the_tables_statistics(
 
 
 def test_an_adoption_names_the_views_that_are_built_again(old: TestDatabase) -> None:  # noqa: F811
-    notes = " ".join(step.note for step in describe(build_release(MIGRATIONS), old.connect))
+    notes = " ".join(step.note for step in migration_steps(build_release(MIGRATIONS), old.connect))
     assert "builds the view team_dashboard again, with 1 grants" in notes
     assert "builds the materialized view team_snapshot again" in notes
     assert "exists and is checked" in notes
@@ -62,5 +62,5 @@ def test_an_index_that_a_killed_build_left_is_announced(empty_database: TestData
     empty_database.query("CREATE TABLE t (a int)")
     empty_database.query("CREATE INDEX i ON t (a)")
     empty_database.query("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'i'::regclass", user="postgres")
-    (step,) = describe(release_of({"001_a.sql": "CREATE INDEX CONCURRENTLY i ON t (a)"}), empty_database.connect)
+    (step,) = migration_steps(release_of({"001_a.sql": "CREATE INDEX CONCURRENTLY i ON t (a)"}), empty_database.connect)
     assert "left it INVALID" in step.note

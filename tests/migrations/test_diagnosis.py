@@ -10,7 +10,8 @@ import pytest
 
 from handlers.migrator.runner import run
 from tests.conftest import MIGRATIONS, build_release
-from tests.migrations.test_schema import roll_back_to, schema
+from tests.migrations.test_schema import roll_back_to
+from tests.support.schema import schema
 
 if TYPE_CHECKING:
     from tests.conftest import TestDatabase

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from stacks.assets.manifest import MigrationError, build_manifest, release_entries
+from stacks.assets.package import build_release
 from tests.conftest import MIGRATIONS
 
 
@@ -18,21 +19,31 @@ def test_files_come_in_the_order_of_their_numbers_with_their_rollback(tmp_path: 
     manifest = build_manifest(
         folder(tmp_path, {"002_b.sql": "SELECT 2", "001_a.sql": "SELECT 1", "001_a.down.sql": "SELECT 0"})
     )
-    assert [entry["file"] for entry in manifest["files"]] == ["001_a.sql", "002_b.sql"]
-    assert manifest["files"][0]["down"]["file"] == "001_a.down.sql"
-    assert manifest["files"][1]["down"] is None
+    assert [migration.file for migration in manifest.migrations] == ["001_a.sql", "002_b.sql"]
+    first, second = manifest.migrations
+    assert first.down is not None
+    assert first.down.file == "001_a.down.sql"
+    assert second.down is None
 
 
 def test_one_statement_that_refuses_a_transaction_makes_its_whole_file_run_outside_one(tmp_path: Path) -> None:
     files = {"001_a.sql": "SELECT 1; CREATE INDEX CONCURRENTLY i ON t (a)", "002_b.sql": "SELECT 1"}
     manifest = build_manifest(folder(tmp_path, files))
-    assert [entry["transactional"] for entry in manifest["files"]] == [False, True]
+    assert [migration.transactional for migration in manifest.migrations] == [False, True]
 
 
 def test_our_own_release_carries_every_file_and_a_rollback_for_each() -> None:
     names = set(release_entries(MIGRATIONS))
-    assert {path.name for path in MIGRATIONS.glob("*.sql")} | {"manifest.json"} == names
-    assert all(entry["down"] for entry in build_manifest(MIGRATIONS)["files"])
+    assert {path.name for path in MIGRATIONS.glob("*.sql")} - {"schema.sql"} | {"manifest.json"} == names
+    assert all(migration.down for migration in build_manifest(MIGRATIONS).migrations)
+
+
+def test_a_release_does_not_depend_on_the_schema_file(tmp_path: Path) -> None:
+    migrations = folder(tmp_path, {"001_a.sql": "SELECT 1"})
+    before = build_release(migrations, folder=tmp_path / "build").sha256
+    (migrations / "schema.sql").write_text("no SQL at all")
+    assert build_release(migrations, folder=tmp_path / "build").sha256 == before
+    assert build_release(migrations, folder=tmp_path / "elsewhere").sha256 == before
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from handlers.contract.release import Release
 from handlers.errors import (
     ChangedMigrationError,
     DriftError,
@@ -13,7 +14,6 @@ from handlers.errors import (
     VanishedMigrationError,
 )
 from handlers.migrator.plan import LedgerEntry, plan
-from handlers.migrator.release import Release
 
 ReleaseOf = Callable[[dict[str, str]], Release]
 WHEN = datetime(2026, 4, 1, tzinfo=UTC)

@@ -26,6 +26,7 @@ from tests.migrations.progress import (
     compact_often,
     write,
 )
+from tests.migrations.test_schema import roll_back_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -228,6 +229,27 @@ def test_a_refresh_says_what_it_folded_and_empties_the_backlog(filled: TestDatab
     assert filled.query(REFRESH, user="progress_refresher") == [(True, 3, 3)]
     assert filled.query(REFRESH, user="progress_refresher") == [(True, 0, 0)]
     assert_exact(filled)
+
+
+def test_a_session_folds_while_003_is_applied_and_refreshes_all_the_same_after_a_rollback(filled: TestDatabase) -> None:
+    release = build_release(MIGRATIONS)
+    with closing(filled.connect("progress_refresher")) as connection, connection.cursor() as refresher:
+        for folded in (1, 0, 1):
+            if folded:
+                run(filled.connect, release)
+            else:
+                roll_back_to(filled, 2)
+            filled.query("UPDATE job_objects SET status = 'failed' WHERE key = 'k1'")
+            refresher.execute(REFRESH)
+            assert refresher.fetchall() == [(True, folded, folded)]
+            assert filled.query(REFRESHED_DIFFERENCES) == []
+
+
+def test_a_refresh_beside_another_has_no_backlog_without_003(filled: TestDatabase) -> None:
+    roll_back_to(filled, 2)
+    with transaction(filled, "progress_refresher") as first:
+        first.execute(REFRESH)
+        assert filled.query(REFRESH, user="progress_refresher") == [(False, None, 0)]
 
 
 def test_a_refresher_that_is_killed_before_it_commits_has_folded_nothing(filled: TestDatabase) -> None:

@@ -89,6 +89,15 @@ def test_settings_come_with_the_role(database: TestDatabase, role: str, setting:
     assert database.query(f"SHOW {setting}", user=role) == [(value,)]
 
 
+@pytest.mark.parametrize("role", ["progress_refresher", "progress_reader", "scanner_doctor"])
+def test_a_default_of_the_database_leaves_reads_and_refreshes_at_read_committed(
+    database: TestDatabase, role: str
+) -> None:
+    database.query(f"ALTER DATABASE {database.name} SET default_transaction_isolation = 'serializable'")
+    assert database.query("SHOW transaction_isolation") == [("serializable",)]
+    assert database.query("SHOW transaction_isolation", user=role) == [("read committed",)]
+
+
 @pytest.mark.parametrize("role", ["scanner_app", "progress_refresher", "progress_reader", "scanner_doctor"])
 def test_each_role_signs_in_with_iam_and_has_no_password(database: TestDatabase, role: str) -> None:
     member = "SELECT pg_has_role(%s, 'rds_iam', 'MEMBER')"

@@ -12,7 +12,7 @@ from handlers.migrator.runner import rollback, run
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handlers.migrator.release import Release
+    from handlers.contract.release import Release
     from tests.conftest import TestDatabase
 
     ReleaseOf = Callable[[dict[str, str]], Release]

@@ -11,12 +11,12 @@ import pytest
 from handlers.errors import DeployInProgressError, MigrationFailedError
 from handlers.migrator.ledger import QUERIES
 from handlers.migrator.runner import Result, run
-from handlers.migrator.session import Limits
+from handlers.migrator.session import RunLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handlers.migrator.release import Release
+    from handlers.contract.release import Release
     from tests.conftest import TestDatabase
 
     ReleaseOf = Callable[[dict[str, str]], Release]
@@ -25,7 +25,7 @@ TABLE = "CREATE TABLE t (a int, b int)"
 INDEX = "CREATE INDEX CONCURRENTLY IF NOT EXISTS t_a ON t (a)"
 
 
-FAST = Limits(poll_interval_s=0.2)
+FAST = RunLimits(poll_interval_s=0.2)
 
 
 def migrate(database: TestDatabase, release: Release) -> Result:
@@ -139,8 +139,9 @@ def test_a_session_that_is_ended_mid_statement_is_told_with_its_file(
     empty_database: TestDatabase, release_of: ReleaseOf
 ) -> None:
     sql = "SELECT pg_terminate_backend(pg_backend_pid())"
-    with pytest.raises(MigrationFailedError, match=r"001_a.sql, line 1, SELECT: .*connection"):
+    with pytest.raises(MigrationFailedError, match=r"001_a.sql, line 1, SELECT: .*connection") as failure:
         migrate(empty_database, release_of({"001_a.sql": sql}))
+    assert "The connection was lost. When the database answers, deploy again." in str(failure.value)
 
 
 def test_an_invalid_index_that_a_killed_build_left_is_rebuilt(
@@ -184,7 +185,7 @@ def test_a_waiting_deployer_names_the_holder_and_gives_up_in_time(
         run(
             empty_database.connect,
             release_of({"001_a.sql": TABLE}),
-            limits=Limits(deadline_s=0.5, poll_interval_s=0.1),
+            limits=RunLimits(deadline_s=0.5, poll_interval_s=0.1),
             report=lambda message, **_: said.append(message),
         )
     holder.close()

@@ -2,10 +2,11 @@
 
 import pytest
 
-from stacks.assets.sql_statements import Statement, UnsupportedStatementError, split
+from handlers.contract.release import SqlStatement
+from stacks.assets.sql_statements import UnsupportedStatementError, split
 
 
-def one(sql: str) -> Statement:
+def one(sql: str) -> SqlStatement:
     (statement,) = split(sql)
     return statement
 

@@ -17,19 +17,19 @@ from handlers.connection import Database
 from handlers.contract import postgres_versions
 from handlers.diagnosis import CHECKS
 from handlers.errors import NoRollbackError, UnsupportedVersionError
-from handlers.migrator.describe import describe
 from handlers.migrator.runner import rollback, run
+from handlers.migrator.steps import migration_steps
 from lab.embedded_postgres import ADMIN_USER, DEFAULT_VERSION, EmbeddedPostgres
 from scannerdb.partition import run as partitioning
 from tests.conftest import BUILD, MIGRATIONS, TestDatabase, build_release
 from tests.handlers.diagnosis.conftest import diagnose
 from tests.handlers.test_status import Context
-from tests.scannerdb.partition_helpers import LIMITS, differences, partition, revert, silent
+from tests.support.partitioning import LIMITS, differences, partition, revert, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from handlers.migrator.release import Release
+    from handlers.contract.release import Release
 
 # One server each; the default version is what all other tests run on.
 OTHERS = [version for version in postgres_versions.SUPPORTED if version != DEFAULT_VERSION]
@@ -61,9 +61,11 @@ def test_it_migrates_counts_answers_and_goes_back_to_nothing(
     monkeypatch.setattr(refresh, "database", Database(database.variables("progress_refresher"), query_timeout_s=30))
     monkeypatch.setattr(refresh.metrics.provider, "namespace", "ScannerDatabase")
 
-    assert {step.file for step in describe(release, database.connect)} == {item.file for item in release.migrations}
+    assert {step.file for step in migration_steps(release, database.connect)} == {
+        item.file for item in release.migrations
+    }
     assert len(run(database.connect, release).applied) == len(release.migrations)
-    assert describe(release, database.connect) == []
+    assert migration_steps(release, database.connect) == []
 
     job_id = database.add_job({"queued": 2, "succeeded": 6}, findings=3)
     database.query("UPDATE job_objects SET status = 'failed' WHERE status = 'queued'", user="scanner_app")
@@ -126,7 +128,7 @@ def _connect_to(database: TestDatabase, server_version: int) -> Callable[[], psy
 
 
 ACTIONS: dict[str, Callable[[Callable[[], psycopg2.extensions.connection], Release], object]] = {
-    "plan": lambda connect, release: describe(release, connect),
+    "plan": lambda connect, release: migration_steps(release, connect),
     "migrate": run,
     "rollback": rollback,
     "partition": lambda connect, _: partitioning.partition(
@@ -134,7 +136,7 @@ ACTIONS: dict[str, Callable[[Callable[[], psycopg2.extensions.connection], Relea
     ),
     "partition --revert": lambda connect, _: partitioning.revert(connect, limits=LIMITS, report=silent),
     "partition --finish": lambda connect, _: partitioning.finish(connect, limits=LIMITS, report=silent),
-    "partition --status": lambda connect, _: partitioning.status(connect, "job_objects"),
+    "partition --status": lambda connect, _: partitioning.status(connect),
 }
 
 

@@ -1,41 +1,24 @@
-"""A deployment as `scannerdb` finds it: a Terraform state whose addresses lead to the embedded PostgreSQL."""
+"""Fixtures of the command line: the environment `local` as if deployed, an emulated AWS, and an `aws` on PATH."""
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lab.emulator.server import Emulator
 from scannerdb import login
+from tests.support import fake_aws_cli
+from tests.support.deployed import BASTION, PREFIX, Deployed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.conftest import TestDatabase
-
-FAKE_AWS = Path(__file__).with_name("fake_aws.py")
-BASTION = "i-0123456789abcdef0"
-PREFIX = "scanner-database-local"
-
-
-@dataclass(frozen=True)
-class Deployed:
-    """Where the state of the environment `local` lies, and what it says."""
-
-    state: Path
-    database: TestDatabase
-
-    def say(self, **outputs: str) -> None:
-        """Write the outputs into the state, as Terraform does."""
-        told = {name: {"value": value, "type": "string"} for name, value in outputs.items()}
-        self.state.write_text(json.dumps({"version": 4, "outputs": told}))
 
 
 @pytest.fixture
@@ -79,10 +62,10 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture
 def fake_aws(deployed: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put an `aws` on PATH that forwards to the embedded PostgreSQL (see fake_aws.py); return its log."""
+    """Put an `aws` on PATH that forwards to the embedded PostgreSQL (see support/fake_aws_cli.py); return its log."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    programs = {"aws": f'exec "{sys.executable}" "{FAKE_AWS}" "$@"', "session-manager-plugin": "exit 0"}
+    programs = {"aws": f'exec "{sys.executable}" "{fake_aws_cli.__file__}" "$@"', "session-manager-plugin": "exit 0"}
     for name, line in programs.items():
         program = folder / name
         program.write_text(f"#!/bin/sh\n{line}\n")

@@ -14,13 +14,12 @@ from scannerdb.cost.bill import Use
 from scannerdb.cost.prices import PRICES, Prices
 from scannerdb.errors import OperatorError
 from stacks import ROOT
-from stacks.access.bastion import INSTANCE_TYPE, ROOT_VOLUME_GIB
 from stacks.alarms import log_patterns
 from stacks.settings import load_settings
 from stacks.settings.instance_classes import FAMILIES
 from stacks.settings.profiles import PROFILES
-from tests.scannerdb.test_scannerdb import scannerdb
 from tests.stacks.conftest import read_stack, run_main
+from tests.support.command_line import scannerdb
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,8 +82,9 @@ def test_the_counts_are_those_of_the_synthesised_stack(prod: Synthesised) -> Non
     alarms = prod.every("aws_cloudwatch_metric_alarm").values()
     queries = [[query for query in alarm.get("metric_query", []) if "metric" in query] for alarm in alarms]
     assert bill.alarm_metrics(settings_of("prod")) == sum(max(len(metrics), 1) for metrics in queries)
-    assert prod.one("aws_instance")["instance_type"] == INSTANCE_TYPE == "t4g.nano"
-    assert bill.BASTION_STORAGE_GIB == ROOT_VOLUME_GIB
+    bastion = prod.one("aws_instance")
+    assert bastion["instance_type"] == "t4g.nano"
+    assert bastion["root_block_device"]["volume_size"] == bill.BASTION_STORAGE_GIB
     assert prod.one("aws_db_instance")["manage_master_user_password"] is True
     assert len(prod.every("aws_secretsmanager_secret")) + 1 == bill.SECRETS
 

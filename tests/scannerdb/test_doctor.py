@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.scannerdb.test_scannerdb import dsn, scannerdb
+from handlers.contract.alarms import TOLD
+from handlers.diagnosis import CheckoutCommands
+from scannerdb.main import main
+from tests.support.command_line import dsn, scannerdb
 
 if TYPE_CHECKING:
     from tests.conftest import TestDatabase
@@ -25,12 +29,12 @@ def well(database: TestDatabase) -> TestDatabase:
     return database
 
 
-def test_a_database_that_is_well_ends_with_0_and_says_with_whose_limits(
+def test_a_database_that_is_well_ends_with_0_and_says_with_whose_thresholds(
     well: TestDatabase, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scannerdb("doctor", "--dsn", dsn(well), "--environment", "prod", code=0)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "Held against the limits of prod: 19 ok."
+    assert lines[0] == "Held against the thresholds of prod: 19 ok."
     assert any(line.startswith("ok        progress-drift       exact for every job") for line in lines)
 
 
@@ -41,9 +45,9 @@ def test_a_warning_ends_with_1_and_names_the_next_command(
     scannerdb("doctor", "slow-queries", "--dsn", dsn(well), "-e", "dev", code=1)
     lines = capsys.readouterr().out.splitlines()
     assert lines[:4] == [
-        "Held against the limits of dev: 1 warning, 5 ok.",
+        "Held against the thresholds of dev: 1 warning, 5 ok.",
         "warning   indexes              idx_findings_job_detector on findings is missing",
-        "          Reads that it serves scan the whole table.",
+        "          Reads that need it scan the whole table.",
         f'          next: psql "$SCANNERDB_DSN" -c "{CREATE}"',
     ]
 
@@ -101,7 +105,7 @@ def test_who_sees_other_sessions_may_examine(well: TestDatabase, user: str) -> N
     [
         (["no-such-alarm"], "alarm 'no-such-alarm' is none of outage, api-errors"),
         (["-e", "staging"], "environment 'staging' is none of dev, local, prod"),
-        (["--dsn", "host=127.0.0.1 port=1"], "whose limits? Add -e NAME, or set SCANNERDB_ENVIRONMENT"),
+        (["--dsn", "host=127.0.0.1 port=1"], "whose thresholds? Add -e NAME, or set SCANNERDB_ENVIRONMENT"),
     ],
 )
 def test_a_mistake_is_told_with_what_is_known(
@@ -110,3 +114,35 @@ def test_a_mistake_is_told_with_what_is_known(
     monkeypatch.delenv("SCANNERDB_ENVIRONMENT", raising=False)
     scannerdb("doctor", *arguments, code=2)
     assert message in capsys.readouterr().err
+
+
+COMMANDS = CheckoutCommands(prefix="scanner-database-dev")
+
+
+@pytest.mark.parametrize(
+    "command",
+    sorted(
+        {
+            *(COMMANDS.refresh(), COMMANDS.verify(), COMMANDS.rebuild(), COMMANDS.migrate()),
+            *(COMMANDS.look(told.look) for told in TOLD.values() if told.look and told.look.function),
+        }
+    ),
+)
+def test_the_command_line_takes_what_the_doctor_prints_in_a_checkout(command: str) -> None:
+    program, name, *arguments = shlex.split(command)
+    assert program == "scannerdb"
+    given = main.commands[name].make_context(name, arguments).params
+    assert given["environment"] == (None if name == "migrate" else "dev")
+    if name == "invoke":
+        assert json.loads(given["payload"])["action"] in command
+
+
+def test_in_a_checkout_the_next_command_is_one_of_scannerdb(
+    well: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    well.query("UPDATE materialized_view_refresh_log SET last_refreshed_at = now() - interval '1 hour'")
+    scannerdb("doctor", "progress-stale", "--dsn", dsn(well), "-e", "dev", code=2)
+    printed = capsys.readouterr().out
+    assert """next: scannerdb invoke refresh -e dev --payload '{"action": "refresh"}'""" in printed
+    assert "next: scannerdb logs refresh -e dev --since 1h" in printed
+    assert "aws " not in printed

@@ -12,21 +12,20 @@ import boto3
 import pytest
 
 from handlers.contract.roles import DOCTOR, OWNER, READER, REFRESHER
-from scannerdb import login
 from scannerdb.login import Target
-from scannerdb.options import environment_file, found
+from scannerdb.options import environment_file, find_dsn
 from scannerdb.outputs import stack_outputs
 from stacks import ROOT
 from stacks.settings import load_settings
-from tests.scannerdb.conftest import PREFIX
-from tests.scannerdb.test_scannerdb import dsn, scannerdb
+from tests.support.command_line import dsn, scannerdb
+from tests.support.deployed import PREFIX
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.emulator.server import Emulator
     from tests.conftest import TestDatabase
-    from tests.scannerdb.conftest import Deployed
+    from tests.support.deployed import Deployed
 
 
 def test_an_environment_is_found_by_its_state_and_each_command_logs_in_as_who_may_do_it(
@@ -40,7 +39,7 @@ def test_an_environment_is_found_by_its_state_and_each_command_logs_in_as_who_ma
     scannerdb("doctor", "progress-drift", "-e", "local", "--json")
     assert json.loads(capsys.readouterr().out)["environment"] == "local"
     for user in (REFRESHER, READER, DOCTOR):
-        assert f"user={user}" in (found(None, "local", user=user) or "")
+        assert f"user={user}" in (find_dsn(None, "local", user=user) or "")
 
 
 def test_who_needs_no_proxy_or_may_not_use_it_goes_past_it(deployed: Deployed) -> None:
@@ -144,17 +143,17 @@ def test_an_isolated_network_is_answered_with_the_tunnel_of_who_was_to_log_in(
 
 def test_a_state_in_a_bucket_is_read_from_there(aws: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "staging.toml"
-    text = (login.ROOT / "environments" / "local.toml").read_text()
-    file.write_text(text.replace('path = "build/local/terraform.tfstate"', 'bucket = "states-of-everybody"'))
+    text = (ROOT / "environments" / "local.toml").read_text()
+    file.write_text(text.replace('path = "build/local/terraform.tfstate"', 'bucket = "states-of-all"'))
     monkeypatch.setenv("SCANNER__AWS__ENDPOINT", aws.aws_url)
     settings = load_settings(file)
     s3 = aws.client("s3")
     location = {"LocationConstraint": "eu-central-1"}
-    s3.create_bucket(Bucket="states-of-everybody", CreateBucketConfiguration=location)
-    with pytest.raises(Exception, match=r"its state s3://states-of-everybody/.*staging.tfstate does not exist"):
+    s3.create_bucket(Bucket="states-of-all", CreateBucketConfiguration=location)
+    with pytest.raises(Exception, match=r"its state s3://states-of-all/.*staging.tfstate does not exist"):
         stack_outputs(settings)
     state = {"version": 4, "outputs": {"database_port": {"value": "5432"}}}
-    s3.put_object(Bucket="states-of-everybody", Key="scanner-database-staging.tfstate", Body=json.dumps(state))
+    s3.put_object(Bucket="states-of-all", Key="scanner-database-staging.tfstate", Body=json.dumps(state))
     assert stack_outputs(settings) == {"database_port": "5432"}
 
 

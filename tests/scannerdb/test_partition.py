@@ -14,15 +14,15 @@ from scannerdb.partition.copy import Copier
 from scannerdb.partition.names import KEPT, ORIGINAL
 from tests.conftest import MIGRATIONS, build_release
 from tests.migrations.progress import DIFFERENCES
-from tests.migrations.test_schema import schema
-from tests.scannerdb.partition_helpers import differences, fill, finish, partition, phase, revert
+from tests.support.partitioning import differences, fill, finish, partition, phase, revert
+from tests.support.schema import schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.conftest import TestDatabase
 
-# Whatever others may have done to the table.
+# Changes that other users of the database may have made to the table.
 DECORATIONS = """
 COMMENT ON TABLE job_objects IS 'objects; 100 %';
 COMMENT ON COLUMN job_objects.etag IS 'as S3 gave it';
@@ -224,7 +224,7 @@ def test_what_the_server_ended_after_a_death_may_be_asked_for_again(database: Te
 def test_the_copy_goes_on_where_it_was(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(database, 5000)
     batches: list[Any] = []
-    copy = Copier._copy
+    copy = Copier.copy_next
 
     def copy_some(copier: Copier, after: Any) -> Any:
         batches.append(after)
@@ -232,7 +232,7 @@ def test_the_copy_goes_on_where_it_was(database: TestDatabase, monkeypatch: pyte
             raise DeathError
         return copy(copier, after)
 
-    monkeypatch.setattr(Copier, "_copy", copy_some)
+    monkeypatch.setattr(Copier, "copy_next", copy_some)
     with pytest.raises(DeathError):
         partition(database)
     partition(database)

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from scannerdb.partition.command import partition
 from scannerdb.partition.errors import ConfirmationNeededError
-from scannerdb.partition.progress_reporter import Pace
+from scannerdb.partition.progress_reporter import ProgressReporter
 from scannerdb.partition.terminal import Lines, RowsBar
-from tests.scannerdb.partition_helpers import fill
+from tests.support.partitioning import fill
 
 if TYPE_CHECKING:
     import pytest
@@ -54,10 +54,10 @@ def test_the_command_goes_all_the_way_and_says_what_comes_next(database: TestDat
     assert "partitioned for good" in invoke(database, "--finish").stdout
 
 
-def test_where_nobody_can_be_asked_nothing_is_made(database: TestDatabase) -> None:
+def test_without_a_terminal_or_yes_nothing_is_made(database: TestDatabase) -> None:
     result = invoke(database)
     assert isinstance(result.exception, ConfirmationNeededError)
-    assert "say --yes" in str(result.exception)
+    assert "add --yes" in str(result.exception)
     assert database.query("SELECT to_regnamespace('job_objects_partitioning')") == [(None,)]
 
 
@@ -65,11 +65,13 @@ def test_rows_are_shown_with_their_rate_and_the_time_to_go(monkeypatch: pytest.M
     now = [100.0]
     monkeypatch.setattr("scannerdb.partition.progress_reporter.time.monotonic", lambda: now[0])
     told: list[tuple[str, dict[str, Any]]] = []
-    pace = Pace(lambda message, **fields: told.append((message, fields)), "copying", total=10_000, done=1_000)
+    reporter = ProgressReporter(
+        lambda message, **fields: told.append((message, fields)), "copying", total=10_000, done=1_000
+    )
     now[0] += 2
-    pace.tell(5_000)
+    reporter.tell(5_000)
     now[0] += 0.1
-    pace.tell(5_100)
+    reporter.tell(5_100)
     assert told[0][0] == "copying: 5,000 of 10,000 rows, 2,000 rows/s, about 2 s to go"
     assert len(told) == 1
     screen = io.StringIO()

@@ -13,8 +13,9 @@ import time
 from typing import TYPE_CHECKING
 
 from tests.migrations.progress import DIFFERENCES
-from tests.migrations.test_schema import schema
-from tests.scannerdb.partition_helpers import KnowingWriters, WaitWatch, add_jobs, fill, phase
+from tests.support.partitioning import add_jobs, fill, phase
+from tests.support.schema import schema
+from tests.support.writers import KnowingWriters, WaitWatch
 
 if TYPE_CHECKING:
     from tests.conftest import TestDatabase
@@ -40,7 +41,7 @@ SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'part
 def start(database: TestDatabase, action: str) -> subprocess.Popen[str]:
     """Start a process, and return when it is about to connect."""
     dsn = database.server.dsn(database=database.name)
-    command = [sys.executable, "-m", "tests.scannerdb.partition_process", dsn, action, "16"]
+    command = [sys.executable, "-m", "tests.support.partition_process", dsn, action, "16"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"

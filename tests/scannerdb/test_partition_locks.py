@@ -1,4 +1,4 @@
-"""Strong locks that meet writers: nobody waits for somebody who waits for him."""
+"""Strong locks that meet writers: no deadlock, and no wait that is longer than the writer's own transaction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from scannerdb.partition import run, shadow
 from scannerdb.partition.locks import with_locks
 from scannerdb.partition.steps import Options
-from tests.scannerdb.partition_helpers import LIMITS, differences, fill, partition, phase
+from tests.support.partitioning import LIMITS, differences, fill, partition, phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""No statement is lost or counted twice while both tables exist, whatever its kind and whichever table has the name."""
+"""No statement of any kind is lost or counted twice while both tables exist, before the swap and after it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,9 @@ from scannerdb.partition.errors import LongTransactionError
 from scannerdb.partition.names import SHADOW
 from scannerdb.partition.steps import Options
 from tests.migrations.progress import DIFFERENCES, JOBS, KEYS, TRUNCATIONS, WRITES, write
-from tests.migrations.test_schema import schema
-from tests.scannerdb.partition_helpers import (
+from tests.support.partitioning import (
     IMPATIENT,
     LIMITS,
-    KnowingWriters,
     differences,
     fill,
     finish,
@@ -30,6 +28,8 @@ from tests.scannerdb.partition_helpers import (
     phase,
     revert,
 )
+from tests.support.schema import schema
+from tests.support.writers import KnowingWriters
 
 if TYPE_CHECKING:
     from tests.conftest import TestDatabase

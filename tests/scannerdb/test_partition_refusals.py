@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handlers.migrator.ledger import QUERIES as LEDGER
-from scannerdb.partition import errors, steps, swap
+from scannerdb.partition import errors, preflight, steps, swap
 from scannerdb.partition.batches import FIRST_ROWS
 from scannerdb.partition.names import KEPT, MIRROR_TRIGGERS, ORIGINAL, SHADOW
 from scannerdb.partition.verify import verify
-from tests.migrations.test_schema import schema
-from tests.scannerdb.partition_helpers import IMPATIENT, fill, finish, partition, phase, revert
+from tests.support.partitioning import IMPATIENT, fill, finish, partition, phase, revert
+from tests.support.schema import schema
 
 if TYPE_CHECKING:
     from tests.conftest import TestDatabase
@@ -69,6 +69,18 @@ def test_what_cannot_be_carried_over_is_refused(database: TestDatabase, obstacle
     with pytest.raises(errors.CannotCarryError, match=re.escape(OBSTACLES[obstacle])):
         partition(database)
     assert schema(database) == before
+
+
+def test_an_invalid_index_is_refused_with_the_statement_that_rebuilds_it(database: TestDatabase) -> None:
+    database.query(
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_job_objects_job_status'::regclass",
+        user="postgres",
+    )
+    with pytest.raises(errors.CannotCarryError, match="idx_job_objects_job_status is INVALID; rebuild it: ") as refused:
+        partition(database)
+    database.query(str(refused.value).rpartition("rebuild it: ")[2])
+    partition(database)
+    assert phase(database) == "swapped"
 
 
 def test_an_obstacle_that_comes_while_rows_are_copied_is_noticed_before_the_swap(database: TestDatabase) -> None:
@@ -126,12 +138,12 @@ def test_another_modulus_than_that_of_the_copy_is_refused(database: TestDatabase
 
 def test_a_table_that_is_partitioned_already_is_refused(database: TestDatabase) -> None:
     partition(database)
-    with pytest.raises(errors.WrongModulusError, match="go on with --modulus 4, or take it back"):
+    with pytest.raises(errors.WrongModulusError, match="go on with --modulus 4, or undo it"):
         partition(database, modulus=8)
     finish(database)
     with pytest.raises(errors.AlreadyPartitionedError, match=r"public\.job_objects is partitioned already"):
         partition(database)
-    with pytest.raises(errors.WrongPhaseError, match="there is nothing to take back"):
+    with pytest.raises(errors.WrongPhaseError, match="there is nothing to revert"):
         revert(database)
 
 
@@ -156,7 +168,7 @@ def test_a_name_that_is_taken_is_refused(database: TestDatabase) -> None:
         partition(database)
 
 
-def test_whoever_lacks_a_right_is_told_which(database: TestDatabase) -> None:
+def test_a_login_role_that_lacks_a_privilege_is_told_which(database: TestDatabase) -> None:
     database.query(
         "DO $$ BEGIN CREATE ROLE partition_owner LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$; "
         "GRANT partition_owner TO scanner_admin WITH INHERIT FALSE, SET TRUE",
@@ -180,7 +192,8 @@ def test_whoever_lacks_a_right_is_told_which(database: TestDatabase) -> None:
     assert schema(database) == dump
 
 
-def test_a_long_transaction_is_named(database: TestDatabase) -> None:
+def test_a_long_transaction_is_named(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "LONG_TRANSACTION_S", 0.1)
     connection = database.connect("scanner_app")
     with connection.cursor() as cursor:
         cursor.execute("BEGIN; SELECT 1")
@@ -188,7 +201,7 @@ def test_a_long_transaction_is_named(database: TestDatabase) -> None:
         with pytest.raises(
             errors.LongTransactionError, match=r"pid \d+ \(scanner_app, , idle in transaction since .* UTC"
         ):
-            partition(database, longest_transaction_s=0.1)
+            partition(database)
     connection.close()
     assert phase(database) == "none"
 
@@ -205,7 +218,7 @@ def test_a_migration_that_runs_or_is_applied_in_part_comes_first(database: TestD
         partition(database)
 
 
-def test_a_table_that_stays_locked_is_told_with_whoever_holds_it(database: TestDatabase) -> None:
+def test_a_table_that_stays_locked_is_told_with_the_holders_of_the_locks(database: TestDatabase) -> None:
     fill(database)
     partition(database, until_copied=True)
     connection = database.connect("scanner_app")

@@ -1,4 +1,4 @@
-"""A plan is red when data would be lost and nobody agreed, and says why; everything else it only tells."""
+"""A plan is red, with the reason, when data would be lost without agreement; all else is only reported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scannerdb.review.policy import Finding, Policy, check_policy
 from scannerdb.review.protected import LOST_WITH
 from scannerdb.review.terraform_errors import PlanningError, explain
 from stacks.settings import environment_files
-from tests.scannerdb.plan_json import DATABASE, REPLACE, TODAY, allowing, judge, plan, resource
+from tests.support.terraform_plans import DATABASE, REPLACE, TODAY, allowing, judge, plan, resource
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -169,7 +169,7 @@ def test_the_order_of_a_replacement_is_read() -> None:
         ({}, "no plan of format 1.x"),
         (plan(format_version="2.0"), "no plan of format 1.x (found 2.0)"),
         (plan(errored=True), "Terraform failed while it made this plan"),
-        (plan(resource("a.b", ("ponder",))), "a.b has the unknown actions ('ponder',)"),
+        (plan(resource("a.b", ("ponder",))), "a.b has unknown actions ('ponder',)"),
     ],
 )
 def test_what_cannot_be_read_is_not_judged(document: dict[str, Any], message: str) -> None:
@@ -183,7 +183,7 @@ def test_what_cannot_be_read_is_not_judged(document: dict[str, Any], message: st
     [
         ("│ Error: No valid credential sources found", "sign in to the account"),
         ("│ Error: operation error S3: GetObject, NoSuchBucket: no", "environments/prod.toml"),
-        ("│ Error: Error acquiring the state lock", "somebody deploys prod at this moment"),
+        ("│ Error: Error acquiring the state lock", "another run holds the lock of prod's state"),
         ("│ Error: AccessDenied: not authorized to perform: rds:Describe", "the role may not read this"),
         ("│ Error: Failed to query available provider packages", "let Terraform reach registry.terraform.io"),
     ],

@@ -13,7 +13,7 @@ from rich.console import Console
 from scannerdb.review.releases import fetch_built
 from scannerdb.review.render import LONGEST_MARKDOWN, markdown, print_review, to_json
 from stacks.assets.package import build_release
-from tests.scannerdb.plan_json import DATABASE, REPLACE, TODAY, allowing, judge, resource
+from tests.support.terraform_plans import DATABASE, REPLACE, TODAY, allowing, judge, resource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,7 +96,7 @@ def test_parameters_that_wait_for_a_restart_are_told_and_others_are_not() -> Non
     (restart,) = review.restarts
     difference = restart.difference
     assert (difference.attribute, difference.before, difference.after) == ("max_connections", "800", "900")
-    assert "at the next restart, which nobody schedules" in restart.when
+    assert "at the next restart; no restart is scheduled" in restart.when
 
 
 def test_a_changed_alarm_tells_its_thresholds() -> None:

@@ -1,4 +1,4 @@
-"""Real plans: a first deployment is green, one that replaces the database is red until somebody agrees."""
+"""Real plans: a first deployment is green, one that replaces the database is red until that is agreed to."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from scannerdb.review.releases import fetch_built
 from scannerdb.review.review import Review
 from scannerdb.review.review import judge as judge_plan
 from stacks import ROOT
+from stacks.assets.package import release_files
 from stacks.settings import load_settings
-from tests.scannerdb.plan_json import DATABASE, TODAY
+from tests.support.terraform_plans import DATABASE, TODAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ def provider() -> None:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the variables of whoever runs the tests, without those that change settings."""
+    """Return this process's variables, without those that change settings."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("SCANNER_", "CDKTF_"))}
 
 
@@ -59,7 +60,7 @@ def test_a_first_deployment_is_green_and_tells_what_it_would_run(
     assert set(told["counts"]) == {"create"}
     assert told["counts"]["create"] > 100
     (migrations,) = (section for section in told["sections"] if section["title"] == "Migrations")
-    files = {path.name for path in (ROOT / "migrations").glob("*.sql") if not path.name.endswith(".down.sql")}
+    files = {path.name for path in release_files(ROOT / "migrations") if not path.name.endswith(".down.sql")}
     assert {item["text"].partition(":")[0] for item in migrations["items"][1:]} == files
 
 
@@ -120,7 +121,7 @@ def test_a_plan_that_replaces_the_database_is_red_and_names_what_forces_it(
     assert set(rest.partition(":")[0].split(", ")) == {"db_name", "kms_key_id", "storage_encrypted"}
 
 
-def test_it_is_green_once_somebody_agreed_and_red_again_when_that_expired(
+def test_it_is_green_once_agreed_to_and_red_again_when_that_expired(
     replacing: dict[str, Any], policy: Policy, tmp_path: Path
 ) -> None:
     (tmp_path / "prod.toml").write_text(

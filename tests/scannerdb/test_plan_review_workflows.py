@@ -185,7 +185,7 @@ def test_a_saved_plan_can_be_read_with_the_key_alone_and_not_when_it_was_changed
     assert (tmp_path / "stack" / "plan.tfplan").read_text() == "all of the state in clear text"
     assert not (tmp_path / "stack" / ".terraform").exists()
 
-    # Anybody can encrypt: another plan than the one that was agreed to, and one that was damaged, are refused.
+    # Encrypting needs no secret: another plan than the one that was agreed to, and one that was damaged, are refused.
     with pytest.raises(subprocess.CalledProcessError):
         run(f"rm -r stack\n{decrypt}", tmp_path, **key | {"SHA256": "0" * 64})
     damaged = bytearray(encrypted.read_bytes())

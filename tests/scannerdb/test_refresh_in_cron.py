@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.scannerdb.test_scannerdb import dsn, scannerdb
+from tests.support.command_line import dsn, scannerdb
 
 if TYPE_CHECKING:
     import pytest

@@ -1,4 +1,4 @@
-"""`scannerdb tunnel` against a fake `aws` that really forwards the port (fake_aws.py): there is no AWS CLI here."""
+"""`scannerdb tunnel` against a fake `aws` that really forwards the port (fake_aws_cli.py): there is no AWS CLI here."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import pytest
 
 from scannerdb.tunnel.passfile import write_password
 from stacks import ROOT
-from tests.scannerdb.conftest import BASTION
-from tests.scannerdb.test_scannerdb import scannerdb
+from tests.support.command_line import scannerdb
+from tests.support.deployed import BASTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.scannerdb.conftest import Deployed
+    from tests.support.deployed import Deployed
 
 ASK = """
 import os, psycopg2
@@ -79,12 +79,12 @@ def test_a_server_of_another_name_is_not_trusted(
     deployed: Deployed, fake_aws: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     deployed.say(
-        proxy_endpoint="somebody.else.example",
+        proxy_endpoint="another.host.example",
         proxy_port=str(deployed.database.server.port),
         bastion_instance_id=BASTION,
     )
     scannerdb("tunnel", "local", "--", *ask('os.environ["SCANNERDB_DSN"]'), code=1)
-    assert 'does not match host name "somebody.else.example"' in capfd.readouterr().err
+    assert 'does not match host name "another.host.example"' in capfd.readouterr().err
 
 
 def test_the_session_and_the_password_end_with_the_command_whose_exit_code_is_kept(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ENVIRONMENTS = ("dev", "prod", "local")
+API_ID = "${aws_apigatewayv2_api.status_api_api.id}"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,12 @@ class Synthesised:
 
     def text(self) -> str:
         return json.dumps(self.json)
+
+
+def name_of(stack: Synthesised, alarm: dict[str, Any]) -> str:
+    """Return an alarm's name without the deployment's."""
+    prefix: str = stack.one("aws_db_instance")["identifier"]
+    return str(alarm["alarm_name"]).removeprefix(f"{prefix}-")
 
 
 def run_main(*environments: str, outdir: Path, variables: Mapping[str, str] | None = None) -> str:

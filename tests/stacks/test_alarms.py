@@ -1,28 +1,44 @@
-"""The alarms, fact by fact, and that each is complete: words for people, a section of the runbook, an answer."""
+"""Each alarm is deployed as its record says, agrees with what AWS documents, and has its section of the runbook."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import asdict, fields
+from typing import Any
 
 import pytest
+from stacks.functions.timeouts import MIGRATE_TIMEOUT_S, REFRESH_TIMEOUT_S, STATUS_TIMEOUT_S
 
+from handlers.contract.alarms import RECORDS
+from handlers.contract.alarms.functions import TIMEOUTS_S
+from handlers.contract.alarms.messages import NOTICES, OUTAGE
+from handlers.contract.alarms.model import Alarm, Statistic
+from handlers.contract.thresholds import Thresholds
+from handlers.contract.timeouts import STALE_AFTER_INTERVALS
 from stacks import ROOT
-from stacks.alarms import NOTICES, OUTAGE, catalogue
-from stacks.settings import load_settings
-from tests.stacks.alarm_facts import name_of, read_facts, words
-from tests.stacks.conftest import ENVIRONMENTS, Synthesised
+from stacks.alarms import catalogue
+from stacks.alarms.table import RUNBOOK, renewed
+from stacks.alarms.thresholds import doctor_thresholds
+from stacks.settings import Settings, load_settings
+from tests.stacks.aws_metrics import AWS_METRICS, RECOMMENDED
+from tests.stacks.conftest import API_ID, ENVIRONMENTS, Synthesised, name_of
 
-RUNBOOK = ROOT / "docs" / "runbook.md"
-FACTS = read_facts()
 DAY_S, WEEK_S = 24 * 60 * 60, 7 * 24 * 60 * 60
 # What the on-call needs at three in the morning, and what a ticket needs by day, each in this order.
 PAGE_PARTS = ("For users", "Usual causes, each with what ends it", "Wake", "Over when")
 TICKET_PARTS = ("Means", "Look", "Do", "Over when")
 
 
+def settings_of(environment: str) -> Settings:
+    return load_settings(ROOT / "environments" / f"{environment}.toml", {})
+
+
+def alarms(environment: str) -> tuple[Alarm, ...]:
+    return catalogue(settings_of(environment), api_id=API_ID)
+
+
 def names(environment: str) -> list[str]:
-    settings = load_settings(ROOT / "environments" / f"{environment}.toml", {})
-    return [alarm.name for alarm in catalogue(settings, api_id="a1")]
+    return [alarm.name for alarm in alarms(environment)]
 
 
 def pages() -> set[str]:
@@ -44,43 +60,148 @@ def runbook_sections() -> dict[str, str]:
     return sections(RUNBOOK.read_text())
 
 
-@pytest.mark.parametrize("name", FACTS)
-def test_the_production_alarms(prod: Synthesised, name: str) -> None:
-    body = prod.one("aws_cloudwatch_metric_alarm", f"alarms_{name.replace('-', '_')}")
-    assert words(prod, body) == FACTS[name]
+# Every alarm, as in production where it is there.
+ALARMS = {alarm.name: alarm for environment in ("dev", "prod") for alarm in alarms(environment)}
 
 
-def test_every_alarm_has_its_facts_here(prod: Synthesised) -> None:
-    alarms = prod.every("aws_cloudwatch_metric_alarm").values()
-    assert {name_of(prod, body) for body in alarms} == FACTS.keys()
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_each_alarm_is_deployed_as_its_record_says(stacks: dict[str, Synthesised], environment: str) -> None:
+    stack = stacks[environment]
+    bodies = {name_of(stack, body): body for body in stack.every("aws_cloudwatch_metric_alarm").values()}
+    assert bodies.keys() == set(names(environment))
+    for alarm in alarms(environment):
+        body = bodies[alarm.name]
+        assert (body["comparison_operator"], body["threshold"]) == (alarm.comparison, alarm.threshold)
+        assert body["evaluation_periods"] == alarm.evaluation_periods
+        assert body.get("datapoints_to_alarm") == alarm.datapoints_to_alarm
+        assert body["treat_missing_data"] == alarm.missing_data
+        assert body["tags"]["severity"] == alarm.severity
+        assert body["alarm_description"].startswith(alarm.meaning)
+        if isinstance(alarm.watches, Statistic):
+            assert "metric_query" not in body
+            # A percentile is an extended statistic.
+            other, own = (
+                ("statistic", "extended_statistic")
+                if alarm.watches.statistic[0] == "p"
+                else (
+                    "extended_statistic",
+                    "statistic",
+                )
+            )
+            assert other not in body
+            assert_metric(body, alarm.watches, body[own], alarm.period_s)
+        else:
+            result, *inputs = body["metric_query"]
+            assert (result["expression"], result["return_data"]) == (alarm.watches.formula, True)
+            # CloudWatch requires a period of a query, and refuses one of metric math.
+            assert result.get("period") == (None if inputs else alarm.period_s)
+            assert [each["id"] for each in inputs] == list(alarm.watches.inputs)
+            for each in inputs:
+                assert each["return_data"] is False
+                assert_metric(each["metric"], alarm.watches.inputs[each["id"]], each["metric"]["stat"], alarm.period_s)
 
 
-def test_a_burstable_instance_has_an_alarm_on_its_credits_and_no_other_environment_differs(
-    stacks: dict[str, Synthesised],
-) -> None:
-    for environment in ENVIRONMENTS:
-        stack = stacks[environment]
-        burstable = stack.one("aws_db_instance")["instance_class"].startswith("db.t")
-        alarms = {name_of(stack, body) for body in stack.every("aws_cloudwatch_metric_alarm").values()}
-        assert alarms == FACTS.keys() | ({"database-cpu-credits"} if burstable else set())
+def assert_metric(body: dict[str, Any], watched: Statistic, statistic: str, period_s: int) -> None:
+    assert (body["namespace"], body["metric_name"]) == (watched.metric.namespace, watched.metric.name)
+    assert body.get("dimensions", {}) == watched.metric.dimensions
+    assert (statistic, body["period"]) == (watched.statistic, period_s)
 
 
-def test_the_alarm_on_credits(stacks: dict[str, Synthesised]) -> None:
-    body = stacks["dev"].one("aws_cloudwatch_metric_alarm", "alarms_database_cpu_credits")
-    assert words(stacks["dev"], body) == (
-        "AWS/RDS CPUCreditBalance DBInstanceIdentifier=<prefix> Minimum / 300 s",
-        "24 of 24",
-        "< 20",
-        "ignore",
-        "ticket",
-    )
+def test_only_a_burstable_instance_has_an_alarm_on_its_credits(stacks: dict[str, Synthesised]) -> None:
+    burstable = {
+        environment: stacks[environment].one("aws_db_instance")["instance_class"].startswith("db.t")
+        for environment in ENVIRONMENTS
+    }
+    assert set(burstable.values()) == {True, False}
+    for environment, has_credits in burstable.items():
+        without = [record.name for record in RECORDS if record.name not in names(environment)]
+        assert without == ([] if has_credits else ["database-cpu-credits"])
+
+
+def inputs(alarm: Alarm) -> list[Statistic]:
+    return [alarm.watches] if isinstance(alarm.watches, Statistic) else list(alarm.watches.inputs.values())
+
+
+# A query names its metric itself; the dashboard's tests know the queries.
+OF_AWS = [
+    pytest.param(alarm, watched, id=f"{alarm.name}-{watched.metric.name}")
+    for alarm in ALARMS.values()
+    for watched in inputs(alarm)
+    if watched.metric.namespace.startswith("AWS/")
+]
+
+
+@pytest.mark.parametrize(("alarm", "watched"), OF_AWS)
+def test_an_alarm_uses_a_metric_as_what_aws_says_it_is(alarm: Alarm, watched: Statistic) -> None:
+    documented = AWS_METRICS[watched.metric.namespace, frozenset(watched.metric.dimensions)][watched.metric.name]
+    # Events are added up; the sum of a level says nothing.
+    assert (watched.statistic == "Sum") == (documented.kind == "events")
+    assert alarm.comparison.startswith("Less" if documented.kind == "reserve" else "Greater")
+    # A metric that comes with an event only: no datum, no event.
+    assert alarm.missing_data == ("ignore" if documented.is_steady else "notBreaching")
+    if isinstance(alarm.watches, Statistic):
+        is_measured = alarm.unit in {"%", "s", "ms", "µs", "bytes", "bytes/s"}
+        assert (alarm.unit if is_measured else "count") == documented.unit
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_on_silence_is_evaluated_at_once(name: str) -> None:
+    """While data are missing, CloudWatch evaluates older periods too; FILL gives each period a datum."""
+    watches, missing_data = ALARMS[name].watches, ALARMS[name].missing_data
+    fills = not isinstance(watches, Statistic) and "FILL(" in watches.formula
+    assert missing_data in {"notBreaching", "ignore", *(["breaching"] if fills else [])}
+
+
+@pytest.mark.parametrize(("namespace", "metric"), RECOMMENDED)
+def test_an_alarm_that_aws_recommends_has_aws_s_statistic_and_periods(namespace: str, metric: str) -> None:
+    ours = [
+        (watches.statistic, alarm.period_s, alarm.datapoints_to_alarm or alarm.evaluation_periods)
+        for alarm in ALARMS.values()
+        if isinstance(watches := alarm.watches, Statistic)
+        and (watches.metric.namespace, watches.metric.name) == (namespace, metric)
+    ]
+    assert set(ours) == {RECOMMENDED[namespace, metric]}
+
+
+@pytest.mark.parametrize("function", TIMEOUTS_S)
+def test_a_function_is_slow_before_its_time_is_up(prod: Synthesised, function: str) -> None:
+    timeout_ms = 1000 * prod.one("aws_lambda_function", f"{function}_function")["timeout"]
+    assert timeout_ms / 2 < ALARMS[f"{function}-slow"].threshold < timeout_ms
+
+
+def test_the_time_limits_of_the_functions_are_those_of_the_contract() -> None:
+    assert TIMEOUTS_S == {"status": STATUS_TIMEOUT_S, "refresh": REFRESH_TIMEOUT_S, "migrate": MIGRATE_TIMEOUT_S}
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_progress_is_stale_when_the_last_refreshes_did_not_come(environment: str) -> None:
+    (stale,) = [alarm for alarm in alarms(environment) if alarm.name == "progress-stale"]
+    minutes = STALE_AFTER_INTERVALS * settings_of(environment).schedule.refresh_minutes
+    assert stale.period_s * stale.evaluation_periods == 60 * minutes
+    assert f"for {minutes} minutes" in stale.meaning
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_doctor_judges_by_the_thresholds_of_the_alarms(environment: str) -> None:
+    thresholds = asdict(doctor_thresholds(settings_of(environment)))
+    thresholds_of_alarms = {alarm.name: alarm.threshold for alarm in alarms(environment)}
+    setting = [(record.sets, record.name) for record in RECORDS if record.sets]
+    assert len(dict(setting)) == len(setting)
+    for field, name in setting:
+        assert thresholds[field] == thresholds_of_alarms[name]
+    of_the_deployment = {"refresh_interval_s", "slow_statement_ms", "storage_gib"}
+    assert {field.name for field in fields(Thresholds)} == dict(setting).keys() | of_the_deployment
+
+
+def test_the_runbook_s_table_has_the_alarms_as_they_are() -> None:
+    """`make runbook` renews it; a review sees each changed threshold there."""
+    assert renewed(RUNBOOK.read_text()) == RUNBOOK.read_text()
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_periods_are_what_cloudwatch_accepts(environment: str) -> None:
     """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html."""
-    settings = load_settings(ROOT / "environments" / f"{environment}.toml", {})
-    for alarm in catalogue(settings, api_id="a1"):
+    for alarm in alarms(environment):
         assert alarm.period_s % 60 == 0
         assert alarm.period_s * alarm.evaluation_periods <= (WEEK_S if alarm.period_s >= 60 * 60 else DAY_S)
 
@@ -98,7 +219,7 @@ def test_the_outage_covers_exactly_the_pages_and_tells_its_begin_and_its_end(sta
         for name, body in stack.every("aws_cloudwatch_metric_alarm").items()
         if body["tags"]["severity"] == "page"
     ]
-    assert len(pages) == 6
+    assert pages
     assert sorted(outage["alarm_rule"].split(" OR ")) == sorted(pages)
     assert outage["alarm_actions"] == outage["ok_actions"] == ["${aws_sns_topic.topics_page.arn}"]
     assert outage["tags"] == {"severity": "page"}

@@ -6,20 +6,25 @@ import itertools
 import json
 import re
 import urllib.parse
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from handlers import refresh
+from handlers.contract.alarms import RECORDS
+from handlers.contract.alarms.metrics import database_metric
+from handlers.contract.alarms.model import Alarm, AlarmRecord, Statistic
 from stacks import ROOT
-from stacks.alarms import catalogue
-from stacks.alarms.model import Alarm, Statistic
+from stacks.alarms import catalogue, facts
+from stacks.monitoring.widgets import GRAPHS_IN_A_ROW, sections
+from stacks.monitoring.widgets import database as database_widgets
+from stacks.monitoring.widgets.model import Graph
 from stacks.settings import load_settings
 from tests.handlers.test_refresh import emitted
 from tests.handlers.test_status import Context
-from tests.stacks.alarm_facts import API_ID, name_of
 from tests.stacks.aws_metrics import AWS_METRICS
-from tests.stacks.conftest import ENVIRONMENTS
+from tests.stacks.conftest import API_ID, ENVIRONMENTS, name_of
 from tests.stacks.real_refresh import ACTIONS, connect_refresh
 
 if TYPE_CHECKING:
@@ -103,8 +108,8 @@ def test_every_metric_of_aws_on_the_dashboard_is_one_that_aws_documents(stack: S
     for widget in widgets(stack, "metric"):
         for namespace, name, dimensions, _ in series(widget):
             if namespace.startswith("AWS/"):
-                documented = AWS_METRICS[namespace][1]
-                assert name in documented[frozenset(dimensions)], (widget["properties"]["title"], name)
+                documented = AWS_METRICS[namespace, frozenset(dimensions)]
+                assert name in documented, (widget["properties"]["title"], name)
 
 
 def test_every_query_on_the_dashboard_names_a_metric_that_aws_documents(stack: Synthesised) -> None:
@@ -116,7 +121,7 @@ def test_every_query_on_the_dashboard_names_a_metric_that_aws_documents(stack: S
             r'SELECT SUM\((\w+)\) FROM SCHEMA\("([\w/]+)", ([\w, ]+)\) WHERE ProxyName = \'\S+\'', query
         )
         assert found
-        assert found[1] in AWS_METRICS[found[2]][1][frozenset(found[3].split(", "))]
+        assert found[1] in AWS_METRICS[found[2], frozenset(found[3].split(", "))]
 
 
 def test_every_dimension_on_the_dashboard_is_something_that_is_deployed(stack: Synthesised) -> None:
@@ -259,3 +264,34 @@ def test_no_alarm_is_named_on_the_dashboard_that_is_not_deployed(stack: Synthesi
     for widget in widgets(stack, "metric"):
         for annotation in widget["properties"]["annotations"]["horizontal"]:
             assert annotation["label"].partition(":")[0] in deployed | {"timeout", "allowed"}
+
+
+SETTINGS = load_settings(ROOT / "environments" / "dev.toml", {})
+
+
+def test_every_alarm_belongs_to_a_section() -> None:
+    records = [each for section in sections(SETTINGS, facts(SETTINGS), catalogue(SETTINGS)) for each in section.records]
+    assert sorted(record.name for record in records) == sorted(record.name for record in RECORDS)
+
+
+def test_an_alarm_that_no_graph_names_gets_one_of_its_own_at_the_end_of_its_section(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    swap = AlarmRecord(
+        name="database-swap",
+        watches=Statistic(metric=database_metric("SwapUsage"), statistic="Maximum"),
+        period_s=60,
+        threshold=1,
+        unit="bytes",
+        missing_data="ignore",
+        severity="ticket",
+        meaning="It swaps.",
+        checks=("connection",),
+    )
+    new = tuple(replace(swap, name=f"database-swap-{number}") for number in range(GRAPHS_IN_A_ROW + 1))
+    monkeypatch.setattr(database_widgets, "INSTANCE", (*database_widgets.INSTANCE, *new))
+    deployment = facts(SETTINGS)
+    alarms_ = (*catalogue(SETTINGS), *(record.of(deployment) for record in new))
+    shown = {section.heading: section for section in sections(SETTINGS, deployment, alarms_)}
+    graphs = [Graph(title="SwapUsage, bytes", alarms=(record.name,)) for record in new]
+    assert shown["Database"].rows[-2:] == (tuple(graphs[:-1]), (graphs[-1],))

@@ -1,8 +1,9 @@
-"""Finding an AWS provider on any machine, and running Terraform without anybody's account."""
+"""Finding an AWS provider on any machine, and running Terraform apart from any account."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,9 +13,12 @@ from scannerdb import terraform
 from scannerdb.terraform import NoProvider, Provider, command_environment, find_provider
 
 EXECUTABLE_TERRAFORM = f"""#!{sys.executable}
-import json
+import json, sys
+if sys.argv[1] == "init":
+    sys.exit("\\nError: Failed to query\\n\\nregistry.terraform.io:\\nno such host\\n\\nTo see which modules ...")
 print(json.dumps({{"terraform_version": "VERSION"}}))
 """
+REAL_TERRAFORM = shutil.which("terraform")
 
 
 def lay_unpacked(mirror: Path, version: str) -> None:
@@ -36,10 +40,8 @@ def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     programs.mkdir()
     install_terraform(programs, "1.10.0")
     monkeypatch.setenv("PATH", str(programs))
-    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
     monkeypatch.setattr(terraform, "ROOT", tmp_path / "repository")
-    monkeypatch.setattr(terraform, "SEARCHED_ROOTS", (str(tmp_path / "searched"),))
-    monkeypatch.setattr(terraform, "_registry_answers", lambda: False)
+    monkeypatch.setattr(terraform, "ADD_ON_SOFTWARE", tmp_path / "opt")
     return programs
 
 
@@ -59,59 +61,69 @@ def test_a_named_mirror_is_used_in_either_layout(lay: object, tmp_path: Path) ->
 @pytest.mark.parametrize("version", ["5.99.1", "7.0.0"])
 def test_a_named_mirror_without_a_wanted_version_is_an_answer_of_its_own(version: str, tmp_path: Path) -> None:
     lay_unpacked(tmp_path / "mirror", version)
-    lay_unpacked(tmp_path / "searched", "6.25.0")
+    lay_unpacked(tmp_path / "opt" / "plugins", "6.25.0")
     found = find_provider({"SCANNER_PROVIDER_MIRROR": str(tmp_path / "mirror")})
     assert isinstance(found, NoProvider)
     assert f"SCANNER_PROVIDER_MIRROR={tmp_path / 'mirror'} holds no" in found.reason
     assert ">= 5.100.0, < 7.0.0" in found.reason
 
 
+def test_the_caller_s_plugin_cache_is_used(tmp_path: Path) -> None:
+    lay_unpacked(tmp_path / "cache", "6.25.0")
+    assert find_provider({"TF_PLUGIN_CACHE_DIR": str(tmp_path / "cache")}) == Provider(tmp_path / "cache")
+
+
+def test_a_mirror_of_add_on_software_is_used_although_a_missing_configuration_is_named(tmp_path: Path) -> None:
+    lay_unpacked(tmp_path / "opt" / "plugins", "5.100.0")
+    found = find_provider({"TF_CLI_CONFIG_FILE": str(tmp_path / "missing.rc")})
+    assert found == Provider(tmp_path / "opt" / "plugins")
+
+
+@pytest.fixture
+def real_terraform(bare_machine: Path) -> None:
+    if REAL_TERRAFORM is None:
+        pytest.skip("Terraform is not installed")
+    (bare_machine / "terraform").unlink()
+    (bare_machine / "terraform").symlink_to(REAL_TERRAFORM)
+
+
 @pytest.mark.parametrize(
     ("folder", "variable"),
     [
-        ("cache", "TF_PLUGIN_CACHE_DIR"),
+        ("home/.terraform.d/plugins", "HOME"),
         ("data/terraform/plugins", "XDG_DATA_HOME"),
         ("data/terraform/plugins", "XDG_DATA_DIRS"),
     ],
 )
 @pytest.mark.skipif(sys.platform == "darwin", reason="Terraform on macOS has other implied mirrors")
-def test_terraform_s_own_folders_are_looked_into(folder: str, variable: str, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("real_terraform")
+def test_terraform_installs_from_its_implied_mirrors(folder: str, variable: str, tmp_path: Path) -> None:
     lay_unpacked(tmp_path / folder, "6.25.0")
-    found = find_provider({variable: str(tmp_path / Path(folder).parts[0])})
-    assert found == Provider(tmp_path / folder)
+    found = find_provider({"HOME": str(tmp_path), variable: str(tmp_path / Path(folder).parts[0])})
+    assert isinstance(found, Provider)
+    assert found.mirror.is_relative_to(tmp_path / "repository" / "build")
+    assert [path.name for path in (found.mirror / terraform.PROVIDER).iterdir()] == ["6.25.0"]
 
 
-def test_the_mirror_of_the_caller_s_own_configuration_is_used(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("real_terraform")
+def test_terraform_installs_from_the_caller_s_own_configuration_once(tmp_path: Path) -> None:
     lay_unpacked(tmp_path / "company", "6.0.0")
     configuration = tmp_path / "their.rc"
     configuration.write_text(
         f'provider_installation {{\n  filesystem_mirror {{\n    path = "{tmp_path / "company"}"\n  }}\n}}\n'
     )
-    assert find_provider({"TF_CLI_CONFIG_FILE": str(configuration)}) == Provider(tmp_path / "company")
+    variables = {"TF_CLI_CONFIG_FILE": str(configuration), "TF_WORKSPACE": "production", "TF_CLI_ARGS": "-help"}
+    found = find_provider(variables)
+    assert isinstance(found, Provider)
+    assert [path.name for path in (found.mirror / terraform.PROVIDER).iterdir()] == ["6.0.0"]
+    configuration.unlink()
+    assert find_provider(variables) == found
 
 
-def test_a_configuration_that_is_named_but_missing_does_no_harm(tmp_path: Path) -> None:
-    lay_unpacked(tmp_path / "searched" / "some" / "plugins", "5.100.0")
-    found = find_provider({"TF_CLI_CONFIG_FILE": str(tmp_path / "missing.rc")})
-    assert found == Provider(tmp_path / "searched" / "some" / "plugins")
-
-
-def test_the_search_ends_some_levels_down(tmp_path: Path) -> None:
-    lay_unpacked(tmp_path / "searched" / "1" / "2" / "3" / "4" / "5" / "6", "5.100.0")
-    assert isinstance(find_provider({}), NoProvider)
-
-
-def test_the_registry_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terraform, "_registry_answers", lambda: True)
-    assert find_provider({}) == Provider(None)
-    lay_unpacked(tmp_path / "searched", "5.100.0")
-    assert find_provider({}) == Provider(tmp_path / "searched")
-
-
-def test_without_mirror_and_registry_the_reason_tells_the_way_out() -> None:
+def test_without_a_provider_the_reason_tells_terraform_s_own_and_the_way_out() -> None:
     found = find_provider({})
     assert isinstance(found, NoProvider)
-    assert "registry.terraform.io does not answer" in found.reason
+    assert "(registry.terraform.io: no such host)" in found.reason
     assert "SCANNER_PROVIDER_MIRROR" in found.reason
 
 
@@ -149,14 +161,6 @@ def test_nothing_of_the_caller_s_account_gets_into_the_environment(tmp_path: Pat
     configuration = Path(environment["TF_CLI_CONFIG_FILE"])
     assert configuration.is_relative_to(tmp_path / "state")
     assert f"path = {json.dumps(str(tmp_path / 'mirror'))}" in configuration.read_text()
-
-
-def test_the_registry_s_provider_is_downloaded_once(tmp_path: Path) -> None:
-    environment = command_environment(Provider(None), tmp_path / "state", {})
-    configuration = Path(environment["TF_CLI_CONFIG_FILE"]).read_text()
-    cache = tmp_path / "repository" / "build" / "terraform-plugins"
-    assert f"plugin_cache_dir = {json.dumps(str(cache))}" in configuration
-    assert cache.is_dir()
 
 
 def test_a_failed_command_shows_what_terraform_wrote(tmp_path: Path, bare_machine: Path) -> None:

@@ -6,12 +6,13 @@ import json
 import platform
 import re
 import shutil
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from stacks import ROOT
-from stacks.alarms.thresholds import doctor_limits
+from stacks.alarms.thresholds import doctor_thresholds
 from stacks.settings import load_settings
 from tests.stacks.conftest import ENVIRONMENTS, read_stack, run_main
 
@@ -104,7 +105,7 @@ def test_doctor_knows_its_deployment_the_alarms_thresholds_and_the_release(
 ) -> None:
     stack, settings = stacks[environment], load_settings(ROOT / "environments" / f"{environment}.toml", {})
     variables = function(stack, "doctor")["environment"]["variables"]
-    assert json.loads(variables["DOCTOR_LIMITS"]) == doctor_limits(settings)
+    assert json.loads(variables["DOCTOR_LIMITS"]) == asdict(doctor_thresholds(settings))
     assert variables["DEPLOYMENT"] == f"scanner-database-{environment}"
     assert variables["RELEASE_BUCKET"] == "${aws_s3_object.artifacts_migrations.bucket}"
     assert variables["RELEASE_KEY"] == "${aws_s3_object.artifacts_migrations.key}"
@@ -222,7 +223,7 @@ def test_new_code_goes_live_after_the_migrations(stack: Synthesised) -> None:
 def test_a_changed_release_ends_with_a_refresh_over_the_whole_way(stack: Synthesised) -> None:
     invocation = stack.one("aws_lambda_invocation", "first_refresh_invocation")
     assert invocation["function_name"] == "${aws_lambda_function.refresh_function.function_name}"
-    assert json.loads(invocation["input"]) == {"source": "deploy", "action": "begin"}
+    assert json.loads(invocation["input"]) == {"source": "deploy", "action": "after_deploy"}
     assert invocation["triggers"] == {"release_sha256": stack.json["output"]["release_sha256"]["value"]}
     assert set(invocation["depends_on"]) == {
         "aws_db_proxy_target.proxy_target",

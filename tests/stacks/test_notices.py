@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from stacks.alarms import NOTICES
+from handlers.contract.alarms.messages import NOTICES
 from stacks.alarms.log_patterns import DENIED_STATEMENTS, SLOW_STATEMENTS
 
 if TYPE_CHECKING:

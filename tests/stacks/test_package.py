@@ -7,8 +7,10 @@ import hashlib
 import os
 import shutil
 import stat
+import subprocess
 import sys
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +22,6 @@ from tests.stacks.conftest import run_main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 ENTRIES = {"b/two.py": b"2", "a.sql": b"SELECT 1", "b/one.py": b"1"}
 
@@ -184,6 +185,17 @@ def test_an_unchanged_release_is_not_parsed_again(tmp_path: Path, monkeypatch: p
     first.path.unlink()
     with pytest.raises(ImportError):
         build_release(folder=tmp_path)
+
+
+def test_every_module_that_decides_on_a_release_is_in_its_fingerprint() -> None:
+    code = (
+        "import sys, stacks.assets.manifest;"
+        "print(*(module.__file__ for name, module in sys.modules.items() if name.startswith(('handlers.', 'stacks.'))))"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    imported = {Path(file) for file in printed.stdout.split() if not file.endswith("__init__.py")}
+    assert imported
+    assert imported <= set(package_module.RELEASE_MAKERS)
 
 
 @pytest.mark.parametrize(

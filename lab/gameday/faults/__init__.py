@@ -1,4 +1,4 @@
-"""The faults of a game day, in the order in which they are played."""
+"""The faults of a game day, in the order of play."""
 
 from collections.abc import Callable
 

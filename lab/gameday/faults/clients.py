@@ -1,4 +1,4 @@
-"""What clients do to make a fault."""
+"""Database clients that make faults."""
 
 import contextlib
 import threading
@@ -10,12 +10,12 @@ from lab.gameday.system import System
 
 
 class Client:
-    """A client that does something again and again, or holds on to something, until its session is ended.
+    """A client that runs a statement again and again, or holds a session open, until its session is ended.
 
     Args:
-        opening: statements that it begins with.
-        repeated: what it runs each time; nothing: it idles.
-        pause_s: how long it rests between two runs.
+        opening: statements that it runs first.
+        repeated: the statement that it repeats; empty: `SELECT 1`.
+        pause_s: the pause between two runs.
 
     """
 
@@ -39,7 +39,7 @@ class Client:
         self._thread.start()
 
     def close(self) -> None:
-        """End it from its own side."""
+        """Stop the client and close its connection."""
         self._ended.set()
         self._thread.join(timeout=10)
         with contextlib.suppress(psycopg2.Error):
@@ -54,23 +54,31 @@ class Client:
                 if self._connection.closed:
                     return
             except psycopg2.Error:
-                pass  # refused, which is what some clients here are for
+                pass  # refused statements are the purpose of some clients
 
 
 class HeldOpen(Client):
-    """A session in a transaction that does nothing more."""
+    """A session that runs statements in a transaction and leaves it open; the server's idle timeout is switched off."""
 
-    def __init__(self, system: System, opening: str) -> None:
+    def __init__(self, system: System, statements: str) -> None:
+        opening = f"SET idle_in_transaction_session_timeout = 0; BEGIN; {statements}"
         super().__init__(system, user="scanner_admin", application="psql", opening=opening, pause_s=3600)
 
 
 class MadeByClients(Fault):
-    """A fault that clients make; whatever is left of them ends with it."""
+    """A fault that clients make; cleaning up ends them."""
+
+    # What a session runs in a transaction that it leaves open, for faults that need no more than that.
+    held = ""
 
     def __init__(self) -> None:
         self._clients: list[Client] = []
 
+    def inject(self, scene: Scene) -> None:
+        """Run `held` in a transaction and leave it open."""
+        self._clients = [HeldOpen(scene.system, self.held)]
+
     def clean_up(self, scene: Scene) -> None:  # noqa: ARG002 - not all need it
-        """End the clients that still run."""
+        """End the clients that are still running."""
         for client in self._clients:
             client.close()

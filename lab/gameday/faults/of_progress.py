@@ -1,17 +1,16 @@
-"""Faults of refreshes and of what they keep."""
+"""Faults of the refresh and of the counts."""
 
 import contextlib
 from typing import ClassVar
 
+from handlers.contract.events import RefreshAction
 from lab.gameday.fault import Fault, Reasons, Scene
-from lab.gameday.faults.clients import Client, HeldOpen, MadeByClients
+from lab.gameday.faults.clients import Client, MadeByClients
 from lab.gameday.on_call import Diagnosis
-
-REFRESH_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('refresh_job_progress', 0))"
 
 
 class RefresherStopped(Fault):
-    """The schedule is off."""
+    """The schedule is disabled."""
 
     name = "refresher-stopped"
     title = "the schedule is off, so no refresh runs"
@@ -20,29 +19,29 @@ class RefresherStopped(Fault):
     asks_function = True
 
     def inject(self, scene: Scene) -> None:
-        """Stop invoking."""
+        """Disable the schedule."""
         scene.schedule.is_enabled = False
 
     def end(self, scene: Scene, diagnosis: Diagnosis) -> list[str]:
-        """Refresh by hand, as the doctor says, and deploy, which enables the schedule again."""
+        """Run the doctor's command, then deploy, which enables the schedule again."""
         done = super().end(scene, diagnosis)
         scene.schedule.is_enabled = True
-        return [*done, "(cdktf deploy, as the runbook says, switches the schedule on)"]
+        return [*done, "(cdktf deploy, as the runbook says, enables the schedule)"]
 
     def clean_up(self, scene: Scene) -> None:
-        """Start again."""
+        """Enable the schedule."""
         scene.schedule.is_enabled = True
 
 
 class RefreshKilled(Fault):
-    """A script ends the refresher's sessions as soon as it sees one."""
+    """A script terminates every session of the refresher."""
 
     name = "refresh-killed"
     title = "a script kills every refresh"
     alarm = "refresh-failing"
     checks = ("refresh-runs", "progress-age")
     follows: ClassVar[Reasons] = {"progress-stale": "no refresh succeeds while the script runs"}
-    # Every refresh tries twice, so the script has to be quick.
+    # Each refresh is tried twice, so the script polls every 2 ms.
     script = """
         DO $$
         BEGIN
@@ -63,7 +62,7 @@ class RefreshKilled(Fault):
         self._client = Client(scene.system, user="scanner_admin", application="cleanup-script", repeated=self.script)
 
     def end(self, scene: Scene, diagnosis: Diagnosis) -> list[str]:
-        """Stop the script, which nobody but its owner can, then do what the doctor says."""
+        """Stop the script as its owner does, then run the doctor's commands."""
         self.clean_up(scene)
         return ["(the owner of the script stops it)", *super().end(scene, diagnosis)]
 
@@ -77,22 +76,22 @@ class RefreshKilled(Fault):
 
 
 class Backlog(MadeByClients):
-    """A refresh was begun by hand and never committed, while a load changes very many jobs."""
+    """A refresh in an open transaction blocks the others, while a load changes thousands of jobs."""
 
     name = "delta-backlog"
-    title = "a refresh hangs while very much changes"
+    title = "a refresh hangs while thousands of jobs change"
     alarm = "progress-backlog"
     checks = ("progress-backlog", "refresh-runs")
     follows: ClassVar[Reasons] = {"progress-stale": "no refresh succeeds while one hangs"}
+    held = "SELECT pg_advisory_xact_lock(hashtextextended('refresh_job_progress', 0))"
     statements = 20
 
     def inject(self, scene: Scene) -> None:
         """Hold the refresh's lock, then change every small job many times."""
-        opening = f"SET idle_in_transaction_session_timeout = 0; BEGIN; {REFRESH_LOCK}"
-        self._clients = [HeldOpen(scene.system, opening)]
+        super().inject(scene)
         connection = scene.system.connect(user="scanner_app", application="bulk-load")
         with contextlib.closing(connection), connection.cursor() as cursor:
-            # As some drivers do by default; writers in it do not compact.
+            # Some drivers' default isolation; its writers do not compact deltas.
             cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
             for _ in range(self.statements):
                 cursor.execute("UPDATE job_objects SET updated_at = now() WHERE bucket = 'small'")
@@ -100,7 +99,7 @@ class Backlog(MadeByClients):
 
 
 class ViewDropped(Fault):
-    """Somebody drops the materialized view, and what hangs on it."""
+    """The materialized view is dropped, with the views that depend on it."""
 
     name = "view-dropped"
     title = "job_progress is dropped"
@@ -110,23 +109,23 @@ class ViewDropped(Fault):
     follows: ClassVar[Reasons] = {"progress-stale": "no refresh succeeds without the view"}
 
     def inject(self, scene: Scene) -> None:
-        """Drop it."""
+        """Drop the view."""
         scene.system.query("DROP MATERIALIZED VIEW job_progress CASCADE")
 
     def clean_up(self, scene: Scene) -> None:
-        """Build it again where nobody has."""
+        """Restore the view if it is still missing."""
         if not scene.system.query("SELECT to_regclass('job_progress')")[0][0]:
             scene.system.query("SELECT restore_job_progress()")
 
 
 class Drift(Fault):
-    """A load goes past the triggers; the nightly verification finds it."""
+    """A load bypasses the triggers; the nightly verification finds the drift."""
 
     name = "drift"
-    title = "rows are changed past the triggers"
+    title = "rows are changed with the triggers off"
     alarm = "progress-drift"
     checks = ("progress-drift",)
-    # One good verification after a bad one must be the last word.
+    # After a clean verification the alarm must stay quiet.
     steady_minutes = 15
     load = """
         SET session_replication_role = replica;
@@ -135,19 +134,19 @@ class Drift(Fault):
     """
 
     def inject(self, scene: Scene) -> None:
-        """Write with the triggers off, as a restore would, and verify as the schedule does at night."""
+        """Delete rows with the triggers off, as a restore does, and verify as the nightly schedule does."""
         job = str(scene.system.jobs[1].job_id)
         scene.system.query(self.load, {"job": job}, user="postgres")
-        scene.system.invoke("refresh", {"action": "verify"})
+        scene.system.invoke("refresh", {"action": RefreshAction.VERIFY})
 
     def end(self, scene: Scene, diagnosis: Diagnosis) -> list[str]:
-        """Mend it, and verify once more, which is how the runbook knows that it is over."""
+        """Run the doctor's commands and verify again, as the runbook says."""
         done = super().end(scene, diagnosis)
-        drifted = scene.system.invoke("refresh", {"action": "verify"})["drifted_jobs"]
-        assert drifted == 0, f"{drifted} jobs have drifted still"
+        drifted = scene.system.invoke("refresh", {"action": RefreshAction.VERIFY})["drifted_jobs"]
+        assert drifted == 0, f"{drifted} jobs still have drift"
         return done
 
     def clean_up(self, scene: Scene) -> None:
-        """Mend it and verify; where that is done already, it changes nothing."""
-        if scene.system.invoke("refresh", {"action": "rebuild"})["mended_jobs"]:
-            scene.system.invoke("refresh", {"action": "verify"})
+        """Rebuild the counts; verify if that changed any."""
+        if scene.system.invoke("refresh", {"action": RefreshAction.REBUILD})["mended_jobs"]:
+            scene.system.invoke("refresh", {"action": RefreshAction.VERIFY})

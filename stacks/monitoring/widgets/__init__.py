@@ -1,24 +1,59 @@
 """What the dashboard shows, as data: sections in the order in which the on-call thinks, from users down to the disk.
 
-A graph names the alarms that it explains. Their lines are drawn with the statistic and the period that the alarm
-compares, and their thresholds come from the catalogue (`dashboard_body.py`).
+A graph names the alarms that it explains. `dashboard_body.py` draws what they compare, with their statistic, period and
+threshold. An alarm that no graph names gets one of its own.
 """
 
-from stacks.monitoring.widgets.database import database, proxy, statements, storage
-from stacks.monitoring.widgets.model import Section
-from stacks.monitoring.widgets.service import functions, messages, progress, users
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from handlers.contract.alarms.deployment import Deployment
+from handlers.contract.alarms.model import Alarm, Statistic
+from stacks.monitoring.widgets import database, service
+from stacks.monitoring.widgets.model import Graph, LogTable, Section
 from stacks.settings import Settings
 
+GRAPHS_IN_A_ROW = 4
 
-def sections(settings: Settings, *, api_id: str) -> tuple[Section, ...]:
-    """Return the sections from top to bottom."""
-    return (
-        users(api_id),
-        progress(settings),
-        functions(settings),
-        proxy(settings),
-        database(settings),
-        storage(settings),
-        statements(settings),
-        messages(settings),
+
+def sections(settings: Settings, deployment: Deployment, alarms: Sequence[Alarm]) -> Iterator[Section]:
+    """Yield the sections from top to bottom."""
+    planned = (
+        service.users(),
+        service.progress(deployment),
+        service.functions(),
+        database.proxy(deployment),
+        database.instance(),
+        database.storage(),
+        database.statements(settings),
+        service.messages(),
     )
+    deployed = {alarm.name for alarm in alarms}
+    shown = [_of(section, deployment, deployed) for section in planned]
+    drawn = {name for section in shown for row in section.rows for widget in row for name in _alarms(widget)}
+    for section in shown:
+        names = {record.name for record in section.records} - drawn
+        graphs = tuple(_own_graph(alarm) for alarm in alarms if alarm.name in names)
+        rows = tuple(graphs[start : start + GRAPHS_IN_A_ROW] for start in range(0, len(graphs), GRAPHS_IN_A_ROW))
+        yield replace(section, rows=section.rows + rows)
+
+
+def _of(section: Section, deployment: Deployment, deployed: set[str]) -> Section:
+    """Complete a section for one deployment; graphs of alarms that it does not have are left out."""
+
+    def of(widget: Graph | LogTable) -> Graph | LogTable:
+        if isinstance(widget, LogTable):
+            return widget
+        return replace(widget, series=tuple(each.of(deployment) for each in widget.series))
+
+    rows = (tuple(of(widget) for widget in row if deployed.issuperset(_alarms(widget))) for row in section.rows)
+    return replace(section, rows=tuple(rows))
+
+
+def _alarms(widget: Graph | LogTable) -> tuple[str, ...]:
+    return widget.alarms if isinstance(widget, Graph) else ()
+
+
+def _own_graph(alarm: Alarm) -> Graph:
+    value = alarm.watches.metric.name if isinstance(alarm.watches, Statistic) else alarm.watches.label
+    return Graph(title=f"{value[0].upper()}{value[1:]}, {alarm.unit}", alarms=(alarm.name,))

@@ -1,44 +1,43 @@
 """What lies behind the functions: proxy, instance, disk, and what the database's log says."""
 
-from stacks.alarms.metrics import database_metric, proxy_metric, slow_query_metric
-from stacks.alarms.model import FIVE_MINUTES_S
-from stacks.functions.timeouts import PROXY_CONNECTIONS_PERCENT
+from handlers.contract.alarms.deployment import Deployment
+from handlers.contract.alarms.instance import INSTANCE
+from handlers.contract.alarms.metrics import SLOW_QUERIES, database_metric, proxy_metric
+from handlers.contract.alarms.model import FIVE_MINUTES_S
+from handlers.contract.alarms.proxy import PROXY
+from handlers.contract.alarms.sessions import SESSIONS, STATEMENTS
+from handlers.contract.alarms.storage import STORAGE
 from stacks.monitoring.log_queries import slowest_statements
-from stacks.monitoring.widgets.model import Graph, Line, LogTable, Mark, Section, line
+from stacks.monitoring.widgets.model import Graph, LogTable, Mark, Section, Series, series
 from stacks.settings import Settings
-from stacks.settings.instance_classes import describe
 
 
-def proxy(settings: Settings) -> Section:
-    """Return what RDS Proxy says."""
-
-    def proxy(name: str, statistic: str, *, on_the_right: bool = False) -> Line:
-        return line(proxy_metric(settings, name), statistic, on_the_right=on_the_right)
-
-    allowed = describe(settings.database.instance_class).max_connections * PROXY_CONNECTIONS_PERCENT / 100
+def proxy(deployment: Deployment) -> Section:
+    """Return what RDS Proxy publishes."""
     return Section(
         heading="Proxy",
+        records=PROXY,
         rows=(
             (
                 Graph(title="Reaches the database, %", alarms=("proxy-unavailable",)),
                 Graph(
                     title="Wait for a connection, µs",
                     alarms=("proxy-borrow-slow",),
-                    lines=(proxy("QueryDatabaseResponseLatency", "Average"),),
+                    series=(series(proxy_metric("QueryDatabaseResponseLatency"), "Average"),),
                 ),
                 Graph(
                     title="Connections borrowed",
                     alarms=("proxy-saturated",),
-                    marks=(Mark(label="allowed", value=allowed),),
+                    marks=(Mark(label="allowed", value=deployment.proxy_connections),),
                 ),
             ),
             (
                 Graph(title="Sessions pinned", alarms=("proxy-pinned",)),
                 Graph(
                     title="Clients",
-                    lines=(
-                        proxy("ClientConnections", "Sum"),
-                        proxy("ClientConnectionsReceived", "Sum", on_the_right=True),
+                    series=(
+                        series(proxy_metric("ClientConnections"), "Sum"),
+                        series(proxy_metric("ClientConnectionsReceived"), "Sum", on_the_right=True),
                     ),
                 ),
                 Graph(title="Logins refused in five minutes", alarms=("proxy-logins-failing",)),
@@ -47,53 +46,56 @@ def proxy(settings: Settings) -> Section:
     )
 
 
-def database(settings: Settings) -> Section:
+def instance() -> Section:
     """Return what the instance and its sessions are short of."""
-
-    def database(name: str, statistic: str, *, on_the_right: bool = False) -> Line:
-        return line(database_metric(settings, name), statistic, on_the_right=on_the_right)
-
-    is_burstable = describe(settings.database.instance_class).is_burstable
-    cpu_credits = Graph(
-        title="CPU credits",
-        alarms=("database-cpu-credits",),
-        lines=(database("CPUSurplusCreditsCharged", "Maximum", on_the_right=True),),
-    )
     return Section(
         heading="Database",
+        records=SESSIONS + INSTANCE,
         rows=(
             (
                 Graph(title="CPU, %", alarms=("database-cpu",)),
                 Graph(
                     title="Load: sessions at work",
                     alarms=("database-load",),
-                    lines=(database("DBLoadCPU", "Average"), database("DBLoadNonCPU", "Average")),
+                    series=(
+                        series(database_metric("DBLoadCPU"), "Average"),
+                        series(database_metric("DBLoadNonCPU"), "Average"),
+                    ),
                 ),
                 Graph(
                     title="Connections, % of max_connections",
                     alarms=("database-connections",),
-                    lines=(database("DatabaseConnections", "Maximum", on_the_right=True),),
+                    series=(series(database_metric("DatabaseConnections"), "Maximum", on_the_right=True),),
                 ),
-                Graph(title="Memory, bytes", alarms=("database-memory",), lines=(database("SwapUsage", "Maximum"),)),
+                Graph(
+                    title="Memory, bytes",
+                    alarms=("database-memory",),
+                    series=(series(database_metric("SwapUsage"), "Maximum"),),
+                ),
             ),
             (
                 Graph(title="Longest wait for a lock, s", alarms=("lock-waits",)),
                 Graph(title="Oldest open transaction, s", alarms=("long-transaction",)),
                 Graph(title="Transaction ids used", alarms=("transaction-ids",)),
-                *((cpu_credits,) if is_burstable else ()),
+                Graph(
+                    title="CPU credits",
+                    alarms=("database-cpu-credits",),
+                    series=(series(database_metric("CPUSurplusCreditsCharged"), "Maximum", on_the_right=True),),
+                ),
             ),
         ),
     )
 
 
-def storage(settings: Settings) -> Section:
+def storage() -> Section:
     """Return what the disk is short of."""
 
-    def database(name: str) -> Line:
-        return line(database_metric(settings, name), "Average")
+    def averages(*names: str) -> tuple[Series, ...]:
+        return tuple(series(database_metric(name), "Average") for name in names)
 
     return Section(
         heading="Disk",
+        records=STORAGE,
         rows=(
             (
                 Graph(title="Free, bytes", alarms=("storage-low",)),
@@ -101,9 +103,9 @@ def storage(settings: Settings) -> Section:
                 Graph(title="Latency, s", alarms=("disk-reads-slow", "disk-writes-slow")),
             ),
             (
-                Graph(title="Operations a second", lines=(database("ReadIOPS"), database("WriteIOPS"))),
-                Graph(title="Bytes a second", lines=(database("ReadThroughput"), database("WriteThroughput"))),
-                Graph(title="Operations that wait", lines=(database("DiskQueueDepth"),)),
+                Graph(title="Operations a second", series=averages("ReadIOPS", "WriteIOPS")),
+                Graph(title="Bytes a second", series=averages("ReadThroughput", "WriteThroughput")),
+                Graph(title="Operations that wait", series=averages("DiskQueueDepth")),
                 Graph(title="Burst balance, %", alarms=("disk-throughput-spent", "disk-operations-spent")),
             ),
         ),
@@ -112,16 +114,16 @@ def storage(settings: Settings) -> Section:
 
 def statements(settings: Settings) -> Section:
     """Return what the database's log says."""
-    slow = slow_query_metric(settings)
     return Section(
         heading=f"Statements: slow from {settings.database.log_min_duration_ms} ms on, or refused",
+        records=STATEMENTS,
         rows=(
             (
                 Graph(title="Slow statements in five minutes", alarms=("slow-queries",)),
                 Graph(
                     title="How slow, ms",
                     alarms=("very-slow-queries",),
-                    lines=(line(slow, "p50", period_s=FIVE_MINUTES_S),),
+                    series=(series(SLOW_QUERIES, "p50", period_s=FIVE_MINUTES_S),),
                 ),
                 Graph(title="Statements refused in five minutes", alarms=("denied-statements",)),
             ),

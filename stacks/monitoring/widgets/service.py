@@ -1,63 +1,72 @@
 """What callers notice: answers, progress, and the functions behind them."""
 
-from stacks.alarms.metrics import api_metric, function_metric, refresh_metric, schedule_metric, topic_metric
-from stacks.alarms.model import FIVE_MINUTES_S, MINUTE_S
-from stacks.functions.timeouts import DOCTOR_TIMEOUT_S, MIGRATE_TIMEOUT_S, REFRESH_TIMEOUT_S, STATUS_TIMEOUT_S
+from handlers.contract import timeouts
+from handlers.contract.alarms.deployment import Deployment
+from handlers.contract.alarms.functions import FUNCTIONS as FUNCTION_ALARMS
+from handlers.contract.alarms.messages import MESSAGES
+from handlers.contract.alarms.metrics import api_metric, function_metric, refresh_metric, schedule_metric, topic_metric
+from handlers.contract.alarms.model import FIVE_MINUTES_S
+from handlers.contract.alarms.refreshes import REFRESHES, SCHEDULE
+from handlers.contract.alarms.status_api import STATUS_API
 from stacks.monitoring.log_queries import FUNCTIONS
-from stacks.monitoring.widgets.model import Graph, Line, Mark, Section, line
-from stacks.settings import Settings
+from stacks.monitoring.widgets.model import Graph, Mark, Section, Series, series
 
 
-def users(api_id: str) -> Section:
+def users() -> Section:
     """Return what the callers of the status API notice."""
 
-    def requests(name: str) -> Line:
-        return line(api_metric(api_id, name), "Sum", period_s=FIVE_MINUTES_S, on_the_right=name == "Count")
-
-    def latency(name: str, statistic: str) -> Line:
-        return line(api_metric(api_id, name), statistic)
+    def requests(name: str) -> Series:
+        return series(api_metric(name), "Sum", period_s=FIVE_MINUTES_S, on_the_right=name == "Count")
 
     return Section(
         heading="Users: do callers of the status API get their answers?",
+        records=STATUS_API,
         rows=(
             (
                 Graph(
-                    title="Answers in five minutes", alarms=("api-errors",), lines=(requests("4xx"), requests("Count"))
+                    title="Answers in five minutes",
+                    alarms=("api-errors",),
+                    series=(requests("4xx"), requests("Count")),
                 ),
                 Graph(
                     title="Latency, ms",
                     alarms=("api-slow",),
-                    lines=(latency("Latency", "p50"), latency("Latency", "p99"), latency("IntegrationLatency", "p90")),
+                    series=(
+                        series(api_metric("Latency"), "p50"),
+                        series(api_metric("Latency"), "p99"),
+                        series(api_metric("IntegrationLatency"), "p90"),
+                    ),
                 ),
             ),
         ),
     )
 
 
-def progress(settings: Settings) -> Section:
+def progress(deployment: Deployment) -> Section:
     """Return whether progress is fresh and exact."""
-    interval_s = MINUTE_S * settings.schedule.refresh_minutes
 
-    def refreshes(name: str, statistic: str = "Maximum", *, on_the_right: bool = False) -> Line:
-        return line(refresh_metric(settings, name), statistic, period_s=interval_s, on_the_right=on_the_right)
+    def refreshes(name: str, statistic: str = "Maximum", *, on_the_right: bool = False) -> Series:
+        period_s = deployment.refresh_interval_s
+        return series(refresh_metric(name), statistic, period_s=period_s, on_the_right=on_the_right)
 
-    def schedule(name: str) -> Line:
-        return line(schedule_metric(settings, name), "Sum", period_s=FIVE_MINUTES_S)
+    def schedule(name: str) -> Series:
+        return series(schedule_metric(name), "Sum", period_s=FIVE_MINUTES_S)
 
     return Section(
         heading="Progress: is it fresh, and is it exact?",
+        records=REFRESHES + SCHEDULE,
         rows=(
             (
                 Graph(
                     title="Refreshes that succeeded",
                     alarms=("progress-stale",),
-                    lines=(refreshes("RefreshSkipped", "Sum"),),
+                    series=(refreshes("RefreshSkipped", "Sum"),),
                 ),
                 Graph(title="Age of progress at a refresh, s", alarms=("progress-lag",)),
                 Graph(
                     title="Changes that wait to be folded",
                     alarms=("progress-backlog",),
-                    lines=(refreshes("FoldedRows"),),
+                    series=(refreshes("FoldedRows"),),
                 ),
                 Graph(title="Duration of a refresh, ms", alarms=("refresh-overrun",)),
             ),
@@ -65,80 +74,81 @@ def progress(settings: Settings) -> Section:
                 Graph(
                     title="Jobs that differ from a full count",
                     alarms=("progress-drift",),
-                    lines=(refreshes("MendedJobs"),),
+                    series=(refreshes("MendedJobs"),),
                 ),
                 Graph(title="Verifications in a day", alarms=("verification-missing",)),
-                Graph(title="Jobs and objects", lines=(refreshes("Jobs"), refreshes("Objects", on_the_right=True))),
+                Graph(title="Jobs and objects", series=(refreshes("Jobs"), refreshes("Objects", on_the_right=True))),
                 Graph(
                     title="Scheduler: invocations of refresh",
                     alarms=("schedule-failing", "schedule-dropping"),
-                    lines=(schedule("InvocationAttemptCount"), schedule("TargetErrorThrottledCount")),
+                    series=(schedule("InvocationAttemptCount"), schedule("TargetErrorThrottledCount")),
                 ),
             ),
         ),
     )
 
 
-def functions(settings: Settings) -> Section:
-    """Return what Lambda says of the functions."""
-
-    def all_functions(name: str, statistic: str, *, but: tuple[str, ...] = ()) -> tuple[Line, ...]:
-        return tuple(
-            line(function_metric(settings, function, name), statistic) for function in FUNCTIONS if function not in but
-        )
+def functions() -> Section:
+    """Return what Lambda publishes of the functions."""
 
     def duration(function: str, timeout_s: int) -> Graph:
         return Graph(
             title=f"Duration of {function}, ms",
             alarms=(f"{function}-slow",),
-            lines=(line(function_metric(settings, function, "Duration"), "p50"),),
+            series=(series(function_metric(function, "Duration"), "p50"),),
             marks=(Mark(label="timeout", value=1000 * timeout_s),),
         )
 
-    watched = ("migrate", "refresh", "status")
     return Section(
         heading="Functions",
+        records=FUNCTION_ALARMS,
         rows=(
             (
                 Graph(
                     title="Errors",
                     alarms=("status-failing", "refresh-failing", "migration-failed"),
-                    lines=all_functions("Errors", "Sum", but=watched),
+                    series=(series(function_metric("doctor", "Errors"), "Sum"),),
                 ),
                 Graph(
                     title="Throttles",
-                    alarms=tuple(f"{function}-throttled" for function in reversed(watched)),
-                    lines=all_functions("Throttles", "Sum", but=watched),
+                    alarms=("status-throttled", "refresh-throttled", "migrate-throttled"),
+                    series=(series(function_metric("doctor", "Throttles"), "Sum"),),
                 ),
-                Graph(title="Concurrent executions", lines=all_functions("ConcurrentExecutions", "Maximum")),
+                Graph(
+                    title="Concurrent executions",
+                    series=tuple(
+                        series(function_metric(function, "ConcurrentExecutions"), "Maximum") for function in FUNCTIONS
+                    ),
+                ),
             ),
             (
-                duration("status", STATUS_TIMEOUT_S),
-                duration("refresh", REFRESH_TIMEOUT_S),
-                duration("migrate", MIGRATE_TIMEOUT_S),
+                duration("status", timeouts.STATUS.function_s),
+                duration("refresh", timeouts.REFRESH.function_s),
+                duration("migrate", timeouts.MIGRATE.function_s),
                 Graph(
                     title="Duration of doctor, ms",
-                    lines=(line(function_metric(settings, "doctor", "Duration"), "Maximum"),),
-                    marks=(Mark(label="timeout", value=1000 * DOCTOR_TIMEOUT_S),),
+                    series=(series(function_metric("doctor", "Duration"), "Maximum"),),
+                    marks=(Mark(label="timeout", value=1000 * timeouts.DOCTOR.function_s),),
                 ),
             ),
         ),
     )
 
 
-def messages(settings: Settings) -> Section:
-    """Return whether alarms reach anybody."""
+def messages() -> Section:
+    """Return whether the alarms' messages arrive."""
 
-    def sent(topic: str) -> Line:
-        metric = topic_metric(settings, topic, "NumberOfMessagesPublished")
-        return line(metric, "Sum", period_s=FIVE_MINUTES_S, on_the_right=True)
+    def sent(topic: str) -> Series:
+        metric = topic_metric(topic, "NumberOfMessagesPublished")
+        return series(metric, "Sum", period_s=FIVE_MINUTES_S, on_the_right=True)
 
     return Section(
         heading="Messages: do pages and tickets arrive?",
+        records=MESSAGES,
         rows=(
             (
                 Graph(title="Messages that did not arrive", alarms=("notifications-failing",)),
-                Graph(title="Messages sent", lines=(sent("page"), sent("ticket"))),
+                Graph(title="Messages sent", series=(sent("page"), sent("ticket"))),
             ),
         ),
     )

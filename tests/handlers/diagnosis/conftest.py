@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 import pytest
 
-from handlers import progress
 from handlers.connection import Database
-from handlers.diagnosis import Commands, Finding, Limits, examine
-from handlers.migrator.runner import rollback, run
+from handlers.contract.thresholds import Thresholds
+from handlers.diagnosis import AwsCommands, Finding, examine
+from handlers.migrator.runner import run
+from handlers.progress import maintenance
 from tests.conftest import MIGRATIONS, build_release
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import TestDatabase
 
-LIMITS = {
+THRESHOLDS = {
     "lag_s": 600,
     "backlog_rows": 100_000,
     "lock_wait_s": 60,
@@ -36,11 +37,14 @@ LIMITS = {
     "slow_statement_ms": 1000,
     "storage_gib": 100,
 }
-COMMANDS = Commands(deployment="scanner-database-test")
-INVOKE_REFRESH = (
-    "aws lambda invoke --function-name scanner-database-test-refresh "
-    '--cli-binary-format raw-in-base64-out --payload \'{"action": "%s"}\' /dev/stdout --cli-read-timeout 0'
+RELEASE_EVENT = {"release_bucket": "b", "release_key": "k", "release_sha256": "s"}
+COMMANDS = AwsCommands(prefix="scanner-database-test", release=RELEASE_EVENT)
+_INVOKE = (
+    "aws lambda invoke --function-name scanner-database-test-%s "
+    "--cli-binary-format raw-in-base64-out --payload '%s' /dev/stdout --cli-read-timeout 0"
 )
+INVOKE_REFRESH = _INVOKE % ("refresh", '{"action": "%s"}')
+INVOKE_MIGRATE = _INVOKE % ("migrate", json.dumps(RELEASE_EVENT))
 # The shell takes a command apart as it does an on-call's, and prints its words instead of running it.
 PRINT_WORDS = 'psql() { printf "%s\\0" psql "$@"; }; aws() { printf "%s\\0" aws "$@"; }; '
 
@@ -51,12 +55,12 @@ def diagnose(
     user: str = "scanner_doctor",
     connect_proxy: Callable[[], Any] | None = None,
     time_limit_s: float = 30,
-    **limits: float,
+    **thresholds: float,
 ) -> list[Finding]:
     """Return what the checks find in a database."""
     return examine(
         lambda: database.connect(user),
-        Limits(**{**LIMITS, **limits}),
+        Thresholds(**{**THRESHOLDS, **thresholds}),
         commands=COMMANDS,
         checks=checks,
         read_release=lambda: build_release(MIGRATIONS),
@@ -81,13 +85,6 @@ def words_of(command: str, database: TestDatabase) -> list[str]:
 
 def carry_out(command: str, database: TestDatabase) -> None:
     """Do what a finding's `next` says."""
-    release = build_release(MIGRATIONS)
-    if command == "scannerdb migrate":
-        run(database.connect, release)
-        return
-    if command == "scannerdb rollback":
-        rollback(database.connect, release)
-        return
     words = words_of(command, database)
     if words[0] == "psql":
         assert words[2] == "-c"
@@ -101,10 +98,16 @@ def carry_out(command: str, database: TestDatabase) -> None:
             wait_until(database, f"SELECT 1 WHERE {gone}")
     else:
         assert words[:4] == ["aws", "lambda", "invoke", "--function-name"]
+        event = json.loads(words[words.index("--payload") + 1])
+        if words[4] == "scanner-database-test-migrate":
+            assert event == RELEASE_EVENT
+            run(database.connect, build_release(MIGRATIONS))
+            return
         assert words[4] == "scanner-database-test-refresh"
-        action = json.loads(words[words.index("--payload") + 1])["action"]
+        action = event["action"]
         refresher = Database(database.variables("progress_refresher"), query_timeout_s=30)
-        {"refresh": progress.refresh, "rebuild": progress.rebuild, "verify": progress.verify}[action](refresher)
+        assert action in {"refresh", "rebuild", "verify"}
+        getattr(maintenance, action)(refresher)
 
 
 @pytest.fixture

@@ -11,20 +11,17 @@ from typing import TYPE_CHECKING, Any
 import psycopg2.errors
 import pytest
 
-from handlers.diagnosis import ALARMS, CHECKS, HINTS, Finding, checks_of, hint, overall
+from handlers.contract.alarms import RECORDS, TOLD
+from handlers.diagnosis import CHECKS, Finding, checks_of, looks, overall
 from handlers.diagnosis import checks as registry
 from handlers.diagnosis.model import Check
 from handlers.errors import InvalidRequestError
 from handlers.migrator.runner import run
-from stacks.alarms import NOTICES, OUTAGE, catalogue
-from stacks.settings import load_settings
 from tests.conftest import MIGRATIONS, build_release
-from tests.handlers.diagnosis.conftest import diagnose, words_of
+from tests.handlers.diagnosis.conftest import COMMANDS, INVOKE_MIGRATE, diagnose, words_of
 
 if TYPE_CHECKING:
     from tests.conftest import TestDatabase
-
-ENVIRONMENTS = MIGRATIONS.parent / "environments"
 
 
 @pytest.mark.parametrize("user", ["scanner_doctor", "scanner_admin"])
@@ -44,7 +41,7 @@ def test_an_older_schema_is_examined_too(empty_database: TestDatabase, user: str
     findings = diagnose(empty_database, *CHECKS, user=user)
     assert {finding.check for finding in findings} == set(CHECKS) - {"proxy"}
     assert {finding.next for finding in findings if finding.state != "ok"} <= {
-        *("scannerdb migrate", 'psql "$SCANNERDB_DSN" -c "CREATE EXTENSION IF NOT EXISTS pg_stat_statements"')
+        *(INVOKE_MIGRATE, 'psql "$SCANNERDB_DSN" -c "CREATE EXTENSION IF NOT EXISTS pg_stat_statements"')
     }
     states = {finding.check: finding.state for finding in findings}
     assert states["connection"] == states["connections"] == states["lock-waits"] == states["storage"] == "ok"
@@ -77,24 +74,24 @@ def test_an_examination_changes_nothing_whoever_makes_it(well: TestDatabase) -> 
     assert well.query(changes) == before
 
 
-def broken(monkeypatch: pytest.MonkeyPatch, name: str, look: Any) -> None:
-    monkeypatch.setitem(registry.CHECKS, name, Check(look=look, why="It matters."))
+def broken(monkeypatch: pytest.MonkeyPatch, name: str, check: Any) -> None:
+    monkeypatch.setitem(registry.CHECKS, name, Check(check=check, why="It matters."))
 
 
 def test_a_check_that_would_write_is_refused_also_as_the_owner(
     well: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken(monkeypatch, "grants", lambda case: case.fetch("DELETE FROM jobs", {}))
+    broken(monkeypatch, "grants", lambda context: context.fetch("DELETE FROM jobs", {}))
     (refused,) = diagnose(well, "grants", user="scanner_admin")
     assert refused.value == "cannot execute DELETE in a read-only transaction"
 
 
 def test_a_check_that_fails_hides_no_other(well: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-    def look(case: Any) -> list[Finding]:
-        return case.fetch("SELECT 1 / 0", {})
+    def check(context: Any) -> list[Finding]:
+        return context.fetch("SELECT 1 / 0", {})
 
-    broken(monkeypatch, "vacuum", look)
-    broken(monkeypatch, "grants", lambda _case: {}["name"])
+    broken(monkeypatch, "vacuum", check)
+    broken(monkeypatch, "grants", lambda _context: {}["name"])
     findings = {finding.check: finding for finding in diagnose(well, *CHECKS)}
     assert (findings["vacuum"].state, findings["vacuum"].value) == ("unknown", "division by zero")
     assert (findings["grants"].state, findings["grants"].value) == ("unknown", "KeyError: 'name'")
@@ -105,23 +102,23 @@ def test_a_check_that_fails_hides_no_other(well: TestDatabase, monkeypatch: pyte
 def test_an_examination_ends_in_time_and_says_what_it_did_not_look_at(
     well: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken(monkeypatch, "connections", lambda case: case.fetch("SELECT pg_sleep(60)", {}))
+    broken(monkeypatch, "connections", lambda context: context.fetch("SELECT pg_sleep(60)", {}))
     started = time.monotonic()
     first, slow, late = diagnose(well, "connection", "connections", "storage", time_limit_s=0.5)
     assert time.monotonic() - started < 2
     assert first.state == "ok"
     assert (slow.state, slow.value) == ("unknown", "gave up: canceling statement due to statement timeout")
-    assert (late.state, late.value) == ("unknown", "not looked at: the time was spent on the others")
+    assert (late.state, late.value) == ("unknown", "not checked: the other checks used up the time")
 
 
 def test_a_connection_that_is_lost_ends_with_what_was_found(
     well: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def look(case: Any) -> list[Finding]:
-        well.query("SELECT pg_terminate_backend(%s)", (case.connection.info.backend_pid,), user="postgres")
-        return case.fetch("SELECT 1", {})
+    def check(context: Any) -> list[Finding]:
+        well.query("SELECT pg_terminate_backend(%s)", (context.connection.info.backend_pid,), user="postgres")
+        return context.fetch("SELECT 1", {})
 
-    broken(monkeypatch, "grants", look)
+    broken(monkeypatch, "grants", check)
     first, lost, elsewhere = diagnose(well, "connection", "grants", "storage")
     assert (first.check, first.state) == ("connection", "ok")
     assert (lost.check, lost.state) == ("connection", "critical")
@@ -135,12 +132,12 @@ def test_a_server_that_falls_silent_does_not_keep_the_on_call_waiting(
 ) -> None:
     frozen: list[int] = []
 
-    def look(case: Any) -> list[Finding]:
-        frozen.append(case.connection.info.backend_pid)
+    def check(context: Any) -> list[Finding]:
+        frozen.append(context.connection.info.backend_pid)
         os.kill(frozen[0], signal.SIGSTOP)
-        return case.fetch("SELECT 1", {})
+        return context.fetch("SELECT 1", {})
 
-    broken(monkeypatch, "grants", look)
+    broken(monkeypatch, "grants", check)
     started = time.monotonic()
     try:
         _, lost, _ = diagnose(well, "connection", "grants", "storage", time_limit_s=0.5)
@@ -165,20 +162,17 @@ def test_a_server_that_is_away_is_told_with_libpqs_reason(well: TestDatabase) ->
 def test_a_login_that_is_refused_is_told_apart(empty_database: TestDatabase) -> None:
     connection, _ = diagnose(empty_database, *CHECKS, user="nobody_knows")
     assert connection.value.startswith("the login is refused: ")
-    assert connection.next == "scannerdb migrate"
+    assert connection.next == INVOKE_MIGRATE
 
 
-def test_every_alarm_has_its_checks_and_no_other_name_has() -> None:
-    names = {OUTAGE.name, *(notice.name for notice in NOTICES)}
-    for path in ENVIRONMENTS.glob("*.toml"):
-        names |= {alarm.name for alarm in catalogue(load_settings(path, {}), api_id="")}
-    assert set(ALARMS) == names
-    assert set(HINTS) <= names
-    for checks in ALARMS.values():
-        assert set(checks) <= set(CHECKS)
-        assert len(set(checks)) == len(checks)
-        assert checks[0] == "connection"
-    assert {check for alarm, checks in ALARMS.items() if alarm != "outage" for check in checks} == set(CHECKS)
+def test_every_alarm_names_checks_that_exist_and_every_check_answers_an_alarm() -> None:
+    assert TOLD["outage"].checks == ()  # all of them
+    for name in TOLD.keys() - {"outage"}:
+        checks = TOLD[name].checks
+        assert set(checks) <= set(CHECKS), name
+        assert len(set(checks)) == len(checks), name
+        assert checks[0] == "connection", name
+    assert {check for told in TOLD.values() for check in told.checks} == set(CHECKS)
 
 
 def test_an_alarm_that_nobody_knows_is_refused_with_those_that_are_known() -> None:
@@ -187,13 +181,17 @@ def test_an_alarm_that_nobody_knows_is_refused_with_those_that_are_known() -> No
     assert checks_of(None) == tuple(CHECKS)
 
 
-@pytest.mark.parametrize("alarm", HINTS)
-def test_a_hint_names_a_command_of_the_deployment_and_leaves_the_state_alone(
+@pytest.mark.parametrize("alarm", [name for name, told in TOLD.items() if told.look])
+def test_a_look_names_a_command_of_the_deployment_and_leaves_the_state_alone(
     alarm: str, database: TestDatabase
 ) -> None:
-    (finding,) = hint(alarm, "scanner-database-test")
+    (finding,) = looks(alarm, COMMANDS)
     assert finding.state == "look"
     assert words_of(finding.next, database)[0] == "aws"
     assert "{" not in finding.next
     assert overall([finding]) == "ok"
-    assert hint("long-transaction", "scanner-database-test") == []
+
+
+def test_where_the_database_shows_everything_there_is_nothing_else_to_look_at() -> None:
+    assert any(record.look is None for record in RECORDS)
+    assert looks("long-transaction", COMMANDS) == looks(None, COMMANDS) == []

@@ -11,7 +11,7 @@ import pytest
 from handlers.diagnosis import plans
 from handlers.diagnosis.text import statement
 from tests.handlers.diagnosis.conftest import Session, carry_out, diagnose, only, wait_until, words_of
-from tests.scannerdb.partition_helpers import finish, partition
+from tests.support.partitioning import finish, partition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ def test_an_index_whose_build_was_ended_is_built_again(well: TestDatabase, sessi
     state, value, next_ = only(diagnose(well, "indexes"))
     assert (state, value) == (
         "warning",
-        "idx_job_objects_job_status on job_objects is INVALID: its build was ended",
+        "idx_job_objects_job_status on job_objects is INVALID: its build was interrupted",
     )
     assert next_ == f'{PSQL}"REINDEX INDEX CONCURRENTLY public.idx_job_objects_job_status"'
     carry_out(next_, well)
@@ -131,7 +131,7 @@ def test_an_invalid_index_of_a_partition_is_told_and_built_anew(partitioned: Tes
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass", (index,), user="postgres"
     )
     (finding,) = diagnose(partitioned, "indexes")
-    assert finding.value == f"{index} on {table} is INVALID: its build was ended"
+    assert finding.value == f"{index} on {table} is INVALID: its build was interrupted"
     carry_out(finding.next, partitioned)
     assert only(diagnose(partitioned, "indexes"))[0] == "ok"
 
@@ -208,7 +208,7 @@ def test_a_statement_that_is_slow_on_average_is_told_without_its_values(well: Te
     assert text.startswith("SELECT pg_sleep(")
     state, value, _ = only(diagnose(well, "slow-statements"))
     assert state == "ok"
-    assert value.startswith("none takes 1,000 ms on average; most costs: ")
+    assert value.startswith("no statement averages 1,000 ms. Most time in total: ")
 
 
 def test_statements_are_unknown_without_the_extension(well: TestDatabase) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from handlers.migrator.runner import rollback
 from tests.conftest import MIGRATIONS, build_release
-from tests.handlers.diagnosis.conftest import Session, carry_out, diagnose, only
+from tests.handlers.diagnosis.conftest import INVOKE_MIGRATE, Session, carry_out, diagnose, only
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ def test_a_right_that_was_taken_away_is_named_and_given_back(
 @pytest.mark.parametrize(
     ("fault", "value", "next_"),
     [
-        ("REVOKE rds_iam FROM progress_reader", "progress_reader is not in rds_iam", "scannerdb migrate"),
+        ("REVOKE rds_iam FROM progress_reader", "progress_reader is not in rds_iam", INVOKE_MIGRATE),
         (
             "ALTER ROLE progress_reader NOLOGIN",
             "progress_reader may not log in",
@@ -69,14 +69,14 @@ def test_a_right_that_was_taken_away_is_named_and_given_back(
         (
             "REVOKE CONNECT ON DATABASE {name} FROM public, progress_reader",
             "progress_reader may not connect",
-            "scannerdb migrate",
+            INVOKE_MIGRATE,
         ),
     ],
 )
 def test_a_role_that_may_not_sign_in_is_named_and_let_in(
     well: TestDatabase, fault: str, value: str, next_: str
 ) -> None:
-    carry_out("scannerdb migrate", well)
+    carry_out(INVOKE_MIGRATE, well)
     well.query(fault.format(name=well.name))
     try:
         assert only(diagnose(well, "grants")) == ("critical", value, next_)
@@ -99,9 +99,9 @@ def test_a_migration_that_is_pending_is_named_and_applied(well: TestDatabase) ->
     assert only(diagnose(well, "migrations", user="scanner_admin")) == (
         "warning",
         f"pending: {NEWEST}.sql",
-        "scannerdb migrate",
+        INVOKE_MIGRATE,
     )
-    carry_out("scannerdb migrate", well)
+    carry_out(INVOKE_MIGRATE, well)
     state, value, _ = only(diagnose(well, "migrations"))
     assert (state, value) == ("ok", f"all {len(RELEASE.migrations)} applied, the newest is {NEWEST}")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import psycopg2
 import pytest
 
+from handlers.contract import postgres_versions
 from handlers.diagnosis import sessions as diagnosis
 from tests.handlers.diagnosis.conftest import Session, carry_out, diagnose, only, wait_until
 
@@ -156,6 +157,17 @@ def test_a_server_without_a_free_connection_is_told_with_the_way_in(well: TestDa
             connection.close()
 
 
+def test_a_version_that_is_not_supported_is_critical(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert only(diagnose(database, "connection"))[0] == "ok"
+    monkeypatch.setattr(postgres_versions, "SUPPORTED", range(90, 92))
+    state, value, _ = only(diagnose(database, "connection"))
+    version = database.server.version
+    assert (state, value) == (
+        "critical",
+        f"PostgreSQL {version} is not supported, 90 to 91 are: upgrade the server first",
+    )
+
+
 def test_the_proxy_is_looked_at_where_there_is_one(well: TestDatabase) -> None:
     assert diagnose(well, "proxy") == []
     state, value, _ = only(diagnose(well, "proxy", connect_proxy=lambda: well.connect("scanner_doctor")))
@@ -185,7 +197,7 @@ def test_a_proxy_that_lets_clients_in_and_does_not_answer_is_given_up(
         state, value, _ = only(diagnose(well, "proxy", connect_proxy=silent))
     finally:
         os.kill(frozen[0], signal.SIGCONT)
-    assert (state, value) == ("critical", "connects, but there is no answer: none within 0.5 s")
+    assert (state, value) == ("critical", "accepts clients, but does not answer: none within 0.5 s")
 
 
 def test_the_proxy_is_looked_at_also_when_the_database_does_not_let_the_doctor_in(well: TestDatabase) -> None:

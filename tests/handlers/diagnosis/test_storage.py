@@ -9,7 +9,7 @@ import pytest
 
 from handlers.diagnosis import storage
 from tests.handlers.diagnosis.conftest import carry_out, diagnose, only, words_of
-from tests.scannerdb.partition_helpers import finish, partition
+from tests.support.partitioning import finish, partition
 
 if TYPE_CHECKING:
     from tests.conftest import TestDatabase
@@ -25,7 +25,7 @@ def test_dead_rows_are_told_and_vacuumed(well: TestDatabase, monkeypatch: pytest
     well.query("UPDATE job_objects SET status = 'failed'; SELECT pg_stat_force_next_flush()")
     state, value, next_ = only(diagnose(well, "vacuum"))
     assert (state, next_) == ("warning", f'{PSQL}"VACUUM (ANALYZE) job_objects"')
-    assert value == "job_objects: 206 dead rows beside 206 live ones, never vacuumed"
+    assert value == "job_objects: 206 dead rows, 206 live rows, never vacuumed"
     carry_out(next_, well)
     assert only(diagnose(well, "vacuum"))[0] == "ok"
 
@@ -120,7 +120,7 @@ def test_a_replication_slot_that_nobody_reads_is_told_and_dropped(well: TestData
         well.query("SELECT pg_switch_wal()", user="postgres")
         well.add_job({"queued": 1000})
         findings = diagnose(well, "storage", storage_gib=1 * MIB)
-        assert findings[0].value.startswith("the replication slot forgotten, which nobody reads, keeps ")
+        assert findings[0].value.startswith("the replication slot forgotten, which has no reader, keeps ")
         assert findings[0].state == "warning"
         sql = words_of(findings[0].next, well)[3]
     finally:

@@ -23,7 +23,7 @@ def test_a_ratio_is_that_of_the_partitioned_table_to_the_plain_one(
 ) -> None:
     rows = partitions.answers(TAKEN, objects=1000, partition_s=2.0)
     assert [row.cells()[:3] for row in rows] == [
-        ("partitioning 1,000 objects, nobody writing", "2 s, 500 rows/s", ""),
+        ("partitioning 1,000 objects, without writers", "2 s, 500 rows/s", ""),
         ("refresh after 50,000 changes; partitioned : plain", "20.0 ms : 10.0 ms", "2.00 (2.00-2.00)"),
         ("inserted rows/s, COPY of 1,000; partitioned : plain", "900 : 1,000", "0.90 (0.90-0.90)"),
     ]

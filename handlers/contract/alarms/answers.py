@@ -1,0 +1,50 @@
+"""What several alarms have in common: checks of the doctor, and what to look at besides the database."""
+
+from handlers.contract.alarms.model import Look
+
+SESSION_CHECKS = ("connections", "lock-waits", "long-transactions", "idle-in-transaction")
+REFRESH_CHECKS = ("progress-age", "refresh-runs", "progress-backlog")
+WAYS_IN = ("connection", "proxy", "connections")
+READ_CHECKS = ("indexes", "status-plan", "slow-statements")
+
+
+def log(what: str, group: str, *, pattern: str = "", function: str = "") -> Look:
+    """Return a look at the last hour of a log group.
+
+    Args:
+        what: in words.
+        group: the log group's name.
+        pattern: a filter pattern of CloudWatch Logs.
+        function: set where `scannerdb logs FUNCTION` shows the same.
+
+    """
+    filtered = f" --filter-pattern '{pattern}'" if pattern else ""
+    return Look(what=what, command=f"aws logs tail {group} --since 1h{filtered}", function=function)
+
+
+def function_log(function: str) -> Look:
+    """Return a look at the last hour of a function's log."""
+    return log(
+        f"the log of {function}",
+        f"/aws/lambda/{{prefix}}-{function}",
+        pattern="?ERROR ?WARN ?Task",
+        function=function,
+    )
+
+
+INSTANCE_LOOK = Look(
+    what="the instance: its state, class and storage",
+    command="aws rds describe-db-instances --db-instance-identifier {prefix}",
+)
+CONCURRENCY_LOOK = Look(
+    what="the account's limit of concurrent executions",
+    command="aws lambda get-account-settings",
+)
+
+
+def schedule(name: str) -> Look:
+    """Return a look at a schedule of EventBridge."""
+    return Look(
+        what="the schedule",
+        command=f"aws scheduler get-schedule --group-name {{prefix}} --name {{prefix}}-{name}",
+    )

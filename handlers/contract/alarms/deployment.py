@@ -1,0 +1,64 @@
+"""What differs from one deployment to the next, as far as alarms need it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from handlers.contract.timeouts import STALE_AFTER_INTERVALS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """The facts that complete a record. `stacks/alarms/` takes them from the settings.
+
+    Args:
+        prefix: how the names of its resources begin, as `scanner-database-dev`.
+        environment: its name, as `dev`.
+        api_id: of the status API.
+        refresh_interval_s: from one refresh to the next.
+        slow_statement_ms: the database logs statements that take this long.
+        vcpus: of the instance.
+        memory_bytes: of the instance.
+        max_connections: how many sessions the database accepts.
+        proxy_connections: how many of them the proxy may open.
+        storage_bytes: the size of the disk when it is created.
+        is_burstable: whether the CPU runs on credits.
+        chosen: the thresholds that the settings choose, by their key in `[alarms]`.
+
+    """
+
+    prefix: str
+    environment: str
+    api_id: str
+    refresh_interval_s: int
+    slow_statement_ms: int
+    vcpus: int
+    memory_bytes: int
+    max_connections: int
+    proxy_connections: float
+    storage_bytes: int
+    is_burstable: bool
+    chosen: Mapping[str, float]
+
+    @property
+    def stale_after_s(self) -> int:
+        """Progress is stale when no refresh has succeeded for this long."""
+        return STALE_AFTER_INTERVALS * self.refresh_interval_s
+
+    @property
+    def stale_after_minutes(self) -> int:
+        """`stale_after_s` for people."""
+        return self.stale_after_s // 60
+
+    def fill(self, template: str) -> str:
+        """Return a text with the facts that it names, as `{deployment.prefix}-refresh`."""
+        return template.format(deployment=self)
+
+
+def every_refresh(deployment: Deployment) -> int:
+    """Return the period of an alarm on what each refresh measures."""
+    return deployment.refresh_interval_s
+
+
+def chosen(name: str) -> Callable[[Deployment], float]:
+    """Return a threshold that the settings choose, such as `lock_wait_s` in `[alarms]`."""
+    return lambda deployment: deployment.chosen[name]

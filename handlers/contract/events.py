@@ -1,0 +1,48 @@
+"""The events that invoke the functions: their keys, and the actions that they name."""
+
+from enum import StrEnum
+from typing import NotRequired, TypedDict
+
+
+class MigrateAction(StrEnum):
+    """What `migrate` does with a release: run it, return what it would run, or take its newest migration back."""
+
+    MIGRATE = "migrate"
+    PLAN = "plan"
+    ROLLBACK = "rollback"
+
+
+class RefreshAction(StrEnum):
+    """What `refresh` does. `after_deploy` waits for RDS Proxy, refreshes, and verifies where that is quick."""
+
+    REFRESH = "refresh"
+    VERIFY = "verify"
+    REBUILD = "rebuild"
+    AFTER_DEPLOY = "after_deploy"
+
+
+class ReleaseEvent(TypedDict):
+    """Where a release is: bucket and key of its zip, and the SHA-256 of the zip's bytes in hexadecimal."""
+
+    release_bucket: str
+    release_key: str
+    release_sha256: str
+
+
+class MigrateEvent(ReleaseEvent):
+    """The event of `migrate`; without an action it migrates."""
+
+    action: NotRequired[str]
+
+
+class RefreshEvent(TypedDict):
+    """The event of `refresh`; without an action it refreshes. `source` says who sent it, for people."""
+
+    source: NotRequired[str]
+    action: NotRequired[str]
+
+
+class DoctorEvent(TypedDict):
+    """The event of `doctor`; without an alarm it checks everything."""
+
+    alarm: NotRequired[str]

@@ -1,0 +1,191 @@
+"""The migrations release: what its manifest says, written where the release is built and read where it runs."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+MANIFEST = "manifest.json"
+ROLES_FILE = "roles.sql"
+# Counts up when a reader of the manifest must change.
+FORMAT = 1
+
+
+class FormatError(ValueError):
+    """The manifest has a format that this code does not read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """The index that a statement builds: enough to find it again and to compare it with the catalogue.
+
+    Attributes:
+        name: of the index.
+        table: as the statement names it.
+        unique: whether it is.
+        columns: the names of its plain key columns.
+        definition: what `pg_get_indexdef` returns from `USING` on; `None` for expressions, predicates and other parts
+            whose text PostgreSQL rewrites.
+
+    """
+
+    name: str
+    table: str
+    unique: bool
+    columns: tuple[str, ...]
+    definition: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SqlStatement:
+    """One statement of a migration.
+
+    Attributes:
+        sql: its text, without comments around it.
+        line: where it begins in its file, counted from 1.
+        kind: for people, as `CREATE INDEX CONCURRENTLY`.
+        name: what it makes or changes; empty when that has no name.
+        lock: the strongest lock on an existing table or view, as PostgreSQL names it; `None` for none known.
+        relations: what is locked.
+        in_transaction: whether PostgreSQL lets it run inside a transaction block.
+        blocks_writers: whether a writer of `relations` waits while it runs.
+        index: set when it builds an index.
+
+    """
+
+    sql: str
+    line: int
+    kind: str
+    name: str
+    lock: str | None
+    relations: tuple[str, ...]
+    in_transaction: bool
+    blocks_writers: bool
+    index: Index | None = None
+
+    @property
+    def title(self) -> str:
+        """What the statement does and to what, for people."""
+        return f"{self.kind} {self.name}".strip()
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the text, in hexadecimal."""
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SqlFile:
+    """One file of a release. `checksum` is the SHA-256 of its bytes, in hexadecimal."""
+
+    file: str
+    checksum: str
+    statements: tuple[SqlStatement, ...]
+
+
+NO_ROLES = SqlFile(file=ROLES_FILE, checksum="", statements=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Migration(SqlFile):
+    """One numbered file. `down` takes it back; `None` when nothing does, and on a `.down.sql` itself."""
+
+    version: int
+    name: str
+    down: "Migration | None" = None
+
+    @property
+    def transactional(self) -> bool:
+        """Whether the file runs in one transaction; one statement that refuses a transaction decides for all."""
+        return all(statement.in_transaction for statement in self.statements)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What is in a release.
+
+    Attributes:
+        roles: `roles.sql`, which runs before the numbered files with each release; no statements where it is missing.
+        migrations: the numbered files in their order.
+
+    """
+
+    roles: SqlFile
+    migrations: tuple[Migration, ...]
+
+    def to_json(self) -> bytes:
+        """Return the content of `manifest.json`; equal manifests give equal bytes."""
+        entries = {
+            "format": FORMAT,
+            "roles": _file_entry(self.roles) if self.roles.statements else None,
+            "files": [
+                {**_migration_entry(migration), "down": migration.down and _migration_entry(migration.down)}
+                for migration in self.migrations
+            ],
+        }
+        return json.dumps(entries, indent=1, sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, content: bytes) -> "Manifest":
+        """Read the content of `manifest.json`.
+
+        Raises:
+            FormatError: it has a format that this code does not read.
+            KeyError, TypeError, ValueError: it is no manifest.
+
+        """
+        entries = json.loads(content)
+        if entries["format"] != FORMAT:
+            raise FormatError(f"has the format {entries['format']!r}, this runner reads {FORMAT}")
+        return cls(
+            roles=SqlFile(**_file_fields(entries["roles"])) if entries["roles"] else NO_ROLES,
+            migrations=tuple(_migration(entry) for entry in entries["files"]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release(Manifest):
+    """A whole release. `sha256` names it: the hash of its zip, in hexadecimal."""
+
+    sha256: str
+
+
+def _file_entry(file: SqlFile) -> dict[str, Any]:
+    return {
+        "file": file.file,
+        "sha256": file.checksum,
+        "statements": [asdict(statement) for statement in file.statements],
+    }
+
+
+def _migration_entry(migration: Migration) -> dict[str, Any]:
+    fields = {
+        "version": migration.version,
+        "name": migration.name,
+        # Not read: it follows from the statements.
+        "transactional": migration.transactional,
+    }
+    return _file_entry(migration) | fields
+
+
+def _file_fields(entry: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "file": entry["file"],
+        "checksum": entry["sha256"],
+        "statements": tuple(_statement(statement) for statement in entry["statements"]),
+    }
+
+
+def _migration(entry: dict[str, Any]) -> Migration:
+    down = entry.get("down")
+    return Migration(
+        **_file_fields(entry), version=entry["version"], name=entry["name"], down=_migration(down) if down else None
+    )
+
+
+def _statement(entry: dict[str, Any]) -> SqlStatement:
+    index = entry["index"]
+    return SqlStatement(
+        **{**entry, "relations": tuple(entry["relations"])}
+        | {"index": Index(**{**index, "columns": tuple(index["columns"])}) if index else None}
+    )

@@ -1,0 +1,55 @@
+"""The chain of time limits, in seconds. An inner limit is shorter than the outer one, so the error names the cause."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionLimits:
+    """The limits of one function.
+
+    Attributes:
+        client_s: the client gives a statement up, because the server or the network is silent.
+        function_s: Lambda ends the function, without a reason.
+
+    """
+
+    client_s: float
+    function_s: int
+
+    @property
+    def reserve_s(self) -> float:
+        """What is left of the function's time to report when the client has given up."""
+        return self.function_s - self.client_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatementLimits(FunctionLimits):
+    """The limits of a function whose role has a `statement_timeout` (migrations/roles.sql): PostgreSQL cancels first.
+
+    Attributes:
+        statement_s: that timeout.
+
+    """
+
+    statement_s: int
+
+
+# 900 s is the most that Lambda allows. At `client_s` the runner leaves a build to the server, which has no limit.
+MIGRATE = FunctionLimits(client_s=870, function_s=900)
+REFRESH = StatementLimits(statement_s=280, client_s=285, function_s=300)
+STATUS = StatementLimits(statement_s=5, client_s=5.5, function_s=10)
+DOCTOR = StatementLimits(statement_s=20, client_s=23, function_s=60)
+# The `lock_timeout` of the doctor's role: it waits for no lock that writers would then wait behind.
+DOCTOR_LOCK_S = 2
+
+# `status` answers 503 within three seconds while the database is away: RDS Proxy gives up waiting for a connection to
+# it, then the client gives up connecting.
+PROXY_BORROW_S = 2
+CONNECT_S = 2.5
+
+# The schedule gives an event up that waited longer: the next refresh does its work too, and comes at the shortest
+# interval after this time.
+OLDEST_EVENT_S = 60
+
+# Progress is stale once this many refreshes in a row have not come.
+STALE_AFTER_INTERVALS = 3

@@ -1,0 +1,62 @@
+"""The actions of the function `migrate`: run, plan and roll back a release as the owner of the tables."""
+
+import json
+import os
+from dataclasses import asdict
+from typing import Any
+
+import boto3
+
+from handlers.connection import Endpoint, connect
+from handlers.contract.events import MigrateAction
+from handlers.contract.release import Release
+from handlers.contract.variables import MASTER_SECRET_ARN, RDS_ENDPOINT, RDS_USERNAME
+from handlers.errors import InvalidRequestError
+from handlers.migrator.runner import rollback, run
+from handlers.migrator.session import Connect, RunLimits
+from handlers.migrator.steps import migration_steps
+from handlers.telemetry import logger
+
+# A log line every ten seconds shows the progress of a build; more would cost without telling more.
+POLL_INTERVAL_S = 10
+
+
+def run_action(action: str, release: Release, *, deadline_s: float) -> dict[str, Any]:
+    """Run one of `MigrateAction`.
+
+    Args:
+        action: its name.
+        release: what it is done with.
+        deadline_s: how long it may take.
+
+    Returns:
+        `{"release_sha256", "applied": [file, ...], "already_applied": number of files}`; for a plan
+        `{"release_sha256", "steps": [...]}`, for a rollback `{"release_sha256", "rolled_back": file}`.
+
+    Raises:
+        InvalidRequestError: the action is unknown.
+        ScannerDatabaseError: as `run`, `migration_steps` and `rollback`.
+
+    """
+    owner = _connect_as_owner(f"migrate {release.sha256[:12]}")
+    limits = RunLimits(deadline_s=deadline_s, poll_interval_s=POLL_INTERVAL_S)
+    match action:
+        case MigrateAction.MIGRATE:
+            result = run(owner, release, limits=limits, report=logger.info)
+            logger.info("migrated", applied=result.applied, already_applied=result.already_applied)
+            return {**asdict(result), "applied": list(result.applied)}
+        case MigrateAction.PLAN:
+            steps = migration_steps(release, owner, limits=limits)
+            return {"release_sha256": release.sha256, "steps": [step.fields() for step in steps]}
+        case MigrateAction.ROLLBACK:
+            file = rollback(owner, release, limits=limits, report=logger.info)
+            return {"release_sha256": release.sha256, "rolled_back": file}
+        case _:
+            raise InvalidRequestError("unknown_action", f"action {action!r} is none of {', '.join(MigrateAction)}")
+
+
+def _connect_as_owner(application_name: str) -> Connect:
+    secret = boto3.client("secretsmanager").get_secret_value(SecretId=os.environ[MASTER_SECRET_ARN])
+    owner = json.loads(secret["SecretString"])
+    endpoint = Endpoint.from_environment({**os.environ, RDS_USERNAME: owner["username"]}, server=RDS_ENDPOINT)
+    return lambda: connect(endpoint, password=owner["password"], application_name=application_name)

@@ -1,0 +1,114 @@
+"""The actions of the function `refresh`: maintenance, with the metrics and log lines that the alarms watch."""
+
+import time
+from typing import Any
+
+import psycopg2
+from aws_lambda_powertools.metrics import MetricUnit
+
+from handlers.connection import Rows
+from handlers.contract import metrics as names
+from handlers.contract.events import RefreshAction
+from handlers.errors import DatabaseUnavailableError, InvalidRequestError
+from handlers.progress import maintenance
+from handlers.telemetry import logger, metrics
+
+# The target of a new proxy takes minutes until it serves, and Terraform does not wait for that.
+PROXY_PATIENCE_S = 180
+PROXY_POLL_INTERVAL_S = 5
+# A verification counts so many in a second or two; a deploy should not wait for more.
+MOST_OBJECTS_VERIFIED_AT_DEPLOY = 1_000_000
+# A log line holds no more than that, and the first are enough to begin with.
+MAX_LISTED_JOBS = 20
+
+
+def run_action(database: Rows, action: str) -> dict[str, Any]:
+    """Run one of `RefreshAction` and return what it did.
+
+    Args:
+        database: a connection as `progress_refresher`.
+        action: its name.
+
+    Raises:
+        InvalidRequestError: the action is unknown.
+        DatabaseUnavailableError: the database cannot be reached.
+
+    """
+    match action:
+        case RefreshAction.REFRESH:
+            return _refresh(database)
+        case RefreshAction.VERIFY:
+            return _verify(database)
+        case RefreshAction.REBUILD:
+            return _rebuild(database)
+        case RefreshAction.AFTER_DEPLOY:
+            return _after_deploy(database)
+        case _:
+            raise InvalidRequestError("invalid_action", f"action {action!r} is none of {', '.join(RefreshAction)}")
+
+
+def _refresh(database: Rows) -> dict[str, Any]:
+    # First, because a refresh that waits or fails must not keep these metrics back: they show why.
+    _measure_sessions(database)
+    result = maintenance.refresh(database)
+    # Also while another refresh is running: one that hangs must not hide the lag.
+    metrics.add_metric(names.PROGRESS_BACKLOG, MetricUnit.Count, result["backlog_rows"])
+    if result["lag_s"] is not None:
+        metrics.add_metric(names.PROGRESS_LAG, MetricUnit.Seconds, result["lag_s"])
+    if result["refreshed"]:
+        metrics.add_metric(names.REFRESH_SUCCEEDED, MetricUnit.Count, 1)
+        metrics.add_metric(names.REFRESH_DURATION, MetricUnit.Milliseconds, result["duration_ms"])
+        metrics.add_metric(names.FOLDED_ROWS, MetricUnit.Count, result["folded_rows"])
+        metrics.add_metric(names.JOBS, MetricUnit.Count, result["jobs"])
+        metrics.add_metric(names.OBJECTS, MetricUnit.Count, result["objects"])
+    else:
+        metrics.add_metric(names.REFRESH_SKIPPED, MetricUnit.Count, 1)
+    logger.info("refreshed" if result["refreshed"] else "another refresh is running", **result)
+    return result
+
+
+def _after_deploy(database: Rows) -> dict[str, Any]:
+    """Refresh once the proxy serves, and verify where that is quick, so that no alarm misses its first datum."""
+    patient_until = time.monotonic() + PROXY_PATIENCE_S
+    while True:
+        try:
+            result = _refresh(database)
+            break
+        except DatabaseUnavailableError as unavailable:
+            if time.monotonic() > patient_until:
+                raise
+            logger.info("the proxy does not serve yet", reason=str(unavailable))
+            time.sleep(PROXY_POLL_INTERVAL_S)
+    if result["refreshed"] and result["objects"] <= MOST_OBJECTS_VERIFIED_AT_DEPLOY:
+        result |= _verify(database)
+    return result
+
+
+def _measure_sessions(database: Rows) -> None:
+    try:
+        measured = maintenance.measure_sessions(database)
+    except psycopg2.Error as error:  # a measurement that fails must not stop the refresh
+        logger.warning("the sessions were not measured", reason=str(error).strip())
+        return
+    if measured is not None:
+        metrics.add_metric(names.LONGEST_LOCK_WAIT, MetricUnit.Seconds, measured["longest_lock_wait_s"])
+        metrics.add_metric(names.OLDEST_TRANSACTION_AGE, MetricUnit.Seconds, measured["oldest_transaction_age_s"])
+
+
+def _verify(database: Rows) -> dict[str, Any]:
+    drifted = maintenance.verify(database)
+    metrics.add_metric(names.DRIFTED_JOBS, MetricUnit.Count, len(drifted))
+    listed = [str(row["job_id"]) for row in drifted[:MAX_LISTED_JOBS]]
+    result: dict[str, Any] = {"drifted_jobs": len(drifted), "job_ids": listed}
+    if drifted:
+        logger.warning("job progress has drifted; invoke refresh with the action rebuild", **result)
+    else:
+        logger.info("job progress is exact", **result)
+    return result
+
+
+def _rebuild(database: Rows) -> dict[str, Any]:
+    mended = maintenance.rebuild(database)
+    metrics.add_metric(names.MENDED_JOBS, MetricUnit.Count, mended)
+    logger.info("rebuilt", mended_jobs=mended)
+    return {"mended_jobs": mended}

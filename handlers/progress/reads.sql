@@ -1,0 +1,63 @@
+-- What status reads. Each query is one statement, so it is one round trip in autocommit mode.
+-- Each route has a `_cached` query, which reads job_progress, and a `_real_time` query, which reads job_progress_live.
+
+-- name: job_cached
+-- One job as JSON: from job_progress while that is fresh enough for it, else the live numbers; null without such a job.
+SELECT read_job_progress(%(job_id)s, false) AS progress;
+
+-- name: job_real_time
+-- One job as JSON, from the live numbers; null without such a job.
+SELECT read_job_progress(%(job_id)s, true) AS progress;
+
+-- name: job_direct
+-- One job counted from its rows: after a rollback to 002, which has no live numbers.
+SELECT row_to_json(direct) AS progress
+FROM job_progress_direct AS direct
+WHERE job_id = %(job_id)s;
+
+-- name: active_jobs_cached
+-- The jobs below 100 % after a cursor, newest first, from job_progress; at least one row, which holds its age.
+SELECT active.*,
+       log.last_refreshed_at AS cache_refreshed_at,
+       log.refresh_duration_ms AS cache_refresh_duration_ms
+FROM (VALUES ('job_progress')) AS cache (view_name)
+LEFT JOIN materialized_view_refresh_log AS log USING (view_name)
+LEFT JOIN (
+    SELECT *
+    FROM active_jobs_progress
+    WHERE (created_at, job_id) < (%(created_at)s::timestamptz, %(job_id)s::uuid)
+    ORDER BY created_at DESC, job_id DESC
+    LIMIT %(limit)s
+) AS active ON true
+ORDER BY active.created_at DESC, active.job_id DESC;
+
+-- name: active_jobs_real_time
+-- The same from the live numbers.
+SELECT *
+FROM job_progress_live
+WHERE progress_percent < 100
+  AND (created_at, job_id) < (%(created_at)s::timestamptz, %(job_id)s::uuid)
+ORDER BY created_at DESC, job_id DESC
+LIMIT %(limit)s;
+
+-- name: statistics_cached
+-- All jobs in one row, from job_progress, with its age.
+SELECT statistics.*,
+       log.last_refreshed_at AS cache_refreshed_at,
+       log.refresh_duration_ms AS cache_refresh_duration_ms
+FROM job_statistics AS statistics
+LEFT JOIN materialized_view_refresh_log AS log ON log.view_name = 'job_progress';
+
+-- name: statistics_real_time
+-- The same from the live numbers; the columns are those of job_statistics.
+SELECT count(*) AS total_jobs,
+       count(*) FILTER (WHERE progress_percent = 100) AS completed_jobs,
+       count(*) FILTER (WHERE progress_percent < 100 AND succeeded_count + failed_count > 0) AS in_progress_jobs,
+       count(*) FILTER (WHERE succeeded_count + failed_count = 0) AS pending_jobs,
+       coalesce(sum(total_objects), 0)::bigint AS total_objects_all_jobs,
+       coalesce(sum(succeeded_count + failed_count), 0)::bigint AS total_objects_processed,
+       coalesce(sum(total_findings), 0)::bigint AS total_findings_all_jobs,
+       coalesce(round(avg(progress_percent), 2), 0) AS avg_progress,
+       max(created_at) AS most_recent_job,
+       min(created_at) FILTER (WHERE progress_percent < 100) AS oldest_active_job
+FROM job_progress_live;

@@ -1,0 +1,66 @@
+"""The emulator's server process, which `Emulator` starts: moto with our patches, and the HTTP API on a port of its own.
+
+Reads its configuration as one line of JSON on standard input and prints its ports the same way. Ends when standard
+input closes, so it never outlives the process that started it.
+"""
+
+import functools
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+
+from lab.emulator.http_server import HttpApi
+from lab.emulator.lambda_runtime import LambdaRuntime
+from lab.emulator.patch_actions import patch_actions
+from lab.emulator.patch_databases import patch_databases
+from lab.emulator.patch_functions import api_routes, invoke_route, patch_functions
+from lab.emulator.patch_resources import patch_resources
+from lab.emulator.retries import RetryReplay
+from lab.emulator.server import CREDENTIALS
+
+
+def main() -> None:
+    """Serve until standard input closes."""
+    configuration = json.loads(sys.stdin.readline())
+    region, directory = configuration["region"], Path(configuration["directory"])
+    moto = RetryReplay(DomainDispatcherApplication(create_backend_app))
+    aws = make_server("127.0.0.1", 0, moto, threaded=True, request_handler=MotoRequestHandler)
+    port = aws.server_address[1]
+    runtime = LambdaRuntime(
+        directory=directory / "functions",
+        logs=directory / "logs",
+        environment={
+            **CREDENTIALS,
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            # The database's names resolve nowhere: libpq connects here, and verifies the certificate against the name.
+            "PGHOSTADDR": "127.0.0.1",
+        },
+    )
+    patch_actions()
+    patch_databases(password=configuration["database_password"])
+    patch_functions(runtime)
+    patch_resources()
+    http_api = HttpApi(
+        routes=functools.partial(api_routes, region),
+        invoke=functools.partial(invoke_route, runtime, region),
+        access_key=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        secret_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        region=region,
+    )
+    api = make_server("127.0.0.1", 0, http_api, threaded=True)
+    for server in (aws, api):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(json.dumps({"aws_port": port, "api_port": api.server_address[1]}), flush=True)
+    sys.stdin.read()
+    runtime.stop()
+    # The servers' threads may still wait for clients that are gone.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

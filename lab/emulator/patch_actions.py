@@ -1,0 +1,48 @@
+"""Patches moto with actions that it lacks: composite alarms of CloudWatch, saved queries of CloudWatch Logs."""
+
+import json
+import uuid
+from typing import Any
+
+from moto.cloudwatch.responses import CloudWatchResponse
+from moto.logs.exceptions import ResourceNotFoundException
+from moto.logs.responses import LogsResponse
+
+from lab.emulator.patching import replace
+
+# The arguments of PutQueryDefinition that are stored.
+DEFINITION_ARGUMENTS = ("name", "queryString", "logGroupNames", "queryLanguage")
+
+
+def patch_actions() -> None:
+    """Add each action of this file to moto."""
+    # PutMetricAlarm of moto stores an AlarmRule and answers with it; only the action's name is missing.
+    replace(CloudWatchResponse, "put_composite_alarm", CloudWatchResponse.put_metric_alarm)
+    replace(LogsResponse, "put_query_definition", _put_query_definition)
+    replace(LogsResponse, "describe_query_definitions", _describe_query_definitions)
+    replace(LogsResponse, "delete_query_definition", _delete_query_definition)
+
+
+def _definitions(response: Any) -> dict[str, dict[str, Any]]:
+    """Return the saved queries of the caller's account and region by their id."""
+    definitions: dict[str, dict[str, Any]] = vars(response.logs_backend).setdefault("query_definitions", {})
+    return definitions
+
+
+def _put_query_definition(self: Any) -> str:
+    id_ = self._get_param("queryDefinitionId") or str(uuid.uuid4())
+    said = {name: self._get_param(name) for name in DEFINITION_ARGUMENTS}
+    _definitions(self)[id_] = {"queryDefinitionId": id_} | {name: value for name, value in said.items() if value}
+    return json.dumps({"queryDefinitionId": id_})
+
+
+def _describe_query_definitions(self: Any) -> str:
+    prefix = self._get_param("queryDefinitionNamePrefix") or ""
+    found = [each for each in _definitions(self).values() if each["name"].startswith(prefix)]
+    return json.dumps({"queryDefinitions": sorted(found, key=lambda each: each["name"])})
+
+
+def _delete_query_definition(self: Any) -> str:
+    if _definitions(self).pop(self._get_param("queryDefinitionId"), None) is None:
+        raise ResourceNotFoundException
+    return json.dumps({"success": True})

@@ -1,0 +1,107 @@
+"""A statement that failed is followed by the step that its cause asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handlers.errors import MigrationFailedError
+from handlers.migrator.runner import rollback, run
+from handlers.migrator.session import RunLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from handlers.contract.release import Release
+    from tests.conftest import TestDatabase
+
+    ReleaseOf = Callable[[dict[str, str]], Release]
+
+FAST = RunLimits(poll_interval_s=0.2, lock_timeout_ms=50, lock_patience_s=0)
+
+
+def failure(database: TestDatabase, release: Release) -> str:
+    """Return the last line of what a run says that fails."""
+    with pytest.raises(MigrationFailedError) as error:
+        run(database.connect, release, limits=FAST)
+    return str(error.value).splitlines()[-1]
+
+
+def raising(code: str, *, hint: str = "") -> str:
+    using = f", HINT = '{hint}'" if hint else ""
+    return f"DO $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '{code}'{using}; END $$"
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        ("08006", "The connection was lost. When the database answers, deploy again."),
+        ("25006", "Connect to the writer, or run ALTER ROLE scanner_admin RESET default_transaction_read_only, then"),
+        (
+            "42501",
+            "The owner of the object that the message names, or an administrator, can grant it, then deploy again.",
+        ),
+        (
+            "53100",
+            "The server's disk is full. Add or free space (database.max_allocated_storage_gib), then deploy again.",
+        ),
+        ("53200", "The server is out of memory."),
+        ("53300", "The server is out of connections. End idle sessions, then deploy again."),
+        ("53400", "The server is out of a resource that the message names."),
+        ("57014", "Another session cancelled the statement."),
+        ("23505", "Correct the rows that the message names, or the file, then deploy again."),
+    ],
+)
+def test_the_file_is_not_blamed_for_what_the_error_code_says(
+    empty_database: TestDatabase, release_of: ReleaseOf, code: str, advice: str
+) -> None:
+    said = failure(empty_database, release_of({"001_a.sql": raising(code)}))
+    assert advice in said
+    assert "Correct the file" not in said
+    assert said.endswith("What is recorded in schema_migrations stays applied.")
+
+
+def test_a_statement_that_postgresql_does_not_understand_is_the_files_fault(
+    empty_database: TestDatabase, release_of: ReleaseOf
+) -> None:
+    said = failure(empty_database, release_of({"001_a.sql": "ALTER TABLE missing ADD a int"}))
+    assert said.startswith("Correct the file and deploy again.")
+
+
+def test_a_table_of_another_owner_is_named_with_its_owner(empty_database: TestDatabase, release_of: ReleaseOf) -> None:
+    empty_database.query("CREATE TABLE theirs (a int)", user="postgres")
+    said = failure(empty_database, release_of({"001_a.sql": "ALTER TABLE theirs ADD b int"}))
+    assert said.startswith("theirs belongs to postgres. An administrator can run GRANT postgres TO scanner_admin, then")
+
+
+def test_a_lock_that_is_not_to_be_had_leads_to_the_sessions_that_hold_it(
+    empty_database: TestDatabase, release_of: ReleaseOf
+) -> None:
+    empty_database.query("CREATE TABLE t (a int)")
+    holder = empty_database.connect()
+    holder.autocommit = False
+    with holder.cursor() as cursor:
+        cursor.execute("LOCK TABLE t")
+    said = failure(empty_database, release_of({"001_a.sql": "ALTER TABLE t ADD b int"}))
+    holder.close()
+    assert "End those that `scannerdb doctor lock-waits` names, then deploy again." in said
+
+
+def test_an_error_that_brings_its_own_way_out_gets_no_second_one(
+    empty_database: TestDatabase, release_of: ReleaseOf
+) -> None:
+    hinted = release_of({"001_a.sql": raising("P0001", hint="Rename it, and deploy again.")})
+    assert failure(empty_database, hinted) == "What is recorded in schema_migrations stays applied."
+    empty_database.query("CREATE TABLE t (a int, b int); CREATE INDEX t_a ON t (b)")
+    other = release_of({"001_a.sql": "CREATE INDEX CONCURRENTLY t_a ON t (a)"})
+    assert failure(empty_database, other) == "What is recorded in schema_migrations stays applied."
+
+
+def test_a_rollback_that_fails_is_told_to_roll_back_again(empty_database: TestDatabase, release_of: ReleaseOf) -> None:
+    release = release_of({"001_a.sql": "SELECT 1", "001_a.down.sql": "DROP TABLE missing"})
+    run(empty_database.connect, release)
+    with pytest.raises(MigrationFailedError) as error:
+        rollback(empty_database.connect, release)
+    said = "Correct the file and roll back again. A deploy before that applies the migration again."
+    assert str(error.value).splitlines()[-1] == said

@@ -1,0 +1,63 @@
+"""`scannerdb refresh`, `verify` and `rebuild` do by hand what the function does."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.support.command_line import dsn, scannerdb
+
+if TYPE_CHECKING:
+    import pytest
+
+    from tests.conftest import TestDatabase
+
+
+def test_a_refresh_by_hand_folds_and_says_what_it_did(
+    database: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database.add_job({"queued": 2, "failed": 1})  # three deltas, a row each
+    scannerdb("refresh", "--dsn", dsn(database))
+    assert capsys.readouterr().out.startswith("Refreshed 1 job with 3 objects, 3 changes folded, in ")
+    assert database.query("SELECT total_objects FROM job_progress") == [(3,)]
+    scannerdb("refresh", "--dsn", dsn(database), "--json")
+    assert json.loads(capsys.readouterr().out)["folded_rows"] == 0
+
+
+def test_a_refresh_beside_another_ends_with_1(database: TestDatabase, capsys: pytest.CaptureFixture[str]) -> None:
+    other = database.connect("progress_refresher")
+    other.autocommit = False
+    with other.cursor() as cursor:
+        cursor.execute("SELECT refresh_job_progress()")
+    scannerdb("refresh", "--dsn", dsn(database), code=1)
+    other.rollback()
+    other.close()
+    assert capsys.readouterr().out == "Another refresh is running; this one did nothing.\n"
+
+
+def test_a_drift_is_listed_with_exit_code_2_and_mended_by_a_rebuild(
+    database: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job_id = database.add_job({"queued": 3}, findings=1)
+    scannerdb("verify", "--dsn", dsn(database))
+    assert capsys.readouterr().out == "Exact: every job is what a full count says.\n"
+    for table, fault in (
+        ("job_objects", "DELETE FROM job_objects WHERE key = 'queued1'"),
+        (
+            "findings",
+            "INSERT INTO findings (job_id, bucket, key, etag, detector) SELECT job_id, '', '', '', '' FROM jobs",
+        ),
+    ):
+        for sql in (f"ALTER TABLE {table} DISABLE TRIGGER USER", fault, f"ALTER TABLE {table} ENABLE TRIGGER USER"):
+            database.query(sql)
+    scannerdb("verify", "--dsn", dsn(database), code=2)
+    assert capsys.readouterr().out.splitlines() == [
+        f"{job_id}: queued +1, findings -1",
+        "1 job drifted (known minus counted). Next: scannerdb rebuild",
+    ]
+    scannerdb("verify", "--dsn", dsn(database), "--json", code=2)
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["drifted_jobs"], answer["jobs"][0]["queued_drift"]) == (1, 1)
+    scannerdb("rebuild", "--dsn", dsn(database))
+    assert capsys.readouterr().out == "Mended 1 job.\n"
+    scannerdb("verify", "--dsn", dsn(database))

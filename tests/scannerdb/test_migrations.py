@@ -1,0 +1,56 @@
+"""`scannerdb plan`, `migrate` and `rollback`, and how a long build is shown."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from scannerdb.terminal import StatementBar
+from tests.support.command_line import dsn, scannerdb
+
+if TYPE_CHECKING:
+    import pytest
+
+    from tests.conftest import TestDatabase
+
+
+def test_a_plan_needs_no_database(capsys: pytest.CaptureFixture[str]) -> None:
+    scannerdb("plan", "--json")
+    steps = json.loads(capsys.readouterr().out)
+    assert steps[0]["title"] == "CREATE TABLE jobs"
+    assert {step["file"] for step in steps} >= {"001_create_scanner_tables.sql", "002_optimize_for_scale.sql"}
+
+
+def test_what_is_migrated_is_planned_no_more_and_can_be_taken_back(
+    empty_database: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scannerdb("migrate", "--dsn", dsn(empty_database), "--json")
+    applied = json.loads(capsys.readouterr().out)["applied"]
+    scannerdb("plan", "--dsn", dsn(empty_database))
+    assert "Nothing is pending" in capsys.readouterr().out
+    scannerdb("rollback", "--dsn", dsn(empty_database))
+    assert capsys.readouterr().out == f"Ran {applied[-1].replace('.sql', '.down.sql')}.\n"
+
+
+def test_a_long_build_is_shown_as_a_bar_with_per_cent_blocks_and_time_to_go() -> None:
+    screen = io.StringIO()
+    with StatementBar(Console(file=screen, force_terminal=True, width=120)) as bar:
+        bar("002_b.sql: statement 1 of 2, CREATE INDEX CONCURRENTLY i")
+        bar(
+            "",
+            phase="building index: scanning table",
+            percent=15.0,
+            blocks_done=500,
+            blocks_total=1000,
+            remaining_s=57.0,
+            waits_for="",
+        )
+    shown = screen.getvalue()
+    assert "statement 1 of 2" in shown
+    assert "building index: scanning table" in shown
+    assert "15 %" in shown
+    assert "500 of 1,000 blocks" in shown
+    assert "about 57 s to go" in shown
