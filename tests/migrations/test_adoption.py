@@ -123,7 +123,9 @@ def test_old_helper_views_are_replaced_also_where_there_is_no_job_progress(old: 
     old.query("DROP MATERIALIZED VIEW job_progress CASCADE")
     old.query("CREATE VIEW job_statistics AS SELECT count(*) AS jobs FROM jobs")
     old.query("CREATE VIEW team_count AS SELECT jobs FROM job_statistics")
-    with pytest.raises(MigrationFailedError, match='column "jobs" does not exist'):
+    # PostgreSQL 15 writes the view's name in front of the column's.
+    column = "job_statistics.jobs" if old.server.version == 15 else '"jobs"'
+    with pytest.raises(MigrationFailedError, match=f"column {column} does not exist"):
         migrate(old)
     assert old.query("SELECT jobs FROM team_count") == [(3,)]
     old.query("DROP VIEW team_count")
