@@ -85,7 +85,7 @@ gameday: setup ## Break the system in a dozen ways; see each alarm ring, the doc
 	@$(RUN) -m lab.gameday $(ARGS)
 
 .PHONY: test-versions
-test-versions: setup ## Run the tests of migrations, functions and partitions on each VERSIONS="15 16 17 18" of PostgreSQL (about MINUTES minutes)
+test-versions: setup ## Run the tests of migrations, functions and partitions on each VERSIONS="15 16 17 18" of PostgreSQL (about 30 minutes)
 	@mkdir -p build; failed=0; \
 	for version in $(VERSIONS); do \
 		echo "PostgreSQL $$version"; \
