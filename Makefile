@@ -85,7 +85,7 @@ gameday: setup ## Break the system in a dozen ways; see each alarm ring, the doc
 	@$(RUN) -m lab.gameday $(ARGS)
 
 .PHONY: test-versions
-test-versions: setup ## Run the tests of migrations, functions and partitions on each VERSIONS="15 16 17 18" of PostgreSQL (about 30 minutes)
+test-versions: setup ## Run the tests of migrations, functions and partitions on each VERSIONS="15 16 17 18" of PostgreSQL (about 16 minutes)
 	@mkdir -p build; failed=0; \
 	for version in $(VERSIONS); do \
 		echo "PostgreSQL $$version"; \
@@ -96,11 +96,11 @@ test-versions: setup ## Run the tests of migrations, functions and partitions on
 	exit $$failed
 
 .PHONY: test-kill
-test-kill: setup ## Kill the migration runner KILLS=100 times over ROWS=2000000 rows (about 30 minutes)
+test-kill: setup ## Kill the migration runner KILLS=100 times over ROWS=2000000 rows (about 16 minutes)
 	@KILLS=$${KILLS:-100} ROWS=$${ROWS:-2000000} $(RUN) -m pytest -s tests/migrations/test_kill.py
 
 .PHONY: test-partition
-test-partition: setup ## Kill the partitioning KILLS=20 times over ROWS=5000000 rows under 4 writers (about 30 minutes)
+test-partition: setup ## Kill the partitioning KILLS=20 times over ROWS=5000000 rows under 4 writers (about 16 minutes)
 	@KILLS=$${KILLS:-20} ROWS=$${ROWS:-5000000} $(RUN) -m pytest -s tests/scannerdb/test_partition_kill.py
 
 ## Measure
