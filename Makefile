@@ -13,8 +13,12 @@ RUN := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
-# Two processes: one waits for the emulated RDS most of the time, the other works meanwhile.
-SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
+# More processes than cores: the deployments wait for the emulated RDS most of their time.
+SIDE_BY_SIDE := -n 4 --dist loadgroup --no-loadscope-reorder
+
+# The versions of PostgreSQL that are supported, and the tests that depend on the version.
+VERSIONS ?= 15 16 17 18
+TESTS_OF_VERSIONS := tests/migrations tests/handlers $(wildcard tests/scannerdb/test_partition*.py)
 
 # No telemetry, no warnings about a Node.js version that works.
 export CHECKPOINT_DISABLE := 1
@@ -80,12 +84,23 @@ format: setup ## Format the Python code
 gameday: setup ## Break the system in a dozen ways; see each alarm ring, the doctor name it, the runbook end it (10 minutes)
 	@$(RUN) -m lab.gameday $(ARGS)
 
+.PHONY: test-versions
+test-versions: setup ## Run the tests of migrations, functions and partitions on each VERSIONS="15 16 17 18" of PostgreSQL (about 16 minutes)
+	@mkdir -p build; failed=0; \
+	for version in $(VERSIONS); do \
+		echo "PostgreSQL $$version"; \
+		POSTGRES_VERSION=$$version $(RUN) -m pytest -q $(SIDE_BY_SIDE) $(TESTS_OF_VERSIONS) $(ARGS) \
+			| tee build/test-postgresql-$$version.log || failed=1; \
+	done; \
+	for version in $(VERSIONS); do echo "PostgreSQL $$version: $$(tail -n 1 build/test-postgresql-$$version.log)"; done; \
+	exit $$failed
+
 .PHONY: test-kill
-test-kill: setup ## Kill the migration runner KILLS=100 times over ROWS=2000000 rows (about 30 minutes)
+test-kill: setup ## Kill the migration runner KILLS=100 times over ROWS=2000000 rows (about 16 minutes)
 	@KILLS=$${KILLS:-100} ROWS=$${ROWS:-2000000} $(RUN) -m pytest -s tests/migrations/test_kill.py
 
 .PHONY: test-partition
-test-partition: setup ## Kill the partitioning KILLS=20 times over ROWS=5000000 rows under 4 writers (about 30 minutes)
+test-partition: setup ## Kill the partitioning KILLS=20 times over ROWS=5000000 rows under 4 writers (about 16 minutes)
 	@KILLS=$${KILLS:-20} ROWS=$${ROWS:-5000000} $(RUN) -m pytest -s tests/scannerdb/test_partition_kill.py
 
 ## Measure

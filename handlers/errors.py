@@ -27,6 +27,10 @@ class JobNotFoundError(ScannerDatabaseError):
     """No job has this id."""
 
 
+class UnsupportedVersionError(ScannerDatabaseError):
+    """The server's major version is none of those that this is tested with."""
+
+
 class ReleaseError(ScannerDatabaseError):
     """The migrations release is missing, damaged, or not the requested one."""
 

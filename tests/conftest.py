@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handlers.migrator.runner import run
-from lab.embedded_postgres import ADMIN_USER, EmbeddedPostgres
+from lab.embedded_postgres import ADMIN_USER, DEFAULT_VERSION, EmbeddedPostgres
 from tests.support.database import BUILD, MIGRATIONS, TestDatabase, build_release
 
 if TYPE_CHECKING:
@@ -35,9 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """One server for all tests; it forgets on a crash of the machine, which no test makes."""
+    """One server for all tests, of the version that POSTGRES_VERSION names.
+
+    It forgets on a crash of the machine, which no test makes.
+    """
     directory = BUILD / f"postgres-{os.getpid()}"
-    with EmbeddedPostgres(directory, durable=False) as server:
+    version = int(os.environ.get("POSTGRES_VERSION", DEFAULT_VERSION))
+    with EmbeddedPostgres(directory, durable=False, version=version) as server:
         yield server
     shutil.rmtree(directory)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg2
 
+from handlers.contract import postgres_versions
 from handlers.diagnosis.commands import Commands, psql
 from handlers.diagnosis.model import Context, Finding, critical, ok, warning
 from handlers.diagnosis.text import duration, plural, session, statement
@@ -25,10 +26,13 @@ PROXY_LIMIT_S = 5
 
 
 def connection(context: Context) -> Iterable[Finding]:
-    """Name the server that answers. `examine` reports one that does not."""
+    """Name the server that answers, and refuse a version that is not supported. `examine` reports a silent server."""
     started = time.monotonic()
     (row,) = context.fetch(QUERIES["connection"], {})
     answered_ms = 1000 * (time.monotonic() - started)
+    if (reason := postgres_versions.unsupported(context.connection.server_version)) is not None:
+        yield critical(reason, why="The other checks, and migrations, may be wrong about it.")
+        return
     yield ok(f"PostgreSQL {row['version']}, up for {duration(row['up_seconds'])}, answers in {answered_ms:.0f} ms")
 
 

@@ -62,7 +62,9 @@ SELECT set_config('idle_session_timeout', '60s', false),
        set_config('tcp_keepalives_interval', '10', false),
        set_config('tcp_keepalives_count', '3', false),
        set_config('statement_timeout', '0', false),
-       set_config('transaction_timeout', '0', false),
+       -- It exists from PostgreSQL 17 on.
+       CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL
+            THEN set_config('transaction_timeout', '0', false) END,
        set_config('idle_in_transaction_session_timeout', '0', false),
        set_config('lock_timeout', '0', false),
        set_config('client_connection_check_interval', '0', false),

@@ -12,7 +12,8 @@ from typing import Any, Self
 
 import psycopg2
 
-from handlers.errors import DeployInProgressError, StillRunningError
+from handlers.contract import postgres_versions
+from handlers.errors import DeployInProgressError, StillRunningError, UnsupportedVersionError
 from handlers.migrator.ledger import QUERIES
 from handlers.migrator.statement_progress import StatementProgress, watch
 
@@ -41,6 +42,20 @@ class RunLimits:
     poll_interval_s: float = 2
 
 
+def connect_to_supported(connect: Connect) -> "psycopg2.extensions.connection":
+    """Open a connection, and refuse a server of another version before any statement.
+
+    Raises:
+        UnsupportedVersionError: it is none of `postgres_versions.SUPPORTED`.
+
+    """
+    connection = connect()
+    if (reason := postgres_versions.unsupported(connection.server_version)) is not None:
+        connection.close()
+        raise UnsupportedVersionError(reason)
+    return connection
+
+
 class Session:
     """The session of one run. Use as a context manager: it ends with its connections, and the lock with it.
 
@@ -49,13 +64,16 @@ class Session:
         limits: those of the run.
         report: called with each event.
 
+    Raises:
+        UnsupportedVersionError: the server is of another version; nothing was run.
+
     """
 
     def __init__(self, connect: Connect, *, limits: RunLimits, report: Report) -> None:
         self.limits = limits
         self.report = report
         self._ends_at = None if limits.deadline_s is None else time.monotonic() + limits.deadline_s
-        self._connection = connect()
+        self._connection = connect_to_supported(connect)
         self._watcher = connect()
         self.cursor: Any = self._connection.cursor()
         self.pid: int = self._connection.info.backend_pid

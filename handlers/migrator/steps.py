@@ -8,7 +8,7 @@ from handlers.contract.release import Index, Release, SqlStatement
 from handlers.migrator import indexes
 from handlers.migrator.ledger import QUERIES, read_ledger
 from handlers.migrator.plan import PendingMigration, plan
-from handlers.migrator.session import Connect, RunLimits
+from handlers.migrator.session import Connect, RunLimits, connect_to_supported
 
 # Bytes of a B-tree entry besides its columns: tuple header and line pointer, on pages of 8 KiB that are 90 % full.
 # https://www.postgresql.org/docs/17/btree.html#BTREE-IMPLEMENTATION
@@ -58,12 +58,13 @@ def migration_steps(release: Release, connect: Connect | None = None, *, limits:
 
     Raises:
         DriftError: release and ledger contradict each other.
+        UnsupportedVersionError: the server is of another version.
 
     """
     timeout_ms = (limits or RunLimits()).lock_timeout_ms
     if connect is None:
         return list(_steps(plan(release, []), None, timeout_ms))
-    connection = connect()
+    connection = connect_to_supported(connect)
     try:
         with connection.cursor() as cursor:
             return list(_steps(plan(release, read_ledger(cursor)), cursor, timeout_ms))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from handlers.migrator.session import Connect, Report, RunLimits, Session
+from handlers.migrator.session import Connect, Report, RunLimits, Session, connect_to_supported
 from scannerdb.partition import preflight, steps, swap
 from scannerdb.partition import state as states
 from scannerdb.partition.copy import Copier
@@ -121,7 +121,7 @@ def finish(connect: Connect, *, limits: RunLimits, report: Report) -> None:
 
 def status(connect: Connect) -> dict[str, Any]:
     """Return `phase`, `meaning`, `modulus`, `copied_rows` and the `next_command`; change nothing."""
-    connection = connect()
+    connection = connect_to_supported(connect)
     try:
         cursor: Any = connection.cursor()
         cursor.execute(PREPARE)

@@ -20,6 +20,8 @@ _IN_THE_WINDOW = {
     "identifier": "the instance reboots under its new name",
     "ca_cert_identifier": "the server's certificate is rotated, with a restart unless the engine can reload it",
 }
+# The instance has allow_major_version_upgrade = false.
+_MAJOR = "RDS refuses a new major version from a deploy; docs/operations/database.md says how"
 # Applied at once in any case.
 _AT_ONCE = {"port": "RDS restarts the database at once, also without apply_immediately"}
 _NEXT_RESTART = "at the next restart; no restart is scheduled: reboot the instance when it suits"
@@ -46,12 +48,18 @@ def _restarts(change: Change) -> Iterator[Restart]:
 
     if change.type == "aws_db_instance":
         when = _window(change)
-        yield from (restart(name, why, when) for name, why in _IN_THE_WINDOW.items() if change.differs(name))
+        in_the_window = _IN_THE_WINDOW | ({"engine_version": _MAJOR} if _changes_major(change) else {})
+        yield from (restart(name, why, when) for name, why in in_the_window.items() if change.differs(name))
         yield from (restart(name, why, "during the deploy") for name, why in _AT_ONCE.items() if change.differs(name))
         if change.differs("parameter_group_name"):
             yield restart("parameter_group_name", "the parameters of another group apply", _NEXT_RESTART)
     if change.type == "aws_db_parameter_group":
         yield from _parameters(change)
+
+
+def _changes_major(change: Change) -> bool:
+    before, after = (str(values.get("engine_version")).partition(".")[0] for values in (change.before, change.after))
+    return before != after
 
 
 def _window(change: Change) -> str:

@@ -7,7 +7,7 @@ from constructs import Construct
 
 from handlers.contract import names, roles
 from stacks.database.database import Database
-from stacks.database.parameters import FAMILY, parameters
+from stacks.database.parameters import family, parameters
 from stacks.foundation import iam
 from stacks.foundation.context import Context
 from stacks.foundation.log_groups import log_group
@@ -45,11 +45,12 @@ class Instance(Database):
         }
         self.query_log_group = log_groups["postgresql"]
         subnets = DbSubnetGroup(self, "subnet_group", name=context.settings.prefix, subnet_ids=network.subnet_ids)
+        parameter_family = family(settings.engine_version)
         group = DbParameterGroup(
             self,
             "parameter_group",
-            name=context.name(FAMILY),
-            family=FAMILY,
+            name=context.name(parameter_family),
+            family=parameter_family,
             description=f"Parameters of {self.identifier}",
             parameter=[
                 DbParameterGroupParameter(name=each.name, value=each.value, apply_method=each.apply_method)

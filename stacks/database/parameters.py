@@ -6,8 +6,6 @@ from typing import Literal
 from stacks.settings.instance_classes import describe
 from stacks.settings.model import DatabaseSettings
 
-FAMILY = "postgres17"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
@@ -16,6 +14,11 @@ class Parameter:
     name: str
     value: str
     apply_method: Literal["immediate", "pending-reboot"]
+
+
+def family(engine_version: str) -> str:
+    """Return the parameter group family of an engine version such as `17` or `17.5`."""
+    return f"postgres{engine_version.partition('.')[0]}"
 
 
 def parameters(database: DatabaseSettings) -> list[Parameter]:

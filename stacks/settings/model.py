@@ -70,12 +70,16 @@ class AwsSettings(Model):
 class DatabaseSettings(Model):
     """The RDS instance."""
 
-    # The major version alone: RDS installs minor versions itself in the maintenance window.
+    # The major version alone: RDS installs minor versions itself in the maintenance window. It creates 17.1 to 17.4 no
+    # longer: https://docs.aws.amazon.com/AmazonRDS/latest/PostgreSQLReleaseNotes/postgresql-versions.html
     engine_version: str = Field(
         "17",
-        pattern=r"^17(\.\d{1,2})?$",
-        description='"17" or a minor version such as "17.6"',
-        json_schema_extra=on_change("**restarts** the database in the maintenance window"),
+        pattern=r"^(17(\.([5-9]|[1-9]\d))?|18(\.[1-9]\d?)?)$",
+        description='"17", "18", or a minor version such as "17.6", from 17.5 on',
+        json_schema_extra=on_change(
+            "**restarts** the database in the maintenance window; a new major version is refused, see "
+            "[operations/database.md](operations/database.md#to-another-version-of-postgresql)"
+        ),
     )
     instance_class: str = Field(
         pattern=r"^db\.[a-z0-9]+\.[a-z0-9]+$",

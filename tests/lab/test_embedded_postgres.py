@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from lab.embedded_postgres import EmbeddedPostgres
+from lab.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
 from lab.emulator.server import database_host_names
 from tests.support.processes import is_running, wait_until
 
@@ -74,6 +74,11 @@ def test_a_restarted_server_has_the_same_address_password_and_data(tmp_path: Pat
         assert server.dsn() == before
         assert ask(before, "SELECT to_regclass('kept') IS NOT NULL") is True
         server.discard()
+
+
+def test_a_version_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EmbeddedPostgresError, match=r"has no PostgreSQL 14 for .*; run `make setup`"):
+        EmbeddedPostgres(tmp_path, version=14)
 
 
 START = """

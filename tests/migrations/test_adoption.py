@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tests.support.database import TestDatabase
 
 TABLES = ("jobs", "job_objects", "findings")
+# Before this version only its owner may refresh a view; later the right can be granted.
+MAINTAIN_SINCE = 17
 
 
 def content(database: TestDatabase) -> dict[str, Any]:
@@ -94,7 +96,9 @@ def test_old_helper_views_are_replaced_also_where_there_is_no_job_progress(old: 
     old.query("DROP MATERIALIZED VIEW job_progress CASCADE")
     old.query("CREATE VIEW job_statistics AS SELECT count(*) AS jobs FROM jobs")
     old.query("CREATE VIEW team_count AS SELECT jobs FROM job_statistics")
-    with pytest.raises(MigrationFailedError, match='column "jobs" does not exist'):
+    # PostgreSQL 15 writes the view's name in front of the column's.
+    column = "job_statistics.jobs" if old.server.version == 15 else '"jobs"'
+    with pytest.raises(MigrationFailedError, match=f"column {column} does not exist"):
         migrate(old)
     assert old.query("SELECT jobs FROM team_count") == [(3,)]
     old.query("DROP VIEW team_count")
@@ -178,8 +182,12 @@ def test_the_old_owner_may_go_on_reading_and_refreshing(empty_database: TestData
     empty_database.query("GRANT CREATE, USAGE ON SCHEMA public TO old_owner")
     empty_database.query(OLD_DEPLOYMENT, user="old_owner")
     migrate(empty_database)
-    for sql in ("SELECT refresh_job_progress()", "REFRESH MATERIALIZED VIEW CONCURRENTLY job_progress"):
-        empty_database.query(sql, user="old_owner")
+    empty_database.query("SELECT refresh_job_progress()", user="old_owner")
+    if empty_database.server.version >= MAINTAIN_SINCE:
+        empty_database.query("REFRESH MATERIALIZED VIEW CONCURRENTLY job_progress", user="old_owner")
+    else:
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="must be owner of materialized view"):
+            empty_database.query("REFRESH MATERIALIZED VIEW CONCURRENTLY job_progress", user="old_owner")
     assert empty_database.query("SELECT total_jobs FROM job_statistics", user="old_owner") == [(0,)]
     assert empty_database.query(
         "SELECT has_function_privilege('scanner_app', 'refresh_job_progress()', 'EXECUTE')"

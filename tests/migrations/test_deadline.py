@@ -121,6 +121,8 @@ def test_one_statement_of_a_file_outside_a_transaction_is_finished_and_recorded_
     "setting", ["client_connection_check_interval = '100ms'", "transaction_timeout = '2s'", "statement_timeout = '2s'"]
 )
 def test_no_setting_of_the_database_ends_what_goes_on(table: TestDatabase, release_of: ReleaseOf, setting: str) -> None:
+    if "transaction_timeout" in setting and table.server.version < 17:
+        pytest.skip("transaction_timeout exists from PostgreSQL 17 on")
     table.query(f"ALTER DATABASE {table.name} SET {setting}")
     noisy = "DO $$ BEGIN PERFORM pg_sleep(2.5); RAISE WARNING 'a'; RAISE WARNING 'b'; INSERT INTO t VALUES (-1); END $$"
     with pytest.raises(StillRunningError):

@@ -151,8 +151,12 @@ def test_rolling_back_and_forward_again_gives_the_same_schema(database: TestData
     assert schema(database) == before
 
 
-def test_the_schema_file_is_what_the_migrations_make(database: TestDatabase) -> None:
-    assert schema_file(database) == SCHEMA.read_text(), "run `make schema`"
+def test_the_schema_file_is_what_the_migrations_make(database: TestDatabase, empty_database: TestDatabase) -> None:
+    if database.server.version >= 16:
+        assert schema_file(database) == SCHEMA.read_text(), "run `make schema`"
+    else:  # which prints a view's columns with the names of their tables
+        empty_database.query(f"SET check_function_bodies = off; {SCHEMA.read_text()}")
+        assert schema_file(database) == schema_file(empty_database), "run `make schema`"
 
 
 def test_rolling_back_the_first_migration_refuses_while_there_are_rows(database: TestDatabase) -> None:

@@ -259,7 +259,9 @@ def test_no_batch_is_compiled(database: TestDatabase) -> None:
         with steps.index_scans(cursor):
             cursor.execute(price)
             ((plans,),) = cursor.fetchall()
-            assert plans[0]["Plan"]["Total Cost"] > 100_000  # jit_above_cost
+            # From PostgreSQL 18 on, the planner counts what is off and puts no price on it.
+            above_jit_cost = plans[0]["Plan"]["Total Cost"] > 100_000
+            assert above_jit_cost == (database.server.version < 18)
             cursor.execute("SHOW jit")
             assert cursor.fetchall() == [("off",)]
         cursor.execute("SHOW jit")

@@ -372,7 +372,7 @@ def test_a_merge_whose_rows_postgresql_would_tell_its_triggers_wrongly_is_refuse
     fill(database)
     job_id = database.add_job({"queued": 2})
     partition(database)
-    merge = "MERGE INTO job_objects USING (SELECT) ON job_id = %s WHEN MATCHED THEN UPDATE SET status = 'failed'"
+    merge = "MERGE INTO job_objects USING (SELECT) AS one ON job_id = %s WHEN MATCHED THEN UPDATE SET status = 'failed'"
     for stage in ("swapped", "partitioned"):
         for session in ("origin", "replica"):
             with pytest.raises(psycopg2.errors.FeatureNotSupported, match='cannot execute MERGE on relation "job_obj'):

@@ -56,6 +56,12 @@ def test_a_change_that_restarts_the_database_waits_for_the_window(attribute: str
     assert "in the maintenance window tue:02:30-tue:03:30 UTC" in told
 
 
+@pytest.mark.parametrize(("after", "refused"), [("17.6", False), ("18", True), ("18.4", True)])
+def test_a_new_major_version_is_not_a_matter_of_a_deploy(after: str, refused: bool) -> None:
+    (restart,) = judge(updated({"engine_version": "17"}, {"engine_version": after})).restarts
+    assert ("RDS refuses a new major version" in restart.why) is refused
+
+
 def test_apply_immediately_restarts_it_during_the_deploy() -> None:
     change = updated({"instance_class": "a"}, {"instance_class": "b", "apply_immediately": True})
     assert "during the deploy (apply\\_immediately = true)" in section(judge(change), "Restarts of the database")

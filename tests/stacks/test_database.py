@@ -98,6 +98,14 @@ def test_the_parameter_group_is_for_postgresql_17(prod: Synthesised) -> None:
     assert prod.one("aws_db_parameter_group")["family"] == "postgres17"
 
 
+def test_the_parameter_group_follows_the_major_version(tmp_path: Path) -> None:
+    run_main("prod", outdir=tmp_path, variables={"SCANNER__DATABASE__ENGINE_VERSION": "18.4"})
+    stack = read_stack(tmp_path, "prod")
+    assert stack.one("aws_db_instance")["engine_version"] == "18.4"
+    group = stack.one("aws_db_parameter_group")
+    assert (group["name"], group["family"]) == ("scanner-database-prod-postgres18", "postgres18")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -132,7 +132,11 @@ def record(server: EmbeddedPostgres) -> Iterator[Entry]:
         log = Log(server.data / "log")
 
         def read_on(mark: str) -> list[str]:
-            others = "SELECT count(*) FROM pg_stat_activity WHERE backend_type ~ 'client|worker' AND pid <> %s"
+            # The io workers of PostgreSQL 18 live as long as the server.
+            others = (
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE backend_type ~ 'client|worker' AND backend_type <> 'io worker' AND pid <> %s"
+            )
             cursor.execute(others, (pid,))
             while cursor.fetchall() != [(0,)]:
                 time.sleep(0.02)

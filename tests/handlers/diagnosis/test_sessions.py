@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import psycopg2
 import pytest
 
+from handlers.contract import postgres_versions
 from handlers.diagnosis import sessions as diagnosis
 from tests.support.diagnosis import Session, carry_out, diagnose, only, wait_until
 
@@ -154,6 +155,17 @@ def test_a_server_without_a_free_connection_is_told_with_the_way_in(well: TestDa
     finally:
         for connection in held:
             connection.close()
+
+
+def test_a_version_that_is_not_supported_is_critical(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert only(diagnose(database, "connection"))[0] == "ok"
+    monkeypatch.setattr(postgres_versions, "SUPPORTED", range(90, 92))
+    state, value, _ = only(diagnose(database, "connection"))
+    version = database.server.version
+    assert (state, value) == (
+        "critical",
+        f"PostgreSQL {version} is not supported, 90 to 91 are: upgrade the server first",
+    )
 
 
 def test_the_proxy_is_looked_at_where_there_is_one(well: TestDatabase) -> None:
