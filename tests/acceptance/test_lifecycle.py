@@ -17,6 +17,8 @@ import pytest
 from lab.deployment import DeploymentError, changes
 from tests.support.acceptance import OBJECTS, Deployed
 
+pytestmark = pytest.mark.deployment
+
 # Every table, view, index and function, and what the ledger says was applied.
 CONTENT = """
 SELECT format('%s %s', relkind, oid::regclass)

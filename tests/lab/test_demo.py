@@ -14,6 +14,8 @@ from lab.processes import descendants
 from scannerdb import terraform
 from tests.support.processes import is_running, wait_until
 
+pytestmark = pytest.mark.deployment
+
 NO_PROVIDER = {"SCANNER_PROVIDER_MIRROR": "/nowhere"}
 DEMO = [sys.executable, "-m", "lab.demo"]
 

@@ -43,6 +43,8 @@ FOUND = (
     {"check": "drift", "state": "ok", "value": "", "why": "", "next": ""},
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("make", FAULTS)
 def test_each_fault_rings_an_alarm_that_is_watched_here_and_may_page_only_for_a_reason(make: type[Fault]) -> None:

@@ -37,6 +37,7 @@ def test_no_row_index_trigger_or_view_of_the_old_deployment_is_lost(old: TestDat
     assert ({name: set(old.query(sql)) for name, sql in things.items()}, content(old)) == before
 
 
+@pytest.mark.slow
 def test_a_million_rows_are_adopted_without_rewriting_one(empty_database: TestDatabase) -> None:
     # GIVEN the tables without their indexes, which are quicker to build afterwards, and a million objects
     tables, indexes = [], []

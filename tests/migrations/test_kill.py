@@ -13,6 +13,8 @@ import time
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import pytest
+
 from handlers.migrator.runner import run
 from lab.load import WriteLoad
 from tests.support.database import MIGRATIONS, build_release
@@ -20,6 +22,8 @@ from tests.support.migrating import roll_back_to
 
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
+
+pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("KILLS", "6"))
 ROWS = int(os.environ.get("ROWS", "200000"))

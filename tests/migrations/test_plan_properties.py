@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +27,8 @@ EDITS = st.one_of(
     st.tuples(st.just("roll back file"), NUMBERS, NAMES, STATEMENTS),
     st.tuples(st.just("misname"), NUMBERS, NAMES, st.just("SELECT 1")),
 )
+
+pytestmark = pytest.mark.slow
 
 
 def edit(files: dict[str, str], kind: str, number: int, name: str, sql: str) -> None:

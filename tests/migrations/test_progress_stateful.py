@@ -64,6 +64,8 @@ REFUSALS = (
     psycopg2.errors.ForeignKeyViolation,
     psycopg2.errors.FeatureNotSupported,
 )
+
+pytestmark = pytest.mark.slow
 USELESS_COUNTS = """
 SELECT 1 FROM job_progress_counts
 WHERE (queued_count, processing_count, succeeded_count, failed_count, total_findings) = (0, 0, 0, 0, 0)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from handlers.migrator.release import Statement
     from tests.support.database import TestDatabase
 
+pytestmark = pytest.mark.slow
+
 RELEASE = build_release(MIGRATIONS)
 OBJECTS = 3
 ROWS = """

@@ -21,15 +21,17 @@ from handlers.migrator.runner import rollback, run
 from handlers.migrator.steps import migration_steps
 from lab.embedded_postgres import ADMIN_USER, DEFAULT_VERSION, EmbeddedPostgres
 from scannerdb.partition import run as partitioning
-from tests.handlers.diagnosis.conftest import diagnose
-from tests.handlers.test_status import Context
 from tests.support.database import BUILD, MIGRATIONS, TestDatabase, build_release
+from tests.support.diagnosis import diagnose
+from tests.support.invocations import Context
 from tests.support.partitioning import LIMITS, differences, partition, revert, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from handlers.contract.release import Release
+
+pytestmark = pytest.mark.slow
 
 # One server each; the default version is what all other tests run on.
 OTHERS = [version for version in postgres_versions.SUPPORTED if version != DEFAULT_VERSION]

@@ -12,6 +12,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.partitioning import add_jobs, fill, phase
 from tests.support.progress import DIFFERENCES
 from tests.support.schema import schema
@@ -19,6 +21,8 @@ from tests.support.writers import KnowingWriters, WaitWatch
 
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
+
+pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("KILLS", "3"))
 ROWS = int(os.environ.get("ROWS", "30000"))

@@ -34,6 +34,8 @@ from tests.support.writers import KnowingWriters
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
 
+pytestmark = pytest.mark.slow
+
 VALUES = {
     "job": JOBS[0],
     "other": JOBS[1],

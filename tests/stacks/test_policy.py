@@ -14,6 +14,8 @@ from scannerdb.review.policy import CONFIGURATION, Policy, check_policy
 if TYPE_CHECKING:
     from tests.support.synthesis import Synthesised
 
+pytestmark = pytest.mark.slow
+
 # A policy check that checks nothing passes too: production's 170 resources pass some 360 checks.
 FEWEST_PASSED = 340
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from tests.support.synthesis import Synthesised
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_the_provider_s_schema_accepts_every_environment(

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from scannerdb import terraform
 
+pytestmark = pytest.mark.deployment
+
 SMALL = Variant(name="small", size="small")
 # Its way to AWS services is its owner's.
 MEDIUM = Variant(name="medium", size="medium", in_existing_network=True, has_endpoints=False)
