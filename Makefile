@@ -53,7 +53,7 @@ package: setup ## Build the Lambda package and the migrations release into build
 ## Check a change
 
 .PHONY: test-fast
-test-fast: setup ## Run every test that neither deploys nor takes long (2 minutes)
+test-fast: setup ## Run every test that neither deploys nor takes long (about 3 minutes)
 	@$(RUN) -m pytest $(SIDE_BY_SIDE) -m "not deployment and not slow" $(ARGS)
 
 .PHONY: test
