@@ -11,6 +11,7 @@ import pytest
 
 from handlers.migrator.runner import run
 from lab.embedded_postgres import ADMIN_USER, DEFAULT_VERSION, EmbeddedPostgres
+from scannerdb import terraform
 from tests.support.database import BUILD, MIGRATIONS, TestDatabase, build_release
 
 if TYPE_CHECKING:
@@ -31,6 +32,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = item.path.parent
         item.add_marker(pytest.mark.xdist_group(folder.name if folder.name == "acceptance" else str(item.path)))
+
+
+@pytest.fixture(scope="session")
+def provider() -> terraform.Provider:
+    """The AWS provider that Terraform installs here; without one the test is skipped."""
+    found = terraform.find_provider()
+    if isinstance(found, terraform.NoProvider):
+        pytest.skip(found.reason)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from lab.scan import ScanJob, plan_scan, write_scan
 from stacks import ROOT
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.settings import Settings
-from stacks.settings.instance_classes import describe
+from stacks.settings.instance_classes import instance_class
 
 DIRECTORY = ROOT / "build" / "gameday"
 OBJECTS = 200_000
@@ -157,7 +157,7 @@ def server_parameters(settings: Settings) -> dict[str, str]:
         "log_lock_waits": "on",
         "pg_stat_statements.track": "all",
         "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_S * 1000 // SPEED}ms",
-        "max_connections": str(describe(settings.database.instance_class).max_connections),
+        "max_connections": str(instance_class(settings.database.instance_class).max_connections),
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from scannerdb.cost.prices import Price, Prices
 from stacks.alarms import catalogue
 from stacks.settings import Settings
-from stacks.settings.instance_classes import describe
+from stacks.settings.instance_classes import instance_class
 
 HOURS = 730
 DAYS = 365 / 12
@@ -80,7 +80,7 @@ def bill(settings: Settings, use: Use) -> list[BillItem]:
 
 def _database(settings: Settings, prices: Prices) -> Iterator[BillItem]:
     database = settings.database
-    size = describe(database.instance_class)
+    size = instance_class(database.instance_class)
     zones, twice = (2, ", with its standby") if database.multi_az else (1, "")
     yield BillItem(
         resource=f"database {database.instance_class}{twice}",

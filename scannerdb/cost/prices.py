@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from scannerdb.errors import OperatorError
-from stacks.settings.instance_classes import describe
+from stacks.settings.instance_classes import instance_class
 
 PRICES = Path(__file__).with_name("prices.toml")
 # The smallest size of a family that is not burstable; larger ones cost in proportion to their virtual CPUs.
@@ -59,7 +59,7 @@ class Prices:
         entry = self._table[name]
         return self._price(entry, entry)
 
-    def instance(self, instance_class: str) -> Price:
+    def instance(self, name: str) -> Price:
         """Return the price of an hour of a database instance in one zone.
 
         Raises:
@@ -67,13 +67,13 @@ class Prices:
 
         """
         entry = self._table["db_instance_hour"]
-        family, _, _ = instance_class.rpartition(".")
-        size = describe(instance_class)
-        base = instance_class if size.is_burstable else f"{family}.{FIRST_SIZE}"
+        family, _, _ = name.rpartition(".")
+        size = instance_class(name)
+        base = name if size.is_burstable else f"{family}.{FIRST_SIZE}"
         if base not in entry["classes"]:
             raise OperatorError(f"{PRICES.name} has no price of {base}; add it from {entry['page']}")
         first = self._price(entry, entry["classes"][base])
-        scale = size.vcpus / describe(base).vcpus
+        scale = size.vcpus / instance_class(base).vcpus
         return Price(usd=first.usd * scale, unit=first.unit, page=first.page, verified=first.verified, free=first.free)
 
     def _price(self, entry: dict[str, Any], amounts: dict[str, Any]) -> Price:

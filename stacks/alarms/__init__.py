@@ -4,14 +4,14 @@ from handlers.contract.alarms import RECORDS
 from handlers.contract.alarms.deployment import Deployment
 from handlers.contract.alarms.model import Alarm
 from stacks.settings import Settings
-from stacks.settings.instance_classes import PROXY_CONNECTIONS_PERCENT, describe
+from stacks.settings.instance_classes import PROXY_CONNECTIONS_PERCENT, instance_class
 
 GIB = 1024**3
 
 
 def facts(settings: Settings, *, api_id: str = "") -> Deployment:
     """Return what alarms need to know of a deployment."""
-    instance = describe(settings.database.instance_class)
+    instance = instance_class(settings.database.instance_class)
     return Deployment(
         prefix=settings.prefix,
         environment=settings.environment,

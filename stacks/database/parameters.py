@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from stacks.settings.instance_classes import describe
+from stacks.settings.instance_classes import instance_class
 from stacks.settings.model import DatabaseSettings
 
 
@@ -52,7 +52,7 @@ def parameters(database: DatabaseSettings) -> list[Parameter]:
     }
     at_restart = {
         # RDS's own formula depends on the free memory of the host; the alarms need the exact number.
-        "max_connections": str(describe(database.instance_class).max_connections),
+        "max_connections": str(instance_class(database.instance_class).max_connections),
         "shared_preload_libraries": "auto_explain,pg_stat_statements",
     }
     described = [

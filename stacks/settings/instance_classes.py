@@ -50,7 +50,7 @@ class InstanceClass:
         return min(CONNECTIONS_PER_GIB * self.memory_gib, MOST_CONNECTIONS)
 
 
-def describe(name: str) -> InstanceClass:
+def instance_class(name: str) -> InstanceClass:
     """Return the size of a class such as `db.m7g.large`.
 
     Raises:

@@ -13,7 +13,7 @@ from pydantic import (
 from handlers.contract.names import deployment_name
 from stacks import ROOT
 from stacks.settings.base import Model, on_change
-from stacks.settings.instance_classes import describe
+from stacks.settings.instance_classes import instance_class
 from stacks.settings.network import NetworkSettings
 
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
@@ -133,7 +133,7 @@ class DatabaseSettings(Model):
     @field_validator("instance_class")
     @classmethod
     def _is_known(cls, value: str) -> str:
-        describe(value)  # its ValueError says what is known
+        instance_class(value)  # its ValueError says what is known
         return value
 
     @model_validator(mode="after")

@@ -12,14 +12,6 @@ from tests.support.acceptance import Deployed
 
 
 @pytest.fixture(scope="session")
-def provider() -> terraform.Provider:
-    found = terraform.find_provider()
-    if isinstance(found, terraform.NoProvider):
-        pytest.skip(found.reason)
-    return found
-
-
-@pytest.fixture(scope="session")
 def deployed(provider: terraform.Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     # A copy, because one of the tests breaks it.
     migrations = shutil.copytree(ROOT / "migrations", tmp_path_factory.mktemp("release") / "migrations")

@@ -45,14 +45,6 @@ def emulator_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def provider() -> terraform.Provider:
-    found = terraform.find_provider()
-    if isinstance(found, terraform.NoProvider):
-        pytest.skip(found.reason)
-    return found
-
-
-@pytest.fixture(scope="session")
 def terraform_environment(provider: terraform.Provider, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return terraform.command_environment(provider, tmp_path_factory.mktemp("terraform"))
 
