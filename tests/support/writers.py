@@ -354,7 +354,8 @@ class KnowingWriters:
         )
 
     def _discard_findings(self, cursor: Any, chance: random.Random, _known: Any, jobs: Any) -> None:
-        cursor.execute("DELETE FROM findings WHERE job_id = %s AND key = ANY (%s)", (chance.choice(jobs), _keys(chance)))
+        job, keys = chance.choice(jobs), _keys(chance)
+        cursor.execute("DELETE FROM findings WHERE job_id = %s AND key = ANY (%s)", (job, keys))
 
 
 def _keys(chance: random.Random) -> list[str]:
