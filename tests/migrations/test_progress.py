@@ -55,7 +55,7 @@ def assert_exact(database: TestDatabase) -> None:
     assert database.query(REFRESHED_DIFFERENCES) == []
     assert database.query(DIFFERENCES) == []
     assert database.query(DELTAS) == [(0,)]
-    nothing = "(queued_count, processing_count, succeeded_count, failed_count, total_findings) = (0, 0, 0, 0, 0)"
+    nothing = "0 = ALL (ARRAY[queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings])"
     assert database.query(f"SELECT count(*) FROM job_progress_counts WHERE {nothing}") == [(0,)]
 
 
@@ -194,7 +194,7 @@ def test_a_savepoint_that_is_rolled_back_is_not_counted(filled: TestDatabase) ->
 def test_a_writer_has_no_rights_on_what_is_known_and_its_updates_are_counted(filled: TestDatabase) -> None:
     for sql in (
         "SELECT count(*) FROM job_progress_deltas",
-        "INSERT INTO job_progress_deltas VALUES (gen_random_uuid(), 1, 0, 0, 0, 0)",
+        "INSERT INTO job_progress_deltas VALUES (gen_random_uuid(), 1, 0, 0, 0, 0, 0)",
         "DELETE FROM job_progress_deltas",
         "UPDATE job_progress_counts SET queued_count = 0",
         "SELECT compact_job_progress_deltas('{}')",
@@ -318,7 +318,7 @@ def test_drift_is_listed_and_mended_while_a_writer_holds_rows(filled: TestDataba
     assert_exact(filled)
 
 
-@pytest.mark.parametrize("column", ["queued", "processing", "succeeded", "failed", "findings"])
+@pytest.mark.parametrize("column", ["queued", "processing", "succeeded", "failed", "other", "findings"])
 def test_each_number_that_drifts_alone_is_listed_and_mended(filled: TestDatabase, column: str) -> None:
     known = "total_findings" if column == "findings" else f"{column}_count"
     filled.query(f"UPDATE job_progress_counts SET {known} = {known} + 7 WHERE job_id = %s", (JOBS[0],))
@@ -378,7 +378,7 @@ def test_a_session_that_began_with_few_deltas_does_not_compare_each_of_many_with
 def test_a_compaction_of_many_deltas_keeps_a_writer_for_a_part_of_them(filled: TestDatabase) -> None:
     filled.query(REFRESH)
     filled.query(
-        "INSERT INTO job_progress_deltas SELECT job_id, number % 2 * 2 - 1, 0, 0, 0, 0 "
+        "INSERT INTO job_progress_deltas SELECT job_id, number % 2 * 2 - 1, 0, 0, 0, 0, 0 "
         "FROM (SELECT job_id FROM jobs LIMIT 2) AS job, generate_series(1, 15000) AS number"
     )
     ((one,), _) = filled.query("SELECT DISTINCT job_id::text FROM job_progress_deltas")

@@ -68,7 +68,7 @@ REFUSALS = (
 pytestmark = pytest.mark.slow
 USELESS_COUNTS = """
 SELECT 1 FROM job_progress_counts
-WHERE (queued_count, processing_count, succeeded_count, failed_count, total_findings) = (0, 0, 0, 0, 0)
+WHERE 0 = ALL (ARRAY[queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings])
 """
 RESET = """
 TRUNCATE jobs, job_objects, findings, job_progress_counts, job_progress_deltas;
