@@ -39,10 +39,11 @@ CREATE TABLE IF NOT EXISTS job_progress_deltas (
 -- Serves job_progress_live for one job, and the compaction of one job's deltas.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_job_progress_deltas_job_id ON job_progress_deltas (job_id);
 
--- While it holds a row, counts and deltas are not to be believed: job_progress_live counts rows, and the next refresh
--- rebuilds. A TRUNCATE or rebuild above READ COMMITTED adds a row, because its snapshot may be too old to count.
+-- Each row asks the next refresh to rebuild. A TRUNCATE above READ COMMITTED adds one: its snapshot may be older than
+-- the last commits before it, so its deltas may leave these out.
 CREATE TABLE IF NOT EXISTS job_progress_recounts (
-    reason text NOT NULL
+    truncated_table text NOT NULL,
+    truncated_at timestamptz NOT NULL
 );
 
 -- A publication of all tables, or of the schema, refuses DELETE on a table without a primary key or replica identity.
@@ -205,8 +206,8 @@ BEGIN
         RETURN NULL;
     ELSE -- TRUNCATE waited for all writers, so counts and deltas together are what it removes.
         IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed' THEN
-            INSERT INTO public.job_progress_recounts (reason) VALUES ('TRUNCATE');
-            RETURN NULL;
+            INSERT INTO public.job_progress_recounts (truncated_table, truncated_at)
+            VALUES (TG_TABLE_NAME, pg_catalog.now());
         END IF;
         INSERT INTO public.job_progress_deltas
             (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
@@ -282,8 +283,8 @@ BEGIN
         GROUP BY job_id;
     ELSE
         IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed' THEN
-            INSERT INTO public.job_progress_recounts (reason) VALUES ('TRUNCATE');
-            RETURN NULL;
+            INSERT INTO public.job_progress_recounts (truncated_table, truncated_at)
+            VALUES (TG_TABLE_NAME, pg_catalog.now());
         END IF;
         INSERT INTO public.job_progress_deltas
             (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
@@ -333,7 +334,6 @@ CREATE OR REPLACE TRIGGER track_findings_truncate AFTER TRUNCATE ON findings
 FOR EACH STATEMENT EXECUTE FUNCTION track_findings();
 
 -- Lists each job whose counts and deltas differ from a full count, all in one snapshot; a drift is known minus counted.
--- Lists none while job_progress_recounts holds a row: job_progress_live counts rows then.
 -- Counts by parallel index-only scans. Locks: ACCESS SHARE, so only TRUNCATE waits. Not STABLE: after a wait for a
 -- TRUNCATE it needs a snapshot that is newer than the wait.
 -- row_security = off raises an error where a policy hides rows from the owner (FORCE ROW LEVEL SECURITY). Otherwise the
@@ -411,10 +411,9 @@ BEGIN
             WHERE job_objects.job_id = coalesce(known.job_id, objects.job_id, found.job_id)
         ) AS looked_up
     ) AS compared
-    WHERE ((queued_drift, processing_drift, succeeded_drift, failed_drift, other_drift, findings_drift)
-           <> (0, 0, 0, 0, 0, 0)
-           OR known_object_update IS DISTINCT FROM last_object_update)
-      AND NOT EXISTS (SELECT FROM public.job_progress_recounts);
+    WHERE (queued_drift, processing_drift, succeeded_drift, failed_drift, other_drift, findings_drift)
+          <> (0, 0, 0, 0, 0, 0)
+       OR known_object_update IS DISTINCT FROM last_object_update;
 END
 $$;
 
@@ -423,9 +422,9 @@ REVOKE EXECUTE ON FUNCTION verify_job_progress() FROM public;
 GRANT EXECUTE ON FUNCTION verify_job_progress() TO progress_refresher;
 
 -- Subtracts the drift of each job from its counts, and returns how many jobs had one. Deltas stay, so writers go on.
--- Above READ COMMITTED the snapshot may be older than a TRUNCATE or another rebuild: there it only asks for a recount,
--- so that reads are exact from its COMMIT on. The requests go before the drift is read: one that is committed between
--- the two statements stays for the next call, and verify_job_progress() lists none for it.
+-- Refuses to run above READ COMMITTED, whose snapshot may be older than a TRUNCATE or another rebuild: it would see a
+-- truncated table as empty, and subtract a drift that is mended.
+-- Deletes the requests before it reads the drift, so that the drift includes each of them.
 -- Locks: the advisory lock of a refresh. It waits for a running refresh; a refresh beside it returns refreshed = false.
 CREATE OR REPLACE FUNCTION rebuild_job_progress()
 RETURNS bigint
@@ -437,11 +436,10 @@ DECLARE
     mended bigint;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
-        SELECT count(*) INTO mended FROM public.verify_job_progress();
-        IF mended > 0 THEN
-            INSERT INTO public.job_progress_recounts (reason) VALUES ('rebuild');
-        END IF;
-        RETURN mended;
+        RAISE EXCEPTION 'rebuild_job_progress() cannot run in a % transaction, whose snapshot may be too old',
+                upper(current_setting('transaction_isolation'))
+            USING ERRCODE = 'feature_not_supported',
+                  HINT = 'BEGIN ISOLATION LEVEL READ COMMITTED; SELECT rebuild_job_progress(); COMMIT;';
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('refresh_job_progress', 0));
 
@@ -474,9 +472,8 @@ GRANT EXECUTE ON FUNCTION rebuild_job_progress() TO progress_refresher;
 SELECT rebuild_job_progress();
 
 -- The columns of job_progress, exact now: counts plus deltas in one snapshot. Sums up deltas before the join: one job
--- is an index range scan, all jobs are one scan. While job_progress_recounts holds a row: job_progress_direct instead.
--- View and GRANT are one statement: the file may stop after each one, and progress_reader must not meet a view that it
--- may not read.
+-- is an index range scan, all jobs are one scan. View and GRANT are one statement: the file may stop after each one,
+-- and progress_reader must not meet a view that it may not read.
 DO $$
 BEGIN
     CREATE OR REPLACE VIEW public.job_progress_live AS
@@ -523,12 +520,7 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT known.queued_count + known.processing_count + known.succeeded_count + known.failed_count
                + known.other_count AS total_objects
-    ) AS total
-    WHERE NOT EXISTS (SELECT FROM job_progress_recounts)
-    UNION ALL
-    SELECT *
-    FROM job_progress_direct
-    WHERE EXISTS (SELECT FROM job_progress_recounts);
+    ) AS total;
 
     GRANT SELECT ON public.job_progress_live TO progress_reader;
 END
@@ -581,7 +573,7 @@ $$;
 -- Adds the deltas that no transaction holds to the counts and deletes them, in one statement and so in one snapshot;
 -- then deletes the counts that are 0. Called by refresh_job_progress(), with that function's rights; a function of its
 -- own, because these settings must not reach the refresh of the view. The reasons for them stand at
--- compact_job_progress_deltas() and verify_job_progress(). Rebuilds first, where that is asked for.
+-- compact_job_progress_deltas() and verify_job_progress(). Rebuilds first where job_progress_recounts asks for it.
 -- Locks: rows of the deltas (SKIP LOCKED) and of the counts.
 CREATE OR REPLACE FUNCTION fold_job_progress_deltas(OUT folded_rows bigint)
 LANGUAGE plpgsql
