@@ -44,12 +44,13 @@ BEGIN
         RETURNING *
     )
     INSERT INTO public.job_progress_deltas
-        (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
+        (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
     SELECT job_id,
            sum(queued_count),
            sum(processing_count),
            sum(succeeded_count),
            sum(failed_count),
+           sum(other_count),
            sum(total_findings)
     FROM gone
     GROUP BY job_id;
@@ -61,8 +62,14 @@ CREATE FUNCTION public.fold_job_progress_deltas(OUT folded_rows bigint) RETURNS 
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
+    SET row_security TO 'off'
     AS $$
 BEGIN
+    IF current_setting('transaction_isolation') = 'read committed'
+       AND EXISTS (SELECT FROM public.job_progress_recounts) THEN
+        PERFORM public.rebuild_job_progress();
+    END IF;
+
     WITH taken AS MATERIALIZED (
         SELECT ctid FROM public.job_progress_deltas FOR UPDATE SKIP LOCKED
     ),
@@ -78,6 +85,7 @@ BEGIN
                sum(processing_count) AS processing_count,
                sum(succeeded_count) AS succeeded_count,
                sum(failed_count) AS failed_count,
+               sum(other_count) AS other_count,
                sum(total_findings) AS total_findings,
                (SELECT max(job_objects.updated_at)
                 FROM public.job_objects
@@ -87,9 +95,9 @@ BEGIN
     ),
     folded AS (
         INSERT INTO public.job_progress_counts AS counts
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings,
+            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings,
              last_object_update)
-        SELECT job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings,
+        SELECT job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings,
                last_object_update
         FROM sums
         ON CONFLICT (job_id) DO UPDATE
@@ -97,13 +105,15 @@ BEGIN
             processing_count = counts.processing_count + excluded.processing_count,
             succeeded_count = counts.succeeded_count + excluded.succeeded_count,
             failed_count = counts.failed_count + excluded.failed_count,
+            other_count = counts.other_count + excluded.other_count,
             total_findings = counts.total_findings + excluded.total_findings,
             last_object_update = excluded.last_object_update
     )
     SELECT coalesce(sum(rows), 0) INTO folded_rows FROM sums;
 
     DELETE FROM public.job_progress_counts
-    WHERE (queued_count, processing_count, succeeded_count, failed_count, total_findings) = (0, 0, 0, 0, 0);
+    WHERE (queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
+        = (0, 0, 0, 0, 0, 0);
 END
 $$;
 
@@ -173,19 +183,25 @@ BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'rebuild_job_progress() cannot run in a % transaction, whose snapshot may be too old',
                 upper(current_setting('transaction_isolation'))
-            USING ERRCODE = 'feature_not_supported', HINT = 'Call it in a READ COMMITTED transaction.';
+            USING ERRCODE = 'feature_not_supported',
+                  HINT = 'BEGIN ISOLATION LEVEL READ COMMITTED; SELECT rebuild_job_progress(); COMMIT;';
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('refresh_job_progress', 0));
 
+    DELETE FROM public.job_progress_recounts;
+
     INSERT INTO public.job_progress_counts AS counts
-        (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings, last_object_update)
-    SELECT job_id, -queued_drift, -processing_drift, -succeeded_drift, -failed_drift, -findings_drift, last_object_update
+        (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings,
+         last_object_update)
+    SELECT job_id, -queued_drift, -processing_drift, -succeeded_drift, -failed_drift, -other_drift, -findings_drift,
+           last_object_update
     FROM public.verify_job_progress()
     ON CONFLICT (job_id) DO UPDATE
     SET queued_count = counts.queued_count + excluded.queued_count,
         processing_count = counts.processing_count + excluded.processing_count,
         succeeded_count = counts.succeeded_count + excluded.succeeded_count,
         failed_count = counts.failed_count + excluded.failed_count,
+        other_count = counts.other_count + excluded.other_count,
         total_findings = counts.total_findings + excluded.total_findings,
         last_object_update = excluded.last_object_update;
     GET DIAGNOSTICS mended = ROW_COUNT;
@@ -196,6 +212,7 @@ $$;
 CREATE FUNCTION public.refresh_job_progress(OUT refreshed boolean, OUT refresh_duration_ms integer, OUT total_jobs bigint, OUT total_objects bigint, OUT folded_rows bigint, OUT backlog_rows bigint, OUT lag_seconds double precision) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'off'
     AS $$
 DECLARE
     started_at CONSTANT timestamptz := clock_timestamp();
@@ -305,15 +322,15 @@ DECLARE
 BEGIN
     IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
         INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
-        SELECT job_id, 0, 0, 0, 0, 1
+            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
+        SELECT job_id, 0, 0, 0, 0, 0, 1
         FROM new_rows
         LIMIT 2;
         GET DIAGNOSTICS written = ROW_COUNT;
         IF written OPERATOR(pg_catalog.=) 2 THEN
             INSERT INTO public.job_progress_deltas
-                (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
-            SELECT job_id, 0, 0, 0, 0, pg_catalog.count(*)
+                (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
+            SELECT job_id, 0, 0, 0, 0, 0, pg_catalog.count(*)
             FROM (SELECT job_id FROM new_rows OFFSET 2) AS more_rows
             GROUP BY job_id;
         END IF;
@@ -322,8 +339,8 @@ BEGIN
         END IF;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
         INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
-        SELECT job_id, 0, 0, 0, 0, pg_catalog.sum(change)
+            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
+        SELECT job_id, 0, 0, 0, 0, 0, pg_catalog.sum(change)
         FROM (
             SELECT job_id, 1 AS change FROM new_rows
             UNION ALL
@@ -333,19 +350,18 @@ BEGIN
         HAVING pg_catalog.sum(change) OPERATOR(pg_catalog.<>) 0;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
         INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
-        SELECT job_id, 0, 0, 0, 0, OPERATOR(pg_catalog.-) pg_catalog.count(*)
+            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
+        SELECT job_id, 0, 0, 0, 0, 0, OPERATOR(pg_catalog.-) pg_catalog.count(*)
         FROM old_rows
         GROUP BY job_id;
     ELSE
         IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed' THEN
-            RAISE EXCEPTION '% cannot be truncated in a % transaction, whose snapshot may be too old to count what goes',
-                    TG_TABLE_NAME, pg_catalog.upper(pg_catalog.current_setting('transaction_isolation'))
-                USING ERRCODE = 'feature_not_supported', HINT = 'Truncate it in a READ COMMITTED transaction.';
+            INSERT INTO public.job_progress_recounts (truncated_table, truncated_at)
+            VALUES (TG_TABLE_NAME, pg_catalog.now());
         END IF;
         INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
-        SELECT job_id, 0, 0, 0, 0, OPERATOR(pg_catalog.-) pg_catalog.sum(total_findings)
+            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
+        SELECT job_id, 0, 0, 0, 0, 0, OPERATOR(pg_catalog.-) pg_catalog.sum(total_findings)
         FROM (
             SELECT job_id, total_findings FROM public.job_progress_counts
             UNION ALL
@@ -365,31 +381,35 @@ DECLARE
 BEGIN
     IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
         INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
+            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
         SELECT job_id,
                (status OPERATOR(pg_catalog.=) 'queued')::pg_catalog.int4,
                (status OPERATOR(pg_catalog.=) 'processing')::pg_catalog.int4,
                (status OPERATOR(pg_catalog.=) 'succeeded')::pg_catalog.int4,
                (status OPERATOR(pg_catalog.=) 'failed')::pg_catalog.int4,
+               (status OPERATOR(pg_catalog.<>) ALL ('{queued, processing, succeeded, failed}'))::pg_catalog.int4,
                0
-        FROM new_rows
+        FROM (SELECT job_id, coalesce(status::pg_catalog.text, '') AS status FROM new_rows) AS new_row
         LIMIT 2;
         GET DIAGNOSTICS written = ROW_COUNT;
         IF written OPERATOR(pg_catalog.=) 2 THEN
             INSERT INTO public.job_progress_deltas
-                (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
+                (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
             SELECT job_id,
                    pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'queued'),
                    pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'processing'),
                    pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'succeeded'),
                    pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'failed'),
+                   pg_catalog.count(*) FILTER (
+                       WHERE status OPERATOR(pg_catalog.<>) ALL ('{queued, processing, succeeded, failed}')
+                   ),
                    0
-            FROM (SELECT job_id, status FROM new_rows OFFSET 2) AS more_rows
+            FROM (SELECT job_id, coalesce(status::pg_catalog.text, '') AS status FROM new_rows OFFSET 2) AS more_rows
             GROUP BY job_id;
         END IF;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
         INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
+            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
         SELECT new_row.job_id,
                (new_row.status OPERATOR(pg_catalog.=) 'queued')::pg_catalog.int4
                    OPERATOR(pg_catalog.-) (old_row.status OPERATOR(pg_catalog.=) 'queued')::pg_catalog.int4,
@@ -399,57 +419,72 @@ BEGIN
                    OPERATOR(pg_catalog.-) (old_row.status OPERATOR(pg_catalog.=) 'succeeded')::pg_catalog.int4,
                (new_row.status OPERATOR(pg_catalog.=) 'failed')::pg_catalog.int4
                    OPERATOR(pg_catalog.-) (old_row.status OPERATOR(pg_catalog.=) 'failed')::pg_catalog.int4,
+               (new_row.status OPERATOR(pg_catalog.<>) ALL ('{queued, processing, succeeded, failed}'))::pg_catalog.int4
+                   OPERATOR(pg_catalog.-)
+                   (old_row.status OPERATOR(pg_catalog.<>) ALL ('{queued, processing, succeeded, failed}'))
+                       ::pg_catalog.int4,
                0
-        FROM new_rows AS new_row
-        CROSS JOIN old_rows AS old_row
+        FROM (SELECT job_id, coalesce(status::pg_catalog.text, '') AS status FROM new_rows) AS new_row
+        CROSS JOIN (SELECT job_id, coalesce(status::pg_catalog.text, '') AS status FROM old_rows) AS old_row
         WHERE new_row.job_id OPERATOR(pg_catalog.=) old_row.job_id
           AND NOT EXISTS (SELECT FROM new_rows OFFSET 1);
         IF NOT FOUND THEN
             INSERT INTO public.job_progress_deltas
-                (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
+                (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
             SELECT job_id,
                    coalesce(pg_catalog.sum(change) FILTER (WHERE status OPERATOR(pg_catalog.=) 'queued'), 0),
                    coalesce(pg_catalog.sum(change) FILTER (WHERE status OPERATOR(pg_catalog.=) 'processing'), 0),
                    coalesce(pg_catalog.sum(change) FILTER (WHERE status OPERATOR(pg_catalog.=) 'succeeded'), 0),
                    coalesce(pg_catalog.sum(change) FILTER (WHERE status OPERATOR(pg_catalog.=) 'failed'), 0),
+                   coalesce(
+                       pg_catalog.sum(change) FILTER (
+                           WHERE status OPERATOR(pg_catalog.<>) ALL ('{queued, processing, succeeded, failed}')
+                       ),
+                       0
+                   ),
                    0
             FROM (
-                SELECT job_id, status, 1 AS change FROM new_rows
+                SELECT job_id, coalesce(status::pg_catalog.text, '') AS status, 1 AS change FROM new_rows
                 UNION ALL
-                SELECT job_id, status, -1 FROM old_rows
+                SELECT job_id, coalesce(status::pg_catalog.text, ''), -1 FROM old_rows
             ) AS changes
             GROUP BY job_id;
         END IF;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
         INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
+            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
         SELECT job_id,
                OPERATOR(pg_catalog.-) pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'queued'),
                OPERATOR(pg_catalog.-) pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'processing'),
                OPERATOR(pg_catalog.-) pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'succeeded'),
                OPERATOR(pg_catalog.-) pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'failed'),
+               OPERATOR(pg_catalog.-) pg_catalog.count(*) FILTER (
+                   WHERE status OPERATOR(pg_catalog.<>) ALL ('{queued, processing, succeeded, failed}')
+               ),
                0
-        FROM old_rows
+        FROM (SELECT job_id, coalesce(status::pg_catalog.text, '') AS status FROM old_rows) AS old_row
         GROUP BY job_id;
         RETURN NULL;
     ELSE -- TRUNCATE waited for all writers, so counts and deltas together are what it removes.
         IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed' THEN
-            RAISE EXCEPTION '% cannot be truncated in a % transaction, whose snapshot may be too old to count what goes',
-                    TG_TABLE_NAME, pg_catalog.upper(pg_catalog.current_setting('transaction_isolation'))
-                USING ERRCODE = 'feature_not_supported', HINT = 'Truncate it in a READ COMMITTED transaction.';
+            INSERT INTO public.job_progress_recounts (truncated_table, truncated_at)
+            VALUES (TG_TABLE_NAME, pg_catalog.now());
         END IF;
         INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
+            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
         SELECT job_id,
                OPERATOR(pg_catalog.-) pg_catalog.sum(queued_count),
                OPERATOR(pg_catalog.-) pg_catalog.sum(processing_count),
                OPERATOR(pg_catalog.-) pg_catalog.sum(succeeded_count),
                OPERATOR(pg_catalog.-) pg_catalog.sum(failed_count),
+               OPERATOR(pg_catalog.-) pg_catalog.sum(other_count),
                0
         FROM (
-            SELECT job_id, queued_count, processing_count, succeeded_count, failed_count FROM public.job_progress_counts
+            SELECT job_id, queued_count, processing_count, succeeded_count, failed_count, other_count
+            FROM public.job_progress_counts
             UNION ALL
-            SELECT job_id, queued_count, processing_count, succeeded_count, failed_count FROM public.job_progress_deltas
+            SELECT job_id, queued_count, processing_count, succeeded_count, failed_count, other_count
+            FROM public.job_progress_deltas
         ) AS known
         GROUP BY job_id;
         RETURN NULL;
@@ -462,9 +497,10 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION public.verify_job_progress() RETURNS TABLE(job_id uuid, queued_drift bigint, processing_drift bigint, succeeded_drift bigint, failed_drift bigint, findings_drift bigint, known_object_update timestamp with time zone, last_object_update timestamp with time zone)
+CREATE FUNCTION public.verify_job_progress() RETURNS TABLE(job_id uuid, queued_drift bigint, processing_drift bigint, succeeded_drift bigint, failed_drift bigint, other_drift bigint, findings_drift bigint, known_object_update timestamp with time zone, last_object_update timestamp with time zone)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'off'
     AS $$
 #variable_conflict use_column
 BEGIN
@@ -476,6 +512,7 @@ BEGIN
                coalesce(known.processing_count, 0) - coalesce(objects.processing_count, 0) AS processing_drift,
                coalesce(known.succeeded_count, 0) - coalesce(objects.succeeded_count, 0) AS succeeded_drift,
                coalesce(known.failed_count, 0) - coalesce(objects.failed_count, 0) AS failed_drift,
+               coalesce(known.other_count, 0) - coalesce(objects.other_count, 0) AS other_drift,
                coalesce(known.total_findings, 0) - coalesce(found.total_findings, 0) AS findings_drift,
                -- A read of a job that has deltas looks the time up in job_objects.
                CASE WHEN known.has_deltas THEN looked_up.last_object_update ELSE known.last_object_update END
@@ -487,6 +524,7 @@ BEGIN
                    sum(processing_count)::bigint AS processing_count,
                    sum(succeeded_count)::bigint AS succeeded_count,
                    sum(failed_count)::bigint AS failed_count,
+                   sum(other_count)::bigint AS other_count,
                    sum(total_findings)::bigint AS total_findings,
                    bool_or(is_delta) AS has_deltas,
                    max(last_object_update) AS last_object_update
@@ -499,10 +537,13 @@ BEGIN
         ) AS known
         FULL JOIN (
             SELECT job_id,
-                   count(*) FILTER (WHERE status = 'queued') AS queued_count,
-                   count(*) FILTER (WHERE status = 'processing') AS processing_count,
-                   count(*) FILTER (WHERE status = 'succeeded') AS succeeded_count,
-                   count(*) FILTER (WHERE status = 'failed') AS failed_count
+                   count(*) FILTER (WHERE status::text = 'queued') AS queued_count,
+                   count(*) FILTER (WHERE status::text = 'processing') AS processing_count,
+                   count(*) FILTER (WHERE status::text = 'succeeded') AS succeeded_count,
+                   count(*) FILTER (WHERE status::text = 'failed') AS failed_count,
+                   count(*) FILTER (
+                       WHERE coalesce(status::text, '') <> ALL ('{queued, processing, succeeded, failed}')
+                   ) AS other_count
             FROM public.job_objects
             GROUP BY job_id
         ) AS objects USING (job_id)
@@ -517,7 +558,8 @@ BEGIN
             WHERE job_objects.job_id = coalesce(known.job_id, objects.job_id, found.job_id)
         ) AS looked_up
     ) AS compared
-    WHERE (queued_drift, processing_drift, succeeded_drift, failed_drift, findings_drift) <> (0, 0, 0, 0, 0)
+    WHERE (queued_drift, processing_drift, succeeded_drift, failed_drift, other_drift, findings_drift)
+          <> (0, 0, 0, 0, 0, 0)
        OR known_object_update IS DISTINCT FROM last_object_update;
 END
 $$;
@@ -539,19 +581,23 @@ CREATE TABLE public.job_progress_counts (
     processing_count bigint NOT NULL,
     succeeded_count bigint NOT NULL,
     failed_count bigint NOT NULL,
+    other_count bigint NOT NULL,
     total_findings bigint NOT NULL,
     last_object_update timestamp with time zone
 );
 
 CREATE TABLE public.job_progress_deltas (
     job_id uuid NOT NULL,
-    queued_count integer NOT NULL,
-    processing_count integer NOT NULL,
-    succeeded_count integer NOT NULL,
-    failed_count integer NOT NULL,
-    total_findings integer NOT NULL
+    queued_count bigint NOT NULL,
+    processing_count bigint NOT NULL,
+    succeeded_count bigint NOT NULL,
+    failed_count bigint NOT NULL,
+    other_count bigint NOT NULL,
+    total_findings bigint NOT NULL
 )
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='100000', autovacuum_vacuum_cost_delay='0');
+
+ALTER TABLE ONLY public.job_progress_deltas REPLICA IDENTITY FULL;
 
 CREATE TABLE public.jobs (
     job_id uuid NOT NULL,
@@ -569,34 +615,37 @@ CREATE VIEW public.job_progress_live AS
     jobs.execution_arn,
     jobs.created_at,
     jobs.updated_at,
-    (((known.queued_count + known.processing_count) + known.succeeded_count) + known.failed_count) AS total_objects,
+    total.total_objects,
     known.queued_count,
     known.processing_count,
     known.succeeded_count,
     known.failed_count,
     known.total_findings,
-    COALESCE(trunc(((100.0 * ((known.succeeded_count + known.failed_count))::numeric) / (NULLIF((((known.queued_count + known.processing_count) + known.succeeded_count) + known.failed_count), 0))::numeric), 2), (0)::numeric) AS progress_percent,
+    COALESCE(trunc(((100.0 * ((known.succeeded_count + known.failed_count))::numeric) / (NULLIF(total.total_objects, 0))::numeric), 2), (0)::numeric) AS progress_percent,
         CASE
             WHEN (deltas.job_id IS NULL) THEN counts.last_object_update
             ELSE ( SELECT max(job_objects.updated_at) AS max
                FROM public.job_objects
               WHERE (job_objects.job_id = jobs.job_id))
         END AS last_object_update
-   FROM (((public.jobs
+   FROM ((((public.jobs
      LEFT JOIN public.job_progress_counts counts ON ((counts.job_id = jobs.job_id)))
      LEFT JOIN ( SELECT job_progress_deltas.job_id,
-            sum(job_progress_deltas.queued_count) AS queued_count,
-            sum(job_progress_deltas.processing_count) AS processing_count,
-            sum(job_progress_deltas.succeeded_count) AS succeeded_count,
-            sum(job_progress_deltas.failed_count) AS failed_count,
-            sum(job_progress_deltas.total_findings) AS total_findings
+            (sum(job_progress_deltas.queued_count))::bigint AS queued_count,
+            (sum(job_progress_deltas.processing_count))::bigint AS processing_count,
+            (sum(job_progress_deltas.succeeded_count))::bigint AS succeeded_count,
+            (sum(job_progress_deltas.failed_count))::bigint AS failed_count,
+            (sum(job_progress_deltas.other_count))::bigint AS other_count,
+            (sum(job_progress_deltas.total_findings))::bigint AS total_findings
            FROM public.job_progress_deltas
           GROUP BY job_progress_deltas.job_id) deltas ON ((deltas.job_id = jobs.job_id)))
      CROSS JOIN LATERAL ( SELECT (COALESCE(counts.queued_count, (0)::bigint) + COALESCE(deltas.queued_count, (0)::bigint)) AS queued_count,
             (COALESCE(counts.processing_count, (0)::bigint) + COALESCE(deltas.processing_count, (0)::bigint)) AS processing_count,
             (COALESCE(counts.succeeded_count, (0)::bigint) + COALESCE(deltas.succeeded_count, (0)::bigint)) AS succeeded_count,
             (COALESCE(counts.failed_count, (0)::bigint) + COALESCE(deltas.failed_count, (0)::bigint)) AS failed_count,
-            (COALESCE(counts.total_findings, (0)::bigint) + COALESCE(deltas.total_findings, (0)::bigint)) AS total_findings) known);
+            (COALESCE(counts.other_count, (0)::bigint) + COALESCE(deltas.other_count, (0)::bigint)) AS other_count,
+            (COALESCE(counts.total_findings, (0)::bigint) + COALESCE(deltas.total_findings, (0)::bigint)) AS total_findings) known)
+     CROSS JOIN LATERAL ( SELECT ((((known.queued_count + known.processing_count) + known.succeeded_count) + known.failed_count) + known.other_count) AS total_objects) total);
 
 CREATE VIEW public.job_progress_source AS
  SELECT job_id,
@@ -704,6 +753,13 @@ CREATE VIEW public.job_progress_direct AS
             count(*) AS total_findings
            FROM public.findings
           GROUP BY findings.job_id) found ON ((found.job_id = jobs.job_id)));
+
+CREATE TABLE public.job_progress_recounts (
+    truncated_table text NOT NULL,
+    truncated_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY public.job_progress_recounts REPLICA IDENTITY FULL;
 
 CREATE VIEW public.job_statistics AS
  SELECT count(*) AS total_jobs,
