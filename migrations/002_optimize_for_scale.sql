@@ -414,13 +414,13 @@ AS $$
            ARRAY(
                SELECT statement
                FROM (
-                   SELECT 1, attnum, format('ALTER VIEW %s ALTER COLUMN %I SET DEFAULT %s',
+                   SELECT 1, attnum::bigint, 0, format('ALTER VIEW %s ALTER COLUMN %I SET DEFAULT %s',
                                             views.name, attname, pg_get_expr(adbin, adrelid))
                    FROM pg_attrdef
                    JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum
                    WHERE adrelid = views.id
                    UNION ALL
-                   SELECT 2, attnum, format('ALTER MATERIALIZED VIEW %s ALTER COLUMN %I SET %s',
+                   SELECT 2, attnum, 0, format('ALTER MATERIALIZED VIEW %s ALTER COLUMN %I SET %s',
                                             views.name, attname, setting)
                    FROM pg_attribute
                    JOIN pg_type AS type ON type.oid = atttypid
@@ -441,45 +441,45 @@ AS $$
                    ) AS settings (setting)
                    WHERE attrelid = views.id AND attnum > 0 AND views.relkind = 'm' AND setting IS NOT NULL
                    UNION ALL
-                   SELECT 3, index_class.oid::bigint, built.statement
+                   SELECT 3, index_class.oid::bigint, built.step, built.statement
                    FROM pg_index AS index
                    JOIN pg_class AS index_class ON index_class.oid = index.indexrelid
                    JOIN pg_namespace AS schema ON schema.oid = index_class.relnamespace
                    CROSS JOIN LATERAL format('%I.%I', schema.nspname, index_class.relname) AS index_name
                    CROSS JOIN LATERAL (
-                       SELECT pg_get_indexdef(index_class.oid)
+                       SELECT 1, pg_get_indexdef(index_class.oid)
                        UNION ALL
-                       SELECT format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', index_name, attnum, attstattarget)
+                       SELECT 2, format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', index_name, attnum, attstattarget)
                        FROM pg_attribute
                        WHERE attrelid = index_class.oid AND attstattarget >= 0
                        UNION ALL
-                       SELECT format('COMMENT ON INDEX %s IS %L', index_name, comment)
+                       SELECT 2, format('COMMENT ON INDEX %s IS %L', index_name, comment)
                        FROM obj_description(index_class.oid, 'pg_class') AS comment
                        WHERE comment IS NOT NULL
                        UNION ALL
-                       SELECT format('ALTER MATERIALIZED VIEW %s CLUSTER ON %I', views.name, index_class.relname)
+                       SELECT 2, format('ALTER MATERIALIZED VIEW %s CLUSTER ON %I', views.name, index_class.relname)
                        WHERE index.indisclustered
-                   ) AS built (statement)
+                   ) AS built (step, statement)
                    WHERE index.indrelid = views.id
                    UNION ALL
-                   SELECT 4, statistics.oid::bigint, built.statement
+                   SELECT 4, statistics.oid::bigint, built.step, built.statement
                    FROM pg_statistic_ext AS statistics
                    CROSS JOIN LATERAL format('%I.%I', stxnamespace::regnamespace::text, stxname) AS statistics_name
                    CROSS JOIN LATERAL (
-                       SELECT pg_get_statisticsobjdef(statistics.oid)
+                       SELECT 1, pg_get_statisticsobjdef(statistics.oid)
                        UNION ALL
-                       SELECT format('ALTER STATISTICS %s SET STATISTICS %s', statistics_name, stxstattarget)
+                       SELECT 2, format('ALTER STATISTICS %s SET STATISTICS %s', statistics_name, stxstattarget)
                        WHERE stxstattarget >= 0
                        UNION ALL
-                       SELECT format('COMMENT ON STATISTICS %s IS %L', statistics_name, comment)
+                       SELECT 2, format('COMMENT ON STATISTICS %s IS %L', statistics_name, comment)
                        FROM obj_description(statistics.oid, 'pg_statistic_ext') AS comment
                        WHERE comment IS NOT NULL
                        UNION ALL
-                       SELECT format('ALTER STATISTICS %s OWNER TO %I', statistics_name, pg_get_userbyid(stxowner))
-                   ) AS built (statement)
+                       SELECT 3, format('ALTER STATISTICS %s OWNER TO %I', statistics_name, pg_get_userbyid(stxowner))
+                   ) AS built (step, statement)
                    WHERE stxrelid = views.id
                    UNION ALL
-                   SELECT 5, objsubid, format(
+                   SELECT 5, objsubid, 0, format(
                               'COMMENT ON %s %s IS %L',
                               CASE objsubid WHEN 0 THEN views.kind ELSE 'COLUMN' END,
                               concat_ws('.', views.name, quote_ident(attname)),
@@ -489,16 +489,17 @@ AS $$
                    LEFT JOIN pg_attribute ON attrelid = objoid AND attnum = objsubid AND objsubid > 0
                    WHERE objoid = views.id AND classoid = 'pg_class'::regclass
                    UNION ALL
-                   SELECT 6, 0, statement
+                   SELECT 6, 0, ordinality, statement
                    FROM public.grant_statements(coalesce(views.relacl, acldefault('r', views.relowner)), views.name, '')
-                       AS statement
+                       WITH ORDINALITY AS statement
                    UNION ALL
-                   SELECT 6, attnum, statement
+                   SELECT 6, attnum, ordinality, statement
                    FROM pg_attribute
-                   CROSS JOIN LATERAL public.grant_statements(attacl, views.name, format(' (%I)', attname)) AS statement
+                   CROSS JOIN LATERAL public.grant_statements(attacl, views.name, format(' (%I)', attname))
+                       WITH ORDINALITY AS statement
                    WHERE attrelid = views.id
-               ) AS statements (section, part, statement)
-               ORDER BY section, part
+               ) AS statements (section, part, step, statement)
+               ORDER BY section, part, step
            ),
            views.relkind = 'm' AND views.relispopulated
     FROM views
@@ -541,7 +542,7 @@ BEGIN
         BEGIN
             EXECUTE statement;
         EXCEPTION
-            WHEN undefined_column OR undefined_object OR wrong_object_type THEN
+            WHEN undefined_column OR undefined_table OR undefined_object OR wrong_object_type THEN
                 RAISE WARNING '% does not keep: % (%)', described.name, statement, SQLERRM;
             WHEN duplicate_table THEN
                 index_name := substring(statement FROM 'INDEX (.*?) ON ');
@@ -622,7 +623,7 @@ BEGIN
         BEGIN
             EXECUTE format('REFRESH MATERIALIZED VIEW %s', item.name);
         EXCEPTION
-            WHEN object_not_in_prerequisite_state THEN
+            WHEN object_not_in_prerequisite_state OR data_exception THEN
                 RAISE WARNING '% stays empty: %', item.name, SQLERRM;
         END;
     END LOOP;
@@ -777,7 +778,12 @@ BEGIN
     DROP MATERIALIZED VIEW IF EXISTS public.job_progress_next;
     FOREACH item IN ARRAY older LOOP
         IF item.name = 'public.job_progress' AND item.kind = 'MATERIALIZED VIEW' AND item.is_populated THEN
-            EXECUTE format('CREATE MATERIALIZED VIEW public.job_progress_next %s', item.definition);
+            BEGIN
+                EXECUTE format('CREATE MATERIALIZED VIEW public.job_progress_next %s', item.definition);
+            EXCEPTION
+                WHEN data_exception THEN -- the older view divides by zero; build_described() builds it without rows
+                    RAISE WARNING '% stays empty: %', item.name, SQLERRM;
+            END;
         END IF;
     END LOOP;
 
@@ -818,8 +824,12 @@ BEGIN
     END LOOP;
     INSERT INTO public.views_to_fill
     SELECT view.name, view.position
-    FROM unnest(older || described) AS view
-    WHERE view.is_populated AND NOT (SELECT relispopulated FROM pg_class WHERE oid = to_regclass(view.name))
+    FROM (
+        SELECT * FROM unnest(older) WHERE name <> 'public.job_progress'
+        UNION ALL
+        SELECT * FROM unnest(described) WHERE name <> ALL (ours)
+    ) AS view
+    WHERE view.is_populated
     ON CONFLICT (name) DO NOTHING;
 
     IF to_regprocedure('public.refresh_job_progress()') IS NULL THEN
