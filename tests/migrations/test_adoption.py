@@ -9,6 +9,7 @@ import pytest
 
 from handlers.errors import ForeignLedgerError, MigrationFailedError
 from handlers.migrator.runner import rollback
+from handlers.migrator.steps import migration_steps
 from tests.support.database import MIGRATIONS, build_release
 from tests.support.migrating import migrate, roll_back_to
 from tests.support.old_deployment import OLD_DEPLOYMENT, create_analyst, create_role
@@ -224,6 +225,27 @@ def test_a_table_under_the_name_of_the_view_is_refused_with_the_way_out(empty_da
     empty_database.query("CREATE TABLE job_progress (a int)")
     with pytest.raises(MigrationFailedError, match=r"public.job_progress is not a view\nHINT:  Rename it"):
         migrate(empty_database)
+
+
+def adoption_note(database: TestDatabase) -> str:
+    steps = migration_steps(build_release(MIGRATIONS), database.connect)
+    return next(step.note for step in steps if "builds the" in step.note)
+
+
+def test_the_plan_says_what_the_adoption_does_not_keep(filled_old: TestDatabase) -> None:
+    public = "PUBLIC may no longer execute refresh_job_progress(): GRANT EXECUTE to each role that calls it"
+    assert [part for part in adoption_note(filled_old).split("; ") if not part.startswith("builds")] == [public]
+    filled_old.query("DROP MATERIALIZED VIEW job_progress CASCADE; DROP FUNCTION refresh_job_progress()")
+    filled_old.query("CREATE MATERIALIZED VIEW job_progress AS SELECT job_id, 1 AS extra FROM jobs")
+    filled_old.query("CREATE INDEX by_extra ON job_progress ((extra + 1))")
+    filled_old.query("CREATE VIEW job_statistics AS SELECT sum(extra) AS total_objects_processed FROM job_progress")
+    filled_old.query("ALTER TABLE materialized_view_refresh_log ALTER COLUMN last_refreshed_at TYPE timestamp")
+    assert adoption_note(filled_old).split("; ")[2:] == [
+        "job_progress loses its column extra",
+        "job_progress loses its index by_extra, for want of the column extra",
+        "total_objects_processed of job_statistics is computed otherwise now, and will count the objects that succeeded",
+        "last_refreshed_at of materialized_view_refresh_log is a timestamp without time zone and becomes a timestamptz",
+    ]
 
 
 def test_another_index_under_one_of_our_names_is_refused_with_the_way_out(empty_database: TestDatabase) -> None:
