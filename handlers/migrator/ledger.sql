@@ -173,10 +173,10 @@ WITH job_progress AS (
           'processing_count', 'succeeded_count', 'failed_count', 'total_findings', 'progress_percent', 'last_object_update'
       ])
 )
-SELECT format('job_progress loses its column %%I', attname)
+SELECT format('job_progress loses its column %I', attname)
 FROM job_progress
 UNION ALL
-SELECT DISTINCT format('job_progress loses its index %%s, for want of the column %%I', depend.objid::regclass, attname)
+SELECT DISTINCT format('job_progress loses its index %s, for want of the column %I', depend.objid::regclass, attname)
 FROM job_progress
 JOIN pg_depend AS depend
   ON depend.refclassid = 'pg_class'::regclass
@@ -185,13 +185,13 @@ JOIN pg_depend AS depend
  AND depend.classid = 'pg_class'::regclass
 JOIN pg_index AS index ON index.indexrelid = depend.objid
 UNION ALL
-SELECT 'total_objects_processed of job_statistics is computed otherwise now, and will count the objects that succeeded'
+SELECT 'total_objects_processed of job_statistics is computed otherwise, and will count the objects that succeeded'
 FROM pg_attribute
 WHERE attrelid = to_regclass('public.job_statistics')
   AND attname = 'total_objects_processed'
   AND pg_get_viewdef(attrelid) !~ 'sum\((job_progress\.)?succeeded_count\)(, \(?0\)?(::numeric)?\))? AS total_objects_processed'
 UNION ALL
-SELECT format('last_refreshed_at of materialized_view_refresh_log is a %%s and becomes a timestamptz',
+SELECT format('last_refreshed_at of materialized_view_refresh_log is a %s and becomes a timestamptz',
               format_type(atttypid, atttypmod))
 FROM pg_attribute
 WHERE attrelid = to_regclass('public.materialized_view_refresh_log')

@@ -207,9 +207,11 @@ def _time(value: datetime | str | None) -> datetime | None:
         return _EARLIEST if value.startswith("-") or value.endswith("BC") else _LATEST
 
 
+def _time_of_row(value: str | bytes | None, _cursor: object) -> datetime | None:
+    return _time(value.decode() if isinstance(value, bytes) else value)
+
+
 # A time that Python does not know, in the row of one job, would be an error for the whole list.
 psycopg2.extensions.register_type(
-    psycopg2.extensions.new_type(
-        psycopg2.extensions.PYDATETIMETZ.values, "TIMESTAMPTZ", lambda value, _cursor: _time(value)
-    )
+    psycopg2.extensions.new_type(psycopg2.extensions.PYDATETIMETZ.values, "TIMESTAMPTZ", _time_of_row)
 )
