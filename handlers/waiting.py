@@ -1,8 +1,10 @@
 """Waits for PostgreSQL that Ctrl-C and a deadline end; libpq itself hears neither while it waits.
 
-psycopg2 calls a wait callback in place of libpq's own waits, in every thread of the process. Asynchronous connections
-wait by themselves. COPY needs libpq's own wait: it is refused while the callback is installed.
+`interruptible` is for a process: psycopg2 calls a wait callback in place of libpq's own waits, in every thread.
+Asynchronous connections wait by themselves. COPY needs libpq's own wait: it is refused while the callback is installed.
 https://www.psycopg.org/docs/advanced.html#support-for-coroutine-libraries
+
+`in_thread` is for one call, and leaves the rest of the process as it is.
 """
 
 import contextlib
@@ -10,15 +12,18 @@ import os
 import select
 import socket
 import struct
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, get_wait_callback, set_wait_callback
 
 from handlers.errors import DatabaseUnavailableError
+
+T = TypeVar("T")
 
 # A server that does not answer a new connection within this time is not asked to cancel: libpq would wait for ever.
 CANCEL_S = 1
@@ -57,6 +62,39 @@ def deadline(limit_s: float | None) -> Iterator[None]:
         yield
     finally:
         _deadline.reset(token)
+
+
+def in_thread(work: Callable[[], T], *, check: Callable[[], None], every_s: float) -> T:
+    """Do work in a thread and wait for its end; Ctrl-C, or what `check` raises, ends the wait and leaves the thread.
+
+    Args:
+        work: what to do. The caller sees to it that it ends, such as by `hang_up`.
+        check: called while the work goes on.
+        every_s: how often.
+
+    Raises:
+        BaseException: what the work or `check` raised.
+
+    """
+    ended = threading.Event()
+    results: list[T] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            failures.append(error)
+        finally:
+            ended.set()
+
+    # Not Thread.join: interrupted by Ctrl-C, it marks the thread as ended (Python 3.11).
+    threading.Thread(target=run, daemon=True).start()
+    while not ended.wait(every_s):
+        check()
+    if failures:
+        raise failures[0]
+    return results[0]
 
 
 def cancel(connection: "psycopg2.extensions.connection") -> None:

@@ -13,6 +13,7 @@ from handlers.migrator.ledger import QUERIES
 from handlers.migrator.runner import run
 from handlers.migrator.session import RunLimits, Session
 from handlers.migrator.statement_progress import PHASES, measure, watch
+from handlers.waiting import hang_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -243,7 +244,7 @@ def test_a_session_whose_wire_is_gone_already_can_be_given_up(table: TestDatabas
     session = Session(table.connect, limits=SHORT, report=lambda *_args, **_fields: None)
     with session:
         session._connection.close()
-        session._hang_up()
+        hang_up(session._connection)
 
 
 def test_a_statement_after_many_short_ones_is_watched_as_the_first_is(
