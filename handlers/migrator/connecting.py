@@ -10,6 +10,9 @@ from handlers.errors import DatabaseUnavailableError, PoolerError, SessionSettin
 from handlers.migrator.advice import connecting_step
 from handlers.migrator.ledger import QUERIES
 
+# Undoes what statements of a migration set for the session, and sets again what a run depends on.
+RESET = f"{QUERIES['reset_session']};\n{QUERIES['prepare_session']}"
+
 
 def connect_to_supported(connect: Callable[[], "psycopg2.extensions.connection"]) -> "psycopg2.extensions.connection":
     """Open a connection to the server itself, of a supported version, and give it the settings of a run.
@@ -28,30 +31,25 @@ def connect_to_supported(connect: Callable[[], "psycopg2.extensions.connection"]
     try:
         _refuse_other_versions(connection)
         refuse_pooler(connection)
-        connection.set_client_encoding("UTF8")
-        prepare(connection.cursor())
+        _prepare(connection)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def prepare(cursor: Any, *, reset: bool = False) -> None:
+def _prepare(connection: Any) -> None:
     """Set what a run depends on.
-
-    Args:
-        cursor: of the session, outside a transaction.
-        reset: undo first what statements set for the session.
 
     Raises:
         SessionSettingError: a default of the database or of the role cannot be changed.
 
     """
+    connection.set_client_encoding("UTF8")
     try:
-        queries = ("reset_session", "prepare_session") if reset else ("prepare_session",)
-        cursor.execute(";\n".join(QUERIES[name] for name in queries))
+        connection.cursor().execute(QUERIES["prepare_session"])
     except psycopg2.errors.InsufficientPrivilege as error:
-        user, database = cursor.connection.info.user, cursor.connection.info.dbname
+        user, database = connection.info.user, connection.info.dbname
         raise SessionSettingError(
             f"a run needs another default and {user} may not set it: {error.diag.message_primary}. An administrator "
             f'can run ALTER ROLE "{user}" RESET ... or ALTER DATABASE "{database}" RESET ...'

@@ -85,6 +85,7 @@ RESET ALL;
 -- An idle session must end with its client, because it holds the lock: the server ends it when it idles for a minute or
 -- when the client does not answer keepalives. A running statement must outlive its client: no timeout ends it, the
 -- server does not check the connection, and it sends no notices, which would fail.
+SET statement_timeout = 0;
 SELECT set_config(name, value, false)
 FROM (VALUES
     -- Where unqualified names lead, and where objects are created.
@@ -120,7 +121,6 @@ FROM (VALUES
     ('tcp_keepalives_idle', '30'),
     ('tcp_keepalives_interval', '10'),
     ('tcp_keepalives_count', '3'),
-    ('statement_timeout', '0'),
     ('transaction_timeout', '0'),
     ('idle_in_transaction_session_timeout', '0'),
     ('lock_timeout', '0'),

@@ -15,6 +15,7 @@ from handlers.contract.release import Index, Migration, Release, SqlStatement
 from handlers.errors import MigrationFailedError, NoRollbackError
 from handlers.migrator import indexes, ledger
 from handlers.migrator.advice import INSUFFICIENT_PRIVILEGE, next_step
+from handlers.migrator.connecting import RESET
 from handlers.migrator.plan import PendingMigration, plan
 from handlers.migrator.session import Connect, Report, RunLimits, Session
 
@@ -132,7 +133,6 @@ def _one(session: Session, migration: Migration, position: int, record: Record) 
     statement = migration.statements[position]
     count = len(migration.statements)
     session.report(f"{migration.file}: statement {position + 1} of {count}, {statement.title}")
-    session.reset()
     if statement.in_transaction:
         _in_one_message(session, migration.file, statement, record)
         return
@@ -169,7 +169,7 @@ def _in_one_message(session: Session, file: str, statement: SqlStatement, record
     The server runs a message to its end also when the client has disconnected, so this may outlive the deadline.
     """
     recorded = session.cursor.mogrify(*record).decode()
-    message = f"BEGIN; {_lock_timeout(session)};\n{statement.sql}\n;{recorded};\nCOMMIT"
+    message = f"BEGIN; {_lock_timeout(session)};\n{statement.sql}\n;{RESET};\n{recorded};\nCOMMIT"
 
     def attempt() -> None:
         try:
@@ -186,7 +186,6 @@ def _in_transaction(
     """Run a whole file in one transaction, with its ledger row."""
 
     def attempt() -> None:
-        session.reset()
         session.cursor.execute(f"BEGIN; {_lock_timeout(session)}")
         for statement in statements:
             try:
@@ -194,6 +193,7 @@ def _in_transaction(
             except psycopg2.Error as error:
                 raise _failure(session, file, statement, error) from error
         try:
+            session.cursor.execute(RESET)
             if record:
                 session.cursor.execute(*record)
             session.cursor.execute("COMMIT")

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 import psycopg2
 
 from handlers.errors import DatabaseUnavailableError, DeployInProgressError, StillRunningError
-from handlers.migrator.connecting import connect_to_supported, prepare
+from handlers.migrator.connecting import connect_to_supported
 from handlers.migrator.ledger import QUERIES
 from handlers.migrator.statement_progress import StatementProgress, watch
 from handlers.waiting import cancel, hang_up, in_thread
@@ -103,10 +103,6 @@ class Session:
         """Whether the deadline has passed."""
         return self._ends_at is not None and time.monotonic() >= self._ends_at
 
-    def reset(self) -> None:
-        """Undo what the statements of migrations set for the session, outside a transaction."""
-        prepare(self.cursor, reset=True)
-
     def acquire_lock(self) -> None:
         """Take the migration lock, polling with no transaction open, and report what its holder does while it waits.
 
@@ -163,7 +159,7 @@ class Session:
             is_last = self.time_is_up()
             if not is_last and time.monotonic() < look_at:
                 return
-            progress = self._look(what, _LAST_LOOK_S if is_last else SILENCE_S)
+            progress = self._look(what)
             if is_last:
                 raise StillRunningError(_out_of_time(what, progress, may_outlive=may_outlive))
             look_at = time.monotonic() + self.limits.poll_interval_s
@@ -186,14 +182,14 @@ class Session:
             return dict(cursor.fetchall())
 
         try:
-            return self._ask(ask, SILENCE_S)
+            return self._ask(ask)
         except psycopg2.Error:  # a function's signature is no name of a relation
             return {}
 
-    def _look(self, what: str, limit_s: float) -> StatementProgress | None:
+    def _look(self, what: str) -> StatementProgress | None:
         """Report the progress of the session's statement."""
         try:
-            progress = self._ask(lambda cursor: watch(cursor, self.pid), limit_s)
+            progress = self._ask(lambda cursor: watch(cursor, self.pid))
         except psycopg2.Error:
             return None  # the watching session was ended; the statement tells what becomes of it
         except DatabaseUnavailableError:
@@ -204,19 +200,20 @@ class Session:
             self.report(f"{what}: {progress}", **progress.fields())
         return progress
 
-    def _ask(self, question: Callable[[Any], T], limit_s: float) -> T:
+    def _ask(self, question: Callable[[Any], T]) -> T:
         """Ask by the watching session.
 
         Raises:
             DatabaseUnavailableError: no answer in time.
 
         """
-        ends_at = time.monotonic() + limit_s
+        asked_at = time.monotonic()
 
         def check() -> None:
-            if time.monotonic() >= ends_at:
+            waited_s = time.monotonic() - asked_at
+            if waited_s >= (_LAST_LOOK_S if self.time_is_up() else SILENCE_S):
                 raise DatabaseUnavailableError(
-                    f"the server has not answered for {limit_s:g} s and may be stopped; when it answers, deploy again"
+                    f"the server has not answered for {waited_s:.0f} s and may be stopped; when it does, deploy again"
                 )
 
         try:
@@ -237,7 +234,7 @@ class Session:
             row = cursor.fetchone()
             return row, row and watch(cursor, row[0])
 
-        row, progress = self._ask(ask, SILENCE_S)
+        row, progress = self._ask(ask)
         if row is None:
             return "a session that just ended", None
         pid, name, since = row
