@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from handlers.errors import MigrationFailedError
+from handlers.errors import DatabaseUnavailableError, MigrationFailedError
 from handlers.migrator.runner import rollback, run
 from handlers.migrator.session import RunLimits
 
@@ -37,11 +37,8 @@ def raising(code: str, *, hint: str = "") -> str:
     ("code", "advice"),
     [
         ("08006", "The connection was lost. When the database answers, deploy again."),
-        ("25006", "Connect to the writer, or run ALTER ROLE scanner_admin RESET default_transaction_read_only, then"),
-        (
-            "42501",
-            "The owner of the object that the message names, or an administrator, can grant it, then deploy again.",
-        ),
+        ("25006", "Connect to the writer: the instance's own endpoint, or the cluster endpoint of Aurora."),
+        ("42501", "The owner of the object that the message names, or an administrator, can grant it (BYPASSRLS,"),
         (
             "53100",
             "The server's disk is full. Add or free space (database.max_allocated_storage_gib), then deploy again.",
@@ -50,6 +47,13 @@ def raising(code: str, *, hint: str = "") -> str:
         ("53300", "The server is out of connections. End idle sessions, then deploy again."),
         ("53400", "The server is out of a resource that the message names."),
         ("57014", "Another session cancelled the statement."),
+        ("40001", "Another session changed the same rows at the same time. When it has ended, deploy again."),
+        ("55006", "Another session uses the object that the message names. When it has ended, deploy again."),
+        ("57P01", "The connection was lost. When the database answers, deploy again."),
+        ("58030", "The server could not read or write a file. Its log says more."),
+        ("XX001", "The server failed inside. Its log says more; ask who runs it, then deploy again."),
+        ("P0001", "A function or an event trigger refused the statement. Do what its message asks for, then"),
+        ("22P02", "Correct the rows that the message names, or the file, then deploy again."),
         ("23505", "Correct the rows that the message names, or the file, then deploy again."),
     ],
 )
@@ -58,7 +62,7 @@ def test_the_file_is_not_blamed_for_what_the_error_code_says(
 ) -> None:
     said = failure(empty_database, release_of({"001_a.sql": raising(code)}))
     assert advice in said
-    assert "Correct the file" not in said
+    assert "Correct the file and" not in said
     assert said.endswith("What is recorded in schema_migrations stays applied.")
 
 
@@ -96,6 +100,62 @@ def test_an_error_that_brings_its_own_way_out_gets_no_second_one(
     empty_database.query("CREATE TABLE t (a int, b int); CREATE INDEX t_a ON t (b)")
     other = release_of({"001_a.sql": "CREATE INDEX CONCURRENTLY t_a ON t (a)"})
     assert failure(empty_database, other) == "What is recorded in schema_migrations stays applied."
+
+
+@pytest.mark.parametrize(
+    ("before", "sql", "advice"),
+    [
+        (
+            "",
+            "SELECT set_config('transaction_read_only', 'on', true); CREATE TABLE u (a int)",
+            "The server may only be read. Connect to the writer",
+        ),
+        ("CREATE TABLE u (b text)", "CREATE TABLE u (a int)", "An object of this name exists and is another one."),
+        (
+            "CREATE TABLE u (a int); CREATE VIEW theirs AS SELECT * FROM u",
+            "DROP TABLE u",
+            "Other objects depend on what the statement drops.",
+        ),
+        ("CREATE TABLE u AS SELECT 'x' AS a", "ALTER TABLE u ALTER a TYPE int USING a::int", "Rows contradict the"),
+        (
+            "CREATE TABLE u (a int); ALTER TABLE u ENABLE ROW LEVEL SECURITY; ALTER TABLE u FORCE ROW LEVEL SECURITY",
+            "SELECT * FROM u",
+            "can grant it (BYPASSRLS, where the message names row-level security), then deploy again.",
+        ),
+        (
+            "",
+            "CREATE TABLE u (a int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED); INSERT INTO u VALUES (1), (1)",
+            "Rows contradict the statement.",
+        ),
+    ],
+)
+def test_the_cause_is_told_with_its_own_next_step(
+    empty_database: TestDatabase, release_of: ReleaseOf, before: str, sql: str, advice: str
+) -> None:
+    if before:
+        empty_database.query(before)
+    assert advice in failure(empty_database, release_of({"001_a.sql": sql}))
+
+
+def test_a_ledger_that_the_user_may_not_read_is_a_missing_right_of_his(
+    empty_database: TestDatabase, release_of: ReleaseOf
+) -> None:
+    run(empty_database.connect, release_of({"001_a.sql": "SELECT 1"}))
+    empty_database.query("ALTER TABLE schema_migrations OWNER TO postgres", user="postgres")
+    said = failure(empty_database, release_of({"001_a.sql": "SELECT 1"}))
+    assert said.startswith("scanner_admin lacks a right. The owner of the object that the message names")
+
+
+def test_a_server_without_a_second_connection_is_told_with_what_a_run_needs(
+    empty_database: TestDatabase, release_of: ReleaseOf
+) -> None:
+    empty_database.query("ALTER ROLE scanner_admin CONNECTION LIMIT 1", user="postgres")
+    try:
+        with pytest.raises(DatabaseUnavailableError, match="too many connections for role") as error:
+            run(empty_database.connect, release_of({"001_a.sql": "SELECT 1"}))
+    finally:
+        empty_database.query("ALTER ROLE scanner_admin CONNECTION LIMIT -1", user="postgres")
+    assert str(error.value).splitlines()[-1].startswith("A run takes two connections. End idle sessions")
 
 
 def test_a_rollback_that_fails_is_told_to_roll_back_again(empty_database: TestDatabase, release_of: ReleaseOf) -> None:
