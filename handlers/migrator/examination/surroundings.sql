@@ -225,7 +225,8 @@ GROUP BY subscription.subname;
 SELECT scope.name AS subject,
        config AS value,
        risks.why,
-       format('ALTER %%s RESET %%s', scope.name, split_part(config, '=', 1)) AS statement
+       format(CASE risks.name WHEN 'default_transaction_read_only' THEN 'BEGIN READ WRITE; %%s; COMMIT' ELSE '%%s' END,
+              format('ALTER %%s RESET %%s', scope.name, risks.name)) AS statement
 FROM pg_db_role_setting AS setting
 CROSS JOIN unnest(setting.setconfig) AS config
 JOIN (VALUES ('session_replication_role', 'replica', true,
