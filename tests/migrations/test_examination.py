@@ -171,6 +171,17 @@ REFUSED = {
         "CREATE INDEX idx_job_objects_job_updated ON job_objects (job_id, updated_at DESC);"
         "CREATE INDEX idx_job_objects_bucket_key_composite ON job_objects (bucket, key, job_id)",
     ),
+    "another index under the name of one": Case(
+        make="CREATE INDEX idx_findings_job_detector ON findings (job_id)",
+        told="public.idx_findings_job_detector: CREATE INDEX idx_findings_job_detector ON public.findings USING btree "
+        "(job_id). A migration builds the index of this name on findings USING btree (job_id, detector).",
+        way_out="ALTER INDEX public.idx_findings_job_detector RENAME TO mine",
+    ),
+    "a unique index under the name of one": Case(
+        make="CREATE UNIQUE INDEX idx_findings_job_detector ON findings (job_id, detector)",
+        told="A migration builds the index of this name on findings USING btree (job_id, detector).",
+        way_out="DROP INDEX CONCURRENTLY public.idx_findings_job_detector",
+    ),
     "a table under the name of an index": Case(
         make="CREATE TABLE idx_findings_job_detector (a int)",
         told="public.idx_findings_job_detector: no index.",

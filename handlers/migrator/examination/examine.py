@@ -91,4 +91,5 @@ def _parameters(release: Release, pending: Sequence[PendingMigration]) -> dict[s
         "pending_indexes": [index.name for index in to_build],
         "pending_relations": [index.table for index in to_build],
         "pending_definitions": [index.definition for index in to_build],
+        "pending_unique": [index.unique for index in to_build],
     }

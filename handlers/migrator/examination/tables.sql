@@ -74,8 +74,10 @@ SELECT attrelid::regclass || '.job_id' AS subject,
        attrelid::regclass AS relation
 FROM unnest(%(tables)s::text[]) AS name
 JOIN pg_attribute AS attribute ON attribute.attrelid = to_regclass('public.' || name)
+JOIN pg_class AS class ON class.oid = attribute.attrelid
 JOIN pg_type AS type ON type.oid = attribute.atttypid
 WHERE attribute.attname = 'job_id'
+  AND class.relkind IN ('r', 'p')
   AND 'uuid'::regtype NOT IN (type.oid, type.typbasetype);
 
 -- name: nullable_job_ids
@@ -264,17 +266,19 @@ ORDER BY pg_relation_size(spare.indexrelid) DESC;
 -- Relations under the names of indexes that are to be built.
 SELECT class.oid::regclass::text AS subject,
        coalesce(pg_get_indexdef(index.indexrelid), 'no index') AS value,
-       format('ON %%s %%s', wanted.relation, wanted.definition) AS wanted,
+       format('%%son %%s %%s', CASE WHEN wanted.is_unique THEN 'UNIQUE ' END, wanted.relation, wanted.definition)
+           AS wanted,
        CASE
            WHEN index.indexrelid IS NULL THEN format('ALTER TABLE %%s RENAME TO ...', class.oid::regclass)
            ELSE format('ALTER INDEX %%1$s RENAME TO ..., or DROP INDEX CONCURRENTLY %%1$s', class.oid::regclass)
        END AS statement
-FROM unnest(%(pending_indexes)s::text[], %(pending_relations)s::text[], %(pending_definitions)s::text[])
-     AS wanted (name, relation, definition)
+FROM unnest(%(pending_indexes)s::text[], %(pending_relations)s::text[], %(pending_definitions)s::text[],
+            %(pending_unique)s::bool[]) AS wanted (name, relation, definition, is_unique)
 JOIN pg_class AS class ON class.oid = to_regclass(format('public.%%I', wanted.name))
 LEFT JOIN pg_index AS index ON index.indexrelid = class.oid
 WHERE index.indexrelid IS NULL
    OR index.indrelid IS DISTINCT FROM to_regclass(format('public.%%I', wanted.relation))
+   OR index.indisunique <> wanted.is_unique
    OR (index.indisvalid
        AND right(pg_get_indexdef(index.indexrelid), length(wanted.definition) + 1) <> ' ' || wanted.definition);
 
