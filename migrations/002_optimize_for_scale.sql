@@ -56,7 +56,7 @@ LEFT JOIN (
 CREATE OR REPLACE VIEW job_progress_source AS
 SELECT * FROM job_progress_direct;
 
--- Builds job_progress under a given name, with its indexes and grants. The name is a parameter because the adoption
+-- Builds job_progress under a given name, with its indexes. The name is a parameter because the adoption
 -- below builds it beside an older view. Locks nothing that exists: ACCESS SHARE on the tables that it reads.
 CREATE OR REPLACE FUNCTION build_job_progress(name text)
 RETURNS void
@@ -73,11 +73,8 @@ BEGIN
         'idx_' || name || '_active',
         name
     );
-    EXECUTE format('GRANT SELECT ON public.%I TO progress_reader, scanner_doctor', name);
 END
 $$;
-
-REVOKE EXECUTE ON FUNCTION build_job_progress(text) FROM public;
 
 -- Builds job_progress and its helper views where they are missing, and returns the names of those that it built. For
 -- this file, and for an owner after one was dropped: a deploy does not repair that, because the ledger says that 002 is
@@ -101,8 +98,6 @@ BEGIN
         FROM public.job_progress
         WHERE progress_percent < 100
         ORDER BY created_at DESC;
-
-        GRANT SELECT ON public.active_jobs_progress TO progress_reader;
         restored := restored || 'active_jobs_progress'::text;
     END IF;
 
@@ -119,15 +114,14 @@ BEGIN
                max(created_at) AS most_recent_job,
                min(created_at) FILTER (WHERE progress_percent < 100) AS oldest_active_job
         FROM public.job_progress;
-
-        GRANT SELECT ON public.job_statistics TO progress_reader;
         restored := restored || 'job_statistics'::text;
     END IF;
+    PERFORM public.grant_rights();
     RETURN restored;
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION restore_job_progress() FROM public;
+SELECT grant_rights();
 
 -- Adoption: an older deployment's job_progress, active_jobs_progress and job_statistics are replaced by those of this
 -- file, and everything that other people built on them is kept. Readers wait for milliseconds, writers of the tables
@@ -390,7 +384,7 @@ BEGIN
     END
     $function$;
 
-    REVOKE EXECUTE ON FUNCTION public.refresh_job_progress() FROM public;
+    PERFORM public.grant_rights();
     FOR item IN SELECT grantee, is_grantable FROM aclexplode(grants) WHERE grantee <> 0 LOOP
         EXECUTE format(
             'GRANT EXECUTE ON FUNCTION public.refresh_job_progress() TO %I %s',
@@ -410,20 +404,21 @@ DROP FUNCTION IF EXISTS older_views();
 
 SELECT restore_job_progress();
 
--- One row: when job_progress was refreshed last, and what that took.
-CREATE TABLE IF NOT EXISTS materialized_view_refresh_log (
-    view_name text PRIMARY KEY,
-    last_refreshed_at timestamptz NOT NULL,
-    -- An int holds 24 days of milliseconds.
-    -- squawk-ignore prefer-bigint-over-int
-    refresh_duration_ms int,
-    total_jobs bigint,
-    total_objects bigint
-);
-
--- One statement: a cached read falls back on job_progress_direct where the log is missing, and fails where it may not
--- read the log.
-GRANT SELECT ON materialized_view_refresh_log, job_progress_direct TO progress_reader;
+-- One row: when job_progress was refreshed last, and what that took. Table and grant are one statement: a cached read
+-- falls back on job_progress_direct where the log is missing, and fails where it may not read the log.
+DO $$
+BEGIN
+    CREATE TABLE IF NOT EXISTS public.materialized_view_refresh_log (
+        view_name text PRIMARY KEY,
+        last_refreshed_at timestamptz NOT NULL,
+        -- An int holds 24 days of milliseconds.
+        refresh_duration_ms int,
+        total_jobs bigint,
+        total_objects bigint
+    );
+    PERFORM public.grant_rights();
+END
+$$;
 
 -- Folds the deltas of migration 003 (where it is applied), refreshes job_progress and logs it, in the caller's
 -- transaction. Runs with its owner's rights, so that a caller needs none on the tables.
@@ -499,9 +494,7 @@ BEGIN
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION refresh_job_progress() FROM public;
-
-GRANT EXECUTE ON FUNCTION refresh_job_progress() TO progress_refresher;
+SELECT grant_rights();
 
 -- True when a refresh at that time is older than five minutes, or never happened. Takes no lock.
 CREATE OR REPLACE FUNCTION should_refresh_progress(last_refresh_time timestamptz)
@@ -509,6 +502,8 @@ RETURNS boolean
 LANGUAGE sql
 STABLE
 RETURN last_refresh_time IS NULL OR last_refresh_time < now() - INTERVAL '5 minutes';
+
+SELECT grant_rights();
 
 -- Writes the first row of the log.
 SELECT refresh_job_progress();

@@ -16,7 +16,6 @@ BEGIN
         'idx_' || name || '_active',
         name
     );
-    EXECUTE format('GRANT SELECT ON public.%I TO progress_reader, scanner_doctor', name);
 END
 $$;
 
@@ -54,6 +53,130 @@ BEGIN
     FROM gone
     GROUP BY job_id;
 END
+$$;
+
+CREATE FUNCTION public.expected_rights() RETURNS TABLE(role_name text, privilege text, object text, owner oid, is_wanted boolean, is_granted boolean, is_held boolean)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    WITH on_relations (role_name, privileges, names) AS (
+        VALUES ('scanner_app', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'], ARRAY['jobs', 'job_objects', 'findings']),
+               ('scanner_app',
+                ARRAY['SELECT'],
+                ARRAY['job_progress', 'active_jobs_progress', 'job_statistics', 'materialized_view_refresh_log']),
+               ('progress_reader',
+                ARRAY['SELECT'],
+                ARRAY['job_progress', 'job_progress_direct', 'job_progress_live', 'active_jobs_progress',
+                      'job_statistics', 'materialized_view_refresh_log']),
+               ('scanner_doctor',
+                ARRAY['SELECT'],
+                ARRAY['job_progress', 'job_progress_live', 'job_progress_counts', 'job_progress_deltas',
+                      'materialized_view_refresh_log', 'schema_migrations'])
+    ),
+    on_columns (role_name, name, columns) AS (
+        VALUES ('progress_reader',
+                'jobs',
+                ARRAY['job_id', 'bucket', 'prefix', 'execution_arn', 'created_at', 'updated_at']),
+               ('progress_reader', 'job_objects', ARRAY['job_id', 'status', 'updated_at']),
+               ('progress_reader', 'findings', ARRAY['job_id']),
+               ('scanner_doctor', 'jobs', ARRAY['job_id', 'created_at', 'updated_at']),
+               ('scanner_doctor', 'job_objects', ARRAY['job_id', 'status', 'updated_at']),
+               ('scanner_doctor', 'findings', ARRAY['job_id'])
+    ),
+    on_functions (role_name, names) AS (
+        VALUES ('progress_refresher',
+                ARRAY['refresh_job_progress()', 'verify_job_progress()', 'rebuild_job_progress()',
+                      'measure_sessions()']),
+               ('progress_reader',
+                ARRAY['read_job_progress(uuid,boolean)', 'should_refresh_progress(timestamptz)']),
+               ('scanner_app', ARRAY['should_refresh_progress(timestamptz)']),
+               ('scanner_doctor', ARRAY['verify_job_progress()', 'measure_sessions()', 'expected_rights()']),
+               -- They run with their owner's rights, or create objects.
+               ('PUBLIC',
+                ARRAY['refresh_job_progress()', 'verify_job_progress()', 'rebuild_job_progress()',
+                      'measure_sessions()', 'compact_job_progress_deltas(uuid[])', 'track_job_objects()',
+                      'track_findings()', 'build_job_progress(text)', 'restore_job_progress()'])
+    ),
+    rights AS (
+        SELECT role_name,
+               privilege,
+               format('TABLE public.%I', name) AS object,
+               relowner AS owner,
+               true AS is_wanted,
+               EXISTS (SELECT
+                       FROM aclexplode(coalesce(relacl, acldefault('r', relowner)))
+                       WHERE grantee = to_regrole(role_name)
+                         AND privilege_type = privilege) AS is_granted,
+               has_table_privilege(to_regrole(role_name)::oid, class.oid, privilege) AS is_held
+        FROM on_relations
+        CROSS JOIN unnest(names) AS name
+        CROSS JOIN unnest(privileges) AS privilege
+        JOIN pg_class AS class ON class.oid = to_regclass('public.' || name)
+        WHERE name = ANY ('{jobs,job_objects,findings,schema_migrations}')
+           OR to_regclass('public.job_progress_source') IS NOT NULL
+        UNION ALL
+        SELECT role_name,
+               format('SELECT (%I)', attname),
+               format('TABLE public.%I', name),
+               relowner,
+               true,
+               EXISTS (SELECT
+                       FROM aclexplode(attacl)
+                       WHERE grantee = to_regrole(role_name)
+                         AND privilege_type = 'SELECT'),
+               has_column_privilege(to_regrole(role_name)::oid, attrelid, attnum, 'SELECT')
+        FROM on_columns
+        JOIN pg_class AS class ON class.oid = to_regclass('public.' || name)
+        JOIN pg_attribute ON attrelid = class.oid AND attname = ANY (columns) AND NOT attisdropped
+        UNION ALL
+        -- The sequence of findings.id: its name differs where the table was renamed once.
+        SELECT 'scanner_app',
+               'USAGE',
+               format('SEQUENCE %s', sequence.oid::regclass),
+               sequence.relowner,
+               true,
+               EXISTS (SELECT
+                       FROM aclexplode(coalesce(sequence.relacl, acldefault('s', sequence.relowner)))
+                       WHERE grantee = to_regrole('scanner_app')
+                         AND privilege_type = 'USAGE'),
+               has_sequence_privilege(to_regrole('scanner_app')::oid, sequence.oid, 'USAGE')
+        FROM pg_attrdef AS column_default
+        JOIN pg_depend AS depend ON depend.classid = 'pg_attrdef'::regclass AND depend.objid = column_default.oid
+        JOIN pg_class AS sequence
+          ON depend.refclassid = 'pg_class'::regclass AND sequence.oid = depend.refobjid AND sequence.relkind = 'S'
+        WHERE column_default.adrelid = to_regclass('public.findings')
+        UNION ALL
+        SELECT role_name,
+               'EXECUTE',
+               format('FUNCTION public.%s', name),
+               proowner,
+               role_name <> 'PUBLIC',
+               EXISTS (SELECT
+                       FROM aclexplode(coalesce(proacl, acldefault('f', proowner)))
+                       WHERE grantee = coalesce(to_regrole(role_name), 0::regrole)),
+               CASE role_name
+                   WHEN 'PUBLIC' THEN EXISTS (SELECT
+                                              FROM aclexplode(coalesce(proacl, acldefault('f', proowner)))
+                                              WHERE grantee = 0)
+                   ELSE has_function_privilege(to_regrole(role_name)::oid, function.oid, 'EXECUTE')
+               END
+        FROM on_functions
+        CROSS JOIN unnest(names) AS name
+        JOIN pg_proc AS function ON function.oid = to_regprocedure('public.' || name)
+        WHERE to_regclass('public.job_progress_source') IS NOT NULL
+          -- An older deployment lets PUBLIC refresh, until 002 has replaced its function.
+          AND (role_name <> 'PUBLIC' OR name <> 'refresh_job_progress()' OR prosecdef)
+        UNION ALL
+        -- By default PUBLIC has it.
+        SELECT role_name, 'USAGE', 'SCHEMA public', nspowner, true, false, false
+        FROM unnest(ARRAY['scanner_app', 'progress_refresher', 'progress_reader', 'scanner_doctor']) AS role_name
+        JOIN pg_namespace ON nspname = 'public'
+        WHERE NOT has_schema_privilege(to_regrole(role_name)::oid, pg_namespace.oid, 'USAGE')
+    )
+    SELECT *
+    FROM rights
+    WHERE (role_name = 'PUBLIC' OR to_regrole(role_name) IS NOT NULL)
+      AND (role_name <> 'scanner_doctor' OR to_regprocedure('public.measure_sessions()') IS NOT NULL)
 $$;
 
 CREATE FUNCTION public.fold_job_progress_deltas(OUT folded_rows bigint) RETURNS bigint
@@ -104,6 +227,34 @@ BEGIN
 
     DELETE FROM public.job_progress_counts
     WHERE (queued_count, processing_count, succeeded_count, failed_count, total_findings) = (0, 0, 0, 0, 0);
+END
+$$;
+
+CREATE FUNCTION public.grant_rights() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    item record;
+BEGIN
+    FOR item IN
+        SELECT role_name, string_agg(privilege, ', ' ORDER BY privilege) AS privileges, object, owner, is_wanted
+        FROM public.expected_rights()
+        WHERE is_granted <> is_wanted
+        GROUP BY role_name, object, owner, is_wanted
+    LOOP
+        -- Without this, GRANT would only warn.
+        IF NOT pg_has_role(item.owner, 'USAGE') THEN
+            RAISE EXCEPTION '% belongs to %, whose rights % does not have',
+                    item.object, pg_get_userbyid(item.owner), current_user
+                USING HINT = format('GRANT %I TO %I, and deploy again.', pg_get_userbyid(item.owner), current_user);
+        END IF;
+        IF item.is_wanted THEN
+            EXECUTE format('GRANT %s ON %s TO %I', item.privileges, item.object, item.role_name);
+        ELSE
+            EXECUTE format('REVOKE %s ON %s FROM PUBLIC', item.privileges, item.object);
+        END IF;
+    END LOOP;
 END
 $$;
 
@@ -267,8 +418,6 @@ BEGIN
         FROM public.job_progress
         WHERE progress_percent < 100
         ORDER BY created_at DESC;
-
-        GRANT SELECT ON public.active_jobs_progress TO progress_reader;
         restored := restored || 'active_jobs_progress'::text;
     END IF;
 
@@ -285,10 +434,9 @@ BEGIN
                max(created_at) AS most_recent_job,
                min(created_at) FILTER (WHERE progress_percent < 100) AS oldest_active_job
         FROM public.job_progress;
-
-        GRANT SELECT ON public.job_statistics TO progress_reader;
         restored := restored || 'job_statistics'::text;
     END IF;
+    PERFORM public.grant_rights();
     RETURN restored;
 END
 $$;
@@ -798,9 +946,13 @@ REVOKE ALL ON FUNCTION public.build_job_progress(name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.compact_job_progress_deltas(job_ids uuid[]) FROM PUBLIC;
 
+GRANT ALL ON FUNCTION public.expected_rights() TO scanner_doctor;
+
 REVOKE ALL ON FUNCTION public.measure_sessions(OUT longest_lock_wait_seconds double precision, OUT oldest_transaction_age_seconds double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.measure_sessions(OUT longest_lock_wait_seconds double precision, OUT oldest_transaction_age_seconds double precision) TO progress_refresher;
 GRANT ALL ON FUNCTION public.measure_sessions(OUT longest_lock_wait_seconds double precision, OUT oldest_transaction_age_seconds double precision) TO scanner_doctor;
+
+GRANT ALL ON FUNCTION public.read_job_progress(job_id uuid, real_time boolean) TO progress_reader;
 
 REVOKE ALL ON FUNCTION public.rebuild_job_progress() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.rebuild_job_progress() TO progress_refresher;
@@ -809,6 +961,9 @@ REVOKE ALL ON FUNCTION public.refresh_job_progress(OUT refreshed boolean, OUT re
 GRANT ALL ON FUNCTION public.refresh_job_progress(OUT refreshed boolean, OUT refresh_duration_ms integer, OUT total_jobs bigint, OUT total_objects bigint, OUT folded_rows bigint, OUT backlog_rows bigint, OUT lag_seconds double precision) TO progress_refresher;
 
 REVOKE ALL ON FUNCTION public.restore_job_progress() FROM PUBLIC;
+
+GRANT ALL ON FUNCTION public.should_refresh_progress(last_refresh_time timestamp with time zone) TO progress_reader;
+GRANT ALL ON FUNCTION public.should_refresh_progress(last_refresh_time timestamp with time zone) TO scanner_app;
 
 REVOKE ALL ON FUNCTION public.track_findings() FROM PUBLIC;
 
@@ -820,10 +975,13 @@ GRANT ALL ON FUNCTION public.verify_job_progress() TO scanner_doctor;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.job_objects TO scanner_app;
 
+GRANT SELECT(job_id) ON TABLE public.job_objects TO progress_reader;
 GRANT SELECT(job_id) ON TABLE public.job_objects TO scanner_doctor;
 
+GRANT SELECT(status) ON TABLE public.job_objects TO progress_reader;
 GRANT SELECT(status) ON TABLE public.job_objects TO scanner_doctor;
 
+GRANT SELECT(updated_at) ON TABLE public.job_objects TO progress_reader;
 GRANT SELECT(updated_at) ON TABLE public.job_objects TO scanner_doctor;
 
 GRANT SELECT ON TABLE public.job_progress_counts TO scanner_doctor;
@@ -832,22 +990,34 @@ GRANT SELECT ON TABLE public.job_progress_deltas TO scanner_doctor;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.jobs TO scanner_app;
 
+GRANT SELECT(job_id) ON TABLE public.jobs TO progress_reader;
 GRANT SELECT(job_id) ON TABLE public.jobs TO scanner_doctor;
 
+GRANT SELECT(bucket) ON TABLE public.jobs TO progress_reader;
+
+GRANT SELECT(prefix) ON TABLE public.jobs TO progress_reader;
+
+GRANT SELECT(execution_arn) ON TABLE public.jobs TO progress_reader;
+
+GRANT SELECT(created_at) ON TABLE public.jobs TO progress_reader;
 GRANT SELECT(created_at) ON TABLE public.jobs TO scanner_doctor;
 
+GRANT SELECT(updated_at) ON TABLE public.jobs TO progress_reader;
 GRANT SELECT(updated_at) ON TABLE public.jobs TO scanner_doctor;
 
 GRANT SELECT ON TABLE public.job_progress_live TO progress_reader;
 GRANT SELECT ON TABLE public.job_progress_live TO scanner_doctor;
 
 GRANT SELECT ON TABLE public.job_progress TO progress_reader;
+GRANT SELECT ON TABLE public.job_progress TO scanner_app;
 GRANT SELECT ON TABLE public.job_progress TO scanner_doctor;
 
 GRANT SELECT ON TABLE public.active_jobs_progress TO progress_reader;
+GRANT SELECT ON TABLE public.active_jobs_progress TO scanner_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.findings TO scanner_app;
 
+GRANT SELECT(job_id) ON TABLE public.findings TO progress_reader;
 GRANT SELECT(job_id) ON TABLE public.findings TO scanner_doctor;
 
 GRANT USAGE ON SEQUENCE public.findings_id_seq TO scanner_app;
@@ -855,8 +1025,10 @@ GRANT USAGE ON SEQUENCE public.findings_id_seq TO scanner_app;
 GRANT SELECT ON TABLE public.job_progress_direct TO progress_reader;
 
 GRANT SELECT ON TABLE public.job_statistics TO progress_reader;
+GRANT SELECT ON TABLE public.job_statistics TO scanner_app;
 
 GRANT SELECT ON TABLE public.materialized_view_refresh_log TO progress_reader;
+GRANT SELECT ON TABLE public.materialized_view_refresh_log TO scanner_app;
 GRANT SELECT ON TABLE public.materialized_view_refresh_log TO scanner_doctor;
 
 GRANT SELECT ON TABLE public.schema_migrations TO scanner_doctor;
