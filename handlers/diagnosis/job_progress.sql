@@ -130,12 +130,3 @@ CROSS JOIN LATERAL (
 
 -- name: job_count
 SELECT count(*) AS jobs FROM public.jobs;
-
--- name: triggers
--- The triggers, and whether they fire for a session with session_replication_role = origin, such as the scanner's. The
--- query fails where 003 is not applied.
-SELECT tgname AS name, tgenabled IN ('O', 'A') AS is_enabled
-FROM pg_trigger
-WHERE tgrelid IN ('public.job_objects'::regclass, 'public.findings'::regclass)
-  AND NOT tgisinternal
-  AND 'public.job_progress_deltas'::regclass IS NOT NULL;
