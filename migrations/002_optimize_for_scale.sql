@@ -39,10 +39,10 @@ FROM jobs
 LEFT JOIN (
     SELECT job_id,
            count(*) AS total_objects,
-           count(*) FILTER (WHERE status = 'queued') AS queued_count,
-           count(*) FILTER (WHERE status = 'processing') AS processing_count,
-           count(*) FILTER (WHERE status = 'succeeded') AS succeeded_count,
-           count(*) FILTER (WHERE status = 'failed') AS failed_count
+           count(*) FILTER (WHERE status::text = 'queued') AS queued_count,
+           count(*) FILTER (WHERE status::text = 'processing') AS processing_count,
+           count(*) FILTER (WHERE status::text = 'succeeded') AS succeeded_count,
+           count(*) FILTER (WHERE status::text = 'failed') AS failed_count
     FROM job_objects
     GROUP BY job_id
 ) AS objects ON objects.job_id = jobs.job_id
@@ -427,6 +427,7 @@ $$;
 -- last_refreshed_at promises that each change committed before it is in the view. So it must not be newer than the
 -- snapshot that fills the view: READ COMMITTED takes one for each statement below, the other isolation levels took
 -- theirs earlier, but never before transaction_timestamp().
+-- row_security = off: an error, instead of a view without the rows that a policy hides from the owner.
 -- lag_seconds is the age of job_progress at the start. backlog_rows counts the deltas at the start: those folded, or,
 -- while another refresh runs, all that are there.
 CREATE OR REPLACE FUNCTION refresh_job_progress(
@@ -441,6 +442,7 @@ CREATE OR REPLACE FUNCTION refresh_job_progress(
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET row_security = off
 AS $$
 DECLARE
     started_at CONSTANT timestamptz := clock_timestamp();
