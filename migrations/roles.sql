@@ -68,8 +68,8 @@ $$;
 -- Each right that a role needs and each that PUBLIC must not have, on the objects that exist. The only list: migrations
 -- grant from it, and the doctor compares with it. It reads the catalog, so any role may call it.
 -- is_granted: the object has an entry for the role itself. is_held: the role has the right, perhaps through another role.
--- The doctor's rights come with 004, whose mark is measure_sessions(). Views and functions of an older deployment have
--- names of this list too: before 002, whose mark is job_progress_source, they are not touched.
+-- The doctor's rights come with 004, whose mark is measure_sessions(). An older deployment has some of these names too:
+-- they are left alone until job_progress is that of 002, which reads job_progress_source.
 -- scanner_app and progress_reader can also run the status API of an older deployment, which reads the refresh log and
 -- counts rows; progress_reader sees neither keys nor the content of a finding.
 CREATE OR REPLACE FUNCTION public.expected_rights()
@@ -122,7 +122,19 @@ AS $$
                ('PUBLIC',
                 ARRAY['refresh_job_progress()', 'verify_job_progress()', 'rebuild_job_progress()',
                       'measure_sessions()', 'compact_job_progress_deltas(uuid[])', 'track_job_objects()',
-                      'track_findings()', 'build_job_progress(text)', 'restore_job_progress()'])
+                      'track_findings()', 'fold_and_refresh_job_progress()', 'build_job_progress(text)',
+                      'restore_job_progress()'])
+    ),
+    older (names) AS (
+        SELECT ARRAY['job_progress', 'active_jobs_progress', 'job_statistics', 'materialized_view_refresh_log',
+                     'refresh_job_progress()', 'should_refresh_progress(timestamptz)']
+        WHERE NOT EXISTS (SELECT
+                          FROM pg_depend
+                          JOIN pg_rewrite ON pg_rewrite.oid = objid
+                          WHERE classid = 'pg_rewrite'::regclass
+                            AND ev_class = to_regclass('public.job_progress')
+                            AND refclassid = 'pg_class'::regclass
+                            AND refobjid = to_regclass('public.job_progress_source'))
     ),
     rights AS (
         SELECT role_name,
@@ -139,8 +151,7 @@ AS $$
         CROSS JOIN unnest(names) AS name
         CROSS JOIN unnest(privileges) AS privilege
         JOIN pg_class AS class ON class.oid = to_regclass('public.' || name)
-        WHERE name = ANY ('{jobs,job_objects,findings,schema_migrations}')
-           OR to_regclass('public.job_progress_source') IS NOT NULL
+        WHERE NOT EXISTS (SELECT FROM older WHERE name = ANY (older.names))
         UNION ALL
         SELECT role_name,
                format('SELECT (%I)', attname),
@@ -190,9 +201,7 @@ AS $$
         FROM on_functions
         CROSS JOIN unnest(names) AS name
         JOIN pg_proc AS function ON function.oid = to_regprocedure('public.' || name)
-        WHERE to_regclass('public.job_progress_source') IS NOT NULL
-          -- An older deployment lets PUBLIC refresh, until 002 has replaced its function.
-          AND (role_name <> 'PUBLIC' OR name <> 'refresh_job_progress()' OR prosecdef)
+        WHERE NOT EXISTS (SELECT FROM older WHERE name = ANY (older.names))
         UNION ALL
         -- By default PUBLIC has it.
         SELECT role_name, 'USAGE', 'SCHEMA public', nspowner, true, false, false
