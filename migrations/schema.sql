@@ -625,6 +625,7 @@ CREATE FUNCTION public.fold_and_refresh_job_progress(OUT refreshed boolean, OUT 
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET row_security TO 'off'
+    SET quote_all_identifiers TO 'off'
     AS $$
 DECLARE
     started_at CONSTANT timestamptz := clock_timestamp();
