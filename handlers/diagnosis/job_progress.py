@@ -21,8 +21,7 @@ def age(context: Context) -> Iterable[Finding]:
     """Compare the age of job_progress with the threshold of the alarm `progress-lag`."""
     (view,) = context.fetch(QUERIES["progress_view"], {})
     if view["is_populated"] is None and view["was_there"]:
-        restore = psql("SELECT public.restore_job_progress()") if view["is_restorable"] else context.commands.migrate()
-        yield critical("job_progress was dropped", next=restore)
+        yield critical("job_progress was dropped", next=context.commands.migrate())
         return
     if view["is_populated"] is None:
         yield critical("job_progress does not exist: migration 002 is not applied", next=context.commands.migrate())

@@ -6,10 +6,13 @@ from pathlib import Path
 from handlers.diagnosis.commands import psql
 from handlers.diagnosis.model import Context, Finding, critical, ok, warning
 from handlers.diagnosis.plans import TABLES
+from handlers.diagnosis.written import find_statement
 from handlers.queries import load_queries
 
 QUERIES = load_queries(Path(__file__).with_name("tables.sql"))
 _OURS = [*TABLES, "job_progress_recounts", "schema_migrations"]
+# migrations/restore.sql builds them again in each run.
+_RESTORED = {"job_progress", "active_jobs_progress", "job_statistics"}
 # A subscription that writes one of these writes what a refresh of this database writes, too.
 _DERIVED = {"job_progress_counts", "job_progress_deltas", "job_progress_recounts", "materialized_view_refresh_log"}
 
@@ -77,6 +80,23 @@ def views(context: Context) -> Iterable[Finding]:
     rows = context.fetch(QUERIES["views"], {})
     for row in rows:
         fault = "does not exist" if row["is_missing"] else f"does not read {row['sources']}: it was replaced"
+        if row["name"] in _RESTORED:
+            yield critical(f"{row['name']} {fault}", next=context.commands.migrate())
+        else:
+            found = find_statement(context, rf"VIEW (?:public\.)?{row['name']} AS\s")
+            yield critical(
+                f"{row['name']} {fault}",
+                next=context.commands.run_again(*found) if found else "",
+                why="Run the statement of the migration that makes it again, then rebuild.",
+            )
+    named = {row["name"] for row in rows}
+    others = [
+        row
+        for row in (context.fetch(QUERIES["to_restore"], {}) if context.fetch(QUERIES["is_restorable"], {}) else [])
+        if row["name"] not in named
+    ]
+    for row in others:
+        fault = "does not exist" if row["is_missing"] else "was replaced by that of an older deployment"
         yield critical(f"{row['name']} {fault}", next=context.commands.migrate())
-    if not rows:
+    if not rows and not others:
         yield ok("all read what the migrations made them read")

@@ -201,3 +201,10 @@ WHERE 'public.job_progress_deltas'::regclass IS NOT NULL
                     AND through.source = to_regclass('public.' || wanted.source))
 GROUP BY wanted.reader
 ORDER BY wanted.reader;
+
+-- name: is_restorable
+SELECT 'yes' AS answer WHERE to_regprocedure('public.objects_to_restore()') IS NOT NULL;
+
+-- name: to_restore
+-- What the next run of migrate builds again.
+SELECT name, is_missing FROM public.objects_to_restore();

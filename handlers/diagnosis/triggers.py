@@ -3,14 +3,12 @@
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from handlers.diagnosis.commands import psql
 from handlers.diagnosis.model import Context, Finding, critical, ok, warning
+from handlers.diagnosis.written import find_statement
 from handlers.queries import load_queries
-
-if TYPE_CHECKING:
-    from handlers.contract.release import SqlStatement
 
 QUERIES = load_queries(Path(__file__).with_name("tables.sql"))
 TABLES = ("job_objects", "findings")
@@ -91,20 +89,11 @@ def _states(rows: list[dict[str, Any]]) -> Iterator[Finding]:
 
 def _functions(context: Context) -> Iterator[Finding]:
     """Compare the functions that count with the release, where it is known."""
-    try:
-        release = context.read_release() if context.read_release else None
-    except Exception:  # noqa: BLE001 - the check `migrations` tells why the release cannot be read
-        return
-    if release is None:
-        return
-    written: dict[str, tuple[str, SqlStatement]] = {
-        statement.name: (migration.file, statement)
-        for migration in release.migrations
-        for statement in migration.statements
-        if statement.kind == "CREATE FUNCTION" and statement.name in _COUNTING
-    }
-    for row in context.fetch(QUERIES["functions"], {"names": list(written)}):
-        file, statement = written[row["name"]]
+    for row in context.fetch(QUERIES["functions"], {"names": list(_COUNTING)}):
+        found = find_statement(context, rf"CREATE OR REPLACE FUNCTION (?:public\.)?{row['name']}\(")
+        if found is None:
+            continue
+        file, statement = found
         body = _BODY.search(statement.sql)
         is_definer = "SECURITY DEFINER" in statement.sql
         if body and (row["body"], row["is_definer"]) != (body[1], is_definer):

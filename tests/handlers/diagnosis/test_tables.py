@@ -115,3 +115,20 @@ def test_a_view_that_another_script_made_anew_is_found(well: TestDatabase) -> No
         ("critical", "active_jobs_progress does not exist", INVOKE_MIGRATE),
         ("critical", "job_statistics does not exist", INVOKE_MIGRATE),
     }
+    carry_out(INVOKE_MIGRATE, well)
+    assert {finding.state for finding in diagnose(well, "views", "grants")} == {"ok"}
+
+
+def test_a_function_of_an_older_deployment_in_the_place_of_ours_is_found_and_replaced(well: TestDatabase) -> None:
+    well.query("DROP FUNCTION refresh_job_progress()")
+    well.query("CREATE FUNCTION refresh_job_progress() RETURNS void LANGUAGE sql AS 'SELECT'")
+    state, value, next_ = only(diagnose(well, "views"))
+    assert (state, value) == ("critical", "refresh_job_progress() was replaced by that of an older deployment")
+    carry_out(next_, well)
+    assert {finding.state for finding in diagnose(well, "views", "grants")} == {"ok"}
+
+
+def test_a_view_that_reads_a_table_that_was_renamed_is_found(well: TestDatabase) -> None:
+    well.query("ALTER TABLE findings RENAME TO former_findings; CREATE TABLE findings (LIKE former_findings)")
+    found = {finding.value for finding in diagnose(well, "views")}
+    assert found == {"job_progress_direct does not read findings: it was replaced"}
