@@ -35,6 +35,18 @@ class UnfitDatabaseError(ScannerDatabaseError):
     """The database has what would break a writer, or what a migration cannot finish; nothing was changed."""
 
 
+class PoolerError(ScannerDatabaseError):
+    """The connection leads to a pooler, where a session's locks and settings outlive it."""
+
+
+class SessionSettingError(ScannerDatabaseError):
+    """The database or the role has a default that the runner must change and may not."""
+
+
+class SchemaError(ScannerDatabaseError):
+    """The schema `public` is missing, or the runner may not create in it."""
+
+
 class ReleaseError(ScannerDatabaseError):
     """The migrations release is missing, damaged, or not the requested one."""
 
@@ -61,6 +73,10 @@ class NewerDatabaseError(DriftError):
 
 class ForeignLedgerError(DriftError):
     """The table `schema_migrations` belongs to another tool."""
+
+
+class SecondLedgerError(DriftError):
+    """Another schema has a ledger too."""
 
 
 class NoRollbackError(DriftError):

@@ -15,7 +15,7 @@ from scannerdb.options import Session, database_options, json_option, require_ds
 
 DRIFTED = 2
 SKIPPED = 1
-_COUNTS = ("queued", "processing", "succeeded", "failed", "findings")
+_COUNTS = ("queued", "processing", "succeeded", "failed", "other", "findings")
 
 
 @click.command()

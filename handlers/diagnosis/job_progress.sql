@@ -2,9 +2,8 @@
 
 -- name: progress_view
 -- is_populated is null when the view does not exist. The refresh log stays when the view is dropped, so it tells a dropped
--- view from one that was never made. From 002 on a function builds a dropped view again.
+-- view from one that was never made.
 SELECT (SELECT relispopulated FROM pg_class WHERE oid = to_regclass('public.job_progress')) AS is_populated,
-       to_regprocedure('public.restore_job_progress()') IS NOT NULL AS is_restorable,
        to_regclass('public.materialized_view_refresh_log') IS NOT NULL AS was_there;
 
 -- name: last_refresh
@@ -73,7 +72,7 @@ SELECT coalesce((SELECT total_objects <= %(objects)s
 SELECT drifted.job_id,
        coalesce(live.total_objects, 0) AS known_objects,
        coalesce(live.total_objects, 0) - drifted.queued_drift - drifted.processing_drift - drifted.succeeded_drift
-           - drifted.failed_drift AS counted_objects
+           - drifted.failed_drift - drifted.other_drift AS counted_objects
 FROM public.verify_job_progress() AS drifted
 LEFT JOIN public.job_progress_live AS live USING (job_id);
 
@@ -97,18 +96,18 @@ sample AS MATERIALIZED (
 SELECT sample.job_id,
        sample.total_objects,
        counted.total_objects AS counted_objects,
-       (sample.queued_count, sample.processing_count, sample.succeeded_count, sample.failed_count,
+       (sample.total_objects, sample.queued_count, sample.processing_count, sample.succeeded_count, sample.failed_count,
         sample.total_findings) IS NOT DISTINCT FROM
-       (counted.queued_count, counted.processing_count, counted.succeeded_count, counted.failed_count,
-        found.total_findings)
+       (counted.total_objects, counted.queued_count, counted.processing_count, counted.succeeded_count,
+        counted.failed_count, found.total_findings)
        AND sample.last_object_update IS NOT DISTINCT FROM changed.last_object_update AS is_exact
 FROM sample
 CROSS JOIN LATERAL (
     SELECT count(*) AS total_objects,
-           count(*) FILTER (WHERE status = 'queued') AS queued_count,
-           count(*) FILTER (WHERE status = 'processing') AS processing_count,
-           count(*) FILTER (WHERE status = 'succeeded') AS succeeded_count,
-           count(*) FILTER (WHERE status = 'failed') AS failed_count
+           count(*) FILTER (WHERE status::text = 'queued') AS queued_count,
+           count(*) FILTER (WHERE status::text = 'processing') AS processing_count,
+           count(*) FILTER (WHERE status::text = 'succeeded') AS succeeded_count,
+           count(*) FILTER (WHERE status::text = 'failed') AS failed_count
     FROM (
         SELECT status
         FROM public.job_objects
@@ -130,12 +129,3 @@ CROSS JOIN LATERAL (
 
 -- name: job_count
 SELECT count(*) AS jobs FROM public.jobs;
-
--- name: triggers
--- The triggers, and whether they fire for a session with session_replication_role = origin, such as the scanner's. The
--- query fails where 003 is not applied.
-SELECT tgname AS name, tgenabled IN ('O', 'A') AS is_enabled
-FROM pg_trigger
-WHERE tgrelid IN ('public.job_objects'::regclass, 'public.findings'::regclass)
-  AND NOT tgisinternal
-  AND 'public.job_progress_deltas'::regclass IS NOT NULL;

@@ -280,9 +280,9 @@ JOIN pg_class AS class ON class.relnamespace = indexed.relnamespace AND class.re
 LEFT JOIN pg_index AS index ON index.indexrelid = class.oid
 WHERE index.indexrelid IS NULL
    OR index.indrelid <> indexed.oid
-   OR index.indisunique <> wanted.is_unique
    OR (index.indisvalid
-       AND right(pg_get_indexdef(index.indexrelid), length(wanted.definition) + 1) <> ' ' || wanted.definition);
+       AND (index.indisunique <> wanted.is_unique
+            OR right(pg_get_indexdef(index.indexrelid), length(wanted.definition) + 1) <> ' ' || wanted.definition));
 
 -- name: indexes_of_partitioned
 -- Indexes that are to be built on a partitioned table, where CREATE INDEX CONCURRENTLY is refused.
