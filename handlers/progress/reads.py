@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg2.errors
+import psycopg2.extensions
 
 from handlers.connection import Rows
 from handlers.errors import InvalidRequestError, JobNotFoundError
@@ -26,6 +27,11 @@ MAX_JOBS = 100
 _CACHE = frozenset({"cache_refreshed_at", "cache_refresh_duration_ms"})
 # Newer than any job.
 _BEFORE_THE_FIRST = ("infinity", "ffffffff-ffff-ffff-ffff-ffffffffffff")
+# In a cursor, for a job without created_at: such jobs come last.
+_NEVER = "-infinity"
+# What an answer says for a time before the year 1 or after 9999, infinity among them: PostgreSQL has such times, Python
+# and JSON's readers do not.
+_EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 # A view or function is missing, or job_progress was never filled.
 _MISSING = (
     psycopg2.errors.UndefinedTable,
@@ -146,12 +152,15 @@ def _fetch(database: Rows, name: str, parameters: Mapping[str, Any], *, real_tim
 
 
 def _encode_cursor(row: Mapping[str, Any]) -> str:
-    return urlsafe_b64encode(f"{row['created_at'].isoformat()} {row['job_id']}".encode()).decode().rstrip("=")
+    created_at = _NEVER if row["created_at"] in {None, _EARLIEST} else row["created_at"].isoformat()
+    return urlsafe_b64encode(f"{created_at} {row['job_id']}".encode()).decode().rstrip("=")
 
 
 def _decode_cursor(cursor: str) -> tuple[str, str]:
     try:
         created_at, _, job_id = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(" ")
+        if created_at == _NEVER:
+            return created_at, str(UUID(job_id))
         # In UTC, because Python knows offsets that PostgreSQL does not.
         return datetime.fromisoformat(created_at).astimezone(UTC).isoformat(), str(UUID(job_id))
     except (ValueError, OverflowError):
@@ -189,5 +198,20 @@ def _source(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _time(value: datetime | str | None) -> datetime | None:
-    """Return a time, also one that PostgreSQL wrote into JSON."""
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
+    """Return a time, also one that PostgreSQL wrote as text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return _EARLIEST if value.startswith("-") or value.endswith("BC") else _LATEST
+
+
+def _time_of_row(value: str | bytes | None, _cursor: object) -> datetime | None:
+    return _time(value.decode() if isinstance(value, bytes) else value)
+
+
+# A time that Python does not know, in the row of one job, would be an error for the whole list.
+psycopg2.extensions.register_type(
+    psycopg2.extensions.new_type(psycopg2.extensions.PYDATETIMETZ.values, "TIMESTAMPTZ", _time_of_row)
+)
