@@ -31,6 +31,10 @@ class UnsupportedVersionError(ScannerDatabaseError):
     """The server's major version is none of those that this is tested with."""
 
 
+class UnfitDatabaseError(ScannerDatabaseError):
+    """The database has what would break a writer, or what a migration cannot finish; nothing was changed."""
+
+
 class PoolerError(ScannerDatabaseError):
     """The connection leads to a pooler, where a session's locks and settings outlive it."""
 

@@ -39,5 +39,4 @@ CREATE TABLE IF NOT EXISTS findings (
     UNIQUE (bucket, key, etag, detector, byte_offset)
 );
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON jobs, job_objects, findings TO scanner_app;
-GRANT USAGE ON SEQUENCE findings_id_seq TO scanner_app;
+SELECT grant_rights();

@@ -95,7 +95,7 @@ LEFT JOIN (
     GROUP BY job_id
 ) AS found ON found.job_id = jobs.job_id;
 
-GRANT SELECT ON job_progress_direct TO progress_reader;
+SELECT grant_rights();
 
 -- The query of job_progress. A later migration replaces this view: a materialized view cannot get another query.
 CREATE OR REPLACE VIEW job_progress_source AS
@@ -108,7 +108,6 @@ SELECT * FROM job_progress_direct;
 -- last_refreshed_at promises that each change committed before it is in the view. So it must not be newer than the
 -- snapshot that fills the view: READ COMMITTED takes one for each statement below, the other isolation levels took
 -- theirs earlier, but never before transaction_timestamp().
--- row_security = off: an error, instead of a view without the rows that a policy hides from the owner.
 -- lag_seconds is the age of job_progress at the start. backlog_rows counts the deltas at the start: those folded, or,
 -- while another refresh runs, all that are there.
 CREATE OR REPLACE FUNCTION fold_and_refresh_job_progress(
@@ -178,9 +177,9 @@ BEGIN
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION fold_and_refresh_job_progress() FROM public;
+SELECT grant_rights();
 
--- Builds job_progress under a given name, with its indexes and grants. The name is a parameter because the adoption
+-- Builds job_progress under a given name, with its indexes. The name is a parameter because the adoption
 -- below builds it beside an older view. Locks nothing that exists: ACCESS SHARE on the tables that it reads.
 CREATE OR REPLACE FUNCTION build_job_progress(name text)
 RETURNS void
@@ -197,11 +196,8 @@ BEGIN
         'idx_' || name || '_active',
         name
     );
-    EXECUTE format('GRANT SELECT ON public.%I TO progress_reader, scanner_app, scanner_doctor', name);
 END
 $$;
-
-REVOKE EXECUTE ON FUNCTION build_job_progress(text) FROM public;
 
 -- Builds what is missing of job_progress, its helper views, the log and the functions that others call, and returns the
 -- names of those that it built. Locks nothing that exists, as build_job_progress().
@@ -224,8 +220,6 @@ BEGIN
         FROM public.job_progress
         WHERE progress_percent < 100
         ORDER BY created_at DESC;
-
-        GRANT SELECT ON public.active_jobs_progress TO progress_reader, scanner_app;
         restored := restored || 'active_jobs_progress'::text;
     END IF;
 
@@ -243,8 +237,6 @@ BEGIN
                max(created_at) AS most_recent_job,
                min(created_at) FILTER (WHERE progress_percent < 100) AS oldest_active_job
         FROM public.job_progress;
-
-        GRANT SELECT ON public.job_statistics TO progress_reader, scanner_app;
         restored := restored || 'job_statistics'::text;
     END IF;
 
@@ -257,8 +249,6 @@ BEGIN
             total_jobs bigint,
             total_objects bigint
         );
-
-        GRANT SELECT ON public.materialized_view_refresh_log TO progress_reader, scanner_app, scanner_doctor;
         restored := restored || 'materialized_view_refresh_log'::text;
     END IF;
 
@@ -280,9 +270,6 @@ BEGIN
         BEGIN ATOMIC
             SELECT * FROM public.fold_and_refresh_job_progress();
         END;
-
-        REVOKE EXECUTE ON FUNCTION public.refresh_job_progress() FROM public;
-        GRANT EXECUTE ON FUNCTION public.refresh_job_progress() TO progress_refresher;
         restored := restored || 'refresh_job_progress()'::text;
     END IF;
 
@@ -296,11 +283,12 @@ BEGIN
 
         restored := restored || 'should_refresh_progress(timestamptz)'::text;
     END IF;
+    PERFORM public.grant_rights();
     RETURN restored;
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION restore_job_progress() FROM public;
+SELECT grant_rights();
 
 -- Adoption: an older deployment's objects under the names above are replaced by those of this file, and everything that
 -- other people built on them is kept. Readers wait for milliseconds, writers of the tables never. These functions stay:
@@ -723,8 +711,6 @@ BEGIN
         ALTER TABLE public.materialized_view_refresh_log ADD CONSTRAINT one_row_for_each_view UNIQUE (view_name);
         undo := format('ALTER TABLE %s DROP CONSTRAINT one_row_for_each_view', log) || undo;
     END IF;
-
-    GRANT SELECT ON public.materialized_view_refresh_log TO progress_reader, scanner_app, scanner_doctor;
 
     BEGIN
         INSERT INTO public.materialized_view_refresh_log

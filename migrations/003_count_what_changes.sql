@@ -99,7 +99,7 @@ BEGIN
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION compact_job_progress_deltas(uuid[]) FROM public;
+SELECT grant_rights();
 
 -- The trigger functions run in every write, with their owner's rights, so that a writer needs none on the deltas. Every
 -- table, type, function and operator in them is written with its schema, as OPERATOR(pg_catalog.=). Otherwise a writer
@@ -236,7 +236,7 @@ BEGIN
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION track_job_objects() FROM public;
+SELECT grant_rights();
 
 -- The same for findings. An UPDATE counts only where it moves a finding to another job.
 CREATE OR REPLACE FUNCTION track_findings()
@@ -300,7 +300,7 @@ BEGIN
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION track_findings() FROM public;
+SELECT grant_rights();
 
 -- CREATE TRIGGER waits for open transactions that write the table, so the count below sees each row older than it.
 CREATE OR REPLACE TRIGGER track_job_objects_insert AFTER INSERT ON job_objects
@@ -417,9 +417,7 @@ BEGIN
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION verify_job_progress() FROM public;
-
-GRANT EXECUTE ON FUNCTION verify_job_progress() TO progress_refresher;
+SELECT grant_rights();
 
 -- Subtracts the drift of each job from its counts, and returns how many jobs had one. Deltas stay, so writers go on.
 -- Refuses to run above READ COMMITTED, whose snapshot may be older than a TRUNCATE or another rebuild: it would see a
@@ -464,15 +462,13 @@ BEGIN
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION rebuild_job_progress() FROM public;
-
-GRANT EXECUTE ON FUNCTION rebuild_job_progress() TO progress_refresher;
+SELECT grant_rights();
 
 -- Counts the rows that are older than the triggers. One snapshot; writers never wait.
 SELECT rebuild_job_progress();
 
 -- The columns of job_progress, exact now: counts plus deltas in one snapshot. Sums up deltas before the join: one job
--- is an index range scan, all jobs are one scan. View and GRANT are one statement: the file may stop after each one,
+-- is an index range scan, all jobs are one scan. View and grant are one statement: the file may stop after each one,
 -- and progress_reader must not meet a view that it may not read.
 DO $$
 BEGIN
@@ -522,7 +518,7 @@ BEGIN
                + known.other_count AS total_objects
     ) AS total;
 
-    GRANT SELECT ON public.job_progress_live TO progress_reader;
+    PERFORM public.grant_rights();
 END
 $$;
 
@@ -569,6 +565,8 @@ BEGIN
     RETURN progress;
 END
 $$;
+
+SELECT grant_rights();
 
 -- Adds the deltas that no transaction holds to the counts and deletes them, in one statement and so in one snapshot;
 -- then deletes the counts that are 0. Called by refresh_job_progress(), with that function's rights; a function of its

@@ -43,23 +43,6 @@ AS $$
                                 AND build.command LIKE '%CONCURRENTLY'))
 $$;
 
-REVOKE EXECUTE ON FUNCTION measure_sessions() FROM public;
-GRANT EXECUTE ON FUNCTION measure_sessions() TO progress_refresher, scanner_doctor;
-
--- The doctor reads ids, states and times; not the content of a finding, and not the key of an object.
--- All its rights on objects are here. build_job_progress() repeats that on job_progress, for a view that is restored.
-GRANT SELECT (job_id, created_at, updated_at) ON jobs TO scanner_doctor;
-GRANT SELECT (job_id, status, updated_at) ON job_objects TO scanner_doctor;
-GRANT SELECT (job_id) ON findings TO scanner_doctor;
-GRANT SELECT ON job_progress, job_progress_live, job_progress_counts, job_progress_deltas,
-    materialized_view_refresh_log TO scanner_doctor;
-GRANT EXECUTE ON FUNCTION verify_job_progress() TO scanner_doctor;
-
--- The runner creates the ledger; where psql applied these files, there is none.
-DO $$
-BEGIN
-    IF to_regclass('public.schema_migrations') IS NOT NULL THEN
-        GRANT SELECT ON public.schema_migrations TO scanner_doctor;
-    END IF;
-END
-$$;
+-- From here on expected_rights() lists the rights of the doctor: it reads ids, states and times; not the content of a
+-- finding, and not the key of an object.
+SELECT grant_rights();

@@ -1,6 +1,7 @@
 """`scannerdb plan`, `migrate` and `rollback`: print what a release would do to a database, and do it."""
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -11,7 +12,7 @@ from rich.console import Console
 from handlers.migrator.runner import rollback as roll_back
 from handlers.migrator.runner import run
 from handlers.migrator.session import RunLimits
-from handlers.migrator.steps import migration_steps
+from handlers.migrator.steps import migration_plan
 from scannerdb.options import (
     connect_to,
     current_release,
@@ -21,7 +22,7 @@ from scannerdb.options import (
     lock_patience_option,
     require_dsn,
 )
-from scannerdb.terminal import StatementBar, plan_lines
+from scannerdb.terminal import StatementBar, finding_lines, plan_lines
 
 LIMIT_OPTIONS = (
     click.option(
@@ -40,6 +41,8 @@ LIMIT_OPTIONS = (
 )
 
 
+# The exit code of `plan` where `migrate` would refuse.
+REFUSED = 2
 # For a person at a terminal, who watches a bar.
 POLL_INTERVAL_S = 0.5
 
@@ -55,23 +58,30 @@ def limit_options(function: Callable[..., None]) -> Callable[..., None]:
 @database_options
 @json_option
 def plan(dsn: str | None, environment: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """Print each pending statement with its lock.
+    """Print what a migration would meet, and each pending statement with its lock.
 
-    Also whether writers wait for it, and about how large an index will be.
+    First what was found in the database, why it matters, and the way out; `migrate` refuses where it says so. Then the
+    statements: whether writers wait for it, and about how large an index will be.
 
     \b
     scannerdb plan                                      against an empty database
     scannerdb tunnel prod --direct -- scannerdb plan    against that of prod
-    scannerdb plan --json | jq '.[] | select(.blocks_writers)'
+    scannerdb plan --json | jq '.steps[] | select(.blocks_writers)'
+    scannerdb plan --json | jq -r '.findings[] | select(.refuses) | .way_out'
+
+    \b
+    Exit code 0: migrate would run.  1: an error.  2: migrate would refuse.
     """  # noqa: D301
     chosen = find_dsn(dsn, environment)
-    steps = migration_steps(current_release(), connect_to(chosen) if chosen else None)
+    planned = migration_plan(current_release(), connect_to(chosen) if chosen else None)
     if as_json:
-        click.echo(json.dumps([step.fields() for step in steps]))
-    elif steps:
-        click.echo("\n".join(plan_lines(steps)))
+        click.echo(json.dumps(planned.fields()))
     else:
-        click.echo("Nothing is pending: every migration of this release is applied.")
+        for line in (*finding_lines(planned.findings), *plan_lines(planned.steps)):
+            click.echo(line)
+        if not planned.steps:
+            click.echo("Nothing is pending: every migration of this release is applied.")
+    sys.exit(REFUSED if any(finding.refuses for finding in planned.findings) else 0)
 
 
 @click.command()

@@ -1,14 +1,18 @@
 """Output for a terminal: a bar for long work, and a plan of two lines a statement."""
 
-from collections.abc import Iterable, Iterator
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from handlers.migrator.examination import ExaminationFinding
 from handlers.migrator.steps import Step
 
 _MEBIBYTE = 1024**2
+_WIDTH = 80
+_INDENT = " " * 9
 
 
 class WorkBar:
@@ -63,6 +67,17 @@ class StatementBar(WorkBar):
         if fields["waits_for"]:
             remaining = f"waits for {fields['waits_for']}"
         self.show(fields["phase"], completed=fields["percent"], total=100, amount=blocks, remaining=remaining)
+
+
+def finding_lines(findings: Sequence[ExaminationFinding]) -> Iterator[str]:
+    """Yield findings as text, and an empty line; the way out stays on one line, so that it can be copied."""
+    for finding in findings:
+        head = f"{'refuses' if finding.refuses else 'note':<{len(_INDENT)}}{finding.subject}: {finding.value}"
+        yield from textwrap.wrap(head, _WIDTH, subsequent_indent=_INDENT)
+        yield from textwrap.wrap(finding.why, _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT)
+        yield f"{_INDENT}next: {finding.way_out}"
+    if findings:
+        yield ""
 
 
 def plan_lines(steps: Iterable[Step]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from handlers.contract.alarms.model import Look
 from handlers.contract.names import environment_of
+from handlers.contract.release import SqlStatement
 
 # These have a meaning for the shell inside of double quotes.
 _SHELL_SPECIAL = re.compile(r'[\\"$`]')
@@ -52,6 +53,13 @@ class Commands:
     def migrate(self) -> str:
         """Return the command that applies what is pending and gives the roles their rights to log in."""
         return "scannerdb migrate" if self.release is None else self._invoke("migrate", self.release)
+
+    def run_again(self, file: str, statement: SqlStatement) -> str:
+        """Return the command that runs one statement of a migration again; empty without a checkout."""
+        if self.release is not None:
+            return ""
+        last = statement.line + statement.sql.count("\n")
+        return f"sed -n '{statement.line},{last}p' migrations/{file} | psql \"$SCANNERDB_DSN\""
 
     def deploy(self) -> str:
         """Return the command that deploys the environment, from the folder of a checkout."""

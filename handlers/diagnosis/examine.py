@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import psycopg2
@@ -15,7 +16,7 @@ from handlers.contract.timeouts import DOCTOR, DOCTOR_LOCK_S
 from handlers.diagnosis.alarms import look_at_instance
 from handlers.diagnosis.checks import CHECKS
 from handlers.diagnosis.commands import Commands, psql
-from handlers.diagnosis.model import Context, Finding, critical, unknown
+from handlers.diagnosis.model import Context, Finding, critical, unknown, warning
 from handlers.diagnosis.sessions import check_proxy
 from handlers.diagnosis.watchdog import ConnectionWatchdog
 from handlers.errors import DatabaseUnavailableError, PoolerError, ScannerDatabaseError
@@ -48,10 +49,23 @@ _END_IDLE_SESSIONS = (
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
     "WHERE state = 'idle' AND usesysid NOT IN (SELECT oid FROM pg_roles WHERE rolsuper)"
 )
+# Sent in one message with the statement, so both are one transaction and the settings end with it: a pooler may give
+# the session to another client next. Names are printed with their schema. Rows that a policy hides are an error instead
+# of a wrong number.
 _PREPARE = """
-SELECT set_config('statement_timeout', %(statement_ms)s, false),
-       set_config('lock_timeout', %(lock_ms)s, false),
-       set_config('default_transaction_read_only', 'on', false)
+SELECT set_config('transaction_read_only', 'on', true),
+       set_config('statement_timeout', %(_statement_ms)s, true),
+       set_config('lock_timeout', %(_lock_ms)s, true),
+       set_config('search_path', 'pg_catalog, pg_temp', true),
+       set_config('quote_all_identifiers', 'off', true),
+       set_config('row_security', 'off', true);
+"""
+
+
+_IS_MIGRATED = """
+SELECT to_regclass('public.schema_migrations') IS NOT NULL
+       OR to_regclass('public.job_progress_source') IS NOT NULL
+       OR to_regprocedure('public.expected_rights()') IS NOT NULL AS is_migrated
 """
 
 
@@ -99,7 +113,7 @@ def examine(
             fetch=fetch,
             thresholds=thresholds,
             commands=commands,
-            read_release=read_release,
+            read_release=cache(read_release) if read_release else None,
             connect_proxy=connect_proxy,
         )
         findings.extend(_run(context, fetch, checks, time.monotonic() + time_limit_s))
@@ -113,6 +127,7 @@ def examine(
 
 
 def _run(context: Context, fetch: "_Fetch", checks: Sequence[str], ends_at: float) -> Iterator[Finding]:
+    is_migrated = True
     for name in checks:
         left_s = min(ends_at - time.monotonic(), CHECK_LIMIT_S)
         if left_s <= 0:
@@ -120,6 +135,11 @@ def _run(context: Context, fetch: "_Fetch", checks: Sequence[str], ends_at: floa
             continue
         fetch.start(left_s)
         try:
+            if CHECKS[name].needs_schema:
+                if is_migrated and not (is_migrated := _is_migrated(context)):
+                    yield _named("migrations", _not_migrated(context.commands))
+                if not is_migrated:
+                    continue
             for finding in CHECKS[name].check(context):
                 yield _named(name, finding)
         except Exception as error:  # noqa: BLE001 - the other checks go on after any error
@@ -133,6 +153,19 @@ def _run(context: Context, fetch: "_Fetch", checks: Sequence[str], ends_at: floa
             yield _named(name, _impossible(error, context.commands))
 
 
+def _is_migrated(context: Context) -> bool:
+    """Whether a run of `migrate` has begun here: without one, each check of the schema would miss the same thing."""
+    return bool(context.fetch(_IS_MIGRATED, {})[0]["is_migrated"])
+
+
+def _not_migrated(commands: Commands) -> Finding:
+    return warning(
+        "this database was never migrated: there is no ledger schema_migrations and no list of rights",
+        next=commands.migrate(),
+        why="The checks of progress, rights and indexes need this schema. `scannerdb plan` shows what a run would do.",
+    )
+
+
 def _named(name: str, finding: Finding) -> Finding:
     why = finding.why or ("" if finding.state == "ok" else CHECKS[name].why)
     return replace(finding, check=name, why=why)
@@ -140,6 +173,8 @@ def _named(name: str, finding: Finding) -> Finding:
 
 def _impossible(error: Exception, commands: Commands) -> Finding:
     reason = _first_line(error)
+    if isinstance(error, psycopg2.errors.InsufficientPrivilege) and "row-level security" in reason:
+        return unknown(reason, why="Policies hide rows from the role that counts: `row-security` says how to end that.")
     if isinstance(error, _NOT_THERE_YET):
         return unknown(reason, next=commands.migrate(), why="A migration is pending, or a right was revoked.")
     if isinstance(error, psycopg2.errors.QueryCanceled):
@@ -185,6 +220,6 @@ class _Fetch:
         """Run one statement and return its rows."""
         left_ms = max(round(1000 * (self._ends_at - time.monotonic())), 1)
         with self._connection.cursor(cursor_factory=RealDictCursor) as cursor:
-            cursor.execute(_PREPARE, {"statement_ms": str(left_ms), "lock_ms": str(1000 * LOCK_TIMEOUT_S)})
-            cursor.execute(query, parameters)
+            limits = {"_statement_ms": str(left_ms), "_lock_ms": str(1000 * LOCK_TIMEOUT_S)}
+            cursor.execute(_PREPARE + query, {**parameters, **limits})
             return [dict(row) for row in cursor.fetchall()] if cursor.description else []

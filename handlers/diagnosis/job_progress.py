@@ -1,4 +1,4 @@
-"""Checks of progress: whether it is fresh, complete and exact, and whether the triggers that count fire."""
+"""Checks of progress: whether it is fresh, complete and exact."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,21 +16,12 @@ SAMPLED_JOBS = 5
 VERIFIED_OBJECTS = 2_000_000
 SAMPLED_ROWS_OF_A_JOB = 40_000
 
-# The transition tables of each trigger (003).
-_TRANSITION_TABLES = {
-    "insert": " REFERENCING NEW TABLE AS new_rows",
-    "update": " REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows",
-    "delete": " REFERENCING OLD TABLE AS old_rows",
-    "truncate": "",
-}
-
 
 def age(context: Context) -> Iterable[Finding]:
     """Compare the age of job_progress with the threshold of the alarm `progress-lag`."""
     (view,) = context.fetch(QUERIES["progress_view"], {})
     if view["is_populated"] is None and view["was_there"]:
-        restore = psql("SELECT restore_job_progress()") if view["is_restorable"] else context.commands.migrate()
-        yield critical("job_progress was dropped", next=restore)
+        yield critical("job_progress was dropped", next=context.commands.migrate())
         return
     if view["is_populated"] is None:
         yield critical("job_progress does not exist: migration 002 is not applied", next=context.commands.migrate())
@@ -140,39 +131,6 @@ def refresh_runs(context: Context) -> Iterable[Finding]:
         # If this refresh succeeds, the schedule is the fault. If it fails, its error is the reason.
         yield critical(f"{value}: the schedule is off, or every refresh fails", next=context.commands.refresh())
     elif took_s >= interval_s / 2:
-        yield warning(value, next=psql("VACUUM (ANALYZE) job_progress_deltas"))
+        yield warning(value, next=psql("VACUUM (ANALYZE) public.job_progress_deltas"))
     else:
         yield ok(value)
-
-
-def triggers(context: Context) -> Iterable[Finding]:
-    """Check that a trigger counts every statement on objects and findings."""
-    enabled = {row["name"]: row["is_enabled"] for row in context.fetch(QUERIES["triggers"], {})}
-    expected = {
-        f"track_{table}_{event}": (table, event)
-        for table in ("job_objects", "findings")
-        for event in _TRANSITION_TABLES
-    }
-    all_fire = True
-    for table in ("job_objects", "findings"):
-        disabled = [name for name, (on, _) in expected.items() if on == table and enabled.get(name) is False]
-        if disabled:
-            all_fire = False
-            # Writers queue behind a session that waits for this lock.
-            actions = ", ".join(f"ENABLE TRIGGER {name}" for name in disabled)
-            yield critical(
-                f"disabled on {table}: {', '.join(disabled)}",
-                next=psql(f"SET lock_timeout = '2s'; ALTER TABLE {table} {actions}"),
-            )
-    for name, (table, event) in expected.items():
-        if name not in enabled:
-            all_fire = False
-            yield critical(
-                f"missing: {name}",
-                next=psql(
-                    f"SET lock_timeout = '2s'; CREATE OR REPLACE TRIGGER {name} AFTER {event.upper()} ON {table}"
-                    f"{_TRANSITION_TABLES[event]} FOR EACH STATEMENT EXECUTE FUNCTION track_{table}()"
-                ),
-            )
-    if all_fire:
-        yield ok(f"all {len(expected)} fire")

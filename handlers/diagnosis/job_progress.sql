@@ -2,9 +2,8 @@
 
 -- name: progress_view
 -- is_populated is null when the view does not exist. The refresh log stays when the view is dropped, so it tells a dropped
--- view from one that was never made. From 002 on a function builds a dropped view again.
+-- view from one that was never made.
 SELECT (SELECT relispopulated FROM pg_class WHERE oid = to_regclass('public.job_progress')) AS is_populated,
-       to_regprocedure('public.restore_job_progress()') IS NOT NULL AS is_restorable,
        to_regclass('public.materialized_view_refresh_log') IS NOT NULL AS was_there;
 
 -- name: last_refresh
@@ -130,12 +129,3 @@ CROSS JOIN LATERAL (
 
 -- name: job_count
 SELECT count(*) AS jobs FROM public.jobs;
-
--- name: triggers
--- The triggers, and whether they fire for a session with session_replication_role = origin, such as the scanner's. The
--- query fails where 003 is not applied.
-SELECT tgname AS name, tgenabled IN ('O', 'A') AS is_enabled
-FROM pg_trigger
-WHERE tgrelid IN ('public.job_objects'::regclass, 'public.findings'::regclass)
-  AND NOT tgisinternal
-  AND 'public.job_progress_deltas'::regclass IS NOT NULL;

@@ -91,7 +91,15 @@ class Context:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One check: `check` yields findings, and `why` is the reason for those that are not ok and give none."""
+    """One check.
+
+    Attributes:
+        check: yields findings.
+        why: the reason for those that are not ok and give none.
+        needs_schema: whether it can say nothing about a database that was never migrated.
+
+    """
 
     check: Callable[[Context], Iterable[Finding]]
     why: str
+    needs_schema: bool = True

@@ -121,7 +121,7 @@ def _unused(rows: dict[str, dict[str, Any]]) -> Iterator[Finding]:
 def _creation(name: str) -> str:
     expected = EXPECTED[name]
     unique = "UNIQUE " if expected.unique else ""
-    return f"CREATE {unique}INDEX CONCURRENTLY IF NOT EXISTS {name} ON {expected.table} {expected.definition}"
+    return f"CREATE {unique}INDEX CONCURRENTLY IF NOT EXISTS {name} ON public.{expected.table} {expected.definition}"
 
 
 def status_plan(context: Context) -> Iterable[Finding]:
@@ -155,12 +155,7 @@ def status_plan(context: Context) -> Iterable[Finding]:
 
 
 def _plan(context: Context, query: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    context.fetch("BEGIN", {})
-    try:
-        context.fetch(QUERIES["as_reader"], {})
-        plan = context.fetch(QUERIES[query], parameters)[0]["QUERY PLAN"]
-    finally:
-        context.fetch("ROLLBACK", {})
+    plan = context.fetch(f"{QUERIES['as_reader']}; {QUERIES[query]}", parameters)[0]["QUERY PLAN"]
     return dict((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
 
 
@@ -181,14 +176,18 @@ def slow_statements(context: Context) -> Iterable[Finding]:
         )
         return
     limit_ms = context.thresholds.slow_statement_ms
-    rows = context.fetch(QUERIES["statements"], {"slow_ms": limit_ms})
+    rows = _statements(context, limit_ms)
     for row in rows:
         shows = f"SELECT query FROM pg_stat_statements WHERE queryid = {row['queryid']}"  # noqa: S608 - a number
         yield warning(_cost(row), next=psql(shows))
     if not rows:
-        costliest = context.fetch(QUERIES["statements"], {"slow_ms": 0})
+        costliest = _statements(context, 0)
         most = f". Most time in total: {_cost(costliest[0])}" if costliest else ""
         yield ok(f"no statement averages {limit_ms:,.0f} ms{most}")
+
+
+def _statements(context: Context, slow_ms: float) -> list[dict[str, Any]]:
+    return context.fetch(f"{QUERIES['statements_path']}; {QUERIES['statements']}", {"slow_ms": slow_ms})
 
 
 def _cost(row: dict[str, Any]) -> str:

@@ -69,8 +69,12 @@ EXPLAIN (FORMAT JSON)
 SELECT status, count(*) FROM public.job_objects WHERE job_id = %(job_id)s GROUP BY status;
 
 -- name: statements_extension
--- The schema of pg_stat_statements; no row when it is not installed.
-SELECT set_config('search_path', concat_ws(', ', 'public', extnamespace::regnamespace::text), false)
+-- No row when pg_stat_statements is not installed.
+SELECT extname FROM pg_extension WHERE extname = 'pg_stat_statements';
+
+-- name: statements_path
+-- Puts the schema of pg_stat_statements into the search_path, until the transaction ends.
+SELECT set_config('search_path', concat_ws(', ', 'pg_catalog', extnamespace::regnamespace), true)
 FROM pg_extension
 WHERE extname = 'pg_stat_statements';
 

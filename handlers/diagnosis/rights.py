@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from handlers.diagnosis.commands import psql
-from handlers.diagnosis.model import Context, Finding, critical, ok, warning
+from handlers.diagnosis.model import Context, Finding, critical, ok, unknown, warning
 from handlers.errors import DriftError
 from handlers.migrator.ledger import QUERIES as LEDGER_QUERIES
 from handlers.migrator.ledger import read_ledger
@@ -16,22 +16,31 @@ QUERIES = load_queries(Path(__file__).with_name("rights.sql"))
 
 
 def grants(context: Context) -> Iterable[Finding]:
-    """Check that each role may log in and has its rights on the objects that exist."""
+    """Check that each role may log in and has its rights on the objects that exist, the doctor's own included."""
     faults = context.fetch(QUERIES["sign_in"], {})
-    missing = context.fetch(QUERIES["missing_grants"], {})
+    is_listed = context.fetch(QUERIES["is_listed"], {})[0]["is_listed"]
+    wrong = context.fetch(QUERIES["wrong_rights"], {}) if is_listed else []
     for row in faults:
         # roles.sql restores every right but LOGIN, which an administrator may have revoked on purpose.
         unlock = psql(f"ALTER ROLE {row['role_name']} LOGIN")
         yield critical(
             f"{row['role_name']} {row['fault']}", next=unlock if row["is_locked"] else context.commands.migrate()
         )
-    for row in missing:
-        yield critical(
-            f"{row['role_name']} lacks {row['privileges']} on {row['object']}",
-            next=psql(f"GRANT {row['privileges']} ON {row['object']} TO {row['role_name']}"),
-        )
-    if not faults and not missing:
-        yield ok("every role may log in and has its rights")
+    for row in wrong:
+        if row["is_wanted"]:
+            yield critical(
+                f"{row['role_name']} lacks {row['privileges']} on {row['object']}", next=context.commands.migrate()
+            )
+        else:
+            yield critical(
+                f"every role may {row['privileges']} {row['object']}",
+                next=context.commands.migrate(),
+                why="It runs with its owner's rights, or creates objects.",
+            )
+    if not is_listed:
+        yield unknown("no list of rights: roles.sql of this release has not run", next=context.commands.migrate())
+    elif not faults and not wrong:
+        yield ok("every role may log in and has its rights, and no other role has them through PUBLIC")
 
 
 def migrations(context: Context) -> Iterable[Finding]:

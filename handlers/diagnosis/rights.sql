@@ -17,32 +17,14 @@ WHERE role.oid IS NULL
    OR NOT has_database_privilege(role.oid, current_database(), 'CONNECT')
    OR NOT coalesce(pg_has_role(role.oid, to_regrole('rds_iam')::oid, 'MEMBER'), true);
 
--- name: missing_grants
--- Rights that the migrations grant on objects that exist and that a role lacks, in the words of a GRANT.
-WITH table_grants (role_name, names, privileges) AS (
-    VALUES ('scanner_app', ARRAY['jobs', 'job_objects', 'findings'], ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
-           ('progress_reader',
-            ARRAY['job_progress', 'job_progress_direct', 'job_progress_live', 'active_jobs_progress', 'job_statistics',
-                  'materialized_view_refresh_log'],
-            ARRAY['SELECT'])
-),
-function_grants (role_name, names) AS (
-    VALUES ('progress_refresher',
-            ARRAY['refresh_job_progress()', 'verify_job_progress()', 'rebuild_job_progress()', 'measure_sessions()']),
-           ('progress_reader', ARRAY['read_job_progress(uuid,boolean)'])
-)
-SELECT role_name, string_agg(privilege, ', ') AS privileges, name AS object
-FROM table_grants
-CROSS JOIN unnest(names) AS name
-CROSS JOIN unnest(privileges) AS privilege
-WHERE NOT has_table_privilege(to_regrole(role_name)::oid, to_regclass('public.' || name)::oid, privilege)
-GROUP BY role_name, name
-UNION ALL
-SELECT role_name, 'EXECUTE', 'FUNCTION ' || name
-FROM function_grants
-CROSS JOIN unnest(names) AS name
-WHERE NOT has_function_privilege(to_regrole(role_name)::oid, to_regprocedure('public.' || name)::oid, 'EXECUTE')
-UNION ALL
-SELECT 'scanner_app', 'USAGE', 'SEQUENCE findings_id_seq'
-WHERE NOT has_sequence_privilege(to_regrole('scanner_app')::oid, to_regclass('public.findings_id_seq')::oid, 'USAGE')
+-- name: is_listed
+-- Whether roles.sql of a release that lists the rights has run here.
+SELECT to_regprocedure('public.expected_rights()') IS NOT NULL AS is_listed;
+
+-- name: wrong_rights
+-- What roles.sql lists and the objects differ from, in the words of a GRANT.
+SELECT role_name, string_agg(privilege, ', ' ORDER BY privilege) AS privileges, object, is_wanted
+FROM public.expected_rights()
+WHERE is_held <> is_wanted
+GROUP BY role_name, object, is_wanted
 ORDER BY role_name, object;

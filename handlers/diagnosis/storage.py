@@ -37,7 +37,7 @@ def vacuum(context: Context) -> Iterable[Finding]:
             found = True
             yield warning(
                 f"{name}: {row['dead']:,} dead rows, {row['live']:,} live rows, {last}",
-                next=psql(f"VACUUM (ANALYZE) {name}"),
+                next=psql(f"VACUUM (ANALYZE) {row['qualified_name']}"),
             )
         elif name == "job_progress_deltas" and row["bytes"] >= max(
             BLOATED_BYTES, BLOATED_TIMES * DELTA_BYTES * row["live"]
@@ -45,7 +45,7 @@ def vacuum(context: Context) -> Iterable[Finding]:
             found = True
             yield warning(
                 f"{name}: {size(row['bytes'])} for {plural(row['live'], 'row')}, {last}",
-                next=psql(f"VACUUM (ANALYZE) {name}"),
+                next=psql(f"VACUUM (ANALYZE) {row['qualified_name']}"),
             )
     if not found:
         most = f"; most in {rows[0]['name']}, {_vacuumed(rows[0])}" if rows and rows[0]["dead"] else ""

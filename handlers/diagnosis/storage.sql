@@ -3,6 +3,7 @@
 -- name: vacuum
 -- Dead and live rows, and when each table or partition was vacuumed last.
 SELECT statistics.relname AS name,
+       format('%%I.%%I', statistics.schemaname, statistics.relname) AS qualified_name,
        statistics.n_live_tup AS live,
        statistics.n_dead_tup AS dead,
        pg_table_size(statistics.relid) AS bytes,

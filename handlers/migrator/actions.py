@@ -14,7 +14,7 @@ from handlers.contract.variables import MASTER_SECRET_ARN, RDS_ENDPOINT, RDS_USE
 from handlers.errors import InvalidRequestError
 from handlers.migrator.runner import rollback, run
 from handlers.migrator.session import Connect, RunLimits
-from handlers.migrator.steps import migration_steps
+from handlers.migrator.steps import migration_plan
 from handlers.telemetry import logger
 
 # A log line every ten seconds shows the progress of a build; more would cost without telling more.
@@ -30,12 +30,13 @@ def run_action(action: str, release: Release, *, deadline_s: float) -> dict[str,
         deadline_s: how long it may take.
 
     Returns:
-        `{"release_sha256", "applied": [file, ...], "already_applied": number of files}`; for a plan
-        `{"release_sha256", "steps": [...]}`, for a rollback `{"release_sha256", "rolled_back": file}`.
+        `{"release_sha256", "applied": [file, ...], "already_applied": number of files}`;
+        for a plan `{"release_sha256", "findings": [...], "steps": [...]}`;
+        for a rollback `{"release_sha256", "rolled_back": file}`.
 
     Raises:
         InvalidRequestError: the action is unknown.
-        ScannerDatabaseError: as `run`, `migration_steps` and `rollback`.
+        ScannerDatabaseError: as `run`, `migration_plan` and `rollback`.
 
     """
     owner = _connect_as_owner(f"migrate {release.sha256[:12]}")
@@ -46,8 +47,7 @@ def run_action(action: str, release: Release, *, deadline_s: float) -> dict[str,
             logger.info("migrated", applied=result.applied, already_applied=result.already_applied)
             return {**asdict(result), "applied": list(result.applied)}
         case MigrateAction.PLAN:
-            steps = migration_steps(release, owner, limits=limits)
-            return {"release_sha256": release.sha256, "steps": [step.fields() for step in steps]}
+            return {"release_sha256": release.sha256, **migration_plan(release, owner, limits=limits).fields()}
         case MigrateAction.ROLLBACK:
             file = rollback(owner, release, limits=limits, report=logger.info)
             return {"release_sha256": release.sha256, "rolled_back": file}

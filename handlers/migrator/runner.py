@@ -16,6 +16,7 @@ from handlers.errors import MigrationFailedError, NoRollbackError
 from handlers.migrator import indexes, ledger
 from handlers.migrator.advice import INSUFFICIENT_PRIVILEGE, next_step
 from handlers.migrator.connecting import RESET
+from handlers.migrator.examination import examine_database, refuse
 from handlers.migrator.plan import PendingMigration, plan
 from handlers.migrator.session import Connect, Report, RunLimits, Session
 
@@ -51,6 +52,7 @@ def run(connect: Connect, release: Release, *, limits: RunLimits | None = None, 
         DeployInProgressError: another deployer still worked at the deadline.
         StillRunningError: the deadline came while the server runs a statement; the next run continues.
         DriftError: release and ledger contradict each other; nothing was run.
+        UnfitDatabaseError: the database has what would break a writer or stop a migration; nothing was run.
         SchemaError: the schema `public` is missing, or closed to this user; nothing was run.
         MigrationFailedError: PostgreSQL refused a statement; what is recorded as applied is applied, no more.
 
@@ -59,6 +61,7 @@ def run(connect: Connect, release: Release, *, limits: RunLimits | None = None, 
         session.acquire_lock()
         ledger.check_schema(session.cursor)
         pending = plan(release, ledger.read_ledger(session.cursor))
+        _examine(session, release, pending)
         _in_transaction(session, release.roles.file, release.roles.statements)
         session.cursor.execute(ledger.QUERIES["create_ledger"])
         for item in pending:
@@ -111,6 +114,14 @@ def rollback(connect: Connect, release: Release, *, limits: RunLimits | None = N
             session.cursor.execute(*forget)
         report(f"rolled back {newest.file}")
         return newest.down.file
+
+
+def _examine(session: Session, release: Release, pending: list[PendingMigration]) -> None:
+    """Report what does not refuse, and raise what does."""
+    findings = examine_database(session.cursor, release, pending)
+    refuse(findings)
+    for finding in findings:
+        session.report(f"found {finding}")
 
 
 def _apply(session: Session, item: PendingMigration, release: str) -> None:

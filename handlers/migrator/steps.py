@@ -1,4 +1,4 @@
-"""The statements that a run would execute: the lock of each, whether writers wait, and the size of an index."""
+"""What a run would do: what it finds first, and the lock and the size of each statement."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -7,6 +7,7 @@ from typing import Any
 from handlers.contract.release import Index, Release, SqlStatement
 from handlers.migrator import indexes
 from handlers.migrator.connecting import connect_to_supported
+from handlers.migrator.examination import ExaminationFinding, examine_database
 from handlers.migrator.ledger import QUERIES, read_ledger
 from handlers.migrator.plan import PendingMigration, plan
 from handlers.migrator.session import Connect, RunLimits
@@ -49,8 +50,25 @@ class Step:
         return asdict(self)
 
 
-def migration_steps(release: Release, connect: Connect | None = None, *, limits: RunLimits | None = None) -> list[Step]:
-    """Return the steps that a run of this release would take; all of them when there is no database to ask.
+@dataclass(frozen=True, kw_only=True)
+class MigrationPlan:
+    """What an examination of the database found, and the steps of a run."""
+
+    findings: tuple[ExaminationFinding, ...]
+    steps: tuple[Step, ...]
+
+    def fields(self) -> dict[str, Any]:
+        """Return the plan as JSON values."""
+        return {
+            "findings": [finding.fields() for finding in self.findings],
+            "steps": [step.fields() for step in self.steps],
+        }
+
+
+def migration_plan(
+    release: Release, connect: Connect | None = None, *, limits: RunLimits | None = None
+) -> MigrationPlan:
+    """Return what a run of this release would find and do; all its steps when there is no database to ask.
 
     Args:
         release: what would be run.
@@ -64,11 +82,13 @@ def migration_steps(release: Release, connect: Connect | None = None, *, limits:
     """
     timeout_ms = (limits or RunLimits()).lock_timeout_ms
     if connect is None:
-        return list(_steps(plan(release, []), None, timeout_ms))
+        return MigrationPlan(findings=(), steps=tuple(_steps(plan(release, []), None, timeout_ms)))
     connection = connect_to_supported(connect)
     try:
         with connection.cursor() as cursor:
-            return list(_steps(plan(release, read_ledger(cursor)), cursor, timeout_ms))
+            pending = plan(release, read_ledger(cursor))
+            findings = examine_database(cursor, release, pending)
+            return MigrationPlan(findings=tuple(findings), steps=tuple(_steps(pending, cursor, timeout_ms)))
     finally:
         connection.close()
 

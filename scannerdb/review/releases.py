@@ -11,7 +11,7 @@ from handlers.errors import ScannerDatabaseError
 from handlers.migrator.plan import LedgerEntry
 from handlers.migrator.plan import plan as pending_migrations
 from handlers.migrator.release import read_release
-from handlers.migrator.steps import Step, migration_steps
+from handlers.migrator.steps import Step, migration_plan
 from scannerdb.review.changes import Action, Change
 from stacks import ROOT
 
@@ -102,7 +102,7 @@ def _compare(planned: Mapping[str, str], deployed: Mapping[str, str], fetch: Fet
     files = {item.migration.file for item in pending}
     return Migrations(
         release=sha256,
-        steps=tuple(step for step in migration_steps(release) if step.file in files),
+        steps=tuple(step for step in migration_plan(release).steps if step.file in files),
         roles=len(release.roles.statements),
         note=note,
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
-from handlers.errors import InvalidRequestError, ReleaseError
+from handlers.errors import InvalidRequestError, ReleaseError, UnfitDatabaseError
 from handlers.telemetry import logger
 from tests.support.database import MIGRATIONS
 from tests.support.uploaded_release import invoke_migrate
@@ -37,9 +37,21 @@ def test_a_release_is_applied_once_and_found_applied_when_the_invocation_is_sent
 def test_a_plan_tells_what_would_run_and_runs_nothing(
     release_event: dict[str, str], empty_database: TestDatabase
 ) -> None:
-    steps = invoke_migrate({**release_event, "action": "plan"})["steps"]
+    empty_database.query("CREATE VIEW findings AS SELECT 1 AS job_id")
+    planned = invoke_migrate({**release_event, "action": "plan"})
+    steps = planned["steps"]
     assert steps[0]["title"] == "CREATE TABLE jobs"
     assert json.loads(json.dumps(steps)) == [{**step, "relations": list(step["relations"])} for step in steps]
+    assert [finding["subject"] for finding in planned["findings"] if finding["refuses"]] == ["public.findings"]
+    assert empty_database.query("SELECT to_regclass('jobs'), to_regclass('schema_migrations')") == [(None, None)]
+
+
+def test_what_would_stop_a_migration_half_way_fails_the_deploy_before_it(
+    release_event: dict[str, str], empty_database: TestDatabase
+) -> None:
+    empty_database.query("CREATE VIEW findings AS SELECT 1 AS job_id")
+    with pytest.raises(UnfitDatabaseError, match=r"- public.findings: view. A migration makes or changes a table"):
+        invoke_migrate(release_event)
     assert empty_database.query("SELECT to_regclass('jobs'), to_regclass('schema_migrations')") == [(None, None)]
 
 

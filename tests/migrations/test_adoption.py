@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 import pytest
 
-from handlers.errors import ForeignLedgerError, MigrationFailedError
+from handlers.errors import ForeignLedgerError, MigrationFailedError, UnfitDatabaseError
 from handlers.migrator.runner import rollback, run
-from handlers.migrator.steps import migration_steps
+from handlers.migrator.steps import migration_plan
 from tests.support.database import MIGRATIONS, build_release
 from tests.support.migrating import migrate
 from tests.support.old_deployment import OLD_DEPLOYMENT, OLD_TABLES, ROWS, create_analyst, create_role
@@ -98,9 +98,9 @@ def test_old_helper_views_are_replaced_also_where_there_is_no_job_progress(old: 
     old.query("DROP MATERIALIZED VIEW job_progress CASCADE")
     old.query("CREATE VIEW job_statistics AS SELECT count(*) AS jobs FROM jobs")
     old.query("CREATE VIEW team_count AS SELECT jobs FROM job_statistics")
-    # PostgreSQL 15 writes the view's name in front of the column's.
-    column = "job_statistics.jobs" if old.server.version == 15 else '"jobs"'
-    with pytest.raises(MigrationFailedError, match=f"column {column} does not exist"):
+    with pytest.raises(
+        UnfitDatabaseError, match=r"job_statistics: public.team_count reads its column jobs, which the new"
+    ):
         migrate(old)
     assert old.query("SELECT jobs FROM team_count") == [(3,)]
     old.query("DROP VIEW team_count")
@@ -149,7 +149,7 @@ def test_a_grant_that_was_not_given_is_not_given_now(old: TestDatabase) -> None:
 
 def test_what_cannot_be_built_again_stops_the_migration_and_nothing_is_lost(old: TestDatabase) -> None:
     old.query("CREATE FUNCTION f() RETURNS SETOF job_progress LANGUAGE sql AS 'SELECT * FROM job_progress'")
-    with pytest.raises(MigrationFailedError, match=r"function public.f\(\) depends on type public.job_progress"):
+    with pytest.raises(UnfitDatabaseError, match=r"public.job_progress: function public.f\(\) depends on it"):
         migrate(old)
     assert old.query("SELECT to_regclass('team_dashboard_top') IS NULL, to_regclass('f') IS NULL") == [(False, True)]
     old.query("DROP FUNCTION f()")
@@ -158,9 +158,15 @@ def test_what_cannot_be_built_again_stops_the_migration_and_nothing_is_lost(old:
 
 
 def test_a_rollback_of_what_never_took_the_old_views_place_leaves_them(old: TestDatabase) -> None:
-    old.query("CREATE FUNCTION f() RETURNS SETOF job_progress LANGUAGE sql AS 'SELECT * FROM job_progress'")
-    with pytest.raises(MigrationFailedError):
+    # GIVEN a migration that stopped there, for a reason that no examination sees
+    old.query(
+        "CREATE FUNCTION keep() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''kept''; END';"
+        "CREATE EVENT TRIGGER keep ON ddl_command_start WHEN TAG IN ('DROP MATERIALIZED VIEW') EXECUTE FUNCTION keep()",
+        user="postgres",
+    )
+    with pytest.raises(MigrationFailedError, match="kept"):
         migrate(old)
+    old.query("DROP EVENT TRIGGER keep", user="postgres")
     rollback(old.connect, build_release(MIGRATIONS))
     assert old.query("SELECT to_regclass('job_progress') IS NULL, to_regclass('job_progress_next') IS NULL") == [
         (False, True)
@@ -189,13 +195,15 @@ def test_the_old_owner_may_go_on_reading_and_refreshing(empty_database: TestData
 def test_a_view_of_a_stranger_stops_the_migration_with_the_way_out(old: TestDatabase) -> None:
     create_role(old, "stranger")
     old.query("ALTER VIEW team_dashboard_top OWNER TO stranger", user="postgres")
-    with pytest.raises(MigrationFailedError, match="HINT:  GRANT stranger TO scanner_admin, and deploy again"):
+    with pytest.raises(
+        UnfitDatabaseError, match=r"team_dashboard_top: belongs to stranger.*GRANT stranger TO scanner_admin"
+    ):
         migrate(old)
 
 
 def test_a_view_with_rules_is_not_taken_apart(old: TestDatabase) -> None:
     old.query("CREATE RULE keep AS ON DELETE TO team_dashboard DO INSTEAD NOTHING")
-    with pytest.raises(MigrationFailedError, match="team_dashboard has triggers or rules, which would be lost"):
+    with pytest.raises(UnfitDatabaseError, match=r"team_dashboard: has triggers or rules, which would be lost"):
         migrate(old)
 
 
@@ -223,12 +231,12 @@ def test_a_log_with_a_key_of_its_own_is_taken_over(empty_database: TestDatabase)
 
 def test_a_table_under_the_name_of_the_view_is_refused_with_the_way_out(empty_database: TestDatabase) -> None:
     empty_database.query("CREATE TABLE job_progress (a int)")
-    with pytest.raises(MigrationFailedError, match=r"public.job_progress is not a view\nHINT:  Rename it"):
+    with pytest.raises(UnfitDatabaseError, match=r"ALTER TABLE public.job_progress RENAME TO"):
         migrate(empty_database)
 
 
 def adoption_note(database: TestDatabase) -> str:
-    steps = migration_steps(build_release(MIGRATIONS), database.connect)
+    steps = migration_plan(build_release(MIGRATIONS), database.connect).steps
     return next(step.note for step in steps if "builds the" in step.note)
 
 
@@ -267,7 +275,7 @@ def test_the_plan_says_what_the_adoption_does_not_keep(filled_old: TestDatabase)
 def test_another_index_under_one_of_our_names_is_refused_with_the_way_out(empty_database: TestDatabase) -> None:
     empty_database.query(OLD_DEPLOYMENT.partition("CREATE INDEX idx_job_objects_job_status")[0])
     empty_database.query("CREATE INDEX idx_job_objects_job_status ON job_objects (status)")
-    with pytest.raises(MigrationFailedError, match=r"an index idx_job_objects_job_status exists and is another one"):
+    with pytest.raises(UnfitDatabaseError, match=r"ALTER INDEX public.idx_job_objects_job_status RENAME TO"):
         migrate(empty_database)
     empty_database.query("ALTER INDEX idx_job_objects_job_status RENAME TO idx_job_objects_only_status")
     migrate(empty_database)

@@ -97,9 +97,6 @@ def test_an_error_that_brings_its_own_way_out_gets_no_second_one(
 ) -> None:
     hinted = release_of({"001_a.sql": raising("P0001", hint="Rename it, and deploy again.")})
     assert failure(empty_database, hinted) == "What is recorded in schema_migrations stays applied."
-    empty_database.query("CREATE TABLE t (a int, b int); CREATE INDEX t_a ON t (b)")
-    other = release_of({"001_a.sql": "CREATE INDEX CONCURRENTLY t_a ON t (a)"})
-    assert failure(empty_database, other) == "What is recorded in schema_migrations stays applied."
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers.migrator.runner import run
-from handlers.migrator.steps import migration_steps
+from handlers.migrator.steps import migration_plan
 from tests.support.database import MIGRATIONS, build_release
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def test_without_a_database_every_statement_is_listed_with_its_lock() -> None:
-    steps = {step.title: step for step in migration_steps(build_release(MIGRATIONS))}
+    steps = {step.title: step for step in migration_plan(build_release(MIGRATIONS)).steps}
     build = steps["CREATE INDEX CONCURRENTLY idx_job_objects_job_status"]
     assert (build.file, build.lock, build.blocks_writers) == (
         "002_optimize_for_scale.sql",
@@ -32,7 +32,7 @@ def test_without_a_database_every_statement_is_listed_with_its_lock() -> None:
 
 
 def test_what_is_applied_is_not_listed(database: TestDatabase) -> None:
-    assert migration_steps(build_release(MIGRATIONS), database.connect) == []
+    assert migration_plan(build_release(MIGRATIONS), database.connect).steps == ()
 
 
 def test_the_size_of_an_index_is_estimated_from_the_tables_statistics(
@@ -43,7 +43,7 @@ def test_the_size_of_an_index_is_estimated_from_the_tables_statistics(
         "INSERT INTO t SELECT gen_random_uuid(), 'succeeded' || n FROM generate_series(1, 200000) AS n; ANALYZE t"
     )
     release = release_of({"001_a.sql": "CREATE INDEX CONCURRENTLY i ON t (id, status)"})
-    (step,) = migration_steps(release, empty_database.connect)
+    (step,) = migration_plan(release, empty_database.connect).steps
     run(empty_database.connect, release)
     ((real,),) = empty_database.query("SELECT pg_relation_size('i')")
     assert step.estimate_bytes is not None
@@ -51,7 +51,7 @@ def test_the_size_of_an_index_is_estimated_from_the_tables_statistics(
 
 
 def test_an_adoption_names_the_views_that_are_built_again(old: TestDatabase) -> None:
-    notes = " ".join(step.note for step in migration_steps(build_release(MIGRATIONS), old.connect))
+    notes = " ".join(step.note for step in migration_plan(build_release(MIGRATIONS), old.connect).steps)
     assert "builds the view team_dashboard again, with 1 grants" in notes
     assert "builds the materialized view team_snapshot again" in notes
     assert "exists and is checked" in notes
@@ -61,5 +61,6 @@ def test_an_index_that_a_killed_build_left_is_announced(empty_database: TestData
     empty_database.query("CREATE TABLE t (a int)")
     empty_database.query("CREATE INDEX i ON t (a)")
     empty_database.query("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'i'::regclass", user="postgres")
-    (step,) = migration_steps(release_of({"001_a.sql": "CREATE INDEX CONCURRENTLY i ON t (a)"}), empty_database.connect)
+    release = release_of({"001_a.sql": "CREATE INDEX CONCURRENTLY i ON t (a)"})
+    (step,) = migration_plan(release, empty_database.connect).steps
     assert "left it INVALID" in step.note

@@ -11,7 +11,7 @@ from handlers.diagnosis import examine
 from handlers.errors import PoolerError
 from handlers.migrator.connecting import refuse_pooler
 from handlers.migrator.runner import rollback, run
-from handlers.migrator.steps import migration_steps
+from handlers.migrator.steps import migration_plan
 from scannerdb.partition import run as partitioning
 from tests.support.database import MIGRATIONS, build_release
 from tests.support.diagnosis import COMMANDS, THRESHOLDS
@@ -47,7 +47,7 @@ def test_migrate_rollback_plan_and_partition_refuse_a_pooler_and_leave_no_lock(
     for action in (
         lambda: run(pooler.connect, release),
         lambda: rollback(pooler.connect, release),
-        lambda: migration_steps(release, pooler.connect),
+        lambda: migration_plan(release, pooler.connect),
         lambda: partitioning.status(pooler.connect),
     ):
         with pytest.raises(PoolerError, match=r"is a pooler such as PgBouncer or RDS Proxy: .*connect to the database"):

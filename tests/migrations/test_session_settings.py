@@ -10,7 +10,7 @@ import pytest
 
 from handlers.errors import SchemaError, SecondLedgerError, SessionSettingError
 from handlers.migrator.runner import rollback, run
-from handlers.migrator.steps import migration_steps
+from handlers.migrator.steps import migration_plan
 from lab.embedded_postgres import ADMIN_USER
 from tests.support.database import MIGRATIONS, build_release
 
@@ -88,9 +88,9 @@ def test_no_default_of_the_database_changes_what_a_run_makes(
     release = build_release(MIGRATIONS)
     run(elsewhere.connect, release)
     rollback(elsewhere.connect, release)
-    assert {step.file for step in migration_steps(release, elsewhere.connect)} == {release.migrations[-1].file}
+    assert {step.file for step in migration_plan(release, elsewhere.connect).steps} == {release.migrations[-1].file}
     run(elsewhere.connect, release)
-    assert migration_steps(release, elsewhere.connect) == []
+    assert migration_plan(release, elsewhere.connect).steps == ()
     with elsewhere.server.connect(user="postgres", database="postgres") as connection:
         connection.cursor().execute(f"ALTER DATABASE {elsewhere.name} RESET ALL")
     assert elsewhere.query(NEUTRAL + MADE) == database.query(NEUTRAL + MADE)
@@ -175,7 +175,7 @@ def test_a_ledger_in_another_schema_is_refused_with_its_name_and_the_way_out(
         ):
             action(elsewhere.connect, release)
     with pytest.raises(SecondLedgerError):
-        migration_steps(release, elsewhere.connect)
+        migration_plan(release, elsewhere.connect)
     elsewhere.query("DROP TABLE elsewhere.schema_migrations; CREATE TABLE elsewhere.schema_migrations (version bigint)")
     assert run(elsewhere.connect, release).applied == ()
 

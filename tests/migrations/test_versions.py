@@ -18,7 +18,7 @@ from handlers.contract import postgres_versions
 from handlers.diagnosis import CHECKS
 from handlers.errors import NoRollbackError, UnsupportedVersionError
 from handlers.migrator.runner import rollback, run
-from handlers.migrator.steps import migration_steps
+from handlers.migrator.steps import migration_plan
 from lab.embedded_postgres import ADMIN_USER, DEFAULT_VERSION, EmbeddedPostgres
 from scannerdb.partition import run as partitioning
 from tests.support.database import BUILD, MIGRATIONS, TestDatabase, build_release
@@ -63,11 +63,11 @@ def test_it_migrates_counts_answers_and_goes_back_to_nothing(
     monkeypatch.setattr(refresh, "database", Database(database.variables("progress_refresher"), query_timeout_s=30))
     monkeypatch.setattr(refresh.metrics.provider, "namespace", "ScannerDatabase")
 
-    assert {step.file for step in migration_steps(release, database.connect)} == {
+    assert {step.file for step in migration_plan(release, database.connect).steps} == {
         item.file for item in release.migrations
     }
     assert len(run(database.connect, release).applied) == len(release.migrations)
-    assert migration_steps(release, database.connect) == []
+    assert migration_plan(release, database.connect).steps == ()
 
     job_id = database.add_job({"queued": 2, "succeeded": 6}, findings=3)
     database.query("UPDATE job_objects SET status = 'failed' WHERE status = 'queued'", user="scanner_app")
@@ -130,7 +130,7 @@ def _connect_to(database: TestDatabase, server_version: int) -> Callable[[], psy
 
 
 ACTIONS: dict[str, Callable[[Callable[[], psycopg2.extensions.connection], Release], object]] = {
-    "plan": lambda connect, release: migration_steps(release, connect),
+    "plan": lambda connect, release: migration_plan(release, connect),
     "migrate": run,
     "rollback": rollback,
     "partition": lambda connect, _: partitioning.partition(

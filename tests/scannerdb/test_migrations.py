@@ -19,9 +19,43 @@ if TYPE_CHECKING:
 
 def test_a_plan_needs_no_database(capsys: pytest.CaptureFixture[str]) -> None:
     scannerdb("plan", "--json")
-    steps = json.loads(capsys.readouterr().out)
+    planned = json.loads(capsys.readouterr().out)
+    steps = planned["steps"]
+    assert planned["findings"] == []
     assert steps[0]["title"] == "CREATE TABLE jobs"
     assert {step["file"] for step in steps} >= {"001_create_scanner_tables.sql", "002_optimize_for_scale.sql"}
+
+
+def test_a_plan_prints_what_was_found_first_and_its_exit_code_says_that_migrate_would_refuse(
+    empty_database: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # GIVEN a finding that refuses, and one that does not
+    empty_database.query(
+        "CREATE TABLE jobs (job_id uuid PRIMARY KEY, bucket text, prefix text, created_at timestamptz, "
+        "updated_at timestamptz); CREATE INDEX spare ON jobs (job_id)"
+    )
+    scannerdb("plan", "--dsn", dsn(empty_database), code=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].startswith("         next: ALTER TABLE public.jobs ADD COLUMN execution_arn text; no row is")
+    assert [*lines[:2], *lines[3:8]] == [
+        "refuses  public.jobs.execution_arn: missing",
+        "         Migrations and refreshes read this column.",
+        "note     public.spare: 8192 bytes, equal to public.jobs_pkey",
+        "         Each write updates it, and no query needs it.",
+        "         next: DROP INDEX CONCURRENTLY public.spare",
+        "",
+        "001_create_scanner_tables.sql",
+    ]
+    scannerdb("plan", "--dsn", dsn(empty_database), "--json", code=2)
+    assert [finding["refuses"] for finding in json.loads(capsys.readouterr().out)["findings"]] == [True, False]
+    # WHEN it is migrated all the same
+    scannerdb("migrate", "--dsn", dsn(empty_database), code=1)
+    # THEN the error lists what refuses
+    assert "\n- public.jobs.execution_arn: missing. Migrations and" in capsys.readouterr().err
+    empty_database.query("ALTER TABLE jobs ADD COLUMN execution_arn text")
+    scannerdb("migrate", "--dsn", dsn(empty_database))
+    assert "found public.spare: 8192 bytes" in " ".join(capsys.readouterr().err.split())
+    scannerdb("plan", "--dsn", dsn(empty_database))
 
 
 def test_what_is_migrated_is_planned_no_more_and_can_be_taken_back(

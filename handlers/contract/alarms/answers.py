@@ -4,6 +4,8 @@ from handlers.contract.alarms.model import Look
 from handlers.contract.names import function_log_group
 
 SESSION_CHECKS = ("connections", "lock-waits", "long-transactions", "idle-in-transaction")
+# What makes a refresh fail although all runs.
+REFRESH_BLOCKS = ("views", "row-security", "replication")
 REFRESH_CHECKS = ("progress-age", "refresh-runs", "progress-backlog")
 WAYS_IN = ("connection", "proxy", "connections")
 READ_CHECKS = ("indexes", "status-plan", "slow-statements")

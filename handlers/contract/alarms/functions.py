@@ -3,7 +3,14 @@
 from collections.abc import Callable
 
 from handlers.contract import timeouts
-from handlers.contract.alarms.answers import CONCURRENCY_LOOK, READ_CHECKS, REFRESH_CHECKS, WAYS_IN, function_log
+from handlers.contract.alarms.answers import (
+    CONCURRENCY_LOOK,
+    READ_CHECKS,
+    REFRESH_BLOCKS,
+    REFRESH_CHECKS,
+    WAYS_IN,
+    function_log,
+)
 from handlers.contract.alarms.deployment import Deployment, every_refresh
 from handlers.contract.alarms.metrics import function_metric
 from handlers.contract.alarms.model import FIVE_MINUTES_S, MINUTE_S, AlarmRecord, Statistic
@@ -69,7 +76,7 @@ FUNCTIONS = (
         "status",
         name="status-failing",
         meaning="The function status fails by itself, minute after minute.",
-        checks=(*WAYS_IN, "grants", "migrations"),
+        checks=(*WAYS_IN, "grants", "migrations", "views"),
         period_s=MINUTE_S,
         evaluation_periods=3,
     ),
@@ -88,7 +95,7 @@ FUNCTIONS = (
         "refresh",
         name="refresh-failing",
         meaning="Three refreshes in a row raised an error; cached progress grows old.",
-        checks=(*WAYS_IN, *REFRESH_CHECKS, "indexes", "lock-waits", "grants", "migrations"),
+        checks=(*WAYS_IN, *REFRESH_CHECKS, *REFRESH_BLOCKS, "indexes", "lock-waits", "grants", "migrations"),
         period_s=every_refresh,
         evaluation_periods=3,
     ),

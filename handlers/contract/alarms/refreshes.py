@@ -1,7 +1,7 @@
 """Whether progress is fresh and exact, and whether the schedule invokes what keeps it so."""
 
 from handlers.contract import metrics
-from handlers.contract.alarms.answers import REFRESH_CHECKS, function_log, schedule
+from handlers.contract.alarms.answers import REFRESH_BLOCKS, REFRESH_CHECKS, function_log, schedule
 from handlers.contract.alarms.deployment import chosen, every_refresh
 from handlers.contract.alarms.metrics import refresh_metric, schedule_metric
 from handlers.contract.alarms.model import (
@@ -37,7 +37,16 @@ REFRESHES = (
         missing_data="breaching",  # no data is the fault itself
         severity="page",
         meaning="No refresh has succeeded for {deployment.stale_after_minutes} minutes; callers see old progress.",
-        checks=("connection", "proxy", *REFRESH_CHECKS, "lock-waits", "grants", "migrations", "indexes"),
+        checks=(
+            "connection",
+            "proxy",
+            *REFRESH_CHECKS,
+            *REFRESH_BLOCKS,
+            "lock-waits",
+            "grants",
+            "migrations",
+            "indexes",
+        ),
         look=function_log("refresh"),
     ),
     AlarmRecord(
@@ -88,7 +97,7 @@ REFRESHES = (
         missing_data="ignore",  # the result of the last verification holds until the next
         severity="ticket",
         meaning="The nightly verification found jobs whose progress differs from a full count.",
-        checks=("connection", "progress-drift", "triggers"),
+        checks=("connection", "progress-drift", "triggers", "row-security", "replication"),
         look=function_log("refresh"),
     ),
     AlarmRecord(
@@ -102,7 +111,7 @@ REFRESHES = (
         missing_data="breaching",  # no data is the fault itself
         severity="ticket",
         meaning="No nightly verification has ended for two days; a drift would go unnoticed.",
-        checks=("connection", "progress-drift", "refresh-runs", "triggers", "slow-statements"),
+        checks=("connection", "progress-drift", "refresh-runs", "triggers", "row-security", "slow-statements"),
         look=schedule("verify"),
     ),
 )

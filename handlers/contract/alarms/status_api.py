@@ -16,7 +16,7 @@ STATUS_API = (
         missing_data="notBreaching",  # no request, no error
         severity="page",
         meaning="The status API answers with 5xx; callers do not get their progress.",
-        checks=(*WAYS_IN, "grants", "migrations", "progress-age", "lock-waits", "status-plan"),
+        checks=(*WAYS_IN, "grants", "migrations", "views", "progress-age", "lock-waits", "status-plan"),
         look=function_log("status"),
     ),
     AlarmRecord(

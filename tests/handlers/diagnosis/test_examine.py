@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -12,13 +13,15 @@ import psycopg2.errors
 import pytest
 
 from handlers.contract.alarms import RECORDS, TOLD
-from handlers.diagnosis import CHECKS, Finding, checks_of, looks, overall
+from handlers.contract.thresholds import Thresholds
+from handlers.diagnosis import CHECKS, Finding, checks_of, examine, looks, overall
 from handlers.diagnosis import checks as registry
 from handlers.diagnosis.model import Check
 from handlers.errors import InvalidRequestError
 from handlers.migrator.runner import run
 from tests.support.database import MIGRATIONS, build_release
-from tests.support.diagnosis import COMMANDS, INVOKE_MIGRATE, diagnose, words_of
+from tests.support.diagnosis import COMMANDS, INVOKE_MIGRATE, THRESHOLDS, diagnose, words_of
+from tests.support.old_deployment import OLD_DEPLOYMENT, create_analyst
 
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
@@ -47,6 +50,45 @@ def test_an_older_schema_is_examined_too(empty_database: TestDatabase, user: str
     assert states["connection"] == states["connections"] == states["lock-waits"] == states["storage"] == "ok"
     assert states["migrations"] != "ok"
     assert not any("the check itself failed" in finding.why.lower() for finding in findings)
+
+
+@pytest.mark.parametrize("tables", ["", OLD_DEPLOYMENT], ids=["empty", "older deployment"])
+def test_a_database_that_was_never_migrated_is_told_once_and_examined_as_far_as_it_goes(
+    empty_database: TestDatabase, tables: str
+) -> None:
+    create_analyst(empty_database)
+    empty_database.query(f"SELECT 1; {tables}")
+    findings = {finding.check: finding for finding in diagnose(empty_database, *CHECKS, user="scanner_admin")}
+    assert findings["migrations"].value.startswith("this database was never migrated: there is no ledger")
+    assert findings["migrations"].next == INVOKE_MIGRATE
+    assert findings.keys() == {name for name, check in CHECKS.items() if not check.needs_schema} - {"proxy"} | {
+        "migrations"
+    }
+
+
+def test_an_examination_leaves_no_setting_in_the_session_that_a_pooler_gives_to_others(well: TestDatabase) -> None:
+    settings = "SELECT name, setting FROM pg_settings WHERE name NOT LIKE '%.%' ORDER BY name"
+    with contextlib.closing(well.connect("scanner_admin")) as connection, connection.cursor() as cursor:
+        cursor.execute(settings)
+        before = cursor.fetchall()
+        kept = Kept(connection)
+        findings = examine(lambda: kept, Thresholds(**THRESHOLDS), commands=COMMANDS)
+        assert overall(findings) == "ok"
+        cursor.execute(settings)
+        assert cursor.fetchall() == before
+
+
+class Kept:
+    """A connection that a pooler keeps when its client closes it."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def close(self) -> None:
+        """Stay open."""
 
 
 @pytest.mark.parametrize(
@@ -81,7 +123,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, name: str, check: Any) -> None:
 def test_a_check_that_would_write_is_refused_also_as_the_owner(
     well: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken(monkeypatch, "grants", lambda context: context.fetch("DELETE FROM jobs", {}))
+    broken(monkeypatch, "grants", lambda context: context.fetch("DELETE FROM public.jobs", {}))
     (refused,) = diagnose(well, "grants", user="scanner_admin")
     assert refused.value == "cannot execute DELETE in a read-only transaction"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handlers.diagnosis import job_progress
-from tests.support.diagnosis import INVOKE_REFRESH, Session, carry_out, diagnose, only
+from tests.support.diagnosis import INVOKE_MIGRATE, INVOKE_REFRESH, Session, carry_out, diagnose, only
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,9 +63,10 @@ def test_a_view_that_was_dropped_is_built_again_without_a_migration(well: TestDa
     well.query("DROP MATERIALIZED VIEW job_progress CASCADE")
     state, value, next_ = only(diagnose(well, "progress-age"))
     assert (state, value) == ("critical", "job_progress was dropped")
-    assert next_ == 'psql "$SCANNERDB_DSN" -c "SELECT restore_job_progress()"'
+    assert next_ == INVOKE_MIGRATE
     carry_out(next_, well)
-    assert only(diagnose(well, "progress-age"))[0] == "ok"
+    carry_out(REFRESH, well)
+    assert {finding.state for finding in diagnose(well, "progress-age", "views", "grants")} == {"ok"}
     assert well.query("SELECT count(*) FROM job_progress") == [(2,)]
 
 
@@ -182,32 +183,3 @@ def test_a_refresh_that_hangs_is_named_and_ended(well: TestDatabase, sessions: S
     assert value.startswith(f"pid {hanging.pid} (progress_refresher) has refreshed or rebuilt for ")
     carry_out(next_, well)
     assert only(diagnose(well, "refresh-runs"))[0] == "ok"
-
-
-def test_triggers_that_are_off_are_named_and_switched_on(well: TestDatabase) -> None:
-    assert only(diagnose(well, "triggers"))[:2] == ("ok", "all 8 fire")
-    well.query("ALTER TABLE findings DISABLE TRIGGER track_findings_insert")
-    # A replica's trigger does not fire for the scanner either.
-    well.query("ALTER TABLE job_objects ENABLE REPLICA TRIGGER track_job_objects_delete")
-    well.query("ALTER TABLE job_objects DISABLE TRIGGER track_job_objects_update")
-    objects, findings = diagnose(well, "triggers")
-    assert objects.value == "disabled on job_objects: track_job_objects_update, track_job_objects_delete"
-    assert findings.next == (
-        f"{PSQL}\"SET lock_timeout = '2s'; ALTER TABLE findings ENABLE TRIGGER track_findings_insert\""
-    )
-    for finding in (objects, findings):
-        assert finding.state == "critical"
-        carry_out(finding.next, well)
-    assert only(diagnose(well, "triggers"))[0] == "ok"
-
-
-def test_each_trigger_that_is_missing_is_made_as_the_migration_makes_it(well: TestDatabase) -> None:
-    definitions = "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname LIKE 'track_%' ORDER BY 1"
-    before = well.query(definitions)
-    for name, table in well.query("SELECT tgname, tgrelid::regclass::text FROM pg_trigger WHERE tgname LIKE 'track_%'"):
-        well.query(f"DROP TRIGGER {name} ON {table}")
-    findings = diagnose(well, "triggers")
-    assert {finding.state for finding in findings} == {"critical"}
-    for finding in findings:
-        carry_out(finding.next, well)
-    assert well.query(definitions) == before

@@ -187,7 +187,7 @@ def test_a_status_read_that_scans_a_whole_table_is_told(
     state, value, next_ = only(diagnose(well, "status-plan"))
     assert state == "warning"
     assert value.startswith(f"Seq Scan on {table} (10,00")
-    assert f"INDEX CONCURRENTLY IF NOT EXISTS {heals} ON {table}" in next_
+    assert f"INDEX CONCURRENTLY IF NOT EXISTS {heals} ON public.{table}" in next_
     carry_out(next_, well)
     assert only(diagnose(well, "status-plan"))[0] == "ok"
 

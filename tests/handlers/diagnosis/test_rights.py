@@ -23,37 +23,61 @@ NEWEST = RELEASE.migrations[-1].file.removesuffix(".sql")
 
 
 @pytest.mark.parametrize(
-    ("revoked", "value", "next_"),
+    ("fault", "value"),
     [
         (
-            "INSERT, DELETE ON findings FROM scanner_app",
-            "scanner_app lacks INSERT, DELETE on findings",
-            "GRANT INSERT, DELETE ON findings TO scanner_app",
+            "REVOKE INSERT, DELETE ON findings FROM scanner_app",
+            "scanner_app lacks DELETE, INSERT on TABLE public.findings",
         ),
         (
-            "USAGE ON SEQUENCE findings_id_seq FROM scanner_app",
-            "scanner_app lacks USAGE on SEQUENCE findings_id_seq",
-            "GRANT USAGE ON SEQUENCE findings_id_seq TO scanner_app",
+            "REVOKE USAGE ON SEQUENCE findings_id_seq FROM scanner_app",
+            "scanner_app lacks USAGE on SEQUENCE public.findings_id_seq",
         ),
         (
-            "EXECUTE ON FUNCTION measure_sessions() FROM progress_refresher",
-            "progress_refresher lacks EXECUTE on FUNCTION measure_sessions()",
-            "GRANT EXECUTE ON FUNCTION measure_sessions() TO progress_refresher",
+            "REVOKE EXECUTE ON FUNCTION measure_sessions() FROM progress_refresher",
+            "progress_refresher lacks EXECUTE on FUNCTION public.measure_sessions()",
         ),
         (
-            "SELECT ON job_progress_live FROM progress_reader",
-            "progress_reader lacks SELECT on job_progress_live",
-            "GRANT SELECT ON job_progress_live TO progress_reader",
+            "REVOKE SELECT ON job_progress_live FROM progress_reader",
+            "progress_reader lacks SELECT on TABLE public.job_progress_live",
+        ),
+        (
+            "REVOKE SELECT (status) ON job_objects FROM scanner_doctor",
+            "scanner_doctor lacks SELECT (status) on TABLE public.job_objects",
+        ),
+        (
+            "GRANT EXECUTE ON FUNCTION rebuild_job_progress() TO public",
+            "every role may EXECUTE FUNCTION public.rebuild_job_progress()",
         ),
     ],
 )
-def test_a_right_that_was_taken_away_is_named_and_given_back(
-    well: TestDatabase, revoked: str, value: str, next_: str
-) -> None:
+def test_a_right_that_differs_from_the_list_is_named_and_mended(well: TestDatabase, fault: str, value: str) -> None:
     assert only(diagnose(well, "grants"))[0] == "ok"
-    well.query(f"REVOKE {revoked}")
-    assert only(diagnose(well, "grants")) == ("critical", value, f'{PSQL}"{next_}"')
-    carry_out(f'{PSQL}"{next_}"', well)
+    well.query(fault)
+    assert only(diagnose(well, "grants")) == ("critical", value, INVOKE_MIGRATE)
+    carry_out(INVOKE_MIGRATE, well)
+    assert only(diagnose(well, "grants"))[0] == "ok"
+
+
+def test_a_right_that_a_role_has_through_another_is_no_fault(well: TestDatabase) -> None:
+    well.query("REVOKE SELECT ON job_progress FROM progress_reader; GRANT SELECT ON job_progress TO public")
+    assert only(diagnose(well, "grants"))[0] == "ok"
+
+
+def test_a_doctor_without_any_right_of_its_own_says_so(well: TestDatabase) -> None:
+    well.query("DROP OWNED BY scanner_doctor", user="postgres")
+    findings = diagnose(well, "grants")
+    assert {finding.next for finding in findings} == {INVOKE_MIGRATE}
+    assert any(finding.value.startswith("scanner_doctor lacks ") for finding in findings)
+    carry_out(INVOKE_MIGRATE, well)
+    assert only(diagnose(well, "grants"))[0] == "ok"
+
+
+def test_without_the_list_of_rights_the_doctor_says_what_brings_it(well: TestDatabase) -> None:
+    well.query("DROP FUNCTION expected_rights()")
+    state, value, next_ = only(diagnose(well, "grants"))
+    assert (state, value) == ("unknown", "no list of rights: roles.sql of this release has not run")
+    carry_out(next_, well)
     assert only(diagnose(well, "grants"))[0] == "ok"
 
 

@@ -24,7 +24,7 @@ def test_dead_rows_are_told_and_vacuumed(well: TestDatabase, monkeypatch: pytest
     well.add_job({"queued": 200})
     well.query("UPDATE job_objects SET status = 'failed'; SELECT pg_stat_force_next_flush()")
     state, value, next_ = only(diagnose(well, "vacuum"))
-    assert (state, next_) == ("warning", f'{PSQL}"VACUUM (ANALYZE) job_objects"')
+    assert (state, next_) == ("warning", f'{PSQL}"VACUUM (ANALYZE) public.job_objects"')
     assert value == "job_objects: 206 dead rows, 206 live rows, never vacuumed"
     carry_out(next_, well)
     assert only(diagnose(well, "vacuum"))[0] == "ok"
@@ -46,7 +46,7 @@ def test_dead_rows_of_a_partition_are_told_and_what_partitions_take_counts(
     state, value, next_ = only(diagnose(well, "vacuum"))
     assert state == "warning"
     assert value.startswith("job_objects_p")
-    assert "VACUUM (ANALYZE) job_objects_p" in next_
+    assert "VACUUM (ANALYZE) public.job_objects_p" in next_
     assert growth_mib(well) > before
 
 
@@ -66,7 +66,7 @@ def test_a_delta_table_that_is_much_larger_than_its_rows_is_told_and_vacuumed(
         "DELETE FROM job_progress_deltas; SELECT pg_stat_force_next_flush()"
     )
     state, value, next_ = only(diagnose(well, "vacuum"))
-    assert (state, next_) == ("warning", f'{PSQL}"VACUUM (ANALYZE) job_progress_deltas"')
+    assert (state, next_) == ("warning", f'{PSQL}"VACUUM (ANALYZE) public.job_progress_deltas"')
     assert value == "job_progress_deltas: 1.3 MiB for 0 rows, never vacuumed"
     carry_out(next_, well)
     assert only(diagnose(well, "vacuum"))[0] == "ok"

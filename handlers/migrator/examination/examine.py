@@ -1,0 +1,95 @@
+"""Runs the checks."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import psycopg2
+
+from handlers.contract.release import Release
+from handlers.contract.roles import IAM_ROLES
+from handlers.migrator.examination import checks
+from handlers.migrator.examination.finding import ExaminationFinding
+from handlers.migrator.examination.statuses import STATUS_CHECK, unknown_statuses
+from handlers.migrator.plan import PendingMigration
+
+Fetch = Callable[[str], list[dict[str, Any]]]
+# In front of each query, in one message and so in one transaction. A lock that another session holds, or a table that
+# is large, must not keep a deploy waiting.
+_BOUNDS = (
+    "SET TRANSACTION READ ONLY; SET LOCAL search_path = pg_catalog, pg_temp; "
+    "SET LOCAL statement_timeout = '5s'; SET LOCAL lock_timeout = '2s';\n"
+)
+_OUT_OF_BOUNDS = (psycopg2.errors.QueryCanceled, psycopg2.errors.LockNotAvailable)
+
+
+def examine_database(cursor: Any, release: Release, pending: Sequence[PendingMigration]) -> list[ExaminationFinding]:
+    """Return what was found, those that refuse first. Changes nothing, and takes no lock that a writer waits for.
+
+    Args:
+        cursor: of a connection in autocommit mode.
+        release: what would be run.
+        pending: what of it would be run.
+
+    """
+    parameters = _parameters(release, pending)
+
+    def fetch(query: str) -> list[dict[str, Any]]:
+        cursor.execute(_BOUNDS + query, parameters)
+        columns = [column.name for column in cursor.description]
+        return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+    findings: list[ExaminationFinding] = []
+    for name, query, check in checks.CHECKS:
+        findings += _checked(name, check, partial(fetch, query))
+    findings += _checked("statuses", STATUS_CHECK, lambda: unknown_statuses(fetch))
+    return sorted(findings, key=lambda finding: not finding.refuses)
+
+
+def _checked(
+    name: str, check: checks.Check, look: Callable[[], Sequence[Mapping[str, Any]]]
+) -> Iterator[ExaminationFinding]:
+    try:
+        rows = look()
+    except _OUT_OF_BOUNDS as error:
+        # What was not looked at is not known to be well.
+        yield ExaminationFinding(
+            check=name,
+            subject=f"the check {name}",
+            value=f"not made: {str(error).strip()}",
+            why="What it looks at is not known.",
+            way_out="scannerdb plan, which looks again",
+            refuses=check.refuses,
+        )
+        return
+    for row in rows:
+        yield ExaminationFinding(
+            check=name,
+            subject=row["subject"],
+            value=row["value"],
+            why=check.why.format_map(row),
+            way_out=check.way_out.format_map(row),
+            refuses=check.refuses,
+        )
+
+
+def _parameters(release: Release, pending: Sequence[PendingMigration]) -> dict[str, Any]:
+    """Return the parameters of all queries."""
+    statements = [statement for migration in release.migrations for statement in migration.statements]
+    to_run = [statement for item in pending for statement in item.migration.statements[item.first_statement :]]
+    to_build = [statement.index for statement in to_run if statement.index]
+    return {
+        "tables": list(checks.TABLES),
+        "counted": list(checks.COUNTED),
+        "relations": list(checks.RELATIONS),
+        "kinds": list(checks.RELATIONS.values()),
+        "roles": list(IAM_ROLES),
+        "progress_columns": list(checks.PROGRESS_COLUMNS),
+        "statistics_columns": list(checks.STATISTICS_COLUMNS),
+        "functions": [statement.name for statement in statements if statement.kind == "CREATE FUNCTION"],
+        "indexes": [statement.index.name for statement in statements if statement.index],
+        "pending_indexes": [index.name for index in to_build],
+        "pending_relations": [index.table for index in to_build],
+        "pending_definitions": [index.definition for index in to_build],
+        "pending_unique": [index.unique for index in to_build],
+    }
