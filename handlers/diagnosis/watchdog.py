@@ -1,12 +1,9 @@
 """A time limit for a server that does not answer. psycopg2 itself would wait for ever."""
 
-import contextlib
-import os
-import socket
 import threading
 from typing import Any
 
-import psycopg2
+from handlers.waiting import hang_up
 
 
 class ConnectionWatchdog:
@@ -36,8 +33,4 @@ class ConnectionWatchdog:
 
     def _shut_down(self) -> None:
         self.is_lost = True
-        with (
-            contextlib.suppress(OSError, psycopg2.Error),
-            socket.socket(fileno=os.dup(self._connection.fileno())) as wire,
-        ):
-            wire.shutdown(socket.SHUT_RDWR)
+        hang_up(self._connection)

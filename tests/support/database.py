@@ -47,6 +47,10 @@ class TestDatabase:
         finally:
             connection.close()
 
+    def server_pid(self) -> int:
+        """Return the process that accepts connections."""
+        return int((self.server.data / "postmaster.pid").read_text().splitlines()[0])
+
     def add_job(self, statuses: dict[str, int], *, findings: int = 0) -> str:
         """Insert one job with so many objects of each status; return its id."""
         job_id = str(uuid4())
