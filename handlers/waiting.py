@@ -59,6 +59,19 @@ def deadline(limit_s: float | None) -> Iterator[None]:
         _deadline.reset(token)
 
 
+def sleep(seconds: float) -> None:
+    """Sleep, at most until the end of `deadline`.
+
+    Raises:
+        DatabaseUnavailableError: the deadline has come.
+
+    """
+    limit = _deadline.get()
+    time.sleep(seconds if limit is None else min(seconds, max(limit[1] - time.monotonic(), 0)))
+    if limit is not None and time.monotonic() >= limit[1]:
+        raise DatabaseUnavailableError(f"the limit of {limit[0]:g} s is over")
+
+
 def cancel(connection: "psycopg2.extensions.connection") -> None:
     """Ask the server to cancel the statement of a connection; do nothing where it does not answer within `CANCEL_S`."""
     if not _backend_pid(connection):

@@ -16,6 +16,7 @@ from scannerdb.options import (
     connect_to,
     current_release,
     database_options,
+    deadline_option,
     find_dsn,
     json_option,
     lock_patience_option,
@@ -53,6 +54,7 @@ def limit_options(function: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @database_options
+@deadline_option
 @json_option
 def plan(dsn: str | None, environment: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
     """Print each pending statement with its lock.

@@ -9,6 +9,10 @@ from handlers.connection import Rows
 from handlers.queries import load_queries
 
 QUERIES = load_queries(Path(__file__).with_name("maintenance.sql"))
+REPLACED = (
+    "job_progress does not read job_progress_source: an older deployment's script has replaced it, so its numbers may "
+    "be wrong and each refresh counts every row; `scannerdb migrate` mends it"
+)
 
 
 def measure_sessions(database: Rows) -> dict[str, float] | None:
@@ -35,6 +39,16 @@ def measure_sessions(database: Rows) -> dict[str, float] | None:
     }
 
 
+def reads_its_source(database: Rows) -> bool:
+    """Whether job_progress is the one of the migrations; `REPLACED` says what it means when it is not.
+
+    Raises:
+        DatabaseUnavailableError: the database cannot be reached.
+
+    """
+    return bool(database.fetch_all(QUERIES["reads_its_source"])[0]["reads_its_source"])
+
+
 def refresh(database: Rows) -> dict[str, Any]:
     """Fold the deltas, refresh job_progress and log it, unless another refresh is running.
 
@@ -50,15 +64,15 @@ def refresh(database: Rows) -> dict[str, Any]:
         DatabaseUnavailableError: the database cannot be reached.
 
     """
-    row = database.fetch_all(QUERIES["refresh"])[0]
+    row = _run(database, "refresh")[0]
     return {
         "refreshed": row["refreshed"],
         "duration_ms": row["refresh_duration_ms"],
         "jobs": row["total_jobs"],
         "objects": row["total_objects"],
-        "folded_rows": row.get("folded_rows", 0),
-        "backlog_rows": row.get("backlog_rows", 0),
-        "lag_s": row.get("lag_seconds"),
+        "folded_rows": row["folded_rows"],
+        "backlog_rows": row["backlog_rows"],
+        "lag_s": row["lag_seconds"],
     }
 
 
@@ -75,7 +89,7 @@ def verify(database: Rows) -> list[dict[str, Any]]:
         DatabaseUnavailableError: the database cannot be reached.
 
     """
-    return database.fetch_all(QUERIES["verify"])
+    return _run(database, "verify")
 
 
 def rebuild(database: Rows) -> int:
@@ -88,5 +102,13 @@ def rebuild(database: Rows) -> int:
         DatabaseUnavailableError: the database cannot be reached.
 
     """
-    mended: int = database.fetch_all(QUERIES["rebuild"])[0]["mended_jobs"]
+    mended: int = _run(database, "rebuild")[0]["mended_jobs"]
     return mended
+
+
+def _run(database: Rows, name: str) -> list[dict[str, Any]]:
+    """Run a query, and once more where a deadlock undid it, as with REINDEX CONCURRENTLY of job_progress."""
+    try:
+        return database.fetch_all(QUERIES[name])
+    except psycopg2.errors.DeadlockDetected:
+        return database.fetch_all(QUERIES[name])

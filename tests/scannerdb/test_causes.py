@@ -1,0 +1,116 @@
+"""An error of PostgreSQL or libpq is one sentence: the complaint with its values, and the way out that fits its cause."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+from psycopg2.extensions import make_dsn
+
+from scannerdb.causes import sentence
+from tests.support.command_line import dsn, scannerdb
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.database import TestDatabase
+
+
+def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run a command that must fail with one line, and return the line."""
+    scannerdb(*arguments, code=1)
+    printed = capsys.readouterr()
+    (line,) = printed.err.splitlines()
+    assert printed.out == ""
+    return line.removeprefix("scannerdb: ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "way_out"),
+    [
+        ({"port": "1"}, "no connection to localhost:1 as scanner_admin: Connection refused", "start it"),
+        ({"host": "name.invalid"}, 'could not translate host name "name.invalid"', "scannerdb tunnel"),
+        ({"password": "wrong"}, 'password authentication failed for user "scanner_admin"', "PGPASSWORD"),
+        ({"password": ""}, "no password supplied", "PGPASSWORD"),
+        ({"user": "stranger"}, 'role "stranger" does not exist', "correct the user"),
+        ({"dbname": "elsewhere"}, 'database "elsewhere" does not exist', "correct dbname"),
+        ({"sslmode": "disable"}, 'no pg_hba.conf entry for host "127.0.0.1"', "sslmode=verify-full"),
+        ({"sslrootcert": "/nowhere.pem"}, 'root certificate file "/nowhere.pem" does not exist', "correct sslrootcert"),
+        ({"host": "name.example", "hostaddr": "127.0.0.1"}, "does not match host name", "hostaddr"),
+    ],
+)
+def test_a_connection_that_cannot_be_opened(
+    database: TestDatabase, capsys: pytest.CaptureFixture[str], changes: dict[str, str], said: str, way_out: str
+) -> None:
+    line = complaint(capsys, "verify", "--dsn", make_dsn(dsn(database), **changes))
+    assert said in line
+    assert way_out in line.partition("; ")[2]
+
+
+def test_a_certificate_of_another_authority(
+    database: TestDatabase, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    stranger = tmp_path / "stranger.pem"
+    trustme.CA().cert_pem.write_to_path(stranger)
+    line = complaint(capsys, "verify", "--dsn", make_dsn(dsn(database), sslrootcert=str(stranger)))
+    assert line.endswith("certificate verify failed; name the authority that signed the server's certificate with sslrootcert")
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "way_out"),
+    [
+        ("08006", "the connection was lost"),
+        ("57P01", "the connection was lost"),
+        ("57014", "statement_timeout"),
+        ("55P03", "scannerdb doctor lock-waits"),
+        ("40P01", "another transaction was in the way"),
+        ("25006", "connect to the writer"),
+        ("42501", "scannerdb migrate"),
+        ("53100", "disk is full"),
+        ("53200", "out of memory"),
+        ("53300", "out of connections"),
+        ("22012", ""),
+    ],
+)
+def test_a_statement_that_the_server_refuses(database: TestDatabase, sqlstate: str, way_out: str) -> None:
+    import psycopg2
+
+    raising = f"DO $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '{sqlstate}', HINT = 'h'; END $$"
+    with pytest.raises(psycopg2.Error) as raised:
+        database.query(raising)
+    said, _, advice = sentence(raised.value).partition("; ")
+    assert said == "refused"
+    assert way_out in advice
+    assert bool(way_out) == bool(advice)
+
+
+def test_a_connection_that_is_lost_while_a_command_waits(database: TestDatabase) -> None:
+    import psycopg2
+
+    connection = database.connect()
+    database.query("SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,), user="postgres")
+    with pytest.raises(psycopg2.Error) as raised:
+        connection.cursor().execute("SELECT 1")
+    assert "run the same command again when the server answers" in sentence(raised.value)
+
+
+@pytest.mark.parametrize("command", ["verify", "rebuild"])
+def test_row_security_that_is_forced_on_the_owner_names_its_table_and_changes_nothing(
+    database: TestDatabase, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    raising = "RAISE EXCEPTION %s USING ERRCODE = '42501'"
+    said = 'query would be affected by row-level security policy for table "job_objects"'
+    database.query(
+        f"CREATE OR REPLACE FUNCTION refused() RETURNS void LANGUAGE plpgsql AS $$ BEGIN {raising}; END $$",
+        (said,),
+    )
+    ...
+
+
+@pytest.mark.parametrize("command", ["refresh", "verify", "rebuild", "status"])
+def test_a_database_that_was_not_migrated(
+    empty_database: TestDatabase, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    line = complaint(capsys, command, "--dsn", dsn(empty_database))
+    assert "does not exist; this database is not migrated, or not to this release: `scannerdb plan` shows" in line
