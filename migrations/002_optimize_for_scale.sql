@@ -39,10 +39,10 @@ FROM jobs
 LEFT JOIN (
     SELECT job_id,
            count(*) AS total_objects,
-           count(*) FILTER (WHERE status = 'queued') AS queued_count,
-           count(*) FILTER (WHERE status = 'processing') AS processing_count,
-           count(*) FILTER (WHERE status = 'succeeded') AS succeeded_count,
-           count(*) FILTER (WHERE status = 'failed') AS failed_count
+           count(*) FILTER (WHERE status::text = 'queued') AS queued_count,
+           count(*) FILTER (WHERE status::text = 'processing') AS processing_count,
+           count(*) FILTER (WHERE status::text = 'succeeded') AS succeeded_count,
+           count(*) FILTER (WHERE status::text = 'failed') AS failed_count
     FROM job_objects
     GROUP BY job_id
 ) AS objects ON objects.job_id = jobs.job_id

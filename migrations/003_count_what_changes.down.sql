@@ -27,3 +27,4 @@ DROP FUNCTION IF EXISTS compact_job_progress_deltas(uuid[]);
 DROP INDEX CONCURRENTLY IF EXISTS idx_job_progress_deltas_job_id;
 DROP TABLE IF EXISTS job_progress_deltas;
 DROP TABLE IF EXISTS job_progress_counts;
+DROP TABLE IF EXISTS job_progress_recounts;

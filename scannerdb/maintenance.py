@@ -16,7 +16,7 @@ from scannerdb.options import Session, database_options, deadline_option, json_o
 
 DRIFTED = 2
 SKIPPED = 1
-_COUNTS = ("queued", "processing", "succeeded", "failed", "findings")
+_COUNTS = ("queued", "processing", "succeeded", "failed", "other", "findings")
 
 
 @click.command()

@@ -73,7 +73,7 @@ SELECT coalesce((SELECT total_objects <= %(objects)s
 SELECT drifted.job_id,
        coalesce(live.total_objects, 0) AS known_objects,
        coalesce(live.total_objects, 0) - drifted.queued_drift - drifted.processing_drift - drifted.succeeded_drift
-           - drifted.failed_drift AS counted_objects
+           - drifted.failed_drift - drifted.other_drift AS counted_objects
 FROM public.verify_job_progress() AS drifted
 LEFT JOIN public.job_progress_live AS live USING (job_id);
 
@@ -97,18 +97,18 @@ sample AS MATERIALIZED (
 SELECT sample.job_id,
        sample.total_objects,
        counted.total_objects AS counted_objects,
-       (sample.queued_count, sample.processing_count, sample.succeeded_count, sample.failed_count,
+       (sample.total_objects, sample.queued_count, sample.processing_count, sample.succeeded_count, sample.failed_count,
         sample.total_findings) IS NOT DISTINCT FROM
-       (counted.queued_count, counted.processing_count, counted.succeeded_count, counted.failed_count,
-        found.total_findings)
+       (counted.total_objects, counted.queued_count, counted.processing_count, counted.succeeded_count,
+        counted.failed_count, found.total_findings)
        AND sample.last_object_update IS NOT DISTINCT FROM changed.last_object_update AS is_exact
 FROM sample
 CROSS JOIN LATERAL (
     SELECT count(*) AS total_objects,
-           count(*) FILTER (WHERE status = 'queued') AS queued_count,
-           count(*) FILTER (WHERE status = 'processing') AS processing_count,
-           count(*) FILTER (WHERE status = 'succeeded') AS succeeded_count,
-           count(*) FILTER (WHERE status = 'failed') AS failed_count
+           count(*) FILTER (WHERE status::text = 'queued') AS queued_count,
+           count(*) FILTER (WHERE status::text = 'processing') AS processing_count,
+           count(*) FILTER (WHERE status::text = 'succeeded') AS succeeded_count,
+           count(*) FILTER (WHERE status::text = 'failed') AS failed_count
     FROM (
         SELECT status
         FROM public.job_objects

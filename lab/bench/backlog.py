@@ -14,8 +14,9 @@ CHANGES = 300_000
 CHANGES_AT_ONCE = 50_000
 # The deltas sum to zero, so the counts stay true.
 ADD_DELTAS = """
-INSERT INTO job_progress_deltas (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
-SELECT %(job_id)s, CASE WHEN number %% 2 = 0 THEN 1 ELSE -1 END, 0, 0, 0, 0
+INSERT INTO job_progress_deltas
+    (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
+SELECT %(job_id)s, CASE WHEN number %% 2 = 0 THEN 1 ELSE -1 END, 0, 0, 0, 0, 0
 FROM generate_series(1, %(deltas)s) AS number
 """
 COUNT_DELTAS = "SELECT count(*) FROM job_progress_deltas"

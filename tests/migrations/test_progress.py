@@ -23,7 +23,9 @@ from tests.support.progress import (
     REFRESHED_DIFFERENCES,
     STATUSES,
     TRUNCATIONS,
+    USELESS_COUNTS,
     WRITES,
+    allow_any_status,
     compact_often,
     write,
 )
@@ -55,8 +57,7 @@ def assert_exact(database: TestDatabase) -> None:
     assert database.query(REFRESHED_DIFFERENCES) == []
     assert database.query(DIFFERENCES) == []
     assert database.query(DELTAS) == [(0,)]
-    nothing = "(queued_count, processing_count, succeeded_count, failed_count, total_findings) = (0, 0, 0, 0, 0)"
-    assert database.query(f"SELECT count(*) FROM job_progress_counts WHERE {nothing}") == [(0,)]
+    assert database.query(USELESS_COUNTS) == []
 
 
 @contextmanager
@@ -124,6 +125,47 @@ def test_each_kind_of_statement_is_counted(filled: TestDatabase, kind: str, comp
     assert_exact(filled)
 
 
+@pytest.mark.parametrize("kind", WRITES)
+def test_each_kind_of_statement_counts_a_status_that_is_none_of_the_four(filled: TestDatabase, kind: str) -> None:
+    allow_any_status(filled)
+    filled.query("UPDATE job_objects SET status = 'skipped' WHERE key = 'k2'")
+    with closing(filled.connect("scanner_app")) as connection, connection.cursor() as cursor:
+        new = kind in {"insert", "insert into two jobs", "copy", "insert findings"}
+        values = {"job": JOBS[0], "other": JOBS[1], "status": None, "at": "2026-11-23 10:00:09+00"}
+        write(cursor, WRITES[kind], values | {"key": "k5", "keys": ["k5", "k6", "k7"] if new else ["k1", "k2", "k5"]})
+    assert_exact(filled)
+
+
+def test_objects_of_another_status_count_in_the_total_and_are_not_done(database: TestDatabase) -> None:
+    allow_any_status(database)
+    job_id = database.add_job({"queued": 1, "processing": 1, "succeeded": 6, "failed": 2, "skipped": 3, "QUEUED": 2})
+    numbers = (
+        "SELECT total_objects, queued_count, processing_count, succeeded_count, failed_count, progress_percent::float "
+        "FROM {} WHERE job_id = %s"
+    )
+    for view in ("job_progress_live", "job_progress_direct"):
+        assert database.query(numbers.format(view), (job_id,)) == [(15, 1, 1, 6, 2, 53.33)]
+    assert_exact(database)
+    database.query("UPDATE job_objects SET status = 'succeeded' WHERE status IN ('queued', 'processing')")
+    assert_exact(database)
+    assert database.query(numbers.format("job_progress"), (job_id,)) == [(15, 0, 0, 8, 2, 66.66)]
+
+
+def test_a_writer_compacts_more_than_an_int_holds(filled: TestDatabase) -> None:
+    filled.query(
+        "INSERT INTO job_progress_deltas SELECT %s, 2e9, 0, 0, 0, 0, 2e9 FROM generate_series(1, 3)", (JOBS[0],)
+    )
+    compact_often(filled, 1)
+    filled.query("UPDATE job_objects SET status = 'failed' WHERE key = 'k1'", user="scanner_app")
+    known = "SELECT queued_count, failed_count, total_findings FROM {}"
+    assert filled.query(known.format("job_progress_deltas")) == [(6_000_000_000 - 1, 1, 6_000_000_000)]
+    filled.query(REFRESH)
+    live = known.format("job_progress_live WHERE job_id = %s")
+    assert filled.query(live, (JOBS[0],)) == [(6_000_000_000, 2, 6_000_000_002)]
+    filled.query("TRUNCATE job_objects, findings")
+    assert_exact(filled)
+
+
 @pytest.mark.parametrize("sql", TRUNCATIONS)
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
 def test_truncate_is_counted(filled: TestDatabase, sql: str, end: str) -> None:
@@ -140,19 +182,26 @@ def test_truncate_is_counted(filled: TestDatabase, sql: str, end: str) -> None:
     assert_exact(filled)
 
 
+@pytest.mark.parametrize("isolation", ["REPEATABLE READ", "SERIALIZABLE"])
 @pytest.mark.parametrize("table", ["job_objects", "findings"])
-def test_truncate_is_counted_or_refused_in_a_snapshot_that_is_older_than_other_changes(
-    filled: TestDatabase, table: str
+def test_a_truncate_in_a_snapshot_that_is_older_than_other_changes_is_mended_by_the_next_refresh(
+    filled: TestDatabase, table: str, isolation: str
 ) -> None:
-    with transaction(filled, "scanner_admin", "REPEATABLE READ") as owner:
+    with transaction(filled, "scanner_admin", isolation) as owner:
         owner.execute("SELECT count(*) FROM jobs")
         filled.query("DELETE FROM job_objects WHERE key = 'k1'")
         filled.query("DELETE FROM findings WHERE key = 'k1'")
-        try:
-            owner.execute(f"TRUNCATE {table}")
-            owner.execute("COMMIT")
-        except psycopg2.errors.FeatureNotSupported:
-            owner.execute("ROLLBACK")
+        owner.execute(f"TRUNCATE {table}")
+        owner.execute("COMMIT")
+    assert filled.query("SELECT truncated_table FROM job_progress_recounts") == [(table,)]
+    assert filled.query("SELECT refreshed FROM refresh_job_progress()", user="progress_refresher") == [(True,)]
+    assert filled.query("SELECT FROM job_progress_recounts") == []
+    assert filled.query(REFRESHED_DIFFERENCES) == []
+    assert_exact(filled)
+
+
+def test_a_truncate_above_read_committed_is_exact_at_once_where_nothing_else_changed(filled: TestDatabase) -> None:
+    filled.query("SET default_transaction_isolation = 'serializable'; TRUNCATE job_objects, findings")
     assert_exact(filled)
 
 
@@ -167,15 +216,14 @@ def test_what_waited_for_a_truncate_counts_what_it_left(filled: TestDatabase, fu
     assert_exact(filled)
 
 
-def test_a_rebuild_in_a_snapshot_that_is_older_than_a_truncate_breaks_nothing(filled: TestDatabase) -> None:
+def test_a_rebuild_in_a_snapshot_that_is_older_than_a_truncate_refuses_and_says_how(filled: TestDatabase) -> None:
     with transaction(filled, "scanner_admin", "REPEATABLE READ") as owner:
         owner.execute("SELECT count(*) FROM jobs")
         filled.query("TRUNCATE job_objects")
-        try:
+        with pytest.raises(psycopg2.errors.FeatureNotSupported, match="REPEATABLE READ") as refusal:
             owner.execute("SELECT rebuild_job_progress()")
-            owner.execute("COMMIT")
-        except psycopg2.errors.FeatureNotSupported:
-            owner.execute("ROLLBACK")
+    filled.query("UPDATE job_progress_counts SET queued_count = queued_count + 5")
+    filled.query(f"SET default_transaction_isolation = 'serializable'; {refusal.value.diag.message_hint}")
     assert_exact(filled)
 
 
@@ -194,7 +242,7 @@ def test_a_savepoint_that_is_rolled_back_is_not_counted(filled: TestDatabase) ->
 def test_a_writer_has_no_rights_on_what_is_known_and_its_updates_are_counted(filled: TestDatabase) -> None:
     for sql in (
         "SELECT count(*) FROM job_progress_deltas",
-        "INSERT INTO job_progress_deltas VALUES (gen_random_uuid(), 1, 0, 0, 0, 0)",
+        "INSERT INTO job_progress_deltas VALUES (gen_random_uuid(), 1, 0, 0, 0, 0, 0)",
         "DELETE FROM job_progress_deltas",
         "UPDATE job_progress_counts SET queued_count = 0",
         "SELECT compact_job_progress_deltas('{}')",
@@ -318,7 +366,7 @@ def test_drift_is_listed_and_mended_while_a_writer_holds_rows(filled: TestDataba
     assert_exact(filled)
 
 
-@pytest.mark.parametrize("column", ["queued", "processing", "succeeded", "failed", "findings"])
+@pytest.mark.parametrize("column", ["queued", "processing", "succeeded", "failed", "other", "findings"])
 def test_each_number_that_drifts_alone_is_listed_and_mended(filled: TestDatabase, column: str) -> None:
     known = "total_findings" if column == "findings" else f"{column}_count"
     filled.query(f"UPDATE job_progress_counts SET {known} = {known} + 7 WHERE job_id = %s", (JOBS[0],))
@@ -378,7 +426,7 @@ def test_a_session_that_began_with_few_deltas_does_not_compare_each_of_many_with
 def test_a_compaction_of_many_deltas_keeps_a_writer_for_a_part_of_them(filled: TestDatabase) -> None:
     filled.query(REFRESH)
     filled.query(
-        "INSERT INTO job_progress_deltas SELECT job_id, number % 2 * 2 - 1, 0, 0, 0, 0 "
+        "INSERT INTO job_progress_deltas SELECT job_id, number % 2 * 2 - 1, 0, 0, 0, 0, 0 "
         "FROM (SELECT job_id FROM jobs LIMIT 2) AS job, generate_series(1, 15000) AS number"
     )
     ((one,), _) = filled.query("SELECT DISTINCT job_id::text FROM job_progress_deltas")

@@ -27,10 +27,13 @@ from tests.support.progress import (
     DIFFERENCES,
     JOBS,
     KEYS,
+    OTHER_STATUSES,
     REFRESHED_DIFFERENCES,
     STATUSES,
     TRUNCATIONS,
+    USELESS_COUNTS,
     WRITES,
+    allow_any_status,
     compact_often,
     write,
 )
@@ -66,12 +69,8 @@ REFUSALS = (
 )
 
 pytestmark = pytest.mark.slow
-USELESS_COUNTS = """
-SELECT 1 FROM job_progress_counts
-WHERE (queued_count, processing_count, succeeded_count, failed_count, total_findings) = (0, 0, 0, 0, 0)
-"""
 RESET = """
-TRUNCATE jobs, job_objects, findings, job_progress_counts, job_progress_deltas;
+TRUNCATE jobs, job_objects, findings, job_progress_counts, job_progress_deltas, job_progress_recounts;
 INSERT INTO jobs (job_id, bucket) SELECT unnest(%(jobs)s::uuid[]), 'b';
 INSERT INTO job_objects (job_id, bucket, key, etag, status, updated_at)
 SELECT %(job)s, 'b', key, 'e', 'queued', '2026-11-23 10:00:05+00' FROM unnest(%(keys)s) AS key;
@@ -166,7 +165,7 @@ def writes(*kinds: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
         kind=st.sampled_from(kinds),
         jobs=st.permutations(JOBS),
         keys=st.lists(st.sampled_from(KEYS), min_size=1, max_size=4, unique=True),
-        status=st.sampled_from(STATUSES),
+        status=st.sampled_from((*STATUSES, *STATUSES, *OTHER_STATUSES)),
         second=st.integers(0, 9),
     )
 
@@ -207,7 +206,7 @@ class Progress(RuleBasedStateMachine):
         kind: str,
         jobs: list[str],
         keys: list[str],
-        status: str,
+        status: str | None,
         second: int,
     ) -> None:
         """Send a statement, alone or as the first of a transaction, unless one is open."""
@@ -295,7 +294,13 @@ class Progress(RuleBasedStateMachine):
     @rule(session=st.sampled_from(("owner", "refresher")))
     def rebuild(self, session: str) -> None:
         self.acted = self.sessions[session]
-        assert self.acted.send("SELECT rebuild_job_progress()") in ([(0,)], None), "a rebuild mended what was exact"
+        inexact = self.awaits_rebuild()
+        rows = self.acted.send("SELECT rebuild_job_progress()")
+        assert inexact or rows in ([(0,)], None), "a rebuild mended what was exact"
+
+    def awaits_rebuild(self) -> bool:
+        """After a TRUNCATE above READ COMMITTED, which may not see the newest commits, the next refresh rebuilds."""
+        return self.observer.send("SELECT FROM job_progress_recounts LIMIT 1") != []
 
     @precondition(lambda self: self.writes >= WRITES_BEFORE_KILL)
     @rule(session=st.sampled_from(("refresher", "refresher", "owner", "writer 1")))
@@ -316,6 +321,8 @@ class Progress(RuleBasedStateMachine):
 
         Not for an older snapshot: PostgreSQL shows a table that was truncated since as empty there.
         """
+        if self.awaits_rebuild():
+            return
         assert self.observer.differences(DIFFERENCES) == []
         if self.acted is not None and self.acted.in_transaction and self.acted.isolation == READ_COMMITTED:
             assert self.acted.differences(DIFFERENCES) == []
@@ -325,6 +332,7 @@ class Progress(RuleBasedStateMachine):
 def machine(database: TestDatabase) -> Iterator[type[Progress]]:
     """The machine, on a database in which everybody may look and compaction is frequent."""
     compact_often(database, 0.3)
+    allow_any_status(database)
     database.query("GRANT SELECT ON job_progress, job_progress_live, job_progress_direct TO public")
     database.query("GRANT EXECUTE ON FUNCTION verify_job_progress() TO public")
     Progress.sessions = {name: Session(database, user) for name, user in SESSIONS.items()}
