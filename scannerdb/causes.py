@@ -13,6 +13,10 @@ _FULL = "the server is out of connections: end idle sessions"
 
 # libpq gives no code: the words of a complaint, and the way out; the first that fits counts.
 _OF_LIBPQ = (
+    (
+        "closed the connection|connection (already|has been) closed|EOF detected|(send|receive) data|reset by peer",
+        _LOST,
+    ),
     ("could not translate host name", f"correct the host; a name inside of a VPC is known there only: {_TUNNEL}"),
     ("Connection refused", "no server listens there: start it, or correct host and port"),
     (
@@ -35,7 +39,7 @@ _OF_LIBPQ = (
     ("does not match host name", "connect by a name of the certificate; hostaddr names another address for it"),
     ("root certificate file", "correct sslrootcert"),
     ("server does not support SSL", "enable TLS in the server; sslmode=prefer sends everything in the clear"),
-    ("SSL error|SSL connection", f"TLS failed: {_AGAIN}, and if it lasts compare the versions that both sides allow"),
+    ("SSL error", f"TLS failed: {_AGAIN}, and if it lasts compare the versions that both sides allow"),
     (
         "remaining connection slots|too many (clients|connections)",
         "the server is out of connections: end idle sessions",
@@ -43,7 +47,6 @@ _OF_LIBPQ = (
     ("database system is (starting|shutting|in recovery|not yet)", f"{_AGAIN} when the server is up"),
     ("definition of service", "add it to ~/.pg_service.conf, or correct the name"),
     ('invalid dsn|missing "="|invalid (connection option|URI|port)', "correct --dsn or SCANNERDB_DSN"),
-    ("closed the connection|connection (already|has been) closed|could not (send|receive) data|reset by peer", _LOST),
 )
 
 # How SQLSTATE begins, and the way out: https://www.postgresql.org/docs/17/errcodes-appendix.html

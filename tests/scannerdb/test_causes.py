@@ -1,9 +1,10 @@
-"""An error of PostgreSQL or libpq is one sentence: the complaint with its values, and the way out that fits its cause."""
+"""An error of PostgreSQL or libpq is one sentence: the complaint with its values, and the way out by its cause."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import psycopg2
 import pytest
 import trustme
 from psycopg2.extensions import make_dsn
@@ -54,7 +55,7 @@ def test_a_certificate_of_another_authority(
     stranger = tmp_path / "stranger.pem"
     trustme.CA().cert_pem.write_to_path(stranger)
     line = complaint(capsys, "verify", "--dsn", make_dsn(dsn(database), sslrootcert=str(stranger)))
-    assert line.endswith("certificate verify failed; name the authority that signed the server's certificate with sslrootcert")
+    assert "certificate verify failed; name the authority that signed the server's certificate" in line
 
 
 @pytest.mark.parametrize(
@@ -74,8 +75,6 @@ def test_a_certificate_of_another_authority(
     ],
 )
 def test_a_statement_that_the_server_refuses(database: TestDatabase, sqlstate: str, way_out: str) -> None:
-    import psycopg2
-
     raising = f"DO $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '{sqlstate}', HINT = 'h'; END $$"
     with pytest.raises(psycopg2.Error) as raised:
         database.query(raising)
@@ -86,8 +85,6 @@ def test_a_statement_that_the_server_refuses(database: TestDatabase, sqlstate: s
 
 
 def test_a_connection_that_is_lost_while_a_command_waits(database: TestDatabase) -> None:
-    import psycopg2
-
     connection = database.connect()
     database.query("SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,), user="postgres")
     with pytest.raises(psycopg2.Error) as raised:
@@ -99,13 +96,14 @@ def test_a_connection_that_is_lost_while_a_command_waits(database: TestDatabase)
 def test_row_security_that_is_forced_on_the_owner_names_its_table_and_changes_nothing(
     database: TestDatabase, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    raising = "RAISE EXCEPTION %s USING ERRCODE = '42501'"
-    said = 'query would be affected by row-level security policy for table "job_objects"'
-    database.query(
-        f"CREATE OR REPLACE FUNCTION refused() RETURNS void LANGUAGE plpgsql AS $$ BEGIN {raising}; END $$",
-        (said,),
-    )
-    ...
+    job_id = database.add_job({"queued": 3})
+    database.query("ALTER TABLE job_objects ENABLE ROW LEVEL SECURITY")
+    database.query("ALTER TABLE job_objects FORCE ROW LEVEL SECURITY")
+    line = complaint(capsys, command, "--dsn", dsn(database))
+    assert 'affected by row-level security policy for table "job_objects"; ' in line
+    assert "ALTER TABLE job_objects NO FORCE ROW LEVEL SECURITY" in line
+    database.query("ALTER TABLE job_objects NO FORCE ROW LEVEL SECURITY")
+    assert database.query("SELECT queued_count FROM job_progress_live WHERE job_id = %s", (job_id,)) == [(3,)]
 
 
 @pytest.mark.parametrize("command", ["refresh", "verify", "rebuild", "status"])
