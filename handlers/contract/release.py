@@ -7,6 +7,7 @@ from typing import Any
 
 MANIFEST = "manifest.json"
 ROLES_FILE = "roles.sql"
+RESTORE_FILE = "restore.sql"
 # Counts up when a reader of the manifest must change.
 FORMAT = 1
 
@@ -84,6 +85,7 @@ class SqlFile:
 
 
 NO_ROLES = SqlFile(file=ROLES_FILE, checksum="", statements=())
+NO_RESTORE = SqlFile(file=RESTORE_FILE, checksum="", statements=())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,17 +109,21 @@ class Manifest:
     Attributes:
         roles: `roles.sql`, which runs before the numbered files with each release; no statements where it is missing.
         migrations: the numbered files in their order.
+        restore: `restore.sql`, which runs after them in each run, statement by statement; no statements where it is
+            missing.
 
     """
 
     roles: SqlFile
     migrations: tuple[Migration, ...]
+    restore: SqlFile
 
     def to_json(self) -> bytes:
         """Return the content of `manifest.json`; equal manifests give equal bytes."""
         entries = {
             "format": FORMAT,
             "roles": _file_entry(self.roles) if self.roles.statements else None,
+            "restore": _file_entry(self.restore) if self.restore.statements else None,
             "files": [
                 {**_migration_entry(migration), "down": migration.down and _migration_entry(migration.down)}
                 for migration in self.migrations
@@ -140,6 +146,7 @@ class Manifest:
         return cls(
             roles=SqlFile(**_file_fields(entries["roles"])) if entries["roles"] else NO_ROLES,
             migrations=tuple(_migration(entry) for entry in entries["files"]),
+            restore=SqlFile(**_file_fields(entries["restore"])) if entries["restore"] else NO_RESTORE,
         )
 
 

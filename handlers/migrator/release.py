@@ -27,4 +27,4 @@ def read_release(archive: bytes, *, expected_sha256: str) -> Release:
         raise ReleaseError(f"the release {sha256[:12]} {error}; deploy the runner and the release together") from error
     except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
         raise ReleaseError(f"the release {sha256[:12]} is damaged: {error}; build it again") from error
-    return Release(sha256=sha256, roles=manifest.roles, migrations=manifest.migrations)
+    return Release(sha256=sha256, **vars(manifest))

@@ -61,6 +61,8 @@ def run(connect: Connect, release: Release, *, limits: RunLimits | None = None, 
             started = time.monotonic()
             _apply(session, item, release.sha256)
             report(f"applied {item.migration.file} in {time.monotonic() - started:.1f} s")
+        for statement in release.restore.statements:
+            _in_transaction(session, release.restore.file, (statement,))
     return Result(
         release_sha256=release.sha256,
         applied=tuple(item.migration.file for item in pending),

@@ -11,7 +11,17 @@ from pathlib import Path
 
 from pglast.parser import ParseError
 
-from handlers.contract.release import MANIFEST, NO_ROLES, ROLES_FILE, Manifest, Migration, SqlFile, SqlStatement
+from handlers.contract.release import (
+    MANIFEST,
+    NO_RESTORE,
+    NO_ROLES,
+    RESTORE_FILE,
+    ROLES_FILE,
+    Manifest,
+    Migration,
+    SqlFile,
+    SqlStatement,
+)
 from stacks.assets.package import release_files
 from stacks.assets.sql_statements import UnsupportedStatementError, split
 
@@ -26,7 +36,7 @@ def build_manifest(migrations: Path) -> Manifest:
     """Read a migrations folder into a manifest.
 
     Args:
-        migrations: the folder that holds `NNN_name.sql`, `NNN_name.down.sql` and `roles.sql`.
+        migrations: the folder that holds `NNN_name.sql`, `NNN_name.down.sql`, `roles.sql` and `restore.sql`.
 
     Raises:
         MigrationError: a name, a number, or a statement is not allowed, or PostgreSQL's grammar refuses a file.
@@ -37,7 +47,7 @@ def build_manifest(migrations: Path) -> Manifest:
     up: dict[int, Migration] = {}
     down: dict[int, Migration] = {}
     for path in release_files(migrations):
-        if path.name == ROLES_FILE:
+        if path.name in {ROLES_FILE, RESTORE_FILE}:
             continue
         match = _FILE_NAME.fullmatch(path.name)
         if match is None:
@@ -49,10 +59,11 @@ def build_manifest(migrations: Path) -> Manifest:
     _check_numbers(migrations, up, down)
     for migration in up.values():
         _check_locks(migrations, migration)
-    roles = migrations / ROLES_FILE
+    roles, restore = migrations / ROLES_FILE, migrations / RESTORE_FILE
     return Manifest(
         roles=_read(roles) if roles.exists() else NO_ROLES,
         migrations=tuple(replace(up[version], down=down.get(version)) for version in sorted(up)),
+        restore=_read(restore) if restore.exists() else NO_RESTORE,
     )
 
 

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.old_deployment import OLD_DEPLOYMENT, create_analyst
+from tests.support.old_deployment import (
+    BUILT_ON_TOP,
+    OLD_DEPLOYMENT,
+    OLD_INDEXES,
+    OLD_TABLES,
+    ROWS,
+    create_analyst,
+    run_old_002,
+)
 
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
@@ -14,15 +22,20 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def old(empty_database: TestDatabase) -> TestDatabase:
-    """An old deployment with three jobs, one of them without objects."""
+    """An old deployment with three jobs, one of them without objects; its job_progress was never filled."""
     create_analyst(empty_database)
     empty_database.query(OLD_DEPLOYMENT)
-    empty_database.query(
-        "INSERT INTO jobs (bucket) VALUES ('one'), ('two'), ('empty');"
-        "INSERT INTO job_objects (job_id, bucket, key, etag, status) "
-        "SELECT job_id, bucket, n::text, 'e', CASE WHEN n % 4 = 0 THEN 'queued' ELSE 'succeeded' END "
-        "FROM jobs, generate_series(1, 100) AS n WHERE bucket <> 'empty';"
-        "INSERT INTO findings (job_id, bucket, key, etag, detector, masked_match, byte_offset) "
-        "SELECT job_id, bucket, '1', 'e', 'card', 'x', n FROM jobs, generate_series(1, 3) AS n WHERE bucket = 'one'"
-    )
+    empty_database.query(ROWS)
+    return empty_database
+
+
+@pytest.fixture
+def filled_old(empty_database: TestDatabase) -> TestDatabase:
+    """An old deployment of another version, with the same rows, whose job_progress and the views on it are filled."""
+    create_analyst(empty_database)
+    empty_database.query(OLD_TABLES + OLD_INDEXES)
+    empty_database.query(ROWS)
+    run_old_002(empty_database)
+    empty_database.query(BUILT_ON_TOP)
+    empty_database.query("REFRESH MATERIALIZED VIEW team_snapshot")
     return empty_database

@@ -59,11 +59,13 @@ FROM jobs
 LEFT JOIN job_objects AS o ON o.job_id = jobs.job_id
 GROUP BY jobs.job_id, jobs.bucket;
 
+-- The composite indexes.
 CREATE INDEX idx_job_objects_job_status ON job_objects (job_id, status);
 CREATE INDEX idx_job_objects_job_updated ON job_objects (job_id, updated_at DESC);
 CREATE INDEX idx_job_objects_bucket_key_composite ON job_objects (bucket, key, job_id);
 CREATE INDEX idx_findings_job_detector ON findings (job_id, detector);
 
+-- The log.
 CREATE TABLE materialized_view_refresh_log (
     view_name text PRIMARY KEY,
     last_refreshed_at timestamptz NOT NULL DEFAULT now(),

@@ -11,7 +11,7 @@ from handlers.errors import ForeignLedgerError, MigrationFailedError
 from handlers.migrator.runner import rollback
 from tests.support.database import MIGRATIONS, build_release
 from tests.support.migrating import migrate, roll_back_to
-from tests.support.old_deployment import OLD_DEPLOYMENT, create_analyst
+from tests.support.old_deployment import OLD_DEPLOYMENT, create_analyst, create_role
 
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
@@ -78,8 +78,8 @@ def test_the_new_view_answers_under_the_old_names(old: TestDatabase) -> None:
     [
         "SELECT proname, pg_get_functiondef(oid) FROM pg_proc WHERE proname LIKE '%job_progress' ORDER BY 1",
         "SELECT relname, pg_get_viewdef(oid) FROM pg_class WHERE relname IN %(views)s ORDER BY 1",
-        "SELECT indexdef FROM pg_indexes WHERE tablename = 'job_progress' ORDER BY 1",
-        "SELECT proname FROM pg_proc WHERE proname LIKE '%older_views'",
+        "SELECT indexdef FROM pg_indexes WHERE indexname IN ('idx_job_progress_job_id', 'idx_job_progress_active') "
+        "ORDER BY 1",
     ],
 )
 def test_what_replaces_the_old_views_is_what_a_new_database_has(
@@ -118,7 +118,7 @@ def test_views_that_others_made_on_top_go_on_working_with_their_indexes_options_
     assert old.query(definitions, (names,)) == before
     assert old.query("SELECT * FROM team_dashboard ORDER BY 1") == [("empty", 0, 0), ("one", 100, 75), ("two", 100, 75)]
     assert old.query("SELECT total_jobs FROM team_dashboard_top") == [(3,)] * 3
-    old.query("REFRESH MATERIALIZED VIEW CONCURRENTLY team_snapshot")
+    old.query("REFRESH MATERIALIZED VIEW team_snapshot")
     assert old.query("SELECT count(*) FROM team_snapshot") == [(3,)]
 
 
@@ -166,19 +166,9 @@ def test_a_rollback_of_what_never_took_the_old_views_place_leaves_them(old: Test
     ]
 
 
-def test_a_rollback_that_would_lose_somebodys_view_changes_nothing(old: TestDatabase) -> None:
-    migrate(old)
-    roll_back_to(old, 2)
-    with pytest.raises(MigrationFailedError, match="view team_dashboard_top depends on"):
-        rollback(old.connect, build_release(MIGRATIONS))
-    assert old.query("SELECT refreshed FROM refresh_job_progress()") == [(True,)]
-    assert old.query("SELECT version, applied_at IS NULL FROM schema_migrations ORDER BY 1") == [(1, False), (2, False)]
-
-
 def test_the_old_owner_may_go_on_reading_and_refreshing(empty_database: TestDatabase) -> None:
     create_analyst(empty_database)
-    owner = "DO $$ BEGIN IF to_regrole('old_owner') IS NULL THEN CREATE ROLE old_owner LOGIN; END IF; END $$"
-    empty_database.query(owner, user="postgres")
+    create_role(empty_database, "old_owner")
     empty_database.query("GRANT old_owner TO scanner_admin", user="postgres")
     empty_database.query("GRANT CREATE, USAGE ON SCHEMA public TO old_owner")
     empty_database.query(OLD_DEPLOYMENT, user="old_owner")
@@ -196,8 +186,7 @@ def test_the_old_owner_may_go_on_reading_and_refreshing(empty_database: TestData
 
 
 def test_a_view_of_a_stranger_stops_the_migration_with_the_way_out(old: TestDatabase) -> None:
-    stranger = "DO $$ BEGIN IF to_regrole('stranger') IS NULL THEN CREATE ROLE stranger; END IF; END $$"
-    old.query(stranger, user="postgres")
+    create_role(old, "stranger")
     old.query("ALTER VIEW team_dashboard_top OWNER TO stranger", user="postgres")
     with pytest.raises(MigrationFailedError, match="HINT:  GRANT stranger TO scanner_admin, and deploy again"):
         migrate(old)
