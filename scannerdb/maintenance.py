@@ -42,7 +42,7 @@ def refresh(dsn: str | None, environment: str | None, *, quiet: bool, as_json: b
     """  # noqa: D301
     try:
         session = Session(require_dsn(dsn, environment, user=REFRESHER))
-        _warn_if_replaced(session)
+        _warn_of_older_objects(session)
         result = maintenance.refresh(session)
     except psycopg2.Error as error:
         raise OperatorError(f"not refreshed: {sentence(error)}") from error
@@ -68,7 +68,7 @@ def verify(dsn: str | None, environment: str | None, as_json: bool) -> None:  # 
     Exit code 0: exact.  1: an error.  2: a job differs.
     """  # noqa: D301
     session = Session(require_dsn(dsn, environment, user=REFRESHER))
-    _warn_if_replaced(session)
+    _warn_of_older_objects(session)
     drifted = maintenance.verify(session)
     if as_json:
         click.echo(json.dumps({"drifted_jobs": len(drifted), "jobs": drifted}, default=str))
@@ -95,9 +95,9 @@ def rebuild(dsn: str | None, environment: str | None, as_json: bool) -> None:  #
     click.echo(json.dumps({"mended_jobs": mended}) if as_json else f"Mended {plural(mended, 'job')}.")
 
 
-def _warn_if_replaced(session: Session) -> None:
-    if not maintenance.reads_its_source(session):
-        click.echo(f"scannerdb: {maintenance.REPLACED}", err=True)
+def _warn_of_older_objects(session: Session) -> None:
+    if advice := maintenance.restore_advice(session):
+        click.echo(f"scannerdb: {advice}", err=True)
 
 
 def _refreshed(result: dict[str, Any]) -> str:

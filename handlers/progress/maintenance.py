@@ -9,10 +9,6 @@ from handlers.connection import Rows
 from handlers.queries import load_queries
 
 QUERIES = load_queries(Path(__file__).with_name("maintenance.sql"))
-REPLACED = (
-    "job_progress does not read job_progress_source: an older deployment's script has replaced it, so its numbers may "
-    "be wrong and each refresh counts every row; `scannerdb migrate` mends it"
-)
 
 
 def measure_sessions(database: Rows) -> dict[str, float] | None:
@@ -39,14 +35,24 @@ def measure_sessions(database: Rows) -> dict[str, float] | None:
     }
 
 
-def reads_its_source(database: Rows) -> bool:
-    """Whether job_progress is the one of the migrations; `REPLACED` says what it means when it is not.
+def restore_advice(database: Rows) -> str | None:
+    """Return a sentence on public objects that are missing or not those of the migrations; `None` when all are well.
 
     Raises:
         DatabaseUnavailableError: the database cannot be reached.
 
     """
-    return bool(database.fetch_all(QUERIES["reads_its_source"])[0]["reads_its_source"])
+    try:
+        rows = database.fetch_all(QUERIES["objects_to_restore"])
+    except psycopg2.errors.UndefinedFunction:
+        return None  # not migrated to 002: what is done next says so
+    missing, replaced = (
+        [row["name"] for row in rows if row["is_missing"] == is_missing] for is_missing in (True, False)
+    )
+    complaints = [f"missing: {', '.join(missing)}"] if missing else []
+    if replaced:
+        complaints.append(f"replaced by an older deployment's script: {', '.join(replaced)}")
+    return f"{'; '.join(complaints)}; `scannerdb migrate` restores what the release has" if complaints else None
 
 
 def refresh(database: Rows) -> dict[str, Any]:

@@ -5,21 +5,11 @@
 SELECT longest_lock_wait_seconds, oldest_transaction_age_seconds
 FROM measure_sessions();
 
--- name: reads_its_source
--- Whether job_progress is the one of the migrations: an older deployment's script replaces it by one that counts rows.
--- True also where one of both is missing: refresh says that better.
-SELECT to_regclass('public.job_progress') IS NULL
-    OR to_regclass('public.job_progress_source') IS NULL
-    OR EXISTS (
-    SELECT
-    FROM pg_catalog.pg_rewrite AS rule
-    INNER JOIN pg_catalog.pg_depend AS dependency
-        ON dependency.classid = 'pg_catalog.pg_rewrite'::regclass
-       AND dependency.objid = rule.oid
-    WHERE rule.ev_class = to_regclass('public.job_progress')
-      AND dependency.refclassid = 'pg_catalog.pg_class'::regclass
-      AND dependency.refobjid = to_regclass('public.job_progress_source')
-) AS reads_its_source;
+-- name: objects_to_restore
+-- The public objects of the migrations that are missing, or that an older deployment's script has made since.
+SELECT name, is_missing
+FROM objects_to_restore()
+ORDER BY name;
 
 -- name: refresh
 -- Fold, refresh and log in one transaction; refreshed is false when another refresh is running. With the names of the

@@ -1,6 +1,7 @@
 """The reads of the status API: one job, the active jobs, statistics, in the words of the status contract."""
 
 import contextlib
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ MAX_JOBS = 100
 _CACHE = frozenset({"cache_refreshed_at", "cache_refresh_duration_ms"})
 # Newer than any job.
 _BEFORE_THE_FIRST = ("infinity", "ffffffff-ffff-ffff-ffff-ffffffffffff")
+# The texts of handlers.connection.TIMESTAMPTZ.
+_TIME_BEYOND_PYTHON = re.compile(r"-?infinity|\d{4,6}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?[+-][\d:]+( BC)?")
 # A view or function is missing, or job_progress was never filled.
 _MISSING = (
     psycopg2.errors.UndefinedTable,
@@ -60,7 +63,7 @@ def job_status(database: Rows, job_id: str, *, real_time: bool) -> dict[str, Any
     row = rows[0]["progress"] if rows else None
     if row is None:
         raise JobNotFoundError(f"no job has the id {key}")
-    execution = execution_status(row["execution_arn"])
+    execution = execution_status(row["execution_arn"] or None)
     status, message = status_message(row, execution)
     return {
         **_progress(row),
@@ -90,7 +93,10 @@ def active_jobs(database: Rows, *, limit: int, cursor: str | None, real_time: bo
     created_at, job_id = _BEFORE_THE_FIRST if cursor is None else _decode_cursor(cursor)
     # One more than the limit shows whether there is a next page.
     parameters = {"created_at": created_at, "job_id": job_id, "limit": limit + 1}
-    rows = _fetch(database, "active_jobs", parameters, real_time=real_time)
+    try:
+        rows = _fetch(database, "active_jobs", parameters, real_time=real_time)
+    except (psycopg2.errors.DatetimeFieldOverflow, psycopg2.errors.InvalidDatetimeFormat):
+        raise _invalid_cursor(cursor) from None
     jobs = [row for row in rows if row["job_id"]]
     page = jobs[:limit]
     return {
@@ -126,7 +132,7 @@ def status_message(row: Mapping[str, Any], execution: str | None) -> tuple[str, 
         return _ENDED_BADLY[execution], f"The execution {ending}; {done:,} of {total:,} objects were done"
     if execution in _LISTING:
         return "listing", f"Listing objects: {total:,} found so far, {done:,} done"
-    listing_ended = execution == "SUCCEEDED" or row["execution_arn"] is None
+    listing_ended = execution == "SUCCEEDED" or not row["execution_arn"]
     if done < total or not (total or listing_ended):
         return "processing", f"Processing objects: {done:,} of {total:,} done"
     if not total:
@@ -146,17 +152,25 @@ def _fetch(database: Rows, name: str, parameters: Mapping[str, Any], *, real_tim
 
 
 def _encode_cursor(row: Mapping[str, Any]) -> str:
-    return urlsafe_b64encode(f"{row['created_at'].isoformat()} {row['job_id']}".encode()).decode().rstrip("=")
+    created_at = row["created_at"]
+    text = created_at.isoformat() if isinstance(created_at, datetime) else created_at
+    return urlsafe_b64encode(f"{text} {row['job_id']}".encode()).decode().rstrip("=")
 
 
 def _decode_cursor(cursor: str) -> tuple[str, str]:
     try:
-        created_at, _, job_id = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(" ")
-        # In UTC, because Python knows offsets that PostgreSQL does not.
-        return datetime.fromisoformat(created_at).astimezone(UTC).isoformat(), str(UUID(job_id))
+        created_at, _, job_id = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().rpartition(" ")
+        if not _TIME_BEYOND_PYTHON.fullmatch(created_at):
+            # In UTC, because Python knows offsets that PostgreSQL does not.
+            created_at = datetime.fromisoformat(created_at).astimezone(UTC).isoformat()
+        return created_at, str(UUID(job_id))
     except (ValueError, OverflowError):
-        message = f"cursor {cursor!r} is not one of ours; pass the next_cursor of the page before"
-        raise InvalidRequestError("invalid_cursor", message) from None
+        raise _invalid_cursor(cursor) from None
+
+
+def _invalid_cursor(cursor: str | None) -> InvalidRequestError:
+    message = f"cursor {cursor!r} is not one of ours; pass the next_cursor of the page before"
+    return InvalidRequestError("invalid_cursor", message)
 
 
 def _progress(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,7 +187,8 @@ def _progress(row: Mapping[str, Any]) -> dict[str, Any]:
         "succeeded": row["succeeded_count"],
         "failed": row["failed_count"],
         "total_findings": row["total_findings"],
-        "progress_percent": row["progress_percent"],
+        "progress_percent": row["progress_percent"]
+        or 0,  # NULL in an older deployment's view, for a job without objects
     }
 
 
@@ -188,6 +203,11 @@ def _source(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _time(value: datetime | str | None) -> datetime | None:
-    """Return a time, also one that PostgreSQL wrote into JSON."""
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
+def _time(value: datetime | str | None) -> datetime | str | None:
+    """Return a time, also one that PostgreSQL wrote into JSON; its text where Python has no such time."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return value
