@@ -31,6 +31,18 @@ class UnsupportedVersionError(ScannerDatabaseError):
     """The server's major version is none of those that this is tested with."""
 
 
+class PoolerError(ScannerDatabaseError):
+    """The connection leads to a pooler, where a session's locks and settings outlive it."""
+
+
+class SessionSettingError(ScannerDatabaseError):
+    """The database or the role has a default that the runner must change and may not."""
+
+
+class SchemaError(ScannerDatabaseError):
+    """The schema `public` is missing, or the runner may not create in it."""
+
+
 class ReleaseError(ScannerDatabaseError):
     """The migrations release is missing, damaged, or not the requested one."""
 
@@ -57,6 +69,10 @@ class NewerDatabaseError(DriftError):
 
 class ForeignLedgerError(DriftError):
     """The table `schema_migrations` belongs to another tool."""
+
+
+class SecondLedgerError(DriftError):
+    """Another schema has a ledger too."""
 
 
 class NoRollbackError(DriftError):

@@ -1,8 +1,10 @@
 """Waits for PostgreSQL that Ctrl-C and a deadline end; libpq itself hears neither while it waits.
 
-psycopg2 calls a wait callback in place of libpq's own waits, in every thread of the process. Asynchronous connections
-wait by themselves. COPY needs libpq's own wait: it is refused while the callback is installed.
+`interruptible` is for a process: psycopg2 calls a wait callback in place of libpq's own waits, in every thread.
+Asynchronous connections wait by themselves. COPY needs libpq's own wait: it is refused while the callback is installed.
 https://www.psycopg.org/docs/advanced.html#support-for-coroutine-libraries
+
+`in_thread` is for one call, and leaves the rest of the process as it is.
 """
 
 import contextlib
@@ -10,28 +12,31 @@ import os
 import select
 import socket
 import struct
+import threading
 import time
-from collections.abc import Iterator
-from contextvars import ContextVar
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar, copy_context
+from typing import Any, TypeVar
 
 import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, get_wait_callback, set_wait_callback
 
 from handlers.errors import DatabaseUnavailableError
 
+T = TypeVar("T")
+
 # A server that does not answer a new connection within this time is not asked to cancel: libpq would wait for ever.
 CANCEL_S = 1
 # https://www.postgresql.org/docs/17/protocol-message-formats.html#PROTOCOL-MESSAGE-FORMATS-SSLREQUEST
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
-# The limit in seconds, and when it ends, of time.monotonic(). A thread that is started has none.
+# The limit in seconds, and when it ends, of time.monotonic(). Of threads, only those of `in_thread` have it.
 _deadline: ContextVar[tuple[float, float] | None] = ContextVar("deadline", default=None)
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Install the callback for a block: Ctrl-C ends each wait of the main thread, `deadline` those of any thread.
+    """Install the callback for a block: Ctrl-C ends each wait of the main thread, `deadline` limits waits.
 
     A statement that is given up is cancelled in the server, and its connection is closed.
     """
@@ -70,6 +75,40 @@ def sleep(seconds: float) -> None:
     time.sleep(seconds if limit is None else min(seconds, max(limit[1] - time.monotonic(), 0)))
     if limit is not None and time.monotonic() >= limit[1]:
         raise DatabaseUnavailableError(f"the limit of {limit[0]:g} s is over")
+
+
+def in_thread(work: Callable[[], T], *, check: Callable[[], None], every_s: float) -> T:
+    """Do work in a thread and wait for its end; Ctrl-C, or what `check` raises, ends the wait and leaves the thread.
+
+    Args:
+        work: what to do. The caller sees to it that it ends, such as by `hang_up`.
+        check: called while the work goes on.
+        every_s: how often.
+
+    Raises:
+        BaseException: what the work or `check` raised.
+
+    """
+    ended = threading.Event()
+    results: list[T] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            failures.append(error)
+        finally:
+            ended.set()
+
+    # In a copy of the context, so that `deadline` holds for the thread too.
+    threading.Thread(target=copy_context().run, args=(run,), daemon=True).start()
+    # Not Thread.join: interrupted by Ctrl-C, it marks the thread as ended (Python 3.11).
+    while not ended.wait(every_s):
+        check()
+    if failures:
+        raise failures[0]
+    return results[0]
 
 
 def cancel(connection: "psycopg2.extensions.connection") -> None:

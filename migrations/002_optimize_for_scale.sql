@@ -117,6 +117,8 @@ CREATE OR REPLACE FUNCTION fold_and_refresh_job_progress(
 )
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+-- REFRESH CONCURRENTLY names a temporary table wrongly under quote_all_identifiers = on.
+SET quote_all_identifiers = off
 AS $$
 DECLARE
     started_at CONSTANT timestamptz := clock_timestamp();

@@ -18,7 +18,8 @@ from handlers.diagnosis.commands import Commands, psql
 from handlers.diagnosis.model import Context, Finding, critical, unknown
 from handlers.diagnosis.sessions import check_proxy
 from handlers.diagnosis.watchdog import ConnectionWatchdog
-from handlers.errors import DatabaseUnavailableError, ScannerDatabaseError
+from handlers.errors import DatabaseUnavailableError, PoolerError, ScannerDatabaseError
+from handlers.migrator.connecting import refuse_pooler
 from handlers.migrator.session import Connect
 
 CHECK_LIMIT_S = DOCTOR.statement_s
@@ -90,6 +91,9 @@ def examine(
     findings = []
     fetch = _Fetch(connection)
     try:
+        fetch.start(CHECK_LIMIT_S)
+        with contextlib.suppress(psycopg2.Error):  # the first check tells
+            refuse_pooler(connection)
         context = Context(
             connection=connection,
             fetch=fetch,
@@ -99,6 +103,8 @@ def examine(
             connect_proxy=connect_proxy,
         )
         findings.extend(_run(context, fetch, checks, time.monotonic() + time_limit_s))
+    except PoolerError as error:
+        findings.append(_named("connection", unknown(str(error), why="Nothing was examined, and nothing was set.")))
     finally:
         fetch.watchdog.stop()
         with contextlib.suppress(psycopg2.Error):

@@ -1,11 +1,11 @@
-"""The ledger `schema_migrations`: what was applied, and how far a file has come."""
+"""The ledger `public.schema_migrations`: what was applied, and how far a file has come."""
 
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from handlers.contract.release import Migration
-from handlers.errors import ForeignLedgerError
+from handlers.errors import ForeignLedgerError, SchemaError, SecondLedgerError
 from handlers.migrator.plan import LedgerEntry
 from handlers.queries import load_queries
 
@@ -17,16 +17,26 @@ def read_ledger(cursor: Any) -> list[LedgerEntry]:
 
     Raises:
         ForeignLedgerError: a table of this name exists and is not ours.
+        SecondLedgerError: another schema has a ledger too.
 
     """
+    cursor.execute(QUERIES["other_ledgers"])
+    if others := cursor.fetchall():
+        found = ", ".join(f"{name} (of {owner})" for name, owner in others)
+        first = others[0][0]
+        raise SecondLedgerError(
+            f"{found} is a ledger as public.schema_migrations is: an earlier run built in that schema, which its "
+            "search_path named. Migrations build in public only. Look at what is in that schema; when nothing uses it, "
+            f"DROP TABLE {first}, and deploy again"
+        )
     cursor.execute(QUERIES["ledger_columns"])
     columns = cursor.fetchone()[0]
     if columns is None:
         return []
     if "applied_statements" not in columns:
         raise ForeignLedgerError(
-            f"the table schema_migrations has the columns {', '.join(columns)}: another tool made it; "
-            "rename it (ALTER TABLE schema_migrations RENAME TO ...) and deploy again"
+            f"the table public.schema_migrations has the columns {', '.join(columns)}: another tool made it; "
+            "rename it (ALTER TABLE public.schema_migrations RENAME TO ...) and deploy again"
         )
     cursor.execute(QUERIES["read_ledger"])
     return [
@@ -35,6 +45,30 @@ def read_ledger(cursor: Any) -> list[LedgerEntry]:
         )
         for version, name, checksum, statements, applied_at in cursor.fetchall()
     ]
+
+
+def check_schema(cursor: Any) -> None:
+    """Check that the user may create in the schema `public`, which PostgreSQL grants to the owner of the database only.
+
+    Raises:
+        SchemaError: it is missing, or the user may not.
+
+    """
+    cursor.execute("SELECT quote_ident(current_user)")
+    user = cursor.fetchone()[0]
+    cursor.execute(QUERIES["public_schema"])
+    row = cursor.fetchone()
+    if row is None:
+        raise SchemaError(
+            "the database has no schema public, in which migrations build; "
+            f"an owner of the database can run CREATE SCHEMA public AUTHORIZATION {user}; then deploy again"
+        )
+    owner, may_create = row
+    if not may_create:
+        raise SchemaError(
+            f"{user} may not create in the schema public, which belongs to {owner}; the owner of the schema or an "
+            f"administrator can run GRANT USAGE, CREATE ON SCHEMA public TO {user}; then deploy again"
+        )
 
 
 def record(migration: Migration, done: int, *, started_at: datetime, release: str) -> tuple[str, dict[str, Any]]:

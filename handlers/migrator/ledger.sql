@@ -1,8 +1,8 @@
--- The ledger schema_migrations, the lock that goes with it, and what the runner asks the server about its work.
+-- The ledger public.schema_migrations, the lock that goes with it, and what the runner asks the server about its work.
 
 -- name: create_ledger
 -- One row a migration; applied_at stays null while a file outside a transaction is only partly applied.
-CREATE TABLE IF NOT EXISTS schema_migrations (
+CREATE TABLE IF NOT EXISTS public.schema_migrations (
     version int PRIMARY KEY,
     name text NOT NULL,
     checksum text NOT NULL,
@@ -18,18 +18,38 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 -- Null when there is no such table; another tool may have one of the same name.
 SELECT array_agg(attname::text ORDER BY attnum)
 FROM pg_attribute
-WHERE attrelid = to_regclass('schema_migrations')
+WHERE attrelid = to_regclass('public.schema_migrations')
   AND attnum > 0
   AND NOT attisdropped;
 
+-- name: other_ledgers
+-- Ledgers in other schemas, and their owners.
+SELECT quote_ident(namespace.nspname) || '.schema_migrations', quote_ident(pg_get_userbyid(class.relowner))
+FROM pg_class AS class
+JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
+JOIN pg_attribute AS attribute ON attribute.attrelid = class.oid
+WHERE class.relname = 'schema_migrations'
+  AND class.relkind IN ('r', 'p')
+  AND namespace.nspname <> 'public'
+  AND attribute.attname = 'applied_statements'
+  AND NOT attribute.attisdropped
+ORDER BY 1;
+
+-- name: public_schema
+-- The schema public, its owner, and whether this user may create in it; no row where there is none.
+SELECT quote_ident(pg_get_userbyid(nspowner)),
+       has_schema_privilege(oid, 'USAGE') AND has_schema_privilege(oid, 'CREATE')
+FROM pg_namespace
+WHERE nspname = 'public';
+
 -- name: read_ledger
 SELECT version, name, checksum, applied_statements, applied_at
-FROM schema_migrations
+FROM public.schema_migrations
 ORDER BY version;
 
 -- name: record_statements
 -- The statements of a file that are applied, recorded in their own transaction; the file is complete when `done`.
-INSERT INTO schema_migrations AS ledger
+INSERT INTO public.schema_migrations AS ledger
     (version, name, checksum, applied_statements, started_at, applied_at, duration_ms, release)
 VALUES
     (%(version)s, %(name)s, %(checksum)s, %(applied_statements)s, %(started_at)s,
@@ -44,32 +64,70 @@ SET checksum = excluded.checksum,
 
 -- name: reopen
 -- A rollback outside a transaction begins: if it dies, the next deploy runs the whole file again.
-UPDATE schema_migrations
+UPDATE public.schema_migrations
 SET applied_at = NULL,
     applied_statements = '{}'
 WHERE version = %(version)s;
 
 -- name: forget
-DELETE FROM schema_migrations
+DELETE FROM public.schema_migrations
 WHERE version = %(version)s;
 
+-- name: reset_session
+-- Undoes what a statement of a migration set for the session. RESET ALL leaves user and role as they are.
+RESET SESSION AUTHORIZATION;
+RESET ROLE;
+RESET ALL;
+
 -- name: prepare_session
+-- What the runner and the migrations depend on, whatever the defaults of the server, the database and the role are. Sets
+-- what differs, because a user may lack the right to set session_replication_role.
 -- An idle session must end with its client, because it holds the lock: the server ends it when it idles for a minute or
 -- when the client does not answer keepalives. A running statement must outlive its client: no timeout ends it, the
 -- server does not check the connection, and it sends no notices, which would fail.
-SELECT set_config('idle_session_timeout', '60s', false),
-       set_config('tcp_keepalives_idle', '30', false),
-       set_config('tcp_keepalives_interval', '10', false),
-       set_config('tcp_keepalives_count', '3', false),
-       set_config('statement_timeout', '0', false),
-       -- It exists from PostgreSQL 17 on.
-       CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL
-            THEN set_config('transaction_timeout', '0', false) END,
-       set_config('idle_in_transaction_session_timeout', '0', false),
-       set_config('lock_timeout', '0', false),
-       set_config('client_connection_check_interval', '0', false),
-       set_config('client_min_messages', 'error', false),
-       set_config('timezone', 'UTC', false);
+SET statement_timeout = 0;
+SELECT set_config(name, value, false)
+FROM (VALUES
+    -- Where unqualified names lead, and where objects are created.
+    ('search_path', 'public, pg_temp'),
+    ('default_table_access_method', 'heap'),
+    -- How rows are seen. Under READ COMMITTED each statement sees what was committed before it; hidden rows raise.
+    ('default_transaction_isolation', 'read committed'),
+    ('default_transaction_read_only', 'off'),
+    ('default_transaction_deferrable', 'off'),
+    ('row_security', 'off'),
+    ('restrict_nonsystem_relation_kind', ''),
+    -- Triggers count what a migration writes.
+    ('session_replication_role', 'origin'),
+    -- How SQL is read.
+    ('client_encoding', 'UTF8'),
+    ('standard_conforming_strings', 'on'),
+    ('array_nulls', 'on'),
+    ('transform_null_equals', 'off'),
+    ('check_function_bodies', 'on'),
+    ('plpgsql.extra_errors', 'none'),
+    ('plpgsql.extra_warnings', 'none'),
+    ('exit_on_error', 'off'),
+    -- How values and definitions are written.
+    ('quote_all_identifiers', 'off'),
+    ('datestyle', 'ISO, MDY'),
+    ('intervalstyle', 'postgres'),
+    ('timezone', 'UTC'),
+    ('bytea_output', 'hex'),
+    ('extra_float_digits', '1'),
+    ('client_min_messages', 'error'),
+    -- How long things last.
+    ('idle_session_timeout', '60s'),
+    ('tcp_keepalives_idle', '30'),
+    ('tcp_keepalives_interval', '10'),
+    ('tcp_keepalives_count', '3'),
+    ('transaction_timeout', '0'),
+    ('idle_in_transaction_session_timeout', '0'),
+    ('lock_timeout', '0'),
+    ('client_connection_check_interval', '0')
+) AS setting (name, value)
+-- A setting that this version lacks reads as null.
+WHERE current_setting(name, true) <> value;
 
 -- name: try_lock
 -- A lock of the session: it ends with the connection, also after kill -9. Polled, because a session that waits inside

@@ -3,6 +3,7 @@
 import contextlib
 import random
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,7 @@ from handlers.contract.release import Index, Migration, Release, SqlStatement
 from handlers.errors import MigrationFailedError, NoRollbackError
 from handlers.migrator import indexes, ledger
 from handlers.migrator.advice import INSUFFICIENT_PRIVILEGE, next_step
+from handlers.migrator.connecting import RESET
 from handlers.migrator.plan import PendingMigration, plan
 from handlers.migrator.session import Connect, Report, RunLimits, Session
 
@@ -49,11 +51,13 @@ def run(connect: Connect, release: Release, *, limits: RunLimits | None = None, 
         DeployInProgressError: another deployer still worked at the deadline.
         StillRunningError: the deadline came while the server runs a statement; the next run continues.
         DriftError: release and ledger contradict each other; nothing was run.
+        SchemaError: the schema `public` is missing, or closed to this user; nothing was run.
         MigrationFailedError: PostgreSQL refused a statement; what is recorded as applied is applied, no more.
 
     """
-    with Session(connect, limits=limits or RunLimits(), report=report) as session:
+    with Session(connect, limits=limits or RunLimits(), report=report) as session, _advised(session, "deploy again"):
         session.acquire_lock()
+        ledger.check_schema(session.cursor)
         pending = plan(release, ledger.read_ledger(session.cursor))
         _in_transaction(session, release.roles.file, release.roles.statements)
         session.cursor.execute(ledger.QUERIES["create_ledger"])
@@ -85,7 +89,7 @@ def rollback(connect: Connect, release: Release, *, limits: RunLimits | None = N
         DeployInProgressError, StillRunningError, MigrationFailedError: as for `run`.
 
     """
-    with Session(connect, limits=limits or RunLimits(), report=report) as session:
+    with Session(connect, limits=limits or RunLimits(), report=report) as session, _advised(session, "roll back again"):
         session.acquire_lock()
         entries = ledger.read_ledger(session.cursor)
         plan(release, entries)  # refuses drift
@@ -167,7 +171,7 @@ def _in_one_message(session: Session, file: str, statement: SqlStatement, record
     The server runs a message to its end also when the client has disconnected, so this may outlive the deadline.
     """
     recorded = session.cursor.mogrify(*record).decode()
-    message = f"BEGIN; {_lock_timeout(session)};\n{statement.sql}\n;{recorded};\nCOMMIT"
+    message = f"BEGIN; {_lock_timeout(session)};\n{statement.sql}\n;{RESET};\n{recorded};\nCOMMIT"
 
     def attempt() -> None:
         try:
@@ -190,9 +194,13 @@ def _in_transaction(
                 session.execute(statement.sql, what=f"{file}: {statement.title}", may_outlive=False)
             except psycopg2.Error as error:
                 raise _failure(session, file, statement, error) from error
-        if record:
-            session.cursor.execute(*record)
-        session.cursor.execute("COMMIT")
+        try:
+            session.cursor.execute(RESET)
+            if record:
+                session.cursor.execute(*record)
+            session.cursor.execute("COMMIT")
+        except psycopg2.Error as error:
+            raise _failure(session, file, None, error) from error
 
     _with_patience(session, attempt, waits_for=file)
 
@@ -218,14 +226,24 @@ def _lock_timeout(session: Session) -> str:
     return f"SET LOCAL lock_timeout = {session.limits.lock_timeout_ms}"
 
 
-def _failure(session: Session, file: str, statement: SqlStatement, error: Exception) -> MigrationFailedError:
+def _failure(session: Session, file: str, statement: SqlStatement | None, error: Exception) -> MigrationFailedError:
     again, state = (
         ("roll back again", "A deploy before that applies the migration again.")
         if file.endswith(".down.sql")
         else ("deploy again", "What is recorded in schema_migrations stays applied.")
     )
     refused = isinstance(error, psycopg2.Error) and error.pgcode == INSUFFICIENT_PRIVILEGE
-    owners = session.owners(statement.relations) if refused else {}
+    owners = session.owners(statement.relations) if refused and statement else {}
     advice = next_step(error, again=again, user=session.user, owners=owners)
-    where = f"migrations/{file}, line {statement.line}, {statement.title}"
-    return MigrationFailedError(f"{where}: {str(error).strip()}\n{statement.sql}\n{f'{advice} {state}'.strip()}")
+    where, sql = (f"line {statement.line}, {statement.title}", f"{statement.sql}\n") if statement else ("its end", "")
+    return MigrationFailedError(f"migrations/{file}, {where}: {str(error).strip()}\n{sql}{f'{advice} {state}'.strip()}")
+
+
+@contextlib.contextmanager
+def _advised(session: Session, again: str) -> Iterator[None]:
+    """Add the next step to an error of the runner's own queries."""
+    try:
+        yield
+    except psycopg2.Error as error:
+        advice = next_step(error, again=again, user=session.user, owners={})
+        raise MigrationFailedError(f"{str(error).strip()}\n{advice}") from error

@@ -1,25 +1,31 @@
 """The session that holds the migration lock and runs the statements, and a second one that watches it."""
 
 import contextlib
-import os
 import random
-import socket
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import psycopg2
 
-from handlers.contract import postgres_versions
-from handlers.errors import DeployInProgressError, StillRunningError, UnsupportedVersionError
+from handlers.errors import DatabaseUnavailableError, DeployInProgressError, StillRunningError
+from handlers.migrator.connecting import connect_to_supported
 from handlers.migrator.ledger import QUERIES
 from handlers.migrator.statement_progress import StatementProgress, watch
+from handlers.waiting import cancel, hang_up, in_thread
 
+T = TypeVar("T")
 Connect = Callable[[], "psycopg2.extensions.connection"]
 # Called with a sentence for people, and fields for programs.
 Report = Callable[..., None]
+
+# How often a wait looks at the clock.
+_TICK_S = 0.1
+# The watching session asks for what is in memory: a server that does not answer for so long is stopped or unreachable.
+SILENCE_S = 30
+# After the deadline, the time for a last look at the statement.
+_LAST_LOOK_S = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,22 +48,24 @@ class RunLimits:
     poll_interval_s: float = 2
 
 
-def connect_to_supported(connect: Connect) -> "psycopg2.extensions.connection":
-    """Open a connection, and refuse a server of another version before any statement.
+class _RunnersCursor(psycopg2.extensions.cursor):
+    """Runs short statements of the runner itself, under the deadline of its session."""
 
-    Raises:
-        UnsupportedVersionError: it is none of `postgres_versions.SUPPORTED`.
+    session: "Session"
 
-    """
-    connection = connect()
-    if (reason := postgres_versions.unsupported(connection.server_version)) is not None:
-        connection.close()
-        raise UnsupportedVersionError(reason)
-    return connection
+    def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002 - psycopg2's name
+        self.session.finish(lambda: self.send(query, vars), "the runner's own query")
+
+    def send(self, query: Any, parameters: Any = None) -> None:
+        """Run a statement without a limit."""
+        super().execute(query, parameters)
 
 
 class Session:
     """The session of one run. Use as a context manager: it ends with its connections, and the lock with it.
+
+    Attributes:
+        cursor: of the session; the deadline holds for it.
 
     Args:
         connect: opens a direct connection (not through RDS Proxy) in autocommit mode.
@@ -65,7 +73,7 @@ class Session:
         report: called with each event.
 
     Raises:
-        UnsupportedVersionError: the server is of another version; nothing was run.
+        ScannerDatabaseError: as `connect_to_supported`.
 
     """
 
@@ -74,22 +82,19 @@ class Session:
         self.report = report
         self._ends_at = None if limits.deadline_s is None else time.monotonic() + limits.deadline_s
         self._connection = connect_to_supported(connect)
-        self._watcher = connect()
-        self.cursor: Any = self._connection.cursor()
+        self._watcher = connect_to_supported(connect)
         self.pid: int = self._connection.info.backend_pid
         self.user: str = self._connection.info.user
-        self._worker: threading.Thread | None = None
-        for connection in (self._connection, self._watcher):
-            connection.cursor().execute(QUERIES["prepare_session"])
         # The watcher idles while statements are short, and it holds no lock.
         self._watcher.cursor().execute("SET idle_session_timeout = 0")
+        cursor: Any = self._connection.cursor(cursor_factory=_RunnersCursor)
+        cursor.session = self
+        self.cursor = cursor
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._worker is not None and self._worker.is_alive():
-            self._hang_up()  # else closing would wait for the statement, also after Ctrl-C
         for connection in (self._connection, self._watcher):
             with contextlib.suppress(psycopg2.Error):
                 connection.close()
@@ -130,66 +135,115 @@ class Session:
             psycopg2.Error: the server refused it.
             StillRunningError: the deadline came first. The connection is given up: the server ends the statement, or
                 what the message holds, and then the session and its lock.
+            DatabaseUnavailableError: the server stopped answering; the connection is given up.
 
         """
-        failure: list[BaseException] = []
+        if self.time_is_up():
+            raise StillRunningError(f"the time was up before {what}; deploy again, and the next run goes on there")
+        self.finish(lambda: self.cursor.send(sql), what, may_outlive=may_outlive)
 
-        def work() -> None:
+    def finish(self, work: Callable[[], T], what: str, *, may_outlive: bool = False) -> T:
+        """Do work on the connection; as `execute`. Ctrl-C ends the wait as the deadline does."""
+        ended = False
+        look_at = time.monotonic() + min(self.limits.poll_interval_s, 1)
+
+        def tracked() -> T:
+            nonlocal ended
             try:
-                self.cursor.execute(sql)
-            except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-                failure.append(error)
+                return work()
+            finally:
+                ended = True
 
-        worker = self._worker = threading.Thread(target=work, daemon=True)
-        worker.start()
-        worker.join(min(self.limits.poll_interval_s, 1))
-        while worker.is_alive():
-            progress = watch(self._watcher.cursor(), self.pid)
-            if progress is not None:
-                self.report(f"{what}: {progress}", **progress.fields())
-            if self.time_is_up():
-                self._give_up(what, progress, may_outlive=may_outlive)
-            worker.join(self.limits.poll_interval_s)
-        if failure:
-            raise failure[0]
+        def check() -> None:
+            nonlocal look_at
+            is_last = self.time_is_up()
+            if not is_last and time.monotonic() < look_at:
+                return
+            progress = self._look(what)
+            if is_last:
+                raise StillRunningError(_out_of_time(what, progress, may_outlive=may_outlive))
+            look_at = time.monotonic() + self.limits.poll_interval_s
+
+        try:
+            return in_thread(tracked, check=check, every_s=_TICK_S)
+        except BaseException as error:
+            if not ended:
+                self._leave(may_outlive=may_outlive)
+                if isinstance(error, KeyboardInterrupt):
+                    goes_on = "goes on in the database; the next run waits for it and goes on"
+                    self.report(f"interrupted: {what} {goes_on if may_outlive else 'was cancelled'}")
+            raise
 
     def owners(self, relations: Sequence[str]) -> dict[str, str]:
         """Return the owner of each of these relations whose rights this session does not have."""
-        cursor = self._watcher.cursor()
-        try:
+
+        def ask(cursor: Any) -> dict[str, str]:
             cursor.execute(QUERIES["other_owners"], {"relations": list(relations)})
+            return dict(cursor.fetchall())
+
+        try:
+            return self._ask(ask)
         except psycopg2.Error:  # a function's signature is no name of a relation
             return {}
-        return dict(cursor.fetchall())
 
-    def _give_up(self, what: str, progress: StatementProgress | None, *, may_outlive: bool) -> None:
+    def _look(self, what: str) -> StatementProgress | None:
+        """Report the progress of the session's statement."""
+        try:
+            progress = self._ask(lambda cursor: watch(cursor, self.pid))
+        except psycopg2.Error:
+            return None  # the watching session was ended; the statement tells what becomes of it
+        except DatabaseUnavailableError:
+            if self.time_is_up():
+                return None
+            raise
+        if progress is not None:
+            self.report(f"{what}: {progress}", **progress.fields())
+        return progress
+
+    def _ask(self, question: Callable[[Any], T]) -> T:
+        """Ask by the watching session.
+
+        Raises:
+            DatabaseUnavailableError: no answer in time.
+
+        """
+        asked_at = time.monotonic()
+
+        def check() -> None:
+            waited_s = time.monotonic() - asked_at
+            if waited_s >= (_LAST_LOOK_S if self.time_is_up() else SILENCE_S):
+                raise DatabaseUnavailableError(
+                    f"the server has not answered for {waited_s:.0f} s and may be stopped; when it does, deploy again"
+                )
+
+        try:
+            return in_thread(lambda: question(self._watcher.cursor()), check=check, every_s=_TICK_S)
+        except (DatabaseUnavailableError, KeyboardInterrupt):
+            hang_up(self._watcher)
+            raise
+
+    def _leave(self, *, may_outlive: bool) -> None:
+        """Give the connection up: the server finishes what it may finish, and then ends the session."""
         if not may_outlive:
-            self._connection.cancel()
-            raise StillRunningError(
-                f"{what} did not end in time ({progress or 'no progress known'}) and was undone; "
-                "give the function more time, or split the file"
-            )
-        self._hang_up()
-        raise StillRunningError(
-            f"{what} goes on in the database ({progress or 'no progress known'}); "
-            "deploy again, and the next run waits for it and goes on"
-        )
-
-    def _hang_up(self) -> None:
-        """Close the socket without cancelling: the server finishes the statement, and then ends the session."""
-        # libpq closes the socket itself when the worker notices a shutdown, so it may be closed already.
-        with (
-            contextlib.suppress(OSError, psycopg2.Error),
-            socket.socket(fileno=os.dup(self._connection.fileno())) as wire,
-        ):
-            wire.shutdown(socket.SHUT_RDWR)
+            cancel(self._connection)
+        hang_up(self._connection)
 
     def _holder(self) -> tuple[str, StatementProgress | None]:
-        watcher: Any = self._watcher.cursor()
-        watcher.execute(QUERIES["lock_holder"])
-        row = watcher.fetchone()
+        def ask(cursor: Any) -> tuple[Any, StatementProgress | None]:
+            cursor.execute(QUERIES["lock_holder"])
+            row = cursor.fetchone()
+            return row, row and watch(cursor, row[0])
+
+        row, progress = self._ask(ask)
         if row is None:
             return "a session that just ended", None
         pid, name, since = row
         began = f", since {since:%Y-%m-%d %H:%M:%S} UTC" if since else ""
-        return f"{name or 'unnamed'} (pid {pid}{began})", watch(watcher, pid)
+        return f"{name or 'unnamed'} (pid {pid}{began})", progress
+
+
+def _out_of_time(what: str, progress: StatementProgress | None, *, may_outlive: bool) -> str:
+    known = progress or "no progress known"
+    if may_outlive:
+        return f"{what} goes on in the database ({known}); deploy again, and the next run waits for it and goes on"
+    return f"{what} did not end in time ({known}) and was undone; give the function more time, or split the file"

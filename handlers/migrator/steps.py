@@ -6,9 +6,10 @@ from typing import Any
 
 from handlers.contract.release import Index, Release, SqlStatement
 from handlers.migrator import indexes
+from handlers.migrator.connecting import connect_to_supported
 from handlers.migrator.ledger import QUERIES, read_ledger
 from handlers.migrator.plan import PendingMigration, plan
-from handlers.migrator.session import Connect, RunLimits, connect_to_supported
+from handlers.migrator.session import Connect, RunLimits
 
 # Bytes of a B-tree entry besides its columns: tuple header and line pointer, on pages of 8 KiB that are 90 % full.
 # https://www.postgresql.org/docs/17/btree.html#BTREE-IMPLEMENTATION
@@ -58,7 +59,7 @@ def migration_steps(release: Release, connect: Connect | None = None, *, limits:
 
     Raises:
         DriftError: release and ledger contradict each other.
-        UnsupportedVersionError: the server is of another version.
+        ScannerDatabaseError: as `connect_to_supported`.
 
     """
     timeout_ms = (limits or RunLimits()).lock_timeout_ms

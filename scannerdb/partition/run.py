@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from handlers.migrator.session import Connect, Report, RunLimits, Session, connect_to_supported
+from handlers.migrator.connecting import connect_to_supported
+from handlers.migrator.session import Connect, Report, RunLimits, Session
 from scannerdb.partition import preflight, steps, swap
 from scannerdb.partition import state as states
 from scannerdb.partition.copy import Copier

@@ -37,11 +37,8 @@ def raising(code: str, *, hint: str = "") -> str:
     ("code", "advice"),
     [
         ("08006", "The connection was lost. When the database answers, deploy again."),
-        ("25006", "Connect to the writer, or run ALTER ROLE scanner_admin RESET default_transaction_read_only, then"),
-        (
-            "42501",
-            "The owner of the object that the message names, or an administrator, can grant it, then deploy again.",
-        ),
+        ("25006", "Connect to the writer: the instance's own endpoint, or the cluster endpoint of Aurora."),
+        ("42501", "The owner of the object that the message names, or an administrator, can grant it (BYPASSRLS,"),
         (
             "53100",
             "The server's disk is full. Add or free space (database.max_allocated_storage_gib), then deploy again.",
@@ -50,6 +47,13 @@ def raising(code: str, *, hint: str = "") -> str:
         ("53300", "The server is out of connections. End idle sessions, then deploy again."),
         ("53400", "The server is out of a resource that the message names."),
         ("57014", "Another session cancelled the statement."),
+        ("40001", "Another session changed the same rows at the same time. When it has ended, deploy again."),
+        ("55006", "Another session uses the object that the message names. When it has ended, deploy again."),
+        ("57P01", "The connection was lost. When the database answers, deploy again."),
+        ("58030", "The server could not read or write a file. Its log says more."),
+        ("XX001", "The server failed inside. Its log says more; ask who runs it, then deploy again."),
+        ("P0001", "A function or an event trigger refused the statement. Do what its message asks for, then"),
+        ("22P02", "Correct the rows that the message names, or the file, then deploy again."),
         ("23505", "Correct the rows that the message names, or the file, then deploy again."),
     ],
 )
@@ -58,7 +62,7 @@ def test_the_file_is_not_blamed_for_what_the_error_code_says(
 ) -> None:
     said = failure(empty_database, release_of({"001_a.sql": raising(code)}))
     assert advice in said
-    assert "Correct the file" not in said
+    assert "Correct the file and" not in said
     assert said.endswith("What is recorded in schema_migrations stays applied.")
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from handlers.errors import DeployInProgressError, StillRunningError
+from handlers.errors import DatabaseUnavailableError, DeployInProgressError, StillRunningError
+from handlers.migrator import session as session_module
 from handlers.migrator.ledger import QUERIES
 from handlers.migrator.runner import run
 from handlers.migrator.session import RunLimits, Session
 from handlers.migrator.statement_progress import PHASES, measure, watch
+from handlers.waiting import hang_up
+from tests.support.processes import interrupted, stopped, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import psycopg2
 
@@ -152,6 +156,126 @@ def test_an_interrupted_run_ends_at_once_and_leaves_the_build_to_the_server(
     assert run(table.connect, release_of(INDEX)).applied == ("001_a.sql",)
 
 
+@contextlib.contextmanager
+def locked(database: TestDatabase, table: str) -> Iterator[int]:
+    """Hold the strongest lock on a table; give the session's pid."""
+    connection = database.connect()
+    connection.autocommit = False
+    with connection.cursor() as cursor:
+        cursor.execute(f"LOCK TABLE {table}")
+        yield connection.info.backend_pid
+    connection.close()
+
+
+@pytest.mark.parametrize("after_s", [0.3, 1.5])
+def test_ctrl_c_ends_a_run_at_once_and_leaves_its_build_to_the_server(
+    table: TestDatabase, release_of: ReleaseOf, after_s: float
+) -> None:
+    writer, said = hold_back(table), list[str]()
+    started = time.monotonic()
+    with interrupted(after_s=after_s), pytest.raises(KeyboardInterrupt):
+        run(table.connect, release_of(INDEX), report=lambda message, **_: said.append(message))
+    assert time.monotonic() - started < after_s + 2
+    assert said[-1].startswith("interrupted: CREATE INDEX CONCURRENTLY t_a goes on in the database")
+    assert len(builders(table)) == 1
+    writer.commit()
+    writer.close()
+    assert run(table.connect, release_of(INDEX)).applied == ("001_a.sql",)
+
+
+def test_ctrl_c_undoes_a_file_in_a_transaction_in_the_server_too(table: TestDatabase, release_of: ReleaseOf) -> None:
+    sql = "CREATE TABLE u (a int); DO $$ BEGIN PERFORM pg_sleep(30); END $$"
+    with interrupted(after_s=0.5), pytest.raises(KeyboardInterrupt):
+        run(table.connect, release_of({"001_a.sql": sql}))
+    wait_until(lambda: locks(table) == [], timeout_s=5)
+    assert table.query("SELECT to_regclass('u')") == [(None,)]
+
+
+def test_the_deadline_holds_where_the_definition_of_an_index_waits_for_a_lock(
+    table: TestDatabase, release_of: ReleaseOf
+) -> None:
+    """`pg_get_indexdef` opens the table of an index on an expression."""
+    table.query("CREATE INDEX t_a ON t ((a + 1))")
+    release = release_of({"001_a.sql": "CREATE INDEX CONCURRENTLY IF NOT EXISTS t_a ON t ((a + 1))"})
+    with locked(table, "t") as pid, pytest.raises(StillRunningError, match=rf"own query .*waits for pid {pid} \("):
+        run(table.connect, release, limits=SHORT)
+    assert run(table.connect, release).applied == ("001_a.sql",)
+
+
+def test_the_deadline_holds_where_the_ledger_is_locked(table: TestDatabase, release_of: ReleaseOf) -> None:
+    run(table.connect, release_of({"001_a.sql": "SELECT 1"}))
+    with locked(table, "public.schema_migrations") as pid:
+        started = time.monotonic()
+        with pytest.raises(StillRunningError, match=rf"own query .*waits for pid {pid} \("):
+            run(table.connect, release_of({"001_a.sql": "SELECT 1"}), limits=SHORT)
+        assert time.monotonic() - started < 4
+        with interrupted(after_s=0.3), pytest.raises(KeyboardInterrupt):
+            run(table.connect, release_of({"001_a.sql": "SELECT 1"}))
+
+
+def test_the_deadline_holds_over_many_short_statements(table: TestDatabase, release_of: ReleaseOf) -> None:
+    sql = ";".join(["SELECT pg_sleep(0.3)"] * 20)
+    started = time.monotonic()
+    with pytest.raises(StillRunningError, match=r"001_a\.sql: SELECT"):
+        run(table.connect, release_of({"001_a.sql": sql}), limits=SHORT)
+    assert time.monotonic() - started < 3
+
+
+def sessions(database: TestDatabase) -> list[int]:
+    return [
+        pid
+        for (pid,) in database.query(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    ]
+
+
+class Stopper:
+    """A report that stops the server, once, while a statement runs; a context manager that lets it go on."""
+
+    def __init__(self, database: TestDatabase) -> None:
+        self._database, self._stack, self._is_stopped = database, contextlib.ExitStack(), False
+
+    def __call__(self, message: str, **_fields: object) -> None:
+        if "running" in message and not self._is_stopped:
+            self._is_stopped = True
+            self._stack.enter_context(stopped(self._database.server_pid(), *sessions(self._database)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+
+SLOW = {"001_a.sql": "VACUUM t; SELECT pg_sleep(2)"}
+
+
+def test_a_stopped_server_does_not_hold_a_run_past_its_deadline(table: TestDatabase, release_of: ReleaseOf) -> None:
+    started = time.monotonic()
+    with Stopper(table) as stop, pytest.raises(StillRunningError, match="goes on in the database"):
+        run(table.connect, release_of(SLOW), limits=RunLimits(deadline_s=1.5, poll_interval_s=0.2), report=stop)
+    assert time.monotonic() - started < 6
+
+
+def test_a_stopped_server_does_not_hold_a_run_past_ctrl_c(table: TestDatabase, release_of: ReleaseOf) -> None:
+    started = time.monotonic()
+    with Stopper(table) as stop, interrupted(after_s=1.5), pytest.raises(KeyboardInterrupt):
+        run(table.connect, release_of(SLOW), limits=RunLimits(poll_interval_s=0.2), report=stop)
+    assert time.monotonic() - started < 4
+
+
+def test_a_server_that_falls_silent_ends_a_run_without_a_deadline(
+    table: TestDatabase, release_of: ReleaseOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "SILENCE_S", 1)
+    with (
+        Stopper(table) as stop,
+        pytest.raises(DatabaseUnavailableError, match="has not answered for 1 s and may be stopped"),
+    ):
+        run(table.connect, release_of(SLOW), limits=RunLimits(poll_interval_s=0.2), report=stop)
+
+
 def test_a_blocker_that_may_not_be_seen_does_not_stop_a_run() -> None:
     class Cursor:
         description = ()
@@ -243,7 +367,7 @@ def test_a_session_whose_wire_is_gone_already_can_be_given_up(table: TestDatabas
     session = Session(table.connect, limits=SHORT, report=lambda *_args, **_fields: None)
     with session:
         session._connection.close()
-        session._hang_up()
+        hang_up(session._connection)
 
 
 def test_a_statement_after_many_short_ones_is_watched_as_the_first_is(

@@ -1,0 +1,240 @@
+"""A run does not depend on the defaults of the server, the database or the role, nor on what an earlier file set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handlers.errors import SchemaError, SecondLedgerError, SessionSettingError
+from handlers.migrator.runner import rollback, run
+from handlers.migrator.steps import migration_steps
+from lab.embedded_postgres import ADMIN_USER
+from tests.support.database import MIGRATIONS, build_release
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from handlers.contract.release import Release
+    from tests.support.database import TestDatabase
+
+    ReleaseOf = Callable[[dict[str, str]], Release]
+
+HOSTILE = (
+    "search_path = '$user', elsewhere",
+    "default_transaction_isolation = 'serializable'",
+    "default_transaction_isolation = 'repeatable read'",
+    "default_transaction_read_only = on",
+    "default_transaction_deferrable = on",
+    "quote_all_identifiers = on",
+    "row_security = on",
+    "client_encoding = 'LATIN1'",
+    "standard_conforming_strings = off",
+    "array_nulls = off",
+    "transform_null_equals = on",
+    "check_function_bodies = off",
+    "plpgsql.extra_errors = 'all'",
+    "plpgsql.variable_conflict = 'use_column'",
+    "exit_on_error = on",
+    "datestyle = 'German, DMY'",
+    "intervalstyle = 'iso_8601'",
+    "timezone = 'Asia/Kathmandu'",
+    "bytea_output = 'escape'",
+    "extra_float_digits = -15",
+    "client_min_messages = 'debug5'",
+    "statement_timeout = '20ms'",
+    "lock_timeout = '1ms'",
+    "idle_in_transaction_session_timeout = '1ms'",
+    "restrict_nonsystem_relation_kind = 'view, foreign-table'",
+)
+# What was made, and where; an oid is no name.
+MADE = """
+SELECT nspname, relname, relkind::text, pg_get_indexdef(class.oid), pg_get_viewdef(class.oid), relam
+FROM pg_class AS class
+JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
+WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'
+UNION ALL
+SELECT nspname, proname, 'f', pg_get_functiondef(proc.oid), NULL, NULL
+FROM pg_proc AS proc
+JOIN pg_namespace AS namespace ON namespace.oid = proc.pronamespace
+WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema' AND prokind = 'f'
+ORDER BY 1, 2, 3
+"""
+NEUTRAL = "SET search_path = pg_catalog; SET quote_all_identifiers = off; "
+
+
+def set_default(database: TestDatabase, setting: str) -> None:
+    """Give the database a default of which its owner is not asked."""
+    database.query(f"ALTER DATABASE {database.name} SET {setting}", user="postgres")
+
+
+@pytest.fixture
+def elsewhere(empty_database: TestDatabase) -> Iterator[TestDatabase]:
+    """A database with a schema named like the login, and another that may be on the path."""
+    empty_database.query(f"CREATE SCHEMA {ADMIN_USER}; CREATE SCHEMA elsewhere")
+    return empty_database
+
+
+@pytest.mark.parametrize("setting", HOSTILE)
+def test_no_default_of_the_database_changes_what_a_run_makes(
+    elsewhere: TestDatabase, database: TestDatabase, setting: str
+) -> None:
+    """Also up, down and up again, as the plan says."""
+    try:
+        set_default(elsewhere, setting)
+    except Exception as error:  # noqa: BLE001 - a version may lack the setting
+        pytest.skip(str(error))
+    release = build_release(MIGRATIONS)
+    run(elsewhere.connect, release)
+    rollback(elsewhere.connect, release)
+    assert {step.file for step in migration_steps(release, elsewhere.connect)} == {release.migrations[-1].file}
+    run(elsewhere.connect, release)
+    assert migration_steps(release, elsewhere.connect) == []
+    with elsewhere.server.connect(user="postgres", database="postgres") as connection:
+        connection.cursor().execute(f"ALTER DATABASE {elsewhere.name} RESET ALL")
+    assert elsewhere.query(NEUTRAL + MADE) == database.query(NEUTRAL + MADE)
+
+
+@pytest.mark.parametrize("setting", HOSTILE)
+def test_no_default_of_a_writers_session_makes_our_triggers_fail_or_miscount(
+    database: TestDatabase, setting: str
+) -> None:
+    if any(word in setting for word in ("timeout", "read_only", "search_path", "restrict_nonsystem")):
+        pytest.skip("the writer's own statement is what fails")
+    job_id = database.add_job({"queued": 1})
+    try:
+        set_default(database, setting)
+    except Exception as error:  # noqa: BLE001 - a version may lack the setting
+        pytest.skip(str(error))
+    write = (
+        "INSERT INTO public.job_objects (job_id, bucket, key, etag, status) "
+        f"VALUES ('{job_id}', 'b', 'k', 'e', 'queued');"
+        "UPDATE public.job_objects SET status = 'failed';"
+        "DELETE FROM public.job_objects WHERE key = 'k'"
+    )
+    database.query(write, user="scanner_app")
+    assert database.query("SELECT * FROM public.verify_job_progress()") == []
+    database.query("SELECT * FROM public.refresh_job_progress()")
+    if "isolation" not in setting:  # a rebuild chooses its own
+        database.query("SELECT * FROM public.rebuild_job_progress()")
+    assert database.query("SELECT total_objects, failed_count FROM public.job_progress_live") == [(1, 1)]
+
+
+def test_a_schema_named_like_the_login_neither_gets_a_second_ledger_nor_loses_the_views_at_a_rollback(
+    database: TestDatabase,
+) -> None:
+    # GIVEN a healthy deployment, and then a schema that comes first on every default path
+    database.query(f"CREATE SCHEMA {ADMIN_USER}")
+    release = build_release(MIGRATIONS)
+    # WHEN the next deploy runs, and the newest migration is taken back
+    assert run(database.connect, release).applied == ()
+    rollback(database.connect, release)
+    # THEN it took back 004 of public, and the views are there
+    assert database.query("SELECT max(version) FROM public.schema_migrations") == [(len(release.migrations) - 1,)]
+    assert database.query(
+        "SELECT to_regclass('public.job_progress') IS NOT NULL, to_regnamespace(%s)::text, "
+        "(SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace(%s))",
+        (ADMIN_USER, ADMIN_USER),
+    ) == [(True, ADMIN_USER, 0)]
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [
+        "SELECT set_config('search_path', 'elsewhere', false)",
+        "SELECT set_config('search_path', 'elsewhere', false), set_config('role', 'elsewhere_owner', false)",
+        "SELECT set_config('default_transaction_read_only', 'on', false)",
+        "SELECT set_config('statement_timeout', '50ms', false)",
+    ],
+)
+@pytest.mark.parametrize("rest", ["", "; CREATE INDEX CONCURRENTLY a_a ON public.a (a)"], ids=["one", "by statement"])
+def test_what_a_statement_sets_does_not_reach_the_next(
+    elsewhere: TestDatabase, release_of: ReleaseOf, leak: str, rest: str
+) -> None:
+    elsewhere.query(
+        "DO $$ BEGIN IF to_regrole('elsewhere_owner') IS NULL THEN CREATE ROLE elsewhere_owner; END IF; END $$;"
+        f"GRANT elsewhere_owner TO {ADMIN_USER}; GRANT ALL ON SCHEMA public, elsewhere TO elsewhere_owner",
+        user="postgres",
+    )
+    # The next is the ledger's row, then the statement after it, then the next file.
+    release = release_of(
+        {
+            "001_a.sql": "CREATE TABLE a (a int)",
+            "002_b.sql": f"{leak}{rest}",
+            "003_c.sql": "CREATE TABLE c (a int); SELECT pg_sleep(0.1)",
+            "003_c.down.sql": f"DROP TABLE c; {leak}",
+        }
+    )
+    run(elsewhere.connect, release)
+    where = "SELECT relnamespace::regnamespace::text, pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'c'"
+    assert elsewhere.query(where) == [("public", ADMIN_USER)]
+    rollback(elsewhere.connect, release)
+    assert elsewhere.query(where) == []
+
+
+def test_a_ledger_in_another_schema_is_refused_with_its_name_and_the_way_out(
+    elsewhere: TestDatabase, release_of: ReleaseOf
+) -> None:
+    release = release_of({"001_a.sql": "CREATE TABLE a (a int)"})
+    run(elsewhere.connect, release)
+    elsewhere.query("CREATE TABLE elsewhere.schema_migrations (LIKE public.schema_migrations)")
+    for action in (run, rollback):
+        with pytest.raises(
+            SecondLedgerError,
+            match=r"^elsewhere.schema_migrations \(of scanner_admin\) is a ledger as .*DROP TABLE elsewhere.schema_mig",
+        ):
+            action(elsewhere.connect, release)
+    with pytest.raises(SecondLedgerError):
+        migration_steps(release, elsewhere.connect)
+    elsewhere.query("DROP TABLE elsewhere.schema_migrations; CREATE TABLE elsewhere.schema_migrations (version bigint)")
+    assert run(elsewhere.connect, release).applied == ()
+
+
+def test_a_database_without_the_schema_public_is_refused_with_the_statement_that_makes_one(
+    empty_database: TestDatabase, release_of: ReleaseOf
+) -> None:
+    empty_database.query("DROP SCHEMA public", user="postgres")
+    with pytest.raises(SchemaError, match=r"no schema public.*CREATE SCHEMA public AUTHORIZATION scanner_admin; then"):
+        run(empty_database.connect, release_of({"001_a.sql": "SELECT 1"}))
+
+
+def test_a_user_who_may_not_create_in_public_is_told_the_owner_and_the_grant(
+    empty_database: TestDatabase, release_of: ReleaseOf
+) -> None:
+    empty_database.query("ALTER SCHEMA public OWNER TO postgres", user="postgres")
+    with pytest.raises(
+        SchemaError, match=r"may not create in the schema public, which belongs to postgres.*GRANT USAGE, CREATE ON"
+    ):
+        run(empty_database.connect, release_of({"001_a.sql": "SELECT 1"}))
+    assert empty_database.query("SELECT to_regclass('public.schema_migrations')") == [(None,)]
+
+
+def test_a_default_that_the_user_may_not_change_is_refused_before_the_first_statement(
+    empty_database: TestDatabase, release_of: ReleaseOf
+) -> None:
+    set_default(empty_database, "session_replication_role = 'replica'")
+    with pytest.raises(
+        SessionSettingError, match=r"may not set it: .*session_replication_role.*ALTER DATABASE \"empty_\d+\" RESET"
+    ):
+        run(empty_database.connect, release_of({"001_a.sql": "CREATE TABLE a (a int)"}))
+    assert empty_database.query("SELECT to_regclass('public.a')") == [(None,)]
+
+
+def test_a_login_that_acts_as_the_owners_role_goes_on_acting_as_it(
+    empty_database: TestDatabase, release_of: ReleaseOf
+) -> None:
+    """`ALTER ROLE ... SET role` is how teams let a deployer act as the role that owns the tables."""
+    empty_database.query(
+        "DO $$ BEGIN IF to_regrole('owning_group') IS NULL THEN CREATE ROLE owning_group; END IF; END $$;"
+        f"GRANT owning_group TO {ADMIN_USER}; GRANT CREATE ON SCHEMA public TO owning_group",
+        user="postgres",
+    )
+    empty_database.query(
+        f"ALTER ROLE {ADMIN_USER} IN DATABASE {empty_database.name} SET role = 'owning_group'", user="postgres"
+    )
+    run(
+        empty_database.connect,
+        release_of({"001_a.sql": "CREATE TABLE a (a int)", "002_b.sql": "CREATE TABLE b (a int)"}),
+    )
+    owners = "SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+    assert empty_database.query(owners) == [("owning_group",)]
