@@ -22,16 +22,20 @@ BEGIN
         is_populated boolean NOT NULL DEFAULT false
     );
 
+    -- Another index under one of these names stops the migration; it gets another name then.
     INSERT INTO public.adopted_objects (name, kind)
-    SELECT 'public.' || name, kind
+    SELECT 'public.' || name, 'INDEX'
     FROM (
-        VALUES ('INDEX', 'idx_job_objects_job_status'),
-               ('INDEX', 'idx_job_objects_job_updated'),
-               ('INDEX', 'idx_job_objects_bucket_key_composite'),
-               ('INDEX', 'idx_findings_job_detector'),
-               ('TABLE', 'materialized_view_refresh_log')
-    ) AS objects (kind, name)
-    WHERE to_regclass('public.' || name) IS NOT NULL;
+        VALUES ('idx_job_objects_job_status', '(job_id, status)'),
+               ('idx_job_objects_job_updated', '(job_id, updated_at DESC)'),
+               ('idx_job_objects_bucket_key_composite', '(bucket, key, job_id)'),
+               ('idx_findings_job_detector', '(job_id, detector)')
+    ) AS indexes (name, columns)
+    WHERE pg_get_indexdef(to_regclass('public.' || name)) LIKE '% USING btree ' || columns;
+
+    INSERT INTO public.adopted_objects (name, kind)
+    SELECT 'public.materialized_view_refresh_log', 'TABLE'
+    WHERE to_regclass('public.materialized_view_refresh_log') IS NOT NULL;
 
     -- It stays, because views of other people may call it; nothing of this project does.
     INSERT INTO public.adopted_objects (name, kind)
@@ -303,7 +307,7 @@ REVOKE EXECUTE ON FUNCTION restore_job_progress() FROM public;
 -- Other people's materialized views that were built again and are still empty.
 CREATE TABLE IF NOT EXISTS views_to_fill (
     name text PRIMARY KEY,
-    position int NOT NULL
+    position bigint NOT NULL
 );
 
 -- The relations under the names of job_progress and its helper views that do not read job_progress_source, directly or
@@ -649,9 +653,10 @@ DECLARE
     item record;
     built public.adopted_objects;
 BEGIN
-    IF log IS NULL OR NOT EXISTS (SELECT
-                                  FROM public.adopted_objects
-                                  WHERE name = 'public.materialized_view_refresh_log' AND alterations = '{}') THEN
+    IF log IS NULL THEN -- it was renamed or dropped since, and the next one is of this file
+        DELETE FROM public.adopted_objects WHERE name = 'public.materialized_view_refresh_log';
+    END IF;
+    IF NOT EXISTS (SELECT FROM public.adopted_objects WHERE name = log::text AND alterations = '{}') THEN
         RETURN;
     END IF;
     IF NOT EXISTS (SELECT FROM pg_class WHERE oid = log AND relkind IN ('r', 'p'))
@@ -709,6 +714,10 @@ BEGIN
                    WHERE indrelid = log
                      AND indisunique
                      AND pg_get_indexdef(indexrelid) LIKE '%(view_name)') THEN
+        IF EXISTS (SELECT FROM public.materialized_view_refresh_log GROUP BY view_name HAVING count(*) > 1) THEN
+            RAISE EXCEPTION '% has a row for each refresh', log
+                USING HINT = 'Rename it, and deploy again.';
+        END IF;
         ALTER TABLE public.materialized_view_refresh_log ADD CONSTRAINT one_row_for_each_view UNIQUE (view_name);
         undo := format('ALTER TABLE %s DROP CONSTRAINT one_row_for_each_view', log) || undo;
     END IF;
