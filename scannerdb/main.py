@@ -51,19 +51,18 @@ class GroupedCommands(click.Group):
         """Run a command.
 
         Raises:
-            OperatorError: the database did not answer until `--deadline-s`.
+            OperatorError: no connection, or no answer until `--deadline-s`.
             click.exceptions.Exit: Ctrl-C; the code is 130, as a shell's.
 
         """
         try:
             return super().invoke(ctx)
-        except (KeyboardInterrupt, DatabaseUnavailableError) as error:
-            ended = str(error) or "interrupted"
-            left = LEFT.get(ctx.invoked_subcommand or "")
-            message = f"{ended}; {left}" if left else ended
-            if isinstance(error, DatabaseUnavailableError):
-                raise OperatorError(message) from error
-            click.echo(f"scannerdb: {message}", err=True)
+        except DatabaseUnavailableError as error:
+            if isinstance(error.__cause__, psycopg2.Error):
+                raise OperatorError(sentence(error.__cause__)) from error
+            raise OperatorError(f"{error}{_left(ctx)}") from error
+        except KeyboardInterrupt:
+            click.echo(f"scannerdb: interrupted{_left(ctx)}", err=True)
             ctx.exit(INTERRUPTED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
@@ -73,6 +72,11 @@ class GroupedCommands(click.Group):
             with formatter.section(heading):
                 limit = formatter.width - longest - 6
                 formatter.write_dl([(f"{each.name:<{longest}}", each.get_short_help_str(limit)) for each in commands])
+
+
+def _left(context: click.Context) -> str:
+    left = LEFT.get(context.invoked_subcommand or "")
+    return f"; {left}" if left else ""
 
 
 def print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's
