@@ -5,12 +5,11 @@ import select
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg2
-from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, PYDATETIMETZ, new_type, register_type
+from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
 from psycopg2.extras import RealDictCursor
 
 from handlers.contract.timeouts import CONNECT_S
@@ -140,20 +139,6 @@ def connect(endpoint: Endpoint, *, password: str, application_name: str) -> "psy
     return connection
 
 
-def _read_time(text: Any, cursor: Any) -> Any:
-    """Return a time in UTC, or its text where Python has no such time: PostgreSQL's reach from 4713 BC to infinity."""
-    if text is None or "infinity" in text:
-        return text
-    try:
-        time_read: datetime = PYDATETIMETZ(text, cursor)
-        return time_read.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return text
-
-
-TIMESTAMPTZ = new_type((1184,), "timestamptz", _read_time)
-
-
 class Rows(Protocol):
     """Runs statements and returns their rows: a `Database`, or the command line's own connection."""
 
@@ -234,7 +219,6 @@ class Database:
         try:
             connection: psycopg2.extensions.connection = psycopg2.connect(**arguments, async_=1)
             _wait(connection, connected_by, "no answer")
-            register_type(TIMESTAMPTZ, connection)
         except (psycopg2.OperationalError, DatabaseUnavailableError) as error:
             raise _unreachable(endpoint, error) from error
         return connection

@@ -6,11 +6,10 @@ from typing import Any
 
 import click
 import psycopg2
-from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED, register_type
+from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED
 from psycopg2.extras import RealDictCursor
 
 from handlers import waiting
-from handlers.connection import TIMESTAMPTZ
 from handlers.contract.release import Release
 from handlers.contract.roles import OWNER
 from handlers.migrator.release import read_release
@@ -185,7 +184,6 @@ class Session:
         self._connection = connect_to(dsn)()
         self._connection.autocommit = False
         self._connection.isolation_level = ISOLATION_LEVEL_READ_COMMITTED
-        register_type(TIMESTAMPTZ, self._connection)
 
     def fetch_all(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run one statement and return its rows."""

@@ -217,3 +217,47 @@ SELECT class.oid::regclass::text,
 FROM dependents
 JOIN pg_class AS class USING (oid)
 ORDER BY class.oid;
+
+-- name: adoption_changes
+-- What 002 does not keep of an older deployment's objects, a sentence each.
+WITH job_progress AS (
+    SELECT attrelid, attnum, attname
+    FROM pg_attribute
+    WHERE attrelid = to_regclass('public.job_progress')
+      AND attnum > 0
+      AND NOT attisdropped
+      AND attname <> ALL (ARRAY[
+          'job_id', 'bucket', 'prefix', 'execution_arn', 'created_at', 'updated_at', 'total_objects', 'queued_count',
+          'processing_count', 'succeeded_count', 'failed_count', 'total_findings', 'progress_percent', 'last_object_update'
+      ])
+)
+SELECT format('job_progress loses its column %I', attname)
+FROM job_progress
+UNION ALL
+SELECT DISTINCT format('job_progress loses its index %s, for want of the column %I', depend.objid::regclass, attname)
+FROM job_progress
+JOIN pg_depend AS depend
+  ON depend.refclassid = 'pg_class'::regclass
+ AND depend.refobjid = attrelid
+ AND depend.refobjsubid = attnum
+ AND depend.classid = 'pg_class'::regclass
+JOIN pg_index AS index ON index.indexrelid = depend.objid
+UNION ALL
+SELECT 'total_objects_processed of job_statistics is computed otherwise, and will count the objects that succeeded'
+FROM pg_attribute
+WHERE attrelid = to_regclass('public.job_statistics')
+  AND attname = 'total_objects_processed'
+  AND pg_get_viewdef(attrelid) !~ 'sum\((job_progress\.)?succeeded_count\)(, \(?0\)?(::numeric)?\))? AS total_objects_processed'
+UNION ALL
+SELECT format('last_refreshed_at of materialized_view_refresh_log is a %s and becomes a timestamptz',
+              format_type(atttypid, atttypmod))
+FROM pg_attribute
+WHERE attrelid = to_regclass('public.materialized_view_refresh_log')
+  AND attname = 'last_refreshed_at'
+  AND atttypid <> 'timestamptz'::regtype
+UNION ALL
+SELECT 'PUBLIC may no longer execute refresh_job_progress(): GRANT EXECUTE to each role that calls it'
+FROM pg_proc
+CROSS JOIN LATERAL aclexplode(coalesce(proacl, acldefault('f', proowner))) AS grants
+WHERE oid = to_regprocedure('public.refresh_job_progress()')
+  AND grants.grantee = 0;

@@ -100,6 +100,9 @@ def _notes(cursor: Any, statement: SqlStatement) -> Iterable[str]:
         cursor.execute(QUERIES["adopted_views"])
         for name, kind, grants in cursor.fetchall():
             yield f"builds the {kind} {name} again, with {grants} grants"
+        cursor.execute(QUERIES["adoption_changes"])
+        for (change,) in cursor.fetchall():
+            yield change
 
 
 def _estimate(cursor: Any, index: Index) -> int | None:

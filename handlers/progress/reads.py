@@ -1,7 +1,6 @@
 """The reads of the status API: one job, the active jobs, statistics, in the words of the status contract."""
 
 import contextlib
-import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg2.errors
+import psycopg2.extensions
 
 from handlers.connection import Rows
 from handlers.errors import InvalidRequestError, JobNotFoundError
@@ -27,8 +27,11 @@ MAX_JOBS = 100
 _CACHE = frozenset({"cache_refreshed_at", "cache_refresh_duration_ms"})
 # Newer than any job.
 _BEFORE_THE_FIRST = ("infinity", "ffffffff-ffff-ffff-ffff-ffffffffffff")
-# The texts of handlers.connection.TIMESTAMPTZ.
-_TIME_BEYOND_PYTHON = re.compile(r"-?infinity|\d{4,6}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?[+-][\d:]+( BC)?")
+# In a cursor, for a job without created_at: such jobs come last.
+_NEVER = "-infinity"
+# What an answer says for a time before the year 1 or after 9999, infinity among them: PostgreSQL has such times, Python
+# and JSON's readers do not.
+_EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 # A view or function is missing, or job_progress was never filled.
 _MISSING = (
     psycopg2.errors.UndefinedTable,
@@ -93,10 +96,7 @@ def active_jobs(database: Rows, *, limit: int, cursor: str | None, real_time: bo
     created_at, job_id = _BEFORE_THE_FIRST if cursor is None else _decode_cursor(cursor)
     # One more than the limit shows whether there is a next page.
     parameters = {"created_at": created_at, "job_id": job_id, "limit": limit + 1}
-    try:
-        rows = _fetch(database, "active_jobs", parameters, real_time=real_time)
-    except (psycopg2.errors.DatetimeFieldOverflow, psycopg2.errors.InvalidDatetimeFormat):
-        raise _invalid_cursor(cursor) from None
+    rows = _fetch(database, "active_jobs", parameters, real_time=real_time)
     jobs = [row for row in rows if row["job_id"]]
     page = jobs[:limit]
     return {
@@ -152,25 +152,20 @@ def _fetch(database: Rows, name: str, parameters: Mapping[str, Any], *, real_tim
 
 
 def _encode_cursor(row: Mapping[str, Any]) -> str:
-    created_at = row["created_at"]
-    text = created_at.isoformat() if isinstance(created_at, datetime) else created_at
-    return urlsafe_b64encode(f"{text} {row['job_id']}".encode()).decode().rstrip("=")
+    created_at = _NEVER if row["created_at"] in {None, _EARLIEST} else row["created_at"].isoformat()
+    return urlsafe_b64encode(f"{created_at} {row['job_id']}".encode()).decode().rstrip("=")
 
 
 def _decode_cursor(cursor: str) -> tuple[str, str]:
     try:
-        created_at, _, job_id = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().rpartition(" ")
-        if not _TIME_BEYOND_PYTHON.fullmatch(created_at):
-            # In UTC, because Python knows offsets that PostgreSQL does not.
-            created_at = datetime.fromisoformat(created_at).astimezone(UTC).isoformat()
-        return created_at, str(UUID(job_id))
+        created_at, _, job_id = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(" ")
+        if created_at == _NEVER:
+            return created_at, str(UUID(job_id))
+        # In UTC, because Python knows offsets that PostgreSQL does not.
+        return datetime.fromisoformat(created_at).astimezone(UTC).isoformat(), str(UUID(job_id))
     except (ValueError, OverflowError):
-        raise _invalid_cursor(cursor) from None
-
-
-def _invalid_cursor(cursor: str | None) -> InvalidRequestError:
-    message = f"cursor {cursor!r} is not one of ours; pass the next_cursor of the page before"
-    return InvalidRequestError("invalid_cursor", message)
+        message = f"cursor {cursor!r} is not one of ours; pass the next_cursor of the page before"
+        raise InvalidRequestError("invalid_cursor", message) from None
 
 
 def _progress(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,8 +182,7 @@ def _progress(row: Mapping[str, Any]) -> dict[str, Any]:
         "succeeded": row["succeeded_count"],
         "failed": row["failed_count"],
         "total_findings": row["total_findings"],
-        "progress_percent": row["progress_percent"]
-        or 0,  # NULL in an older deployment's view, for a job without objects
+        "progress_percent": row["progress_percent"] or 0,  # NULL in older views, for a job without objects
     }
 
 
@@ -203,11 +197,21 @@ def _source(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _time(value: datetime | str | None) -> datetime | str | None:
-    """Return a time, also one that PostgreSQL wrote into JSON; its text where Python has no such time."""
+def _time(value: datetime | str | None) -> datetime | None:
+    """Return a time, also one that PostgreSQL wrote as text."""
     if not isinstance(value, str):
         return value
     try:
         return datetime.fromisoformat(value).astimezone(UTC)
     except (ValueError, OverflowError):
-        return value
+        return _EARLIEST if value.startswith(("-", "0001")) or value.endswith("BC") else _LATEST
+
+
+def _time_of_row(value: str | bytes | None, _cursor: object) -> datetime | None:
+    return _time(value.decode() if isinstance(value, bytes) else value)
+
+
+# A time that Python does not know, in the row of one job, would be an error for the whole list.
+psycopg2.extensions.register_type(
+    psycopg2.extensions.new_type(psycopg2.extensions.PYDATETIMETZ.values, "TIMESTAMPTZ", _time_of_row)
+)

@@ -16,33 +16,51 @@ FROM job_progress_direct AS direct
 WHERE job_id = %(job_id)s;
 
 -- name: active_jobs_cached
--- The jobs below 100 % after a cursor, newest first, from job_progress; at least one row, which holds its age.
+-- The jobs below 100 % after a cursor, newest first, from job_progress; at least one row, which holds its age. Jobs
+-- without created_at come last: their cursor is -infinity. Two branches, because an index serves each, and not an OR.
 SELECT active.*,
        log.last_refreshed_at AS cache_refreshed_at,
        log.refresh_duration_ms AS cache_refresh_duration_ms
 FROM (VALUES ('job_progress')) AS cache (view_name)
 LEFT JOIN materialized_view_refresh_log AS log USING (view_name)
 LEFT JOIN (
-    SELECT *
-    FROM active_jobs_progress
-    WHERE (created_at, job_id) < (%(created_at)s::timestamptz, %(job_id)s::uuid)
-    ORDER BY created_at DESC, job_id DESC
-    LIMIT %(limit)s
+    (SELECT *
+     FROM active_jobs_progress
+     WHERE (created_at, job_id) < (%(created_at)s::timestamptz, %(job_id)s::uuid)
+     ORDER BY created_at DESC, job_id DESC
+     LIMIT %(limit)s)
+    UNION ALL
+    (SELECT *
+     FROM active_jobs_progress
+     WHERE created_at IS NULL
+       AND (%(created_at)s::timestamptz > '-infinity' OR job_id < %(job_id)s::uuid)
+     ORDER BY job_id DESC
+     LIMIT %(limit)s)
 ) AS active ON true
-ORDER BY active.created_at DESC, active.job_id DESC;
+ORDER BY active.created_at DESC NULLS LAST, active.job_id DESC
+LIMIT %(limit)s;
 
 -- name: active_jobs_real_time
--- The same from the live numbers.
+-- The same from the live numbers, which no index of created_at serves.
 SELECT *
 FROM job_progress_live
 WHERE progress_percent < 100
-  AND (created_at, job_id) < (%(created_at)s::timestamptz, %(job_id)s::uuid)
-ORDER BY created_at DESC, job_id DESC
+  AND (coalesce(created_at, '-infinity'), job_id) < (%(created_at)s::timestamptz, %(job_id)s::uuid)
+ORDER BY created_at DESC NULLS LAST, job_id DESC
 LIMIT %(limit)s;
 
 -- name: statistics_cached
--- All jobs in one row, from job_progress, with its age.
-SELECT statistics.*,
+-- All jobs in one row, from job_progress, with its age. The sums of job_statistics are numeric, for older callers.
+SELECT statistics.total_jobs,
+       statistics.completed_jobs,
+       statistics.in_progress_jobs,
+       statistics.pending_jobs,
+       statistics.total_objects_all_jobs::bigint,
+       statistics.total_objects_processed::bigint,
+       statistics.total_findings_all_jobs::bigint,
+       round(statistics.avg_progress, 2) AS avg_progress,
+       statistics.most_recent_job,
+       statistics.oldest_active_job,
        log.last_refreshed_at AS cache_refreshed_at,
        log.refresh_duration_ms AS cache_refresh_duration_ms
 FROM job_statistics AS statistics
@@ -55,7 +73,7 @@ SELECT count(*) AS total_jobs,
        count(*) FILTER (WHERE progress_percent < 100 AND succeeded_count + failed_count > 0) AS in_progress_jobs,
        count(*) FILTER (WHERE succeeded_count + failed_count = 0) AS pending_jobs,
        coalesce(sum(total_objects), 0)::bigint AS total_objects_all_jobs,
-       coalesce(sum(succeeded_count + failed_count), 0)::bigint AS total_objects_processed,
+       coalesce(sum(succeeded_count), 0)::bigint AS total_objects_processed,
        coalesce(sum(total_findings), 0)::bigint AS total_findings_all_jobs,
        coalesce(round(avg(progress_percent), 2), 0) AS avg_progress,
        max(created_at) AS most_recent_job,

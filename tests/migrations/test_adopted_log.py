@@ -51,7 +51,7 @@ def test_a_log_that_a_refresh_cannot_write_is_refused_before_anything_changes(
     if "pkey" in change:
         filled_old.query("INSERT INTO materialized_view_refresh_log SELECT * FROM materialized_view_refresh_log")
     views = "SELECT relname, oid FROM pg_class WHERE relname LIKE 'job_%' AND relkind IN ('m', 'v') ORDER BY 1"
-    before = [row for row in filled_old.query(views)]
+    before = filled_old.query(views)
     with pytest.raises(MigrationFailedError, match=message):
         migrate(filled_old)
     assert set(before) <= set(filled_old.query(views))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import pytest
 
 from handlers.errors import ForeignLedgerError, MigrationFailedError
-from handlers.migrator.runner import rollback
+from handlers.migrator.runner import rollback, run
+from handlers.migrator.steps import migration_steps
 from tests.support.database import MIGRATIONS, build_release
-from tests.support.migrating import migrate, roll_back_to
-from tests.support.old_deployment import OLD_DEPLOYMENT, create_analyst, create_role
+from tests.support.migrating import migrate
+from tests.support.old_deployment import OLD_DEPLOYMENT, OLD_TABLES, ROWS, create_analyst, create_role
 
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
@@ -78,8 +80,7 @@ def test_the_new_view_answers_under_the_old_names(old: TestDatabase) -> None:
     [
         "SELECT proname, pg_get_functiondef(oid) FROM pg_proc WHERE proname LIKE '%job_progress' ORDER BY 1",
         "SELECT relname, pg_get_viewdef(oid) FROM pg_class WHERE relname IN %(views)s ORDER BY 1",
-        "SELECT indexdef FROM pg_indexes WHERE indexname IN ('idx_job_progress_job_id', 'idx_job_progress_active') "
-        "ORDER BY 1",
+        "SELECT indexdef FROM pg_indexes WHERE indexname ~ 'idx_job_progress_(job_id|active)' ORDER BY 1",
     ],
 )
 def test_what_replaces_the_old_views_is_what_a_new_database_has(
@@ -224,6 +225,43 @@ def test_a_table_under_the_name_of_the_view_is_refused_with_the_way_out(empty_da
     empty_database.query("CREATE TABLE job_progress (a int)")
     with pytest.raises(MigrationFailedError, match=r"public.job_progress is not a view\nHINT:  Rename it"):
         migrate(empty_database)
+
+
+def adoption_note(database: TestDatabase) -> str:
+    steps = migration_steps(build_release(MIGRATIONS), database.connect)
+    return next(step.note for step in steps if "builds the" in step.note)
+
+
+def test_any_status_counts_in_the_total_and_only_the_four_are_told_apart(empty_database: TestDatabase) -> None:
+    # GIVEN a status of another type, with a value of its own
+    empty_database.query("CREATE TYPE state AS ENUM ('queued', 'succeeded', 'skipped')")
+    check = " CHECK (status IN ('queued', 'processing', 'succeeded', 'failed'))"
+    empty_database.query(OLD_TABLES.replace("status text NOT NULL" + check, "status state"))
+    empty_database.query(ROWS.replace("CASE WHEN", "(CASE WHEN").replace("END\n", "END)::state\n"))
+    empty_database.query("UPDATE job_objects SET status = 'skipped' WHERE key = '1'")
+    empty_database.query("UPDATE job_objects SET status = NULL WHERE key = '2'")
+    release = build_release(MIGRATIONS)
+    run(empty_database.connect, replace(release, migrations=release.migrations[:2]))
+    progress = (
+        "SELECT total_objects, queued_count, succeeded_count, progress_percent FROM job_progress WHERE bucket = 'one'"
+    )
+    assert empty_database.query(progress) == [(100, 25, 73, 73)]
+
+
+def test_the_plan_says_what_the_adoption_does_not_keep(filled_old: TestDatabase) -> None:
+    public = "PUBLIC may no longer execute refresh_job_progress(): GRANT EXECUTE to each role that calls it"
+    assert [part for part in adoption_note(filled_old).split("; ") if not part.startswith("builds")] == [public]
+    filled_old.query("DROP MATERIALIZED VIEW job_progress CASCADE; DROP FUNCTION refresh_job_progress()")
+    filled_old.query("CREATE MATERIALIZED VIEW job_progress AS SELECT job_id, 1 AS extra FROM jobs")
+    filled_old.query("CREATE INDEX by_extra ON job_progress ((extra + 1))")
+    filled_old.query("CREATE VIEW job_statistics AS SELECT sum(extra) AS total_objects_processed FROM job_progress")
+    filled_old.query("ALTER TABLE materialized_view_refresh_log ALTER COLUMN last_refreshed_at TYPE timestamp")
+    assert adoption_note(filled_old).split("; ")[2:] == [
+        "job_progress loses its column extra",
+        "job_progress loses its index by_extra, for want of the column extra",
+        "total_objects_processed of job_statistics is computed otherwise, and will count the objects that succeeded",
+        "last_refreshed_at of materialized_view_refresh_log is a timestamp without time zone and becomes a timestamptz",
+    ]
 
 
 def test_another_index_under_one_of_our_names_is_refused_with_the_way_out(empty_database: TestDatabase) -> None:

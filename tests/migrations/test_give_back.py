@@ -106,9 +106,7 @@ def test_a_view_on_a_column_that_the_older_one_lacks_stops_the_rollback_and_noth
 def test_where_there_was_no_older_view_one_that_others_made_stops_the_rollback(database: TestDatabase) -> None:
     database.query("CREATE VIEW later AS SELECT count(*) FROM job_progress")
     roll_back_to(database, 2)
-    with pytest.raises(
-        MigrationFailedError, match="view public.later depends on materialized view public.job_progress"
-    ):
+    with pytest.raises(MigrationFailedError, match=r"view public\.later depends on materialized view"):
         roll_back(database)
     assert database.query("SELECT refreshed FROM refresh_job_progress()") == [(True,)]
     assert database.query("SELECT version, applied_at IS NULL FROM schema_migrations ORDER BY 1") == [
