@@ -33,7 +33,7 @@ _OF_LIBPQ = (
     ),
     ('database ".*" does not exist', "correct dbname; `psql -l` lists those of the server"),
     ("permission denied for database", "`scannerdb migrate` as the owner grants CONNECT to the roles of this project"),
-    ("not permitted to log in", "its owner can run ALTER ROLE ... LOGIN"),
+    ("not permitted to log in", "an administrator can run ALTER ROLE ... LOGIN"),
     ("no pg_hba.conf entry", "the server refuses this user from here or without TLS: add sslmode=verify-full"),
     ("certificate verify failed", "name the authority that signed the server's certificate with sslrootcert"),
     ("does not match host name", "connect by a name of the certificate; hostaddr names another address for it"),

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from tests.support.database import TestDatabase
 
 
+# The last two are in Python's years where they were written, and not in UTC.
+ODD_TIMES = ("infinity", "-infinity", "4000-01-01 BC", "12000-01-01", "0001-01-01 00:00+14", "9999-12-31 23:59-12")
+
+
 @pytest.fixture
 def old_tables(empty_database: TestDatabase) -> TestDatabase:
     """A migrated database whose tables an older deployment made."""

@@ -11,6 +11,7 @@ from psycopg2.extensions import make_dsn
 
 from scannerdb.causes import sentence
 from tests.support.command_line import dsn, scannerdb
+from tests.support.old_deployment import OLD_DEPLOYMENT, create_analyst
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,3 +113,20 @@ def test_a_database_that_was_not_migrated(
 ) -> None:
     line = complaint(capsys, command, "--dsn", dsn(empty_database))
     assert "does not exist; this database is not migrated, or not to this release: `scannerdb plan` shows" in line
+
+
+@pytest.mark.parametrize("command", ["refresh", "verify", "rebuild", "status"])
+def test_a_database_that_an_older_deployment_made(
+    empty_database: TestDatabase, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    create_analyst(empty_database)
+    empty_database.query(OLD_DEPLOYMENT)
+    empty_database.add_job({})
+    line = complaint(capsys, command, "--dsn", dsn(empty_database))
+    assert "; this database is not migrated, or not to this release: " in line
+    assert empty_database.query("SELECT relispopulated FROM pg_class WHERE relname = 'job_progress'") == [(False,)]
+
+
+def test_an_alternative_of_several_hosts_is_still_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    line = complaint(capsys, "verify", "--dsn", "host=127.0.0.1,127.0.0.1 port=1,2")
+    assert line.startswith("no connection to 127.0.0.1,127.0.0.1:1,2: Connection refused; no server listens there")

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 TABLES = "jobs, job_objects, findings, job_progress_counts, job_progress_deltas, materialized_view_refresh_log"
 WAITING = "SELECT pid FROM pg_stat_activity WHERE application_name = 'scannerdb' AND wait_event_type = 'Lock'"
+AT_WORK = "SELECT pid FROM pg_stat_activity WHERE application_name = 'scannerdb'"
 NOTHING = "nothing was changed"
 WHOLE = "it is one transaction: the server undoes it, or had finished it"
+PARTITION = "what is done stays; the same command goes on from there, --revert undoes it"
 COMMANDS = {
     "verify": NOTHING,
     "rebuild": WHOLE,
@@ -59,6 +61,29 @@ def test_ctrl_c_ends_a_command_that_waits_for_a_lock(database: TestDatabase, lin
         wait_until(lambda: not database.query(WAITING), timeout_s=5)
     assert process.returncode == 130
     assert (printed, complaint) == ("", f"scannerdb: interrupted; {left}\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "left"),
+    [
+        ("doctor -e dev", NOTHING),
+        ("partition job_objects --yes", PARTITION),
+        ("partition job_objects --revert", PARTITION),
+    ],
+)
+def test_ctrl_c_ends_a_command_that_has_limits_of_its_own(database: TestDatabase, line: str, left: str) -> None:
+    deployer = database.connect()
+    deployer.cursor().execute(QUERIES["try_lock"])
+    with locked(database):
+        process = start_scannerdb(*line.split(), "--dsn", dsn(database))
+        wait_until(lambda: database.query(AT_WORK))
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=10)
+        wait_until(lambda: not database.query(AT_WORK), timeout_s=5)
+    deployer.close()
+    assert process.returncode == 130
+    assert complaint.splitlines()[-1] == f"scannerdb: interrupted; {left}"
+    assert "Traceback" not in complaint
 
 
 @pytest.mark.parametrize("line", ["verify", "status --real-time --watch"])
@@ -120,4 +145,4 @@ def test_a_deadline_ends_a_partitioning_that_waits_for_another_deployer(
     scannerdb("partition", "job_objects", action, "--deadline-s", "1", "--dsn", dsn(database), code=1)
     deployer.close()
     complaint = capsys.readouterr().err.splitlines()[-1]
-    assert complaint.endswith("; what is done stays; the same command goes on from there, --revert undoes it")
+    assert complaint.endswith(f"; {PARTITION}")
