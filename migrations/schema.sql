@@ -142,6 +142,7 @@ BEGIN
         FOREACH built IN ARRAY item.views LOOP
             PERFORM public.build_described(built);
         END LOOP;
+        INSERT INTO public.views_to_fill SELECT name, position FROM unnest(item.views) WHERE is_populated;
     END LOOP;
 
     IF NOT EXISTS (SELECT
@@ -255,6 +256,7 @@ $$;
 CREATE FUNCTION public.build_job_progress(name text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'off'
     AS $$
 BEGIN
     EXECUTE format('CREATE MATERIALIZED VIEW public.%I AS SELECT * FROM public.job_progress_source', name);
@@ -493,6 +495,7 @@ $$;
 CREATE FUNCTION public.fold_and_refresh_job_progress(OUT refreshed boolean, OUT refresh_duration_ms integer, OUT total_jobs bigint, OUT total_objects bigint, OUT folded_rows bigint, OUT backlog_rows bigint, OUT lag_seconds double precision) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'off'
     AS $$
 DECLARE
     started_at CONSTANT timestamptz := clock_timestamp();
