@@ -108,6 +108,7 @@ SELECT * FROM job_progress_direct;
 -- last_refreshed_at promises that each change committed before it is in the view. So it must not be newer than the
 -- snapshot that fills the view: READ COMMITTED takes one for each statement below, the other isolation levels took
 -- theirs earlier, but never before transaction_timestamp().
+-- row_security = off: rows that a policy hides from the owner are an error, and are not left out of the counts.
 -- lag_seconds is the age of job_progress at the start. backlog_rows counts the deltas at the start: those folded, or,
 -- while another refresh runs, all that are there.
 CREATE OR REPLACE FUNCTION fold_and_refresh_job_progress(
@@ -185,6 +186,7 @@ CREATE OR REPLACE FUNCTION build_job_progress(name text)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET row_security = off
 AS $$
 BEGIN
     EXECUTE format('CREATE MATERIALIZED VIEW public.%I AS SELECT * FROM public.job_progress_source', name);
@@ -697,6 +699,7 @@ BEGIN
         FOREACH built IN ARRAY item.views LOOP
             PERFORM public.build_described(built);
         END LOOP;
+        INSERT INTO public.views_to_fill SELECT name, position FROM unnest(item.views) WHERE is_populated;
     END LOOP;
 
     IF NOT EXISTS (SELECT

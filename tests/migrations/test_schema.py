@@ -8,6 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import psycopg2.errors
 import pytest
 
 from handlers.errors import MigrationFailedError
@@ -114,6 +115,15 @@ def test_a_refresh_logs_itself_in_its_own_transaction(database: TestDatabase) ->
     assert database.query(log) == [(0, 0)]
     database.query("SELECT refresh_job_progress()")
     assert database.query(log) == [(1, 5)]
+
+
+def test_a_policy_that_hides_rows_from_the_owner_stops_a_refresh(database: TestDatabase) -> None:
+    database.add_job({"queued": 5})
+    database.query("ALTER TABLE jobs ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security policy"):
+        database.query("SELECT refresh_job_progress()", user="progress_refresher")
+    database.query("ALTER TABLE jobs NO FORCE ROW LEVEL SECURITY")
+    assert database.query("SELECT total_jobs FROM refresh_job_progress()", user="progress_refresher") == [(1,)]
 
 
 def test_should_refresh_progress_is_true_after_five_minutes(database: TestDatabase) -> None:
