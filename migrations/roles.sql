@@ -114,9 +114,7 @@ AS $$
         VALUES ('progress_refresher',
                 ARRAY['refresh_job_progress()', 'verify_job_progress()', 'rebuild_job_progress()',
                       'measure_sessions()']),
-               ('progress_reader',
-                ARRAY['read_job_progress(uuid,boolean)', 'should_refresh_progress(timestamptz)']),
-               ('scanner_app', ARRAY['should_refresh_progress(timestamptz)']),
+               ('progress_reader', ARRAY['read_job_progress(uuid,boolean)']),
                ('scanner_doctor', ARRAY['verify_job_progress()', 'measure_sessions()', 'expected_rights()']),
                -- They run with their owner's rights, or create objects.
                ('PUBLIC',
@@ -127,7 +125,7 @@ AS $$
     ),
     older (names) AS (
         SELECT ARRAY['job_progress', 'active_jobs_progress', 'job_statistics', 'materialized_view_refresh_log',
-                     'refresh_job_progress()', 'should_refresh_progress(timestamptz)']
+                     'refresh_job_progress()']
         WHERE NOT EXISTS (SELECT
                           FROM pg_depend
                           JOIN pg_rewrite ON pg_rewrite.oid = objid

@@ -501,9 +501,7 @@ CREATE FUNCTION public.expected_rights() RETURNS TABLE(role_name text, privilege
         VALUES ('progress_refresher',
                 ARRAY['refresh_job_progress()', 'verify_job_progress()', 'rebuild_job_progress()',
                       'measure_sessions()']),
-               ('progress_reader',
-                ARRAY['read_job_progress(uuid,boolean)', 'should_refresh_progress(timestamptz)']),
-               ('scanner_app', ARRAY['should_refresh_progress(timestamptz)']),
+               ('progress_reader', ARRAY['read_job_progress(uuid,boolean)']),
                ('scanner_doctor', ARRAY['verify_job_progress()', 'measure_sessions()', 'expected_rights()']),
                -- They run with their owner's rights, or create objects.
                ('PUBLIC',
@@ -514,7 +512,7 @@ CREATE FUNCTION public.expected_rights() RETURNS TABLE(role_name text, privilege
     ),
     older (names) AS (
         SELECT ARRAY['job_progress', 'active_jobs_progress', 'job_statistics', 'materialized_view_refresh_log',
-                     'refresh_job_progress()', 'should_refresh_progress(timestamptz)']
+                     'refresh_job_progress()']
         WHERE NOT EXISTS (SELECT
                           FROM pg_depend
                           JOIN pg_rewrite ON pg_rewrite.oid = objid
@@ -1686,9 +1684,6 @@ REVOKE ALL ON FUNCTION public.refresh_job_progress(OUT refreshed boolean, OUT re
 GRANT ALL ON FUNCTION public.refresh_job_progress(OUT refreshed boolean, OUT refresh_duration_ms integer, OUT total_jobs bigint, OUT total_objects bigint, OUT folded_rows bigint, OUT backlog_rows bigint, OUT lag_seconds double precision) TO progress_refresher;
 
 REVOKE ALL ON FUNCTION public.restore_job_progress() FROM PUBLIC;
-
-GRANT ALL ON FUNCTION public.should_refresh_progress(last_refresh_time timestamp with time zone) TO progress_reader;
-GRANT ALL ON FUNCTION public.should_refresh_progress(last_refresh_time timestamp with time zone) TO scanner_app;
 
 REVOKE ALL ON FUNCTION public.track_findings() FROM PUBLIC;
 

@@ -1,10 +1,12 @@
 """Checks of what the migrations set up: the roles' rights, and the schema."""
 
 from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
 
 from handlers.diagnosis.commands import psql
 from handlers.diagnosis.model import Context, Finding, critical, ok, unknown, warning
+from handlers.diagnosis.text import plural
 from handlers.errors import DriftError
 from handlers.migrator.ledger import QUERIES as LEDGER_QUERIES
 from handlers.migrator.ledger import read_ledger
@@ -26,17 +28,16 @@ def grants(context: Context) -> Iterable[Finding]:
         yield critical(
             f"{row['role_name']} {row['fault']}", next=unlock if row["is_locked"] else context.commands.migrate()
         )
-    for row in wrong:
-        if row["is_wanted"]:
-            yield critical(
-                f"{row['role_name']} lacks {row['privileges']} on {row['object']}", next=context.commands.migrate()
-            )
-        else:
-            yield critical(
-                f"every role may {row['privileges']} {row['object']}",
-                next=context.commands.migrate(),
-                why="It runs with its owner's rights, or creates objects.",
-            )
+    # One finding a role: a restore without privileges loses all of them.
+    for (role, is_wanted), group in groupby(wrong, key=lambda row: (row["role_name"], row["is_wanted"])):
+        first, *others = group
+        more = f", and so on {plural(len(others), 'other object')}" if others else ""
+        right = f"{first['privileges']} on {first['object']}{more}"
+        yield critical(
+            f"{role} lacks {right}" if is_wanted else f"every role has {right}",
+            next=context.commands.migrate(),
+            why="" if is_wanted else "The function runs with its owner's rights, or creates objects.",
+        )
     if not is_listed:
         yield unknown("no list of rights: roles.sql of this release has not run", next=context.commands.migrate())
     elif not faults and not wrong:

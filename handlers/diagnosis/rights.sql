@@ -27,4 +27,4 @@ SELECT role_name, string_agg(privilege, ', ' ORDER BY privilege) AS privileges, 
 FROM public.expected_rights()
 WHERE is_held <> is_wanted
 GROUP BY role_name, object, is_wanted
-ORDER BY role_name, object;
+ORDER BY role_name, is_wanted, object;
