@@ -121,7 +121,8 @@ class Session:
                     f"{holder} still works on this database{doing}; deploy again, and the next run waits for it"
                 )
             self.report(f"waiting for {holder}", **(progress.fields() if progress else {}))
-            time.sleep(self.limits.poll_interval_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads pollers
+            pause_s = self.limits.poll_interval_s * random.uniform(0.5, 1.0)  # noqa: S311 - spreads pollers
+            time.sleep(pause_s if self._ends_at is None else min(pause_s, max(self._ends_at - time.monotonic(), 0)))
 
     def execute(self, sql: str, *, what: str, may_outlive: bool) -> None:
         """Run one statement, or several in one message, and report how far it is until it ends.

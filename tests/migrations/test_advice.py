@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from handlers.errors import MigrationFailedError
+from handlers.errors import DatabaseUnavailableError, MigrationFailedError
 from handlers.migrator.runner import rollback, run
 from handlers.migrator.session import RunLimits
 
@@ -100,6 +100,62 @@ def test_an_error_that_brings_its_own_way_out_gets_no_second_one(
     empty_database.query("CREATE TABLE t (a int, b int); CREATE INDEX t_a ON t (b)")
     other = release_of({"001_a.sql": "CREATE INDEX CONCURRENTLY t_a ON t (a)"})
     assert failure(empty_database, other) == "What is recorded in schema_migrations stays applied."
+
+
+@pytest.mark.parametrize(
+    ("before", "sql", "advice"),
+    [
+        (
+            "",
+            "SELECT set_config('transaction_read_only', 'on', true); CREATE TABLE u (a int)",
+            "The server may only be read. Connect to the writer",
+        ),
+        ("CREATE TABLE u (b text)", "CREATE TABLE u (a int)", "An object of this name exists and is another one."),
+        (
+            "CREATE TABLE u (a int); CREATE VIEW theirs AS SELECT * FROM u",
+            "DROP TABLE u",
+            "Other objects depend on what the statement drops.",
+        ),
+        ("CREATE TABLE u AS SELECT 'x' AS a", "ALTER TABLE u ALTER a TYPE int USING a::int", "Rows contradict the"),
+        (
+            "CREATE TABLE u (a int); ALTER TABLE u ENABLE ROW LEVEL SECURITY; ALTER TABLE u FORCE ROW LEVEL SECURITY",
+            "SELECT * FROM u",
+            "can grant it (BYPASSRLS, where the message names row-level security), then deploy again.",
+        ),
+        (
+            "",
+            "CREATE TABLE u (a int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED); INSERT INTO u VALUES (1), (1)",
+            "Rows contradict the statement.",
+        ),
+    ],
+)
+def test_the_cause_is_told_with_its_own_next_step(
+    empty_database: TestDatabase, release_of: ReleaseOf, before: str, sql: str, advice: str
+) -> None:
+    if before:
+        empty_database.query(before)
+    assert advice in failure(empty_database, release_of({"001_a.sql": sql}))
+
+
+def test_a_ledger_that_the_user_may_not_read_is_a_missing_right_of_his(
+    empty_database: TestDatabase, release_of: ReleaseOf
+) -> None:
+    run(empty_database.connect, release_of({"001_a.sql": "SELECT 1"}))
+    empty_database.query("ALTER TABLE schema_migrations OWNER TO postgres", user="postgres")
+    said = failure(empty_database, release_of({"001_a.sql": "SELECT 1"}))
+    assert said.startswith("scanner_admin lacks a right. The owner of the object that the message names")
+
+
+def test_a_server_without_a_second_connection_is_told_with_what_a_run_needs(
+    empty_database: TestDatabase, release_of: ReleaseOf
+) -> None:
+    empty_database.query("ALTER ROLE scanner_admin CONNECTION LIMIT 1", user="postgres")
+    try:
+        with pytest.raises(DatabaseUnavailableError, match="too many connections for role") as error:
+            run(empty_database.connect, release_of({"001_a.sql": "SELECT 1"}))
+    finally:
+        empty_database.query("ALTER ROLE scanner_admin CONNECTION LIMIT -1", user="postgres")
+    assert str(error.value).splitlines()[-1].startswith("A run takes two connections. End idle sessions")
 
 
 def test_a_rollback_that_fails_is_told_to_roll_back_again(empty_database: TestDatabase, release_of: ReleaseOf) -> None:

@@ -15,7 +15,7 @@ from handlers.migrator.ledger import QUERIES
 from handlers.migrator.runner import run
 from handlers.migrator.session import RunLimits, Session
 from handlers.migrator.statement_progress import PHASES, measure, watch
-from handlers.waiting import hang_up
+from handlers.waiting import hang_up, interruptible
 from tests.support.processes import interrupted, stopped, wait_until
 
 if TYPE_CHECKING:
@@ -53,6 +53,19 @@ def builders(database: TestDatabase) -> list[tuple[Any, ...]]:
 
 def locks(database: TestDatabase) -> list[tuple[Any, ...]]:
     return database.query("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted")
+
+
+def test_a_deployer_that_waits_for_another_gives_up_at_its_deadline_not_at_its_next_try(
+    table: TestDatabase, release_of: ReleaseOf
+) -> None:
+    holder = table.connect()
+    with holder.cursor() as cursor:
+        cursor.execute(QUERIES["try_lock"])
+    started = time.monotonic()
+    with pytest.raises(DeployInProgressError):
+        run(table.connect, release_of(INDEX), limits=RunLimits(deadline_s=1, poll_interval_s=10))
+    assert time.monotonic() - started < 3
+    holder.close()
 
 
 def test_a_build_that_outlives_the_deadline_goes_on_and_the_next_run_waits_for_it(
@@ -167,13 +180,17 @@ def locked(database: TestDatabase, table: str) -> Iterator[int]:
     connection.close()
 
 
-@pytest.mark.parametrize("after_s", [0.3, 1.5])
+@pytest.mark.parametrize("callback", [contextlib.nullcontext, interruptible])
+@pytest.mark.parametrize("after_s", [0.6, 1.5])
 def test_ctrl_c_ends_a_run_at_once_and_leaves_its_build_to_the_server(
-    table: TestDatabase, release_of: ReleaseOf, after_s: float
+    table: TestDatabase,
+    release_of: ReleaseOf,
+    after_s: float,
+    callback: Callable[[], contextlib.AbstractContextManager[None]],
 ) -> None:
     writer, said = hold_back(table), list[str]()
     started = time.monotonic()
-    with interrupted(after_s=after_s), pytest.raises(KeyboardInterrupt):
+    with callback(), interrupted(after_s=after_s), pytest.raises(KeyboardInterrupt):
         run(table.connect, release_of(INDEX), report=lambda message, **_: said.append(message))
     assert time.monotonic() - started < after_s + 2
     assert said[-1].startswith("interrupted: CREATE INDEX CONCURRENTLY t_a goes on in the database")
@@ -217,7 +234,7 @@ def test_the_deadline_holds_over_many_short_statements(table: TestDatabase, rele
     sql = ";".join(["SELECT pg_sleep(0.3)"] * 20)
     started = time.monotonic()
     with pytest.raises(StillRunningError, match=r"001_a\.sql: SELECT"):
-        run(table.connect, release_of({"001_a.sql": sql}), limits=SHORT)
+        run(table.connect, release_of({"001_a.sql": sql}), limits=RunLimits(deadline_s=1, poll_interval_s=10))
     assert time.monotonic() - started < 3
 
 
