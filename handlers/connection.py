@@ -28,8 +28,10 @@ from handlers.errors import DatabaseUnavailableError
 CERTIFICATES = Path(__file__).with_name("certificates.pem")
 # The least that libpq accepts.
 CONNECT_TIMEOUT_S = 2
-# The class of SQLSTATE: https://www.postgresql.org/docs/17/errcodes-appendix.html
+# Of SQLSTATE: https://www.postgresql.org/docs/17/errcodes-appendix.html
 CONNECTION_EXCEPTION = "08"
+# The server shuts down or starts, or it became a standby: a new connection may find another one.
+_ANOTHER_SERVER = ("57P", "25006")
 # A peer that stopped answering is given up after this; without it the kernel tries for a quarter of an hour.
 TCP_USER_TIMEOUT_MS = 3000
 
@@ -153,8 +155,8 @@ class Database:
 
     Args:
         environ: the variables of `Endpoint.from_environment`, and of `iam_token` or `RDS_PASSWORD`.
-        query_timeout_s: how long one statement may take. Must exceed the role's `statement_timeout`, so the server
-            cancels first.
+        query_timeout_s: how long one call of `fetch_all` may take, with connecting and a second try. Must exceed the
+            role's `statement_timeout`, so the server cancels first.
 
     """
 
@@ -172,32 +174,41 @@ class Database:
         Raises:
             DatabaseUnavailableError: no connection in time, no answer in time, the connection was lost twice, or
                 RDS Proxy answers that it gets no connection to the database.
+            psycopg2.Error: the server refused the statement.
 
         """
-        # Both tries share one limit, so a caller never waits for twice as long.
-        connected_by = time.monotonic() + CONNECT_S
+        # Connecting, the statement and the second try share one limit, so a caller never waits for twice as long.
+        ends_at = time.monotonic() + self._query_timeout_s
+        connected_by = min(time.monotonic() + CONNECT_S, ends_at)
         for attempt in ("first", "second"):
             try:
-                return self._run(query, parameters, connected_by)
-            except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+                return self._run(query, parameters, connected_by, ends_at)
+            except psycopg2.Error as error:
+                code = error.pgcode or ""
                 if self._connection is not None and not self._connection.closed:
-                    if (error.pgcode or "").startswith(CONNECTION_EXCEPTION):
+                    if code.startswith(CONNECTION_EXCEPTION):
                         # RDS Proxy gave up waiting for the database. A second try would wait as long again.
                         self._connection.close()
                         raise DatabaseUnavailableError(str(error).strip()) from error
-                    raise  # the server answered: a timeout or a lack of memory, not a lost connection
-                if attempt == "second":
+                    if not code.startswith(_ANOTHER_SERVER):
+                        raise  # the server answered: a timeout or a lack of memory, not a lost connection
+                    self._connection.close()
+                    if attempt == "second":
+                        raise
+                elif attempt == "second":
                     message = f"the connection was lost twice in a row: {str(error).strip()}"
                     raise DatabaseUnavailableError(message) from error
         raise AssertionError("unreachable")
 
-    def _run(self, query: str, parameters: Mapping[str, Any] | None, connected_by: float) -> list[dict[str, Any]]:
+    def _run(
+        self, query: str, parameters: Mapping[str, Any] | None, connected_by: float, ends_at: float
+    ) -> list[dict[str, Any]]:
         if self._connection is None or self._connection.closed:
             self._connection = self._connect(connected_by)
         connection = self._connection
         with connection.cursor(cursor_factory=RealDictCursor) as cursor:
             cursor.execute(query, parameters)
-            _wait(connection, time.monotonic() + self._query_timeout_s, "the database did not answer in time")
+            _wait(connection, ends_at, "the database did not answer in time")
             return [dict(row) for row in cursor.fetchall()]
 
     def _connect(self, connected_by: float) -> "psycopg2.extensions.connection":

@@ -11,6 +11,10 @@ from handlers.errors import DatabaseUnavailableError, InvalidRequestError, JobNo
 from handlers.lazy_logger import get_logger
 
 RETRY_AFTER_S = 5
+# How SQLSTATE begins where the state of the database is the reason and not the request: no connection, read only, a
+# conflict with other transactions, a right that is missing, no resources, a busy object, a statement that was
+# cancelled or a server that stops, its disk. https://www.postgresql.org/docs/17/errcodes-appendix.html
+_UNAVAILABLE = ("08", "25006", "40", "42501", "53", "55P03", "57", "58")
 
 
 def response(status_code: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> dict[str, Any]:
@@ -29,15 +33,26 @@ def error_response(error: Exception) -> dict[str, Any]:
             return response(400, {"error": error.code, "message": str(error)})
         case JobNotFoundError():
             return response(404, {"error": "job_not_found", "message": str(error)})
-        case DatabaseUnavailableError() | psycopg2.errors.QueryCanceled():
-            get_logger().error("the database did not answer", reason=str(error))
+        case DatabaseUnavailableError() | psycopg2.Error() if _is_unavailable(error):
+            get_logger().error("the database did not answer", reason=str(error).strip(), sqlstate=_sqlstate(error))
             body = {
                 "error": "database_unavailable",
-                "message": f"The database did not answer; retry in {RETRY_AFTER_S} s",
+                "message": f"The database cannot answer at the moment; retry in {RETRY_AFTER_S} s",
             }
             return response(503, body, {"retry-after": str(RETRY_AFTER_S)})
         case _:
             raise error
+
+
+def _is_unavailable(error: Exception) -> bool:
+    return isinstance(error, DatabaseUnavailableError) or (_sqlstate(error) or "").startswith(_UNAVAILABLE)
+
+
+def _sqlstate(error: BaseException | None) -> str | None:
+    """Return the code that PostgreSQL or RDS Proxy gave; `None` where neither answered."""
+    if isinstance(error, DatabaseUnavailableError):
+        error = error.__cause__
+    return error.pgcode if isinstance(error, psycopg2.Error) else None
 
 
 def _plain(value: object) -> object:

@@ -15,7 +15,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
 import psycopg2
@@ -30,13 +30,13 @@ CANCEL_S = 1
 # https://www.postgresql.org/docs/17/protocol-message-formats.html#PROTOCOL-MESSAGE-FORMATS-SSLREQUEST
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
-# The limit in seconds, and when it ends, of time.monotonic(). A thread that is started has none.
+# The limit in seconds, and when it ends, of time.monotonic(). Of threads, only those of `in_thread` have it.
 _deadline: ContextVar[tuple[float, float] | None] = ContextVar("deadline", default=None)
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Install the callback for a block: Ctrl-C ends each wait of the main thread, `deadline` those of any thread.
+    """Install the callback for a block: Ctrl-C ends each wait of the main thread, `deadline` limits waits.
 
     A statement that is given up is cancelled in the server, and its connection is closed.
     """
@@ -64,6 +64,19 @@ def deadline(limit_s: float | None) -> Iterator[None]:
         _deadline.reset(token)
 
 
+def sleep(seconds: float) -> None:
+    """Sleep, at most until the end of `deadline`.
+
+    Raises:
+        DatabaseUnavailableError: the deadline has come.
+
+    """
+    limit = _deadline.get()
+    time.sleep(seconds if limit is None else min(seconds, max(limit[1] - time.monotonic(), 0)))
+    if limit is not None and time.monotonic() >= limit[1]:
+        raise DatabaseUnavailableError(f"the limit of {limit[0]:g} s is over")
+
+
 def in_thread(work: Callable[[], T], *, check: Callable[[], None], every_s: float) -> T:
     """Do work in a thread and wait for its end; Ctrl-C, or what `check` raises, ends the wait and leaves the thread.
 
@@ -88,8 +101,9 @@ def in_thread(work: Callable[[], T], *, check: Callable[[], None], every_s: floa
         finally:
             ended.set()
 
+    # In a copy of the context, so that `deadline` holds for the thread too.
+    threading.Thread(target=copy_context().run, args=(run,), daemon=True).start()
     # Not Thread.join: interrupted by Ctrl-C, it marks the thread as ended (Python 3.11).
-    threading.Thread(target=run, daemon=True).start()
     while not ended.wait(every_s):
         check()
     if failures:

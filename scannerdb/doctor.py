@@ -27,6 +27,7 @@ from scannerdb.options import (
     connect_to,
     current_release,
     database_options,
+    deadline_option,
     deployment_dsn,
     environment_file,
     json_option,
@@ -48,6 +49,7 @@ WHO = "SELECT current_user, current_user = %(doctor)s OR pg_has_role('pg_read_al
 @click.command()
 @click.argument("alarm", required=False)
 @database_options
+@deadline_option
 @json_option
 def doctor(alarm: str | None, dsn: str | None, environment: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Say what is wrong, why it matters, and the next command; change nothing.

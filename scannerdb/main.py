@@ -6,9 +6,12 @@ from typing import Any
 import click
 import psycopg2
 
-from handlers.errors import ScannerDatabaseError
+from handlers import waiting
+from handlers.errors import DatabaseUnavailableError, ScannerDatabaseError
+from scannerdb.causes import sentence
 from scannerdb.cost.command import cost
 from scannerdb.doctor import doctor
+from scannerdb.errors import OperatorError
 from scannerdb.functions.commands import invoke, logs
 from scannerdb.maintenance import rebuild, refresh, verify
 from scannerdb.migrations import migrate, plan, rollback
@@ -28,9 +31,39 @@ COMMANDS = {
     "Deployments": (review, tunnel, invoke),
 }
 
+INTERRUPTED = 130
+_NOTHING = "nothing was changed"
+_WHOLE = "it is one transaction: the server undoes it, or had finished it"
+# What Ctrl-C and --deadline-s leave.
+LEFT = {
+    **dict.fromkeys(("status", "doctor", "verify", "plan"), _NOTHING),
+    **dict.fromkeys(("refresh", "rebuild"), _WHOLE),
+    "migrate": "what was applied is recorded; `scannerdb migrate` goes on from there",
+    "rollback": "what was undone is recorded; `scannerdb rollback` goes on from there",
+    "partition": "what is done stays; the same command goes on from there, --revert undoes it",
+}
+
 
 class GroupedCommands(click.Group):
-    """A group whose help lists its commands under headings."""
+    """A group whose help lists its commands under headings, and that says what an early end left."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command.
+
+        Raises:
+            OperatorError: no connection, or no answer until `--deadline-s`.
+            click.exceptions.Exit: Ctrl-C; the code is 130, as a shell's.
+
+        """
+        try:
+            return super().invoke(ctx)
+        except DatabaseUnavailableError as error:
+            if isinstance(error.__cause__, psycopg2.Error):
+                raise OperatorError(sentence(error.__cause__)) from error
+            raise OperatorError(f"{error}{_left(ctx)}") from error
+        except KeyboardInterrupt:
+            click.echo(f"scannerdb: interrupted{_left(ctx)}", err=True)
+            ctx.exit(INTERRUPTED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         """Write a list of commands for each heading."""
@@ -39,6 +72,11 @@ class GroupedCommands(click.Group):
             with formatter.section(heading):
                 limit = formatter.width - longest - 6
                 formatter.write_dl([(f"{each.name:<{longest}}", each.get_short_help_str(limit)) for each in commands])
+
+
+def _left(context: click.Context) -> str:
+    left = LEFT.get(context.invoked_subcommand or "")
+    return f"; {left}" if left else ""
 
 
 def print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's
@@ -75,7 +113,11 @@ for registered in COMMANDS.values():
 def command(arguments: list[str] | None = None) -> Any:
     """Run the command line; a user's mistake ends with one message and exit code 1, without a stack trace."""
     try:
-        return main(arguments, prog_name="scannerdb", standalone_mode=True)
-    except (ScannerDatabaseError, MigrationError, SettingsError, psycopg2.Error) as error:
-        click.echo(f"scannerdb: {str(error).strip()}", err=True)
-        sys.exit(1)
+        with waiting.interruptible():
+            return main(arguments, prog_name="scannerdb", standalone_mode=True)
+    except psycopg2.Error as error:
+        message = sentence(error)
+    except (ScannerDatabaseError, MigrationError, SettingsError) as error:
+        message = str(error).strip()
+    click.echo(f"scannerdb: {message}", err=True)
+    sys.exit(1)

@@ -10,8 +10,9 @@ import psycopg2
 from handlers.contract.roles import REFRESHER
 from handlers.diagnosis.text import plural
 from handlers.progress import maintenance
+from scannerdb.causes import sentence
 from scannerdb.errors import OperatorError
-from scannerdb.options import Session, database_options, json_option, require_dsn
+from scannerdb.options import Session, database_options, deadline_option, json_option, require_dsn
 
 DRIFTED = 2
 SKIPPED = 1
@@ -21,6 +22,7 @@ _COUNTS = ("queued", "processing", "succeeded", "failed", "other", "findings")
 @click.command()
 @database_options
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only, for cron.")
+@deadline_option
 @json_option
 def refresh(dsn: str | None, environment: str | None, *, quiet: bool, as_json: bool) -> None:
     """Fold the deltas and refresh job_progress now.
@@ -39,9 +41,11 @@ def refresh(dsn: str | None, environment: str | None, *, quiet: bool, as_json: b
               1: not refreshed: another refresh runs, which does no harm, or an error.
     """  # noqa: D301
     try:
-        result = maintenance.refresh(Session(require_dsn(dsn, environment, user=REFRESHER)))
-    except psycopg2.Error as error:  # one line, for a log
-        raise OperatorError(f"not refreshed: {' '.join(str(error).split())}") from error
+        session = Session(require_dsn(dsn, environment, user=REFRESHER))
+        _warn_of_older_objects(session)
+        result = maintenance.refresh(session)
+    except psycopg2.Error as error:
+        raise OperatorError(f"not refreshed: {sentence(error)}") from error
     if as_json:
         click.echo(json.dumps(result))
     elif not quiet:
@@ -51,6 +55,7 @@ def refresh(dsn: str | None, environment: str | None, *, quiet: bool, as_json: b
 
 @click.command()
 @database_options
+@deadline_option
 @json_option
 def verify(dsn: str | None, environment: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Compare every job with a full count.
@@ -62,7 +67,9 @@ def verify(dsn: str | None, environment: str | None, as_json: bool) -> None:  # 
     \b
     Exit code 0: exact.  1: an error.  2: a job differs.
     """  # noqa: D301
-    drifted = maintenance.verify(Session(require_dsn(dsn, environment, user=REFRESHER)))
+    session = Session(require_dsn(dsn, environment, user=REFRESHER))
+    _warn_of_older_objects(session)
+    drifted = maintenance.verify(session)
     if as_json:
         click.echo(json.dumps({"drifted_jobs": len(drifted), "jobs": drifted}, default=str))
     elif drifted:
@@ -76,6 +83,7 @@ def verify(dsn: str | None, environment: str | None, as_json: bool) -> None:  # 
 
 @click.command()
 @database_options
+@deadline_option
 @json_option
 def rebuild(dsn: str | None, environment: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Repair the jobs that verify lists, while writers go on.
@@ -85,6 +93,11 @@ def rebuild(dsn: str | None, environment: str | None, as_json: bool) -> None:  #
     """  # noqa: D301
     mended = maintenance.rebuild(Session(require_dsn(dsn, environment, user=REFRESHER)))
     click.echo(json.dumps({"mended_jobs": mended}) if as_json else f"Mended {plural(mended, 'job')}.")
+
+
+def _warn_of_older_objects(session: Session) -> None:
+    if advice := maintenance.restore_advice(session):
+        click.echo(f"scannerdb: {advice}", err=True)
 
 
 def _refreshed(result: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from scannerdb.options import (
     connect_to,
     current_release,
     database_options,
+    deadline_option,
     find_dsn,
     json_option,
     lock_patience_option,
@@ -56,6 +57,7 @@ def limit_options(function: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @database_options
+@deadline_option
 @json_option
 def plan(dsn: str | None, environment: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
     """Print what a migration would meet, and each pending statement with its lock.

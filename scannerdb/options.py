@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 import psycopg2
+from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED
 from psycopg2.extras import RealDictCursor
 
+from handlers import waiting
 from handlers.contract.release import Release
 from handlers.contract.roles import OWNER
 from handlers.migrator.release import read_release
@@ -54,6 +56,20 @@ lock_patience_option = click.option(
     default=RunLimits.lock_patience_s,
     show_default=True,
     help="How long to retry when a lock cannot be had.",
+)
+
+
+def _limit_waits(context: click.Context, _parameter: click.Parameter, limit_s: float | None) -> None:
+    context.with_resource(waiting.deadline(limit_s))
+
+
+# The waits of the whole command end at it, so no command has to pass it on. `migrate` has one with another meaning.
+deadline_option = click.option(
+    "--deadline-s",
+    type=click.FloatRange(0, min_open=True),
+    expose_value=False,
+    callback=_limit_waits,
+    help="Give up after this; the server undoes what it has not finished.",
 )
 
 
@@ -125,16 +141,29 @@ def deployment_dsn(settings: Settings, *, user: str) -> str:
 
 
 def connect_to(dsn: str) -> Connect:
-    """Return a function that opens a connection in autocommit mode, or raises `psycopg2.Error`."""
+    """Return a function that opens a connection in autocommit mode, or raises `psycopg2.Error` with its address."""
 
     def connect() -> "psycopg2.extensions.connection":
-        connection: psycopg2.extensions.connection = psycopg2.connect(
-            dsn, application_name="scannerdb", connect_timeout=CONNECT_TIMEOUT_S, **KEEPALIVES
-        )
+        try:
+            connection: psycopg2.extensions.connection = psycopg2.connect(
+                dsn, application_name="scannerdb", connect_timeout=CONNECT_TIMEOUT_S, **KEEPALIVES
+            )
+        except psycopg2.OperationalError as error:
+            # With a wait callback, psycopg2 cuts the address off libpq's message.
+            why = str(error).strip().rpartition(" failed: ")[2]
+            raise psycopg2.OperationalError(f"no connection to {_address(dsn)}: {why}") from error
         connection.autocommit = True
         return connection
 
     return connect
+
+
+def _address(dsn: str) -> str:
+    parts = psycopg2.extensions.parse_dsn(dsn)
+    host = parts.get("host") or parts.get("hostaddr") or parts.get("service") or "the default host"
+    port = f":{parts['port']}" if "port" in parts else ""
+    user = f" as {parts['user']}" if "user" in parts else ""
+    return f"{host}{port}{user}"
 
 
 def current_release(migrations: Path = MIGRATIONS) -> Release:
@@ -144,13 +173,27 @@ def current_release(migrations: Path = MIGRATIONS) -> Release:
 
 
 class Session:
-    """One connection with the interface that `handlers.progress` reads through."""
+    """One connection with the interface that `handlers.progress` reads through.
+
+    Each statement is a READ COMMITTED transaction of its own, because the default of a database or a role may be
+    another isolation, in which a rebuild is refused and a refresh can fail. BEGIN says so, because a SET would pin the
+    session in RDS Proxy.
+    """
 
     def __init__(self, dsn: str) -> None:
         self._connection = connect_to(dsn)()
+        self._connection.autocommit = False
+        self._connection.isolation_level = ISOLATION_LEVEL_READ_COMMITTED
 
     def fetch_all(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run one statement and return its rows."""
         with self._connection.cursor(cursor_factory=RealDictCursor) as cursor:
-            cursor.execute(query, parameters)
-            return [dict(row) for row in cursor.fetchall()]
+            try:
+                cursor.execute(query, parameters)
+                rows = [dict(row) for row in cursor.fetchall()]
+                self._connection.commit()
+            except BaseException:
+                if not self._connection.closed:  # a wait that is given up closes it
+                    self._connection.rollback()
+                raise
+        return rows

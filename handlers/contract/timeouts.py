@@ -8,7 +8,7 @@ class FunctionLimits:
     """The limits of one function.
 
     Attributes:
-        client_s: the client gives a statement up, because the server or the network is silent.
+        client_s: the client gives up, because the server or the network is silent. Includes connecting.
         function_s: Lambda ends the function, without a reason.
 
     """
@@ -37,13 +37,14 @@ class StatementLimits(FunctionLimits):
 # 900 s is the most that Lambda allows. At `client_s` the runner leaves a build to the server, which has no limit.
 MIGRATE = FunctionLimits(client_s=870, function_s=900)
 REFRESH = StatementLimits(statement_s=280, client_s=285, function_s=300)
-STATUS = StatementLimits(statement_s=5, client_s=5.5, function_s=10)
+# `status` answers within three seconds, also while the database is away or silent. What is left of the function's time
+# is for a cold start and for Step Functions.
+STATUS = StatementLimits(statement_s=2, client_s=2.8, function_s=10)
 DOCTOR = StatementLimits(statement_s=20, client_s=23, function_s=60)
 # The `lock_timeout` of the doctor's role: it waits for no lock that writers would then wait behind.
 DOCTOR_LOCK_S = 2
 
-# `status` answers 503 within three seconds while the database is away: RDS Proxy gives up waiting for a connection to
-# it, then the client gives up connecting.
+# RDS Proxy gives up waiting for a connection to the database, then the client gives up connecting, then a request.
 PROXY_BORROW_S = 2
 CONNECT_S = 2.5
 

@@ -50,6 +50,7 @@ def run_action(database: Rows, action: str) -> dict[str, Any]:
 def _refresh(database: Rows) -> dict[str, Any]:
     # First, because a refresh that waits or fails must not keep these metrics back: they show why.
     _measure_sessions(database)
+    _warn_of_older_objects(database)
     result = maintenance.refresh(database)
     # Also while another refresh is running: one that hangs must not hide the lag.
     metrics.add_metric(names.PROGRESS_BACKLOG, MetricUnit.Count, result["backlog_rows"])
@@ -95,7 +96,13 @@ def _measure_sessions(database: Rows) -> None:
         metrics.add_metric(names.OLDEST_TRANSACTION_AGE, MetricUnit.Seconds, measured["oldest_transaction_age_s"])
 
 
+def _warn_of_older_objects(database: Rows) -> None:
+    if advice := maintenance.restore_advice(database):
+        logger.warning(advice)
+
+
 def _verify(database: Rows) -> dict[str, Any]:
+    _warn_of_older_objects(database)
     drifted = maintenance.verify(database)
     metrics.add_metric(names.DRIFTED_JOBS, MetricUnit.Count, len(drifted))
     listed = [str(row["job_id"]) for row in drifted[:MAX_LISTED_JOBS]]

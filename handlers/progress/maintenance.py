@@ -35,6 +35,26 @@ def measure_sessions(database: Rows) -> dict[str, float] | None:
     }
 
 
+def restore_advice(database: Rows) -> str | None:
+    """Return a sentence on public objects that are missing or not those of the migrations; `None` when all are well.
+
+    Raises:
+        DatabaseUnavailableError: the database cannot be reached.
+
+    """
+    try:
+        rows = database.fetch_all(QUERIES["objects_to_restore"])
+    except psycopg2.errors.UndefinedFunction:
+        return None  # not migrated to 002: what is done next says so
+    missing, replaced = (
+        [row["name"] for row in rows if row["is_missing"] == is_missing] for is_missing in (True, False)
+    )
+    complaints = [f"missing: {', '.join(missing)}"] if missing else []
+    if replaced:
+        complaints.append(f"replaced by an older deployment's script: {', '.join(replaced)}")
+    return f"{'; '.join(complaints)}; `scannerdb migrate` restores what the release has" if complaints else None
+
+
 def refresh(database: Rows) -> dict[str, Any]:
     """Fold the deltas, refresh job_progress and log it, unless another refresh is running.
 
@@ -50,15 +70,15 @@ def refresh(database: Rows) -> dict[str, Any]:
         DatabaseUnavailableError: the database cannot be reached.
 
     """
-    row = database.fetch_all(QUERIES["refresh"])[0]
+    row = _run(database, "refresh")[0]
     return {
         "refreshed": row["refreshed"],
         "duration_ms": row["refresh_duration_ms"],
         "jobs": row["total_jobs"],
         "objects": row["total_objects"],
-        "folded_rows": row.get("folded_rows", 0),
-        "backlog_rows": row.get("backlog_rows", 0),
-        "lag_s": row.get("lag_seconds"),
+        "folded_rows": row["folded_rows"],
+        "backlog_rows": row["backlog_rows"],
+        "lag_s": row["lag_seconds"],
     }
 
 
@@ -75,7 +95,7 @@ def verify(database: Rows) -> list[dict[str, Any]]:
         DatabaseUnavailableError: the database cannot be reached.
 
     """
-    return database.fetch_all(QUERIES["verify"])
+    return _run(database, "verify")
 
 
 def rebuild(database: Rows) -> int:
@@ -88,5 +108,13 @@ def rebuild(database: Rows) -> int:
         DatabaseUnavailableError: the database cannot be reached.
 
     """
-    mended: int = database.fetch_all(QUERIES["rebuild"])[0]["mended_jobs"]
+    mended: int = _run(database, "rebuild")[0]["mended_jobs"]
     return mended
+
+
+def _run(database: Rows, name: str) -> list[dict[str, Any]]:
+    """Run a query, and once more where a deadlock undid it, as with REINDEX CONCURRENTLY of job_progress."""
+    try:
+        return database.fetch_all(QUERIES[name])
+    except psycopg2.errors.DeadlockDetected:
+        return database.fetch_all(QUERIES[name])

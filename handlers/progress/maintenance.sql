@@ -5,9 +5,16 @@
 SELECT longest_lock_wait_seconds, oldest_transaction_age_seconds
 FROM measure_sessions();
 
+-- name: objects_to_restore
+-- The public objects of the migrations that are missing, or that an older deployment's script has made since.
+SELECT name, is_missing
+FROM objects_to_restore()
+ORDER BY name;
+
 -- name: refresh
--- Fold, refresh and log in one transaction; refreshed is false when another refresh is running.
-SELECT *
+-- Fold, refresh and log in one transaction; refreshed is false when another refresh is running. With the names of the
+-- columns, so that an older deployment's function of this name is refused before it runs.
+SELECT refreshed, refresh_duration_ms, total_jobs, total_objects, folded_rows, backlog_rows, lag_seconds
 FROM refresh_job_progress();
 
 -- name: verify

@@ -66,7 +66,7 @@ def job_status(database: Rows, job_id: str, *, real_time: bool) -> dict[str, Any
     row = rows[0]["progress"] if rows else None
     if row is None:
         raise JobNotFoundError(f"no job has the id {key}")
-    execution = execution_status(row["execution_arn"])
+    execution = execution_status(row["execution_arn"] or None)
     status, message = status_message(row, execution)
     return {
         **_progress(row),
@@ -132,7 +132,7 @@ def status_message(row: Mapping[str, Any], execution: str | None) -> tuple[str, 
         return _ENDED_BADLY[execution], f"The execution {ending}; {done:,} of {total:,} objects were done"
     if execution in _LISTING:
         return "listing", f"Listing objects: {total:,} found so far, {done:,} done"
-    listing_ended = execution == "SUCCEEDED" or row["execution_arn"] is None
+    listing_ended = execution == "SUCCEEDED" or not row["execution_arn"]
     if done < total or not (total or listing_ended):
         return "processing", f"Processing objects: {done:,} of {total:,} done"
     if not total:
@@ -182,7 +182,7 @@ def _progress(row: Mapping[str, Any]) -> dict[str, Any]:
         "succeeded": row["succeeded_count"],
         "failed": row["failed_count"],
         "total_findings": row["total_findings"],
-        "progress_percent": row["progress_percent"],
+        "progress_percent": row["progress_percent"] or 0,  # NULL in older views, for a job without objects
     }
 
 
@@ -202,9 +202,9 @@ def _time(value: datetime | str | None) -> datetime | None:
     if not isinstance(value, str):
         return value
     try:
-        return datetime.fromisoformat(value)
-    except ValueError:
-        return _EARLIEST if value.startswith("-") or value.endswith("BC") else _LATEST
+        return datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return _EARLIEST if value.startswith(("-", "0001")) or value.endswith("BC") else _LATEST
 
 
 def _time_of_row(value: str | bytes | None, _cursor: object) -> datetime | None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from handlers.migrator.session import Connect, RunLimits
-from scannerdb.options import connect_to, database_options, lock_patience_option, require_dsn
+from scannerdb.options import connect_to, database_options, deadline_option, lock_patience_option, require_dsn
 from scannerdb.partition import run
 from scannerdb.partition.locks import LOCK_TIMEOUT_MS
 from scannerdb.partition.names import TABLE
@@ -38,6 +38,7 @@ from scannerdb.partition.terminal import confirm, reporter
     help="How long to wait for a lock that blocks writers, before a retry.",
 )
 @lock_patience_option
+@deadline_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs; the steps go to standard error.")
 def partition(
     *,

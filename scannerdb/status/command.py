@@ -15,11 +15,13 @@ import psycopg2
 from rich.console import Console
 from rich.live import Live
 
+from handlers import waiting
 from handlers.contract.roles import READER
 from handlers.errors import JobNotFoundError
 from handlers.progress import reads
+from scannerdb.causes import sentence
 from scannerdb.errors import OperatorError
-from scannerdb.options import Session, database_options, json_option, require_dsn
+from scannerdb.options import Session, database_options, deadline_option, json_option, require_dsn
 from scannerdb.status.view import StatusView
 
 ENDED = frozenset({"completed", "failed", "aborted"})
@@ -37,6 +39,7 @@ Read = Callable[[Session], dict[str, Any]]
 @click.option(
     "--interval", type=click.FloatRange(0.1), default=2, show_default=True, metavar="SECONDS", help="Between two reads."
 )
+@deadline_option
 @json_option
 def status(
     job_id: str | None,
@@ -110,14 +113,15 @@ def _answers(
         # When the network is away, reading an IAM token or a password fails too (OperatorError).
         except (psycopg2.OperationalError, psycopg2.InterfaceError, OperatorError) as error:
             current, tries = None, tries + 1
-            yield {"error": str(error).strip(), "tries": tries}
-            time.sleep(min(interval_s * tries, LONGEST_WAIT_S))
+            why = sentence(error) if isinstance(error, psycopg2.Error) else error.message
+            yield {"error": why, "tries": tries}
+            waiting.sleep(min(interval_s * tries, LONGEST_WAIT_S))
             continue
         tries = 0
         yield answer
         if answer.get("status") in ENDED or answer.get("jobs") == []:
             return
-        time.sleep(interval_s)
+        waiting.sleep(interval_s)
 
 
 def _print_json(answers: Iterator[dict[str, Any]]) -> dict[str, Any]:
@@ -134,21 +138,18 @@ def _draw(answers: Iterator[dict[str, Any]], *, watch: bool) -> dict[str, Any]:
     live = watch and console.is_terminal
     view = StatusView(whole_list=not live)
     last: dict[str, Any] = {}
-    try:
-        with Live(view, console=console, auto_refresh=False) if live else nullcontext() as screen:
-            for answer in answers:
-                if "error" in answer:
-                    why = answer["error"].splitlines()[0]
-                    view.note = f"No answer, {answer['tries']} times in a row; trying again. {why}"
-                else:
-                    last, view.note = answer, ""
-                    view.show(answer, time.time())
-                if screen is None:
-                    console.print(view)
-                else:
-                    screen.refresh()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    with Live(view, console=console, auto_refresh=False) if live else nullcontext() as screen:
+        for answer in answers:
+            if "error" in answer:
+                why = answer["error"].splitlines()[0]
+                view.note = f"No answer, {answer['tries']} times in a row; trying again. {why}"
+            else:
+                last, view.note = answer, ""
+                view.show(answer, time.time())
+            if screen is None:
+                console.print(view)
+            else:
+                screen.refresh()
     return last
 
 

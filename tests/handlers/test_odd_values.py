@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handlers.progress import reads
+from tests.support.command_line import dsn, scannerdb
 from tests.support.migrating import migrate
 from tests.support.old_deployment import OLD_TABLES
 from tests.support.reader import Reader
 
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
+
+
+# The last two are in Python's years where they were written, and not in UTC.
+ODD_TIMES = ("infinity", "-infinity", "4000-01-01 BC", "12000-01-01", "0001-01-01 00:00+14", "9999-12-31 23:59-12")
 
 
 @pytest.fixture
@@ -43,7 +48,9 @@ def test_jobs_without_a_time_are_the_last_of_the_pages(old_tables: TestDatabase,
 
 
 @pytest.mark.parametrize("real_time", [False, True])
-@pytest.mark.parametrize("time", ["infinity", "-infinity", "4000-01-01 BC", "12000-01-01"])
+@pytest.mark.parametrize(
+    "time", ["infinity", "-infinity", "4000-01-01 BC", "12000-01-01", "0001-01-01 00:00+14", "9999-12-31 23:59-12"]
+)
 def test_a_time_that_python_does_not_know_breaks_no_answer(
     old_tables: TestDatabase, time: str, *, real_time: bool
 ) -> None:
@@ -77,3 +84,33 @@ def test_findings_without_an_etag_and_objects_without_a_time_are_counted(
         answer = reads.job_status(reader, job_id, real_time=real_time)
     assert (answer["total"], answer["total_findings"]) == (2, 2)
     assert old_tables.query("SELECT * FROM verify_job_progress()") == []
+
+
+@pytest.mark.parametrize("time", [None, "infinity", "4000-01-01 BC"])
+@pytest.mark.parametrize("options", [["--real-time"], ["--json"], []])
+def test_the_command_line_shows_a_job_of_an_odd_time(
+    old_tables: TestDatabase, capsys: pytest.CaptureFixture[str], time: str | None, options: list[str]
+) -> None:
+    job_id = old_tables.add_job({"queued": 1})
+    old_tables.query("UPDATE jobs SET created_at = %(time)s, updated_at = %(time)s", {"time": time})
+    old_tables.query("SELECT refresh_job_progress()")
+    scannerdb("status", job_id, *options, "--dsn", dsn(old_tables))
+    assert job_id in capsys.readouterr().out
+    scannerdb("status", *options, "--dsn", dsn(old_tables))
+    assert job_id[:8] in capsys.readouterr().out
+
+
+def test_a_job_with_an_empty_execution_arn_has_no_execution_to_wait_for(old_tables: TestDatabase) -> None:
+    job_id = old_tables.add_job({})
+    old_tables.query("UPDATE jobs SET execution_arn = ''")
+    with Reader(old_tables) as reader:
+        assert reads.job_status(reader, job_id, real_time=False)["status"] == "completed"
+
+
+def test_lists_and_statistics_are_live_while_job_progress_is_not_filled(old_tables: TestDatabase) -> None:
+    old_tables.add_job({"queued": 1})
+    old_tables.query("REFRESH MATERIALIZED VIEW job_progress WITH NO DATA")
+    with Reader(old_tables) as reader:
+        page = reads.active_jobs(reader, limit=10, cursor=None, real_time=False)
+        assert (page["data_source"], len(page["jobs"])) == ("real_time", 1)
+        assert reads.statistics(reader, real_time=False)["data_source"] == "real_time"

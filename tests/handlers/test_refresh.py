@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import json
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import psycopg2
+import psycopg2.errors
 import pytest
 
-from handlers import refresh
+from handlers import refresh, telemetry
 from handlers.connection import Database
 from handlers.errors import DatabaseUnavailableError, InvalidRequestError
-from handlers.progress import actions
+from handlers.progress import actions, maintenance
 from tests.support.invocations import Context, emitted
 from tests.support.migrating import roll_back_to
+from tests.support.old_deployment import run_old_002
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    from handlers.connection import Rows
     from tests.support.database import TestDatabase
 
 
@@ -247,3 +253,40 @@ def test_a_refresh_that_may_not_measure_refreshes_all_the_same(
     database.query("REVOKE EXECUTE ON FUNCTION measure_sessions() FROM progress_refresher")
     assert refresh.handler({}, Context())["refreshed"] is True
     assert "LongestLockWait" not in emitted(capsys)
+
+
+@pytest.mark.parametrize("action", ["refresh", "verify"])
+def test_what_a_script_of_an_older_deployment_replaced_is_a_warning(
+    client: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(telemetry.logger.registered_handler, "stream", written)
+    run_old_002(database)
+    refresh.handler({"action": action}, Context())
+    warning, *_ = map(json.loads, written.getvalue().splitlines())
+    assert warning["level"] == "WARNING"
+    assert "job_progress" in warning["message"]
+    assert "`scannerdb migrate` restores" in warning["message"]
+
+
+class Deadlocking:
+    """A database whose first calls meet a deadlock."""
+
+    def __init__(self, database: Database, *, deadlocks: int) -> None:
+        self._database, self.left, self.calls = database, deadlocks, 0
+
+    def fetch_all(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        self.calls += 1
+        if self.left:
+            self.left -= 1
+            raise psycopg2.errors.DeadlockDetected
+        return self._database.fetch_all(query, parameters)
+
+
+@pytest.mark.parametrize("run", [maintenance.refresh, maintenance.verify, maintenance.rebuild])
+def test_what_a_deadlock_undid_is_done_once_more(client: Database, run: Callable[[Rows], Any]) -> None:
+    database = Deadlocking(client, deadlocks=1)
+    run(database)
+    assert database.calls == 2
+    with pytest.raises(psycopg2.errors.DeadlockDetected):
+        run(Deadlocking(client, deadlocks=2))

@@ -27,7 +27,11 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     ("arguments", "code", "message"),
     [
         (["migrate"], 2, "name the database with --dsn or SCANNERDB_DSN"),
-        (["migrate", "--dsn", "host=127.0.0.1 port=1"], 1, "scannerdb: connection to server"),
+        (
+            ["migrate", "--dsn", "host=127.0.0.1 port=1"],
+            1,
+            "scannerdb: no connection to 127.0.0.1:1: Connection refused; no server listens",
+        ),
         (["plan", "--dsn", "nonsense"], 1, "scannerdb: "),
     ],
 )

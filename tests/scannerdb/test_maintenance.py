@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
+from scannerdb.options import Session
 from tests.support.command_line import dsn, scannerdb
+from tests.support.old_deployment import run_old_002
 
 if TYPE_CHECKING:
-    import pytest
-
     from tests.support.database import TestDatabase
 
 
@@ -61,3 +63,35 @@ def test_a_drift_is_listed_with_exit_code_2_and_mended_by_a_rebuild(
     scannerdb("rebuild", "--dsn", dsn(database))
     assert capsys.readouterr().out == "Mended 1 job.\n"
     scannerdb("verify", "--dsn", dsn(database))
+
+
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+def test_a_command_is_read_committed_also_where_the_database_has_another_default(
+    database: TestDatabase, capsys: pytest.CaptureFixture[str], isolation: str
+) -> None:
+    default = f"ALTER DATABASE {database.name} SET default_transaction_isolation = '{isolation}'"
+    database.query(default, user="postgres")
+    assert Session(dsn(database)).fetch_all("SHOW transaction_isolation") == [
+        {"transaction_isolation": "read committed"}
+    ]
+    scannerdb("rebuild", "--dsn", dsn(database))
+    assert capsys.readouterr().out == "Mended 0 jobs.\n"
+
+
+def test_what_a_script_of_an_older_deployment_replaced_is_told_until_a_migrate_restores_it(
+    database: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database.add_job({"queued": 1})
+    run_old_002(database)
+    database.query("DROP VIEW job_statistics")
+    for command in ("verify", "refresh"):
+        scannerdb(command, "--dsn", dsn(database))
+        assert capsys.readouterr().err == (
+            "scannerdb: missing: job_statistics; replaced by an older deployment's script: active_jobs_progress, "
+            "job_progress; `scannerdb migrate` restores what the release has\n"
+        )
+    scannerdb("migrate", "--dsn", dsn(database))
+    capsys.readouterr()
+    for command in ("verify", "refresh"):
+        scannerdb(command, "--dsn", dsn(database))
+        assert capsys.readouterr().err == ""

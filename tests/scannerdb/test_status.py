@@ -16,7 +16,7 @@ from rich.console import Console
 from lab.scan import ScanJob, write_scan
 from scannerdb.status.job_rate import JobRate, short
 from scannerdb.status.view import StatusView
-from tests.support.command_line import dsn, scannerdb
+from tests.support.command_line import dsn, scannerdb, start_scannerdb
 
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
@@ -80,28 +80,25 @@ def test_an_id_that_two_jobs_begin_with_lists_them(database: TestDatabase, capsy
     assert f"active jobs begin with '{first}': " in capsys.readouterr().err
 
 
-def test_watching_a_scan_that_runs_ends_when_it_is_done(
-    database: TestDatabase, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_watching_a_scan_that_runs_ends_when_it_is_done(database: TestDatabase) -> None:
     job = ScanJob(job_id=uuid4(), bucket="b", prefix="p/", created_at=datetime.now(UTC), objects=3000, done=3000)
     # The job is known before its objects, so that there is something to watch from the first look.
     unfinished = ScanJob(job_id=uuid4(), bucket="b", prefix="q/", created_at=job.created_at, objects=10, done=0)
     write_scan(database.server.dsn(user="scanner_app", database=database.name), [unfinished])
 
-    def scan() -> None:
-        write_scan(
-            database.server.dsn(user="scanner_app", database=database.name),
-            [job],
-            batch_objects=300,
-            on_progress=lambda _: time.sleep(0.1),
-        )
-        finish(database, str(unfinished.job_id))
-
-    writer = threading.Thread(target=scan)
-    writer.start()
-    scannerdb("status", "--dsn", dsn(database), "--watch", "--real-time", "--interval", "0.1", "--json")
-    writer.join()
-    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    watch = start_scannerdb("status", "--dsn", dsn(database), "--watch", "--real-time", "--interval", "0.1", "--json")
+    assert watch.stdout is not None
+    answers = [json.loads(watch.stdout.readline())]
+    write_scan(
+        database.server.dsn(user="scanner_app", database=database.name),
+        [job],
+        batch_objects=300,
+        on_progress=lambda _: time.sleep(0.1),
+    )
+    finish(database, str(unfinished.job_id))
+    printed, _ = watch.communicate(timeout=30)
+    answers += map(json.loads, printed.splitlines())
+    assert watch.returncode == 0
     assert len(answers) > 3
     assert answers[-1]["jobs"] == []
     assert any(answer["jobs"][0]["progress_percent"] < 100 for answer in answers[:-1])
