@@ -43,10 +43,6 @@ class SessionSettingError(ScannerDatabaseError):
     """The database or the role has a default that the runner must change and may not."""
 
 
-class SchemaError(ScannerDatabaseError):
-    """The schema `public` is missing, or the runner may not create in it."""
-
-
 class ReleaseError(ScannerDatabaseError):
     """The migrations release is missing, damaged, or not the requested one."""
 

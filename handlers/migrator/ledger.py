@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from handlers.contract.release import Migration
-from handlers.errors import ForeignLedgerError, SchemaError, SecondLedgerError
+from handlers.errors import ForeignLedgerError, SecondLedgerError
 from handlers.migrator.plan import LedgerEntry
 from handlers.queries import load_queries
 
@@ -45,30 +45,6 @@ def read_ledger(cursor: Any) -> list[LedgerEntry]:
         )
         for version, name, checksum, statements, applied_at in cursor.fetchall()
     ]
-
-
-def check_schema(cursor: Any) -> None:
-    """Check that the user may create in the schema `public`, which PostgreSQL grants to the owner of the database only.
-
-    Raises:
-        SchemaError: it is missing, or the user may not.
-
-    """
-    cursor.execute("SELECT quote_ident(current_user)")
-    user = cursor.fetchone()[0]
-    cursor.execute(QUERIES["public_schema"])
-    row = cursor.fetchone()
-    if row is None:
-        raise SchemaError(
-            "the database has no schema public, in which migrations build; "
-            f"an owner of the database can run CREATE SCHEMA public AUTHORIZATION {user}; then deploy again"
-        )
-    owner, may_create = row
-    if not may_create:
-        raise SchemaError(
-            f"{user} may not create in the schema public, which belongs to {owner}; the owner of the schema or an "
-            f"administrator can run GRANT USAGE, CREATE ON SCHEMA public TO {user}; then deploy again"
-        )
 
 
 def record(migration: Migration, done: int, *, started_at: datetime, release: str) -> tuple[str, dict[str, Any]]:

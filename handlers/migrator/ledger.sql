@@ -35,13 +35,6 @@ WHERE class.relname = 'schema_migrations'
   AND NOT attribute.attisdropped
 ORDER BY 1;
 
--- name: public_schema
--- The schema public, its owner, and whether this user may create in it; no row where there is none.
-SELECT quote_ident(pg_get_userbyid(nspowner)),
-       has_schema_privilege(oid, 'USAGE') AND has_schema_privilege(oid, 'CREATE')
-FROM pg_namespace
-WHERE nspname = 'public';
-
 -- name: read_ledger
 SELECT version, name, checksum, applied_statements, applied_at
 FROM public.schema_migrations

@@ -53,13 +53,11 @@ def run(connect: Connect, release: Release, *, limits: RunLimits | None = None, 
         StillRunningError: the deadline came while the server runs a statement; the next run continues.
         DriftError: release and ledger contradict each other; nothing was run.
         UnfitDatabaseError: the database has what would break a writer or stop a migration; nothing was run.
-        SchemaError: the schema `public` is missing, or closed to this user; nothing was run.
         MigrationFailedError: PostgreSQL refused a statement; what is recorded as applied is applied, no more.
 
     """
     with Session(connect, limits=limits or RunLimits(), report=report) as session, _advised(session, "deploy again"):
         session.acquire_lock()
-        ledger.check_schema(session.cursor)
         pending = plan(release, ledger.read_ledger(session.cursor))
         _examine(session, release, pending)
         _in_transaction(session, release.roles.file, release.roles.statements)

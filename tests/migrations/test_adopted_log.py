@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from handlers.errors import MigrationFailedError
+from handlers.errors import MigrationFailedError, UnfitDatabaseError
 from tests.support.migrating import migrate
 from tests.support.old_deployment import create_role
 
@@ -38,7 +38,7 @@ def test_a_log_of_another_owner_is_written_by_a_refresh(filled_old: TestDatabase
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("DROP COLUMN view_name", "is not a log of refreshes: a table with a column view_name\nHINT:  Rename it"),
+        ("DROP COLUMN view_name", "log.view_name: missing.*ALTER TABLE public.materialized_view_refresh_log RENAME TO"),
         ("ALTER COLUMN total_objects TYPE boolean USING true", 'column "total_objects" is of type boolean'),
         ("ADD CHECK (total_jobs IS NULL)", "violates check constraint"),
         ("DROP CONSTRAINT materialized_view_refresh_log_pkey", "a row for each refresh\nHINT:  Rename it"),
@@ -52,7 +52,7 @@ def test_a_log_that_a_refresh_cannot_write_is_refused_before_anything_changes(
         filled_old.query("INSERT INTO materialized_view_refresh_log SELECT * FROM materialized_view_refresh_log")
     views = "SELECT relname, oid FROM pg_class WHERE relname LIKE 'job_%' AND relkind IN ('m', 'v') ORDER BY 1"
     before = filled_old.query(views)
-    with pytest.raises(MigrationFailedError, match=message):
+    with pytest.raises((MigrationFailedError, UnfitDatabaseError), match=message):
         migrate(filled_old)
     assert set(before) <= set(filled_old.query(views))
     filled_old.query("ALTER TABLE materialized_view_refresh_log RENAME TO older_log")

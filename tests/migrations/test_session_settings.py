@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg2
 import pytest
 
-from handlers.errors import SchemaError, SecondLedgerError, SessionSettingError
+from handlers.errors import SecondLedgerError, SessionSettingError, UnfitDatabaseError
 from handlers.migrator.runner import rollback, run
 from handlers.migrator.steps import migration_plan
 from lab.embedded_postgres import ADMIN_USER
@@ -184,7 +184,9 @@ def test_a_database_without_the_schema_public_is_refused_with_the_statement_that
     empty_database: TestDatabase, release_of: ReleaseOf
 ) -> None:
     empty_database.query("DROP SCHEMA public", user="postgres")
-    with pytest.raises(SchemaError, match=r"no schema public.*CREATE SCHEMA public AUTHORIZATION scanner_admin; then"):
+    with pytest.raises(
+        UnfitDatabaseError, match=r"schema public: missing.*CREATE SCHEMA public AUTHORIZATION scanner_admin"
+    ):
         run(empty_database.connect, release_of({"001_a.sql": "SELECT 1"}))
 
 
@@ -193,7 +195,8 @@ def test_a_user_who_may_not_create_in_public_is_told_the_owner_and_the_grant(
 ) -> None:
     empty_database.query("ALTER SCHEMA public OWNER TO postgres", user="postgres")
     with pytest.raises(
-        SchemaError, match=r"may not create in the schema public, which belongs to postgres.*GRANT USAGE, CREATE ON"
+        UnfitDatabaseError,
+        match=r"schema public: belongs to postgres, and .* may not create in it.*GRANT USAGE, CREATE ON",
     ):
         run(empty_database.connect, release_of({"001_a.sql": "SELECT 1"}))
     assert empty_database.query("SELECT to_regclass('public.schema_migrations')") == [(None,)]

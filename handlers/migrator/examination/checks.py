@@ -22,6 +22,8 @@ RELATIONS = {
     "job_progress_live": "v",
     "job_progress_next": "m",
     "job_progress_counts": "t",
+    "adopted_objects": "t",
+    "views_to_fill": "t",
     "job_progress_deltas": "t",
     "materialized_view_refresh_log": "t",
     "schema_migrations": "t",
@@ -56,7 +58,7 @@ def _notes(why: str, way_out: str) -> Check:
 
 _SURROUNDINGS = {
     "standby": _refuses("It takes no change.", "Connect to the primary, which RDS calls the writer."),
-    "schema": _refuses("Every object is made in it.", "The owner of the database can run {statement}."),
+    "schema": _refuses("Every object is made in it.", "Its owner, or that of the database, can run {statement}."),
     "roles": _refuses("Each run sets the roles of roles.sql up.", "An administrator can run {statement}."),
     "owners": _refuses(
         "Only its owner, or a member of that role, may change it.", "Its owner or an administrator can run {statement}."

@@ -20,7 +20,11 @@ _BOUNDS = (
     "SET TRANSACTION READ ONLY; SET LOCAL search_path = pg_catalog, pg_temp; "
     "SET LOCAL statement_timeout = '5s'; SET LOCAL lock_timeout = '2s';\n"
 )
-_OUT_OF_BOUNDS = (psycopg2.errors.QueryCanceled, psycopg2.errors.LockNotAvailable)
+_NOT_MADE = (
+    psycopg2.errors.QueryCanceled,
+    psycopg2.errors.LockNotAvailable,
+    psycopg2.errors.InsufficientPrivilege,
+)
 
 
 def examine_database(cursor: Any, release: Release, pending: Sequence[PendingMigration]) -> list[ExaminationFinding]:
@@ -51,14 +55,14 @@ def _checked(
 ) -> Iterator[ExaminationFinding]:
     try:
         rows = look()
-    except _OUT_OF_BOUNDS as error:
+    except _NOT_MADE as error:
         # What was not looked at is not known to be well.
         yield ExaminationFinding(
             check=name,
             subject=f"the check {name}",
-            value=f"not made: {str(error).strip()}",
+            value=f"not made: {error.diag.message_primary}",
             why="What it looks at is not known.",
-            way_out="scannerdb plan, which looks again",
+            way_out="scannerdb plan, when that is mended",
             refuses=check.refuses,
         )
         return
@@ -83,10 +87,13 @@ def _parameters(release: Release, pending: Sequence[PendingMigration]) -> dict[s
         "counted": list(checks.COUNTED),
         "relations": list(checks.RELATIONS),
         "kinds": list(checks.RELATIONS.values()),
-        "roles": list(IAM_ROLES),
+        "roles": list(IAM_ROLES) if release.roles.statements else [],
         "progress_columns": list(checks.PROGRESS_COLUMNS),
         "statistics_columns": list(checks.STATISTICS_COLUMNS),
-        "functions": [statement.name for statement in statements if statement.kind == "CREATE FUNCTION"],
+        "functions": [
+            *("refresh_job_progress", "should_refresh_progress"),  # created by other functions
+            *(statement.name for statement in statements if statement.kind == "CREATE FUNCTION"),
+        ],
         "indexes": [statement.index.name for statement in statements if statement.index],
         "pending_indexes": [index.name for index in to_build],
         "pending_relations": [index.table for index in to_build],

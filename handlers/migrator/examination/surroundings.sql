@@ -8,7 +8,11 @@ WHERE pg_is_in_recovery();
 
 -- name: schema
 SELECT 'schema public' AS subject,
-       CASE WHEN schema.oid IS NULL THEN 'missing' ELSE current_user || ' may not create objects in it' END AS value,
+       CASE
+           WHEN schema.oid IS NULL THEN 'missing'
+           ELSE format('belongs to %%s, and %%s may not create in it',
+                       (SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE oid = schema.oid), current_user)
+       END AS value,
        CASE
            WHEN schema.oid IS NULL THEN format('CREATE SCHEMA public AUTHORIZATION %%I', current_user)
            ELSE format('GRANT USAGE, CREATE ON SCHEMA public TO %%I', current_user)

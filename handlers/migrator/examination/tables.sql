@@ -56,8 +56,7 @@ FROM (VALUES ('jobs', 'job_id', 'uuid', true),
              ('job_objects', 'updated_at', 'timestamptz', false),
              ('findings', 'job_id', 'uuid', true),
              ('findings', 'detector', 'text', true),
-             ('materialized_view_refresh_log', 'view_name', 'text', true),
-             ('materialized_view_refresh_log', 'last_refreshed_at', 'timestamptz', true)
+             ('materialized_view_refresh_log', 'view_name', 'text', true)
      ) AS needed (relation, name, type, identifies)
 JOIN pg_class AS class ON class.oid = to_regclass('public.' || needed.relation)
 WHERE class.relkind IN ('r', 'p')
