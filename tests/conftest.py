@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from handlers.migrator.runner import run
-from lab.embedded_postgres import ADMIN_USER, DEFAULT_VERSION, EmbeddedPostgres
+from lab.embedded_postgres import DEFAULT_VERSION, EmbeddedPostgres
 from scannerdb import terraform
-from tests.support.database import BUILD, MIGRATIONS, TestDatabase, build_release
+from tests.support.database import MIGRATIONS, TestDatabase, build_release, created, server_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,37 +48,40 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
     It forgets on a crash of the machine, which no test makes.
     """
-    directory = BUILD / f"postgres-{os.getpid()}"
     version = int(os.environ.get("POSTGRES_VERSION", DEFAULT_VERSION))
-    with EmbeddedPostgres(directory, durable=False, version=version) as server:
+    # What the tests write is small; the logs of their writes may use 1 GB each.
+    parameters = {"max_wal_size": "128MB", "min_wal_size": "32MB"}
+    with EmbeddedPostgres(server_folder(), durable=False, parameters=parameters, version=version) as server:
         yield server
-    shutil.rmtree(directory)
-
-
-def _create_database(server: EmbeddedPostgres, name: str, *, template: str = "template1") -> TestDatabase:
-    with server.connect(user="postgres", database="postgres") as connection, connection.cursor() as cursor:
-        cursor.execute(f'CREATE DATABASE "{name}" OWNER {ADMIN_USER} TEMPLATE "{template}"')
-    return TestDatabase(server, name)
-
-
-@pytest.fixture
-def empty_database(postgres: EmbeddedPostgres) -> TestDatabase:
-    """A database that holds nothing."""
-    return _create_database(postgres, f"empty_{next(_numbers)}")
+        server.discard()
 
 
 @pytest.fixture(scope="session")
-def migrated_template(postgres: EmbeddedPostgres) -> TestDatabase:
-    """The database that `database` is copied from."""
-    template = _create_database(postgres, "migrated_template")
-    run(template.connect, build_release(MIGRATIONS))
-    return template
+def maintenance(postgres: EmbeddedPostgres) -> TestDatabase:
+    """The database from which others are created."""
+    return TestDatabase(postgres, "postgres")
 
 
 @pytest.fixture
-def database(postgres: EmbeddedPostgres, migrated_template: TestDatabase) -> TestDatabase:
+def empty_database(maintenance: TestDatabase) -> Iterator[TestDatabase]:
+    """A database that holds nothing."""
+    with created(maintenance, f"empty_{next(_numbers)}") as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def migrated_template(maintenance: TestDatabase) -> Iterator[TestDatabase]:
+    """The database that `database` is copied from."""
+    with created(maintenance, "migrated_template") as template:
+        run(template.connect, build_release(MIGRATIONS))
+        yield template
+
+
+@pytest.fixture
+def database(maintenance: TestDatabase, migrated_template: TestDatabase) -> Iterator[TestDatabase]:
     """A database that all migrations were applied to."""
-    return _create_database(postgres, f"migrated_{next(_numbers)}", template=migrated_template.name)
+    with created(maintenance, f"migrated_{next(_numbers)}", template=migrated_template.name) as database:
+        yield database
 
 
 @pytest.fixture
