@@ -1,4 +1,4 @@
-"""Fixtures that every folder of tests shares: an embedded PostgreSQL, and fresh databases in it."""
+"""Fixtures that folders of tests share: synthesised environments, an embedded PostgreSQL, fresh databases in it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from handlers.migrator.runner import run
 from lab.embedded_postgres import DEFAULT_VERSION, EmbeddedPostgres
 from scannerdb import terraform
 from tests.support.database import MIGRATIONS, TestDatabase, build_release, created, server_folder
+from tests.support.processes import made_once
+from tests.support.synthesis import ENVIRONMENTS, Synthesised, read_stack, run_main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +42,18 @@ def provider() -> terraform.Provider:
     if isinstance(found, terraform.NoProvider):
         pytest.skip(found.reason)
     return found
+
+
+@pytest.fixture(scope="session")
+def stacks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Synthesised]:
+    """Every environment, as it is deployed; only to be read, for the other processes of this run read it too."""
+    outdir = made_once(tmp_path_factory, "cdktf.out", lambda folder: run_main(*ENVIRONMENTS, outdir=folder))
+    return {environment: read_stack(outdir, environment) for environment in ENVIRONMENTS}
+
+
+@pytest.fixture(scope="session")
+def prod(stacks: dict[str, Synthesised]) -> Synthesised:
+    return stacks["prod"]
 
 
 @pytest.fixture(scope="session")

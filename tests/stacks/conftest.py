@@ -1,4 +1,4 @@
-"""Fixtures of the tests of stacks: every environment synthesised once, and what Terraform needs to read it."""
+"""Fixtures of the tests of stacks: each environment in turn, and what Terraform needs to read it."""
 
 from __future__ import annotations
 
@@ -18,23 +18,10 @@ if TYPE_CHECKING:
     from tests.support.database import TestDatabase
 
 
-@pytest.fixture(scope="session")
-def stacks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Synthesised]:
-    """Every environment, as it is deployed."""
-    outdir = tmp_path_factory.mktemp("cdktf.out")
-    run_main(*ENVIRONMENTS, outdir=outdir)
-    return {environment: read_stack(outdir, environment) for environment in ENVIRONMENTS}
-
-
 @pytest.fixture(params=ENVIRONMENTS)
 def stack(request: pytest.FixtureRequest, stacks: dict[str, Synthesised]) -> Synthesised:
     """Each environment in turn."""
     return stacks[request.param]
-
-
-@pytest.fixture(scope="session")
-def prod(stacks: dict[str, Synthesised]) -> Synthesised:
-    return stacks["prod"]
 
 
 @pytest.fixture(scope="session")

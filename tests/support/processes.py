@@ -1,8 +1,12 @@
-"""Waiting for processes and facts."""
+"""Waiting for processes and facts, and sharing what is made once in a run."""
 
+import fcntl
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 
 def is_running(pid: int) -> bool:
@@ -20,3 +24,17 @@ def wait_until(condition: Callable[[], object], *, timeout_s: float = 20) -> Non
     while not condition():
         assert time.monotonic() < deadline, f"still waiting after {timeout_s} s"
         time.sleep(0.05)
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder of this run; the first of its processes that asks for it lets `make` fill it."""
+    base = factory.getbasetemp()
+    # pytest-xdist gives each process a folder in that of the run.
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    filled = folder.with_name(f"{name}.filled")
+    with folder.with_name(f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not filled.exists():
+            make(folder)
+            filled.touch()
+    return folder
