@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from handlers.contract.release import Release
 
+LONGEST_FIRST = ("deployment", "slow")
 _numbers = itertools.count(1)
 
 
@@ -28,11 +29,17 @@ _numbers = itertools.count(1)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say what must run in one process, in its order: a file, and the one deployment of all acceptance tests.
 
-    First, because pytest-xdist reads the marks in the same hook.
+    What waits and what works long comes first, so that the rest fills the gaps. Before other hooks, because
+    pytest-xdist reads the marks in the same one.
     """
+    length: dict[str, int] = {}
     for item in items:
         folder = item.path.parent
-        item.add_marker(pytest.mark.xdist_group(folder.name if folder.name == "acceptance" else str(item.path)))
+        group = folder.name if folder.name == "acceptance" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+        marks = [mark for mark in LONGEST_FIRST if item.get_closest_marker(mark)]
+        length[group] = min(length.get(group, len(LONGEST_FIRST)), *map(LONGEST_FIRST.index, marks), len(LONGEST_FIRST))
+    items.sort(key=lambda item: length[item.get_closest_marker("xdist_group").args[0]])
 
 
 @pytest.fixture(scope="session")
