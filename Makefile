@@ -20,6 +20,9 @@ SIDE_BY_SIDE := -n 4 --dist loadgroup --no-loadscope-reorder
 VERSIONS ?= 15 16 17 18
 TESTS_OF_VERSIONS := tests/migrations tests/handlers $(wildcard tests/scannerdb/test_partition*.py)
 
+# Without compiled modules each of some hundred processes would compile its own: checkov alone takes 3 s.
+unexport PYTHONDONTWRITEBYTECODE
+
 # No telemetry, no warnings about a Node.js version that works.
 export CHECKPOINT_DISABLE := 1
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20,22,24
@@ -174,7 +177,7 @@ $(VENV)/.installed: requirements.lock
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.lock
 	@$(UV) pip sync --quiet --require-hashes --python $(RUN) requirements.lock
 	@# Compile once what each synth loads; the rest of the provider's bindings would take a minute.
-	@env -u PYTHONDONTWRITEBYTECODE $(RUN) -c "import stacks.synthesis"
+	@$(RUN) -c "import stacks.synthesis"
 	@touch $@
 
 node_modules/.installed: package-lock.json

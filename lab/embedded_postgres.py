@@ -41,6 +41,7 @@ GRANT rds_superuser TO {admin};
 """
 # Before this version a member always inherits, and CREATEROLE may grant every role but a superuser's.
 GRANT_OPTIONS_SINCE = 16
+SCRAM_ITERATIONS_SINCE = 16
 ADMIN_OF_RDS_IAM = "GRANT rds_iam TO {admin} WITH ADMIN OPTION, INHERIT FALSE, SET FALSE"
 
 # The administrator needs a password, as on RDS. Roles that use IAM need TLS only, which stands for the token that AWS
@@ -241,6 +242,8 @@ class EmbeddedPostgres:
 
     def _server_parameters(self) -> dict[str, str]:
         speed = {} if self._durable else {"fsync": "off", "full_page_writes": "off"}
+        if not self._durable and self.version >= SCRAM_ITERATIONS_SINCE:
+            speed["scram_iterations"] = "1"
         return {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),

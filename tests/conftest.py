@@ -1,18 +1,19 @@
-"""Fixtures that every folder of tests shares: an embedded PostgreSQL, and fresh databases in it."""
+"""Fixtures that folders of tests share: synthesised environments, an embedded PostgreSQL, fresh databases in it."""
 
 from __future__ import annotations
 
 import itertools
 import os
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from handlers.migrator.runner import run
-from lab.embedded_postgres import ADMIN_USER, DEFAULT_VERSION, EmbeddedPostgres
+from lab.embedded_postgres import DEFAULT_VERSION, EmbeddedPostgres
 from scannerdb import terraform
-from tests.support.database import BUILD, MIGRATIONS, TestDatabase, build_release
+from tests.support.database import MIGRATIONS, TestDatabase, build_release, created, server_folder
+from tests.support.processes import made_once
+from tests.support.synthesis import ENVIRONMENTS, Synthesised, read_stack, run_main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from handlers.contract.release import Release
 
+LONGEST_FIRST = ("deployment", "slow")
 _numbers = itertools.count(1)
 
 
@@ -27,11 +29,17 @@ _numbers = itertools.count(1)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say what must run in one process, in its order: a file, and the one deployment of all acceptance tests.
 
-    First, because pytest-xdist reads the marks in the same hook.
+    What waits and what works long comes first, so that the rest fills the gaps. Before other hooks, because
+    pytest-xdist reads the marks in the same one.
     """
+    length: dict[str, int] = {}
     for item in items:
         folder = item.path.parent
-        item.add_marker(pytest.mark.xdist_group(folder.name if folder.name == "acceptance" else str(item.path)))
+        group = folder.name if folder.name == "acceptance" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+        marks = [mark for mark in LONGEST_FIRST if item.get_closest_marker(mark)]
+        length[group] = min(length.get(group, len(LONGEST_FIRST)), *map(LONGEST_FIRST.index, marks), len(LONGEST_FIRST))
+    items.sort(key=lambda item: length[item.get_closest_marker("xdist_group").args[0]])
 
 
 @pytest.fixture(scope="session")
@@ -44,42 +52,57 @@ def provider() -> terraform.Provider:
 
 
 @pytest.fixture(scope="session")
+def stacks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Synthesised]:
+    """Every environment, as it is deployed; only to be read, for the other processes of this run read it too."""
+    outdir = made_once(tmp_path_factory, "cdktf.out", lambda folder: run_main(*ENVIRONMENTS, outdir=folder))
+    return {environment: read_stack(outdir, environment) for environment in ENVIRONMENTS}
+
+
+@pytest.fixture(scope="session")
+def prod(stacks: dict[str, Synthesised]) -> Synthesised:
+    return stacks["prod"]
+
+
+@pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """One server for all tests, of the version that POSTGRES_VERSION names.
 
     It forgets on a crash of the machine, which no test makes.
     """
-    directory = BUILD / f"postgres-{os.getpid()}"
     version = int(os.environ.get("POSTGRES_VERSION", DEFAULT_VERSION))
-    with EmbeddedPostgres(directory, durable=False, version=version) as server:
+    # What the tests write is small; the logs of their writes may use 1 GB each.
+    parameters = {"max_wal_size": "128MB", "min_wal_size": "32MB"}
+    with EmbeddedPostgres(server_folder(), durable=False, parameters=parameters, version=version) as server:
         yield server
-    shutil.rmtree(directory)
-
-
-def _create_database(server: EmbeddedPostgres, name: str, *, template: str = "template1") -> TestDatabase:
-    with server.connect(user="postgres", database="postgres") as connection, connection.cursor() as cursor:
-        cursor.execute(f'CREATE DATABASE "{name}" OWNER {ADMIN_USER} TEMPLATE "{template}"')
-    return TestDatabase(server, name)
-
-
-@pytest.fixture
-def empty_database(postgres: EmbeddedPostgres) -> TestDatabase:
-    """A database that holds nothing."""
-    return _create_database(postgres, f"empty_{next(_numbers)}")
+        server.discard()
 
 
 @pytest.fixture(scope="session")
-def migrated_template(postgres: EmbeddedPostgres) -> TestDatabase:
-    """The database that `database` is copied from."""
-    template = _create_database(postgres, "migrated_template")
-    run(template.connect, build_release(MIGRATIONS))
-    return template
+def maintenance(postgres: EmbeddedPostgres) -> TestDatabase:
+    """The database from which others are created."""
+    return TestDatabase(postgres, "postgres")
 
 
 @pytest.fixture
-def database(postgres: EmbeddedPostgres, migrated_template: TestDatabase) -> TestDatabase:
+def empty_database(maintenance: TestDatabase) -> Iterator[TestDatabase]:
+    """A database that holds nothing."""
+    with created(maintenance, f"empty_{next(_numbers)}") as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def migrated_template(maintenance: TestDatabase) -> Iterator[TestDatabase]:
+    """The database that `database` is copied from."""
+    with created(maintenance, "migrated_template") as template:
+        run(template.connect, build_release(MIGRATIONS))
+        yield template
+
+
+@pytest.fixture
+def database(maintenance: TestDatabase, migrated_template: TestDatabase) -> Iterator[TestDatabase]:
     """A database that all migrations were applied to."""
-    return _create_database(postgres, f"migrated_{next(_numbers)}", template=migrated_template.name)
+    with created(maintenance, f"migrated_{next(_numbers)}", template=migrated_template.name) as database:
+        yield database
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from handlers import doctor
 from handlers.contract.alarms import TOLD
@@ -20,6 +19,7 @@ from stacks.assets.package import build_release
 from stacks.settings import load_settings
 from tests.support.database import BUILD, MIGRATIONS
 from tests.support.invocations import Context
+from tests.support.mocked_aws import mocked_aws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ def invoke(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    with mock_aws():
+    with mocked_aws():
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket="releases")
         s3.put_object(Bucket="releases", Key="release.zip", Body=release.path.read_bytes())

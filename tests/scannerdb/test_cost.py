@@ -19,7 +19,6 @@ from stacks.settings import load_settings
 from stacks.settings.instance_classes import FAMILIES
 from stacks.settings.profiles import PROFILES
 from tests.support.command_line import scannerdb
-from tests.support.synthesis import read_stack, run_main
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,13 +48,6 @@ BILLED = frozenset(
         *("scheduler_schedule", "vpc_endpoint"),
     }
 )
-
-
-@pytest.fixture(scope="module")
-def prod(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
-    outdir = tmp_path_factory.mktemp("cdktf.out")
-    run_main("prod", outdir=outdir)
-    return read_stack(outdir, "prod")
 
 
 def settings_of(environment: str, **variables: str) -> Settings:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -23,11 +21,14 @@ from scannerdb.review.review import judge as judge_plan
 from stacks import ROOT
 from stacks.assets.package import release_files
 from stacks.settings import load_settings
+from tests.support.planned import clean_environment, planned_once
 from tests.support.terraform_plans import DATABASE, TODAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from stacks.settings import Settings
 
 pytestmark = pytest.mark.slow
 
@@ -41,17 +42,15 @@ def provider() -> None:
         pytest.skip(found.reason)
 
 
-def clean_environment() -> dict[str, str]:
-    """Return this process's variables, without those that change settings."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("SCANNER_", "CDKTF_"))}
-
-
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_a_first_deployment_is_green_and_tells_what_it_would_run(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environment: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, environment: str
 ) -> None:
-    plan_here = functools.partial(planning.plan_environment, directory=tmp_path, environ=clean_environment())
-    monkeypatch.setattr(command, "plan_environment", plan_here)
+    def plan_environment(settings: Settings, *, emulator: bool) -> planning.Planned:
+        assert emulator
+        return planned_once(tmp_path_factory, settings.environment)
+
+    monkeypatch.setattr(command, "plan_environment", plan_environment)
     done = CliRunner().invoke(command.review, [environment, "--emulator", "--json"])
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)

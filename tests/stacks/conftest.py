@@ -1,29 +1,19 @@
-"""Fixtures of the tests of stacks: every environment synthesised once, and what Terraform needs to read it."""
+"""Fixtures of the tests of stacks: each environment in turn, and what Terraform needs to read it."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from scannerdb import terraform
-from scannerdb.review.emulator import empty_emulator
-from tests.support.synthesis import ENVIRONMENTS, Synthesised, read_stack, run_main
+from tests.support.synthesis import ENVIRONMENTS, Synthesised
 from tests.support.uploaded_release import uploaded_release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.database import TestDatabase
-
-
-@pytest.fixture(scope="session")
-def stacks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Synthesised]:
-    """Every environment, as it is deployed."""
-    outdir = tmp_path_factory.mktemp("cdktf.out")
-    run_main(*ENVIRONMENTS, outdir=outdir)
-    return {environment: read_stack(outdir, environment) for environment in ENVIRONMENTS}
 
 
 @pytest.fixture(params=ENVIRONMENTS)
@@ -33,45 +23,8 @@ def stack(request: pytest.FixtureRequest, stacks: dict[str, Synthesised]) -> Syn
 
 
 @pytest.fixture(scope="session")
-def prod(stacks: dict[str, Synthesised]) -> Synthesised:
-    return stacks["prod"]
-
-
-@pytest.fixture(scope="session")
-def emulator_url() -> Iterator[str]:
-    """A plain moto server: enough for the data sources of a plan."""
-    with empty_emulator() as url:
-        yield url
-
-
-@pytest.fixture(scope="session")
 def terraform_environment(provider: terraform.Provider, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return terraform.command_environment(provider, tmp_path_factory.mktemp("terraform"))
-
-
-@pytest.fixture(scope="session")
-def plannable_stacks(
-    provider: terraform.Provider,
-    emulator_url: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> dict[str, Synthesised]:
-    """Every environment, changed as little as any provider that can be found here and the emulator need.
-
-    A provider older than 6.25 knows no `default_auth_scheme`, so the proxy authenticates by secret.
-    """
-    outdir = tmp_path_factory.mktemp("cdktf.out")
-    variables = {
-        "SCANNER__AWS__ENDPOINT": emulator_url,
-        "SCANNER__AWS__PROVIDER_VERSION": ">= 5.100.0, < 7",
-        "SCANNER__PROXY__AUTH_MODE": "secrets",
-    }
-    run_main(*ENVIRONMENTS, outdir=outdir, variables=variables)
-    stacks = {environment: read_stack(outdir, environment) for environment in ENVIRONMENTS}
-    for stack in stacks.values():
-        # The state of a test: Terraform merges override files over the rest.
-        backend = {"terraform": {"backend": {"local": {"path": "terraform.tfstate"}}}}
-        (stack.folder / "override.tf.json").write_text(json.dumps(backend))
-    return stacks
 
 
 @pytest.fixture

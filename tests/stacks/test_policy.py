@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from scannerdb import terraform
 from scannerdb.review.policy import CONFIGURATION, Policy, check_policy
+from tests.support.planned import planned_once
 
 if TYPE_CHECKING:
-    from tests.support.synthesis import Synthesised
+    from scannerdb import terraform
 
 pytestmark = pytest.mark.slow
 
@@ -25,16 +25,9 @@ def failed(policy: Policy) -> set[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def plan(
-    plannable_stacks: dict[str, Synthesised],
-    terraform_environment: dict[str, str],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> dict[str, Any]:
+def plan(provider: terraform.Provider, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Production's plan, against an emulator that has nothing yet."""
-    folder, saved = plannable_stacks["prod"].folder, tmp_path_factory.mktemp("plan") / "plan.out"
-    terraform.init(folder, terraform_environment)
-    terraform.plan(folder, terraform_environment, saved)
-    return terraform.show_json(folder, terraform_environment, saved)
+    return planned_once(tmp_path_factory, "prod").json
 
 
 def test_the_plan_creates_everything_and_destroys_nothing(plan: dict[str, Any]) -> None:

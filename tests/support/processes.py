@@ -1,11 +1,15 @@
-"""Waiting for processes and facts; processes that are stopped or interrupted."""
+"""Waiting for processes and facts; processes that are stopped or interrupted; what is made once in a run."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
 
 
 def is_running(pid: int) -> bool:
@@ -46,3 +50,17 @@ def interrupted(*, after_s: float) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder of this run; the first of its processes that asks for it lets `make` fill it."""
+    base = factory.getbasetemp()
+    # pytest-xdist gives each process a folder in that of the run.
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    filled = folder.with_name(f"{name}.filled")
+    with folder.with_name(f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not filled.exists():
+            make(folder)
+            filled.touch()
+    return folder

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from moto import mock_aws
 
 from handlers import migrate
 from lab.embedded_postgres import ADMIN_USER
 from stacks.assets.package import build_release
 from tests.support.database import BUILD, MIGRATIONS
 from tests.support.invocations import Context
+from tests.support.mocked_aws import mocked_aws
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ def uploaded_release(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     release = build_release(MIGRATIONS, folder=BUILD / "releases")
     key = f"{release.sha256}.zip"
-    with mock_aws():
+    with mocked_aws():
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket="releases")
         s3.put_object(Bucket="releases", Key=key, Body=release.path.read_bytes())

@@ -72,7 +72,7 @@ class Life:
 
 
 def live(variant: Variant, *, directory: Path, provider: terraform.Provider) -> Life:
-    """Validate, apply, plan again and destroy; a network that must exist is made first.
+    """Apply, which validates first, plan again and destroy; a network that must exist is made first.
 
     Raises:
         DeploymentError, TerraformError: a step failed; the message is what it printed.
@@ -92,7 +92,6 @@ def live(variant: Variant, *, directory: Path, provider: terraform.Provider) -> 
         life.timed("synth", deployment.synthesise)
         stack, environment = deployment.stack_directory, deployment.environment(provider)
         terraform.init(stack, environment)
-        life.timed("validate", lambda: terraform.validate(stack, environment))
         agree = ("-no-color", "-auto-approve")
         applied = life.timed("apply", lambda: terraform.run(stack, environment, "apply", *agree))
         life.resources = int(re.findall(r"Resources: (\d+) added", applied)[0])
