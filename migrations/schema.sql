@@ -142,6 +142,7 @@ BEGIN
         FOREACH built IN ARRAY item.views LOOP
             PERFORM public.build_described(built);
         END LOOP;
+        INSERT INTO public.views_to_fill SELECT name, position FROM unnest(item.views) WHERE is_populated;
     END LOOP;
 
     IF NOT EXISTS (SELECT
@@ -253,6 +254,7 @@ $$;
 CREATE FUNCTION public.build_job_progress(name text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'off'
     AS $$
 BEGIN
     EXECUTE format('CREATE MATERIALIZED VIEW public.%I AS SELECT * FROM public.job_progress_source', name);
