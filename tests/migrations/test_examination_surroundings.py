@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from handlers.errors import UnfitDatabaseError
+from handlers.migrator.examination.checks import RELATIONS
 from handlers.migrator.runner import run
 from handlers.migrator.steps import migration_plan
 from lab.embedded_postgres import ADMIN_USER, EmbeddedPostgres
@@ -99,6 +100,16 @@ def test_a_login_that_may_not_set_the_roles_up_is_refused_with_what_helps(
         database.query(f"GRANT {role} TO {login} WITH ADMIN OPTION", user="postgres")
     # THEN none is left: who is in pg_monitor and rds_iam already needs no grant
     assert "roles" not in examine(empty_database, login)
+
+
+def test_each_relation_that_the_migrations_make_is_examined_under_its_name(database: TestDatabase) -> None:
+    made = database.query(
+        "SELECT relname, CASE relkind WHEN 'r' THEN 't' ELSE relkind::text END FROM pg_class "
+        "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'm') "
+        "AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')"
+    )
+    beside = {"job_progress_next"}  # has another name when the migration has ended
+    assert set(made) == {(name, kind) for name, kind in RELATIONS.items() if name not in beside}
 
 
 def test_a_superuser_may_do_all_of_it(database: TestDatabase) -> None:

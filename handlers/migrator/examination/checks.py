@@ -22,6 +22,7 @@ RELATIONS = {
     "job_progress_live": "v",
     "job_progress_next": "m",
     "job_progress_counts": "t",
+    "job_progress_recounts": "t",
     "adopted_objects": "t",
     "views_to_fill": "t",
     "job_progress_deltas": "t",
