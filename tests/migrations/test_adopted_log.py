@@ -76,11 +76,11 @@ def test_a_deployment_without_helper_views_gets_them(filled_old: TestDatabase) -
 def test_views_on_a_log_in_local_time_are_built_and_filled_again(filled_old: TestDatabase) -> None:
     filled_old.query("ALTER TABLE materialized_view_refresh_log ALTER COLUMN last_refreshed_at TYPE timestamp")
     filled_old.query(
-        "CREATE MATERIALIZED VIEW both AS SELECT job_id, last_refreshed_at FROM job_progress "
+        "CREATE MATERIALIZED VIEW joined AS SELECT job_id, last_refreshed_at FROM job_progress "
         "CROSS JOIN materialized_view_refresh_log"
     )
     filled_old.query(
         "CREATE MATERIALIZED VIEW log_report AS SELECT last_refreshed_at FROM materialized_view_refresh_log"
     )
     migrate(filled_old)
-    assert filled_old.query("SELECT (SELECT count(*) FROM both), (SELECT count(*) FROM log_report)") == [(3, 1)]
+    assert filled_old.query("SELECT (SELECT count(*) FROM joined), (SELECT count(*) FROM log_report)") == [(3, 1)]
