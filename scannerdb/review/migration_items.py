@@ -18,8 +18,9 @@ def migration_items(migrations: Migrations) -> Iterator[Item]:
     for file, group in groupby(migrations.steps, key=lambda step: step.file):
         steps = list(group)
         yield Item(line=(Code(file), f": {_count(len(steps), 'statement')}"), details=tuple(_locks(steps)))
-    if migrations.roles:
-        yield Item(line=(Code("roles.sql"), f": {_count(migrations.roles, 'statement')}, as with each new release"))
+    for file, count in migrations.each_run:
+        if count:
+            yield Item(line=(Code(file), f": {_count(count, 'statement')}, as with each new release"))
     if migrations.note:
         yield Item(line=(migrations.note,))
 

@@ -27,7 +27,7 @@ class Migrations:
     Attributes:
         release: SHA-256 of the plan's release.
         steps: its pending statements, with their locks.
-        roles: the number of statements in roles.sql, which run with each new release.
+        each_run: the files that run with each new release, and the number of their statements.
         refused: why `migrate` will refuse the release; empty if it will not.
         note: what could not be determined; empty if nothing.
 
@@ -35,7 +35,7 @@ class Migrations:
 
     release: str
     steps: tuple[Step, ...] = ()
-    roles: int = 0
+    each_run: tuple[tuple[str, int], ...] = ()
     refused: str = ""
     note: str = ""
 
@@ -103,7 +103,7 @@ def _compare(planned: Mapping[str, str], deployed: Mapping[str, str], fetch: Fet
     return Migrations(
         release=sha256,
         steps=tuple(step for step in migration_plan(release).steps if step.file in files),
-        roles=len(release.roles.statements),
+        each_run=tuple((file.file, len(file.statements)) for file in (release.roles, release.restore)),
         note=note,
     )
 

@@ -90,7 +90,7 @@ def test_a_role_may_do_nothing_else(database: TestDatabase, role: str, sql: str)
     [
         ("scanner_app", "idle_in_transaction_session_timeout", "1min"),
         ("progress_refresher", "statement_timeout", "280s"),
-        ("progress_reader", "statement_timeout", "5s"),
+        ("progress_reader", "statement_timeout", "2s"),
         ("progress_reader", "default_transaction_read_only", "on"),
         ("progress_reader", "enable_seqscan", "off"),
         ("progress_reader", "jit", "off"),
@@ -108,7 +108,7 @@ def test_a_default_of_the_database_leaves_reads_and_refreshes_at_read_committed(
     database: TestDatabase, role: str
 ) -> None:
     database.query(f"ALTER DATABASE {database.name} SET default_transaction_isolation = 'serializable'")
-    assert database.query("SHOW transaction_isolation") == [("serializable",)]
+    assert database.query("SHOW transaction_isolation", user="scanner_app") == [("serializable",)]
     assert database.query("SHOW transaction_isolation", user=role) == [("read committed",)]
 
 

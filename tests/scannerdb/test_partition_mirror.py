@@ -78,7 +78,7 @@ def test_four_writers_of_every_kind_lose_no_row_and_wait_less_than_a_second(data
         finish(database)
         time.sleep(0.3)
     assert writers.errors == []
-    assert len(writers.done) == 10
+    assert len(writers.done) == 12
     assert writers.lost_or_doubled() == []
     assert database.query(DIFFERENCES) == []
     assert database.query("SELECT count(*) FROM job_objects WHERE job_id = %s", (shared,)) == [(20_000,)]
