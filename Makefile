@@ -99,6 +99,10 @@ test-versions: setup ## Run the tests of migrations, functions and partitions on
 test-kill: setup ## Kill the migration runner KILLS=100 times over ROWS=2000000 rows (about 16 minutes)
 	@KILLS=$${KILLS:-100} ROWS=$${ROWS:-2000000} $(RUN) -m pytest -s tests/migrations/test_kill.py
 
+.PHONY: test-stress
+test-stress: setup ## Mix OPERATIONS=300000 writes with refreshes, migrations and deaths; POSTGRES_VERSION=15 chooses (3 minutes)
+	@OPERATIONS=$${OPERATIONS:-300000} $(RUN) -m pytest -s tests/migrations/test_stress.py
+
 .PHONY: test-partition
 test-partition: setup ## Kill the partitioning KILLS=20 times over ROWS=5000000 rows under 4 writers (about 16 minutes)
 	@KILLS=$${KILLS:-20} ROWS=$${ROWS:-5000000} $(RUN) -m pytest -s tests/scannerdb/test_partition_kill.py

@@ -93,6 +93,16 @@ class TimedCursor(psycopg2.extensions.cursor):
             self.waits.append((ended - started, ended, sql[:50]))
 
 
+class _NoCursor:
+    """Does nothing: what a writer would know after a statement, without the statement."""
+
+    def execute(self, *_: Any) -> None:
+        pass
+
+    def copy_expert(self, *_: Any) -> None:
+        pass
+
+
 class KnowingWriters:
     """Writers of every kind of statement, each of which knows the rows that it has written and finds them again.
 
@@ -104,18 +114,29 @@ class KnowingWriters:
         objects: how many these are.
         writers: how many.
         pause_s: how long each rests after a statement.
+        survive: connect again after a lost connection. The statement that it cut off did everything or nothing; the
+            writer finds out which, and anything else is an error.
 
     """
 
     def __init__(
-        self, database: TestDatabase, shared: str, objects: int, *, writers: int = 4, pause_s: float = 0.001
+        self,
+        database: TestDatabase,
+        shared: str,
+        objects: int,
+        *,
+        writers: int = 4,
+        pause_s: float = 0.001,
+        survive: bool = False,
     ) -> None:
         # The longest statements: seconds, when they ended (monotonic), and how they begin.
         self.longest: list[tuple[float, float, str]] = []
         self.errors: list[BaseException] = []
         self.done: Counter[str] = Counter()
         self.retries = self.refused = 0
+        self.deaths = 0
         self._database, self._shared, self._objects, self._pause_s = database, shared, objects, pause_s
+        self._survive = survive
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._known: list[dict[tuple[str, str], str]] = [{} for _ in range(writers)]
@@ -152,6 +173,7 @@ class KnowingWriters:
 
     def _run(self, number: int) -> None:
         chance = random.Random(number)
+        known, jobs = self._known[number], self.jobs[number]
         connection = self._database.connect("scanner_app")
         kinds: list[Callable[..., None]] = [
             self._update_shared,
@@ -165,21 +187,68 @@ class KnowingWriters:
             self._merge,
             self._serializable,
             self._delete_job,
+            self._find,
+            self._discard_findings,
         ]
         try:
-            with connection.cursor(cursor_factory=TimedCursor) as cursor:
-                while not self._ended.is_set():
-                    kind = chance.choice(kinds)
-                    kind(cursor, chance, self._known[number], self.jobs[number])
-                    with self._lock:
-                        self.done[kind.__name__] += 1
-                        self.longest = sorted([*self.longest, *cursor.waits], reverse=True)[:8]
-                    cursor.waits.clear()
-                    time.sleep(self._pause_s)
+            cursor = connection.cursor(cursor_factory=TimedCursor)
+            while not self._ended.is_set():
+                kind, state = chance.choice(kinds), chance.getstate()
+                try:
+                    kind(cursor, chance, known, jobs)
+                except (psycopg2.OperationalError, psycopg2.InterfaceError):
+                    # A transaction that PostgreSQL ended on a living connection is an OperationalError too.
+                    if not self._survive or not connection.closed:
+                        raise
+                    chance.setstate(state)
+                    connection = self._recover(kind, chance, known, jobs)
+                    cursor = connection.cursor(cursor_factory=TimedCursor)
+                with self._lock:
+                    self.done[kind.__name__] += 1
+                    self.longest = sorted([*self.longest, *cursor.waits], reverse=True)[:8]
+                cursor.waits.clear()
+                time.sleep(self._pause_s)
         except BaseException as error:  # noqa: BLE001 - the test reads it
             self.errors.append(error)
         finally:
             connection.close()
+
+    def _recover(
+        self, kind: Callable[..., None], chance: random.Random, known: Any, jobs: Any
+    ) -> psycopg2.extensions.connection:
+        """Connect again, and learn whether the statement that was cut off did everything or nothing.
+
+        Raises:
+            AssertionError: it did a part.
+
+        """
+        with self._lock:
+            self.deaths += 1
+        after = dict(known)
+        kind(_NoCursor(), chance, after, jobs)
+        patient_until = time.monotonic() + 60
+        while True:
+            try:
+                found = {
+                    (job, key): status
+                    for job, key, status in self._database.query(
+                        "SELECT job_id::text, key, status FROM job_objects WHERE job_id = ANY (%s::uuid[])", (jobs,)
+                    )
+                }
+                # The cut may have come after the deletion of a job, and before it was inserted again.
+                self._database.query(
+                    "INSERT INTO jobs (job_id, bucket) SELECT unnest(%s::uuid[]), 'b' ON CONFLICT DO NOTHING", (jobs,)
+                )
+                connection = self._database.connect("scanner_app")
+                break
+            except psycopg2.OperationalError:
+                if time.monotonic() > patient_until:
+                    raise
+                time.sleep(0.1)
+        assert found in (known, after), f"{kind.__name__} did a part of its work before its connection was lost"
+        known.clear()
+        known.update(found)
+        return connection
 
     def _update_shared(self, cursor: Any, chance: random.Random, _known: Any, _jobs: Any) -> None:
         cursor.execute(
@@ -276,6 +345,17 @@ class KnowingWriters:
         for key in [key for key in known if key[0] == job]:
             del known[key]
         cursor.execute("INSERT INTO jobs (job_id, bucket) VALUES (%s, 'b')", (job,))
+
+    def _find(self, cursor: Any, chance: random.Random, _known: Any, jobs: Any) -> None:
+        cursor.execute(
+            "INSERT INTO findings (job_id, bucket, key, etag, detector, byte_offset) "
+            "SELECT %s, 'b', key, 'e', %s, 1 FROM unnest(%s) AS key ON CONFLICT DO NOTHING",
+            (chance.choice(jobs), jobs[0], _keys(chance)),
+        )
+
+    def _discard_findings(self, cursor: Any, chance: random.Random, _known: Any, jobs: Any) -> None:
+        job, keys = chance.choice(jobs), _keys(chance)
+        cursor.execute("DELETE FROM findings WHERE job_id = %s AND key = ANY (%s)", (job, keys))
 
 
 def _keys(chance: random.Random) -> list[str]:
