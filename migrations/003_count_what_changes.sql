@@ -18,16 +18,18 @@ CREATE TABLE IF NOT EXISTS job_progress_counts (
     last_object_update timestamptz
 );
 
--- What each statement changed, by job. Rows are inserted and deleted, never updated, so writers never wait for each
--- other. Autovacuum at 10,000 dead rows, unthrottled, because reads scan dead rows.
+-- What each statement changed: so many objects of a job went from one status to another. An old status of NULL means
+-- new objects, a new one of NULL deleted objects; '' stands for a status that is NULL. What counts where is left to the
+-- reads, because there are thousands of writes for each. Rows are inserted and deleted, never updated, so writers never
+-- wait for each other. Autovacuum at 10,000 dead rows, unthrottled, because reads scan dead rows.
+-- written_by is the transaction's id: a bigint from txid_current() costs a writer less than an xid8.
 CREATE TABLE IF NOT EXISTS job_progress_deltas (
     job_id uuid NOT NULL,
-    queued_count bigint NOT NULL,
-    processing_count bigint NOT NULL,
-    succeeded_count bigint NOT NULL,
-    failed_count bigint NOT NULL,
-    other_count bigint NOT NULL,
-    total_findings bigint NOT NULL
+    written_by bigint NOT NULL DEFAULT pg_catalog.txid_current(),
+    objects bigint NOT NULL DEFAULT 0,
+    findings bigint NOT NULL DEFAULT 0,
+    old_status text,
+    new_status text
 ) WITH (
     autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 10000,
@@ -36,8 +38,28 @@ CREATE TABLE IF NOT EXISTS job_progress_deltas (
     autovacuum_vacuum_cost_delay = 0
 );
 
--- Serves job_progress_live for one job, and the compaction of one job's deltas.
-CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_job_progress_deltas_job_id ON job_progress_deltas (job_id);
+-- Serves job_progress_live and compaction: one job's deltas from a bound on. Serves a fold: a condition on written_by
+-- alone is checked in the index too, before any dead row is read.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_job_progress_deltas_job_id ON job_progress_deltas (job_id, written_by);
+
+-- While a snapshot is held (a dump, an idle transaction), no vacuum can remove deltas that are folded. These bounds let
+-- every scan skip them. A bound says: each delta of the job that is not deleted was written by folded_to or a later
+-- transaction, or by one of left_open. job_id is NULL for a bound of all jobs, which a fold writes; a compaction writes
+-- one for its job. Each holds for any snapshot in which it is visible, so rows are inserted and deleted, never updated.
+-- Transaction ids mean nothing in another cluster, where a dump may be loaded. There the row's xmin is not folded_by, and
+-- the bound is ignored: see job_progress_valid_bounds.
+CREATE TABLE IF NOT EXISTS job_progress_bounds (
+    job_id uuid,
+    folded_to bigint NOT NULL,
+    left_open bigint[] NOT NULL,
+    folded_by xid NOT NULL
+) WITH (
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000
+);
+
+-- Serves job_progress_live and compaction: the newest bound of a job, and of all jobs.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_job_progress_bounds_job_id ON job_progress_bounds (job_id, folded_to);
 
 -- Each row asks the next refresh to rebuild. A TRUNCATE above READ COMMITTED adds one: its snapshot may be older than
 -- the last commits before it, so its deltas may leave these out.
@@ -51,13 +73,91 @@ CREATE TABLE IF NOT EXISTS job_progress_recounts (
 -- squawk-ignore prefer-robust-stmts
 ALTER TABLE job_progress_deltas REPLICA IDENTITY FULL;
 -- squawk-ignore prefer-robust-stmts
+ALTER TABLE job_progress_bounds REPLICA IDENTITY FULL;
+-- squawk-ignore prefer-robust-stmts
 ALTER TABLE job_progress_recounts REPLICA IDENTITY FULL;
 
--- Replaces the deltas of the given jobs by their sums, one row for each job. The triggers below call it now and then.
+-- The bounds of this cluster. The rows of a loaded dump have another xmin than folded_by. Where both are equal by chance,
+-- ids have counted at least as far here (folded_to <= folded_by), and the second condition compares what 32 bits do not:
+-- so each transaction after the load is above the bound. A bound of a subtransaction has another xmin too, and is ignored.
+CREATE OR REPLACE VIEW job_progress_valid_bounds AS
+SELECT job_id, folded_to, left_open
+FROM job_progress_bounds
+WHERE xmin = folded_by
+  AND folded_to <= txid_snapshot_xmax(txid_current_snapshot());
+
+-- What each delta changes in the counts.
+CREATE OR REPLACE VIEW job_progress_changes AS
+SELECT ctid AS address,
+       job_id,
+       written_by,
+       CASE WHEN new_status = 'queued' THEN objects ELSE 0 END
+           - CASE WHEN old_status = 'queued' THEN objects ELSE 0 END AS queued_count,
+       CASE WHEN new_status = 'processing' THEN objects ELSE 0 END
+           - CASE WHEN old_status = 'processing' THEN objects ELSE 0 END AS processing_count,
+       CASE WHEN new_status = 'succeeded' THEN objects ELSE 0 END
+           - CASE WHEN old_status = 'succeeded' THEN objects ELSE 0 END AS succeeded_count,
+       CASE WHEN new_status = 'failed' THEN objects ELSE 0 END
+           - CASE WHEN old_status = 'failed' THEN objects ELSE 0 END AS failed_count,
+       CASE WHEN new_status <> ALL ('{queued, processing, succeeded, failed}') THEN objects ELSE 0 END
+           - CASE WHEN old_status <> ALL ('{queued, processing, succeeded, failed}') THEN objects ELSE 0 END
+           AS other_count,
+       findings AS total_findings
+FROM job_progress_deltas;
+
+-- The deltas of all jobs that no fold has deleted, without a scan of those that it has.
+CREATE OR REPLACE VIEW job_progress_unfolded AS
+SELECT *
+FROM job_progress_changes
+WHERE written_by >= coalesce(
+    (SELECT folded_to FROM job_progress_valid_bounds WHERE job_id IS NULL ORDER BY folded_to DESC LIMIT 1), 0
+)
+UNION ALL
+SELECT changes.*
+FROM (SELECT * FROM job_progress_valid_bounds WHERE job_id IS NULL ORDER BY folded_to DESC LIMIT 1) AS bound
+JOIN job_progress_changes AS changes
+    ON changes.written_by = ANY (bound.left_open)
+    AND changes.written_by < bound.folded_to;
+
+-- The bound after a fold or a compaction whose snapshot is given. What it left: the deltas of left_deltas, and those
+-- that the snapshot does not see, of later transactions and of transactions that were open.
+-- An open transaction of the last 1,000 ids lowers folded_to, because most end soon. An older one is listed, so that an
+-- idle or a prepared transaction does not keep the bound back. At most 64 are listed, because a read looks each up.
+CREATE OR REPLACE FUNCTION job_progress_bound_after(
+    snapshot txid_snapshot,
+    left_deltas bigint[],
+    OUT folded_to bigint,
+    OUT left_open bigint[]
+)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    latest CONSTANT bigint := least(txid_snapshot_xmax(snapshot), txid_current());
+    unfinished CONSTANT bigint[] := ARRAY(
+        SELECT id
+        FROM (SELECT txid_snapshot_xip(snapshot) UNION SELECT unnest(left_deltas)) AS open (id)
+        WHERE id < latest
+        ORDER BY id
+    );
+BEGIN
+    folded_to := least(
+        latest,
+        (SELECT min(id) FROM unnest(unfinished) AS open (id) WHERE id >= latest - 1000),
+        unfinished[65]
+    );
+    left_open := ARRAY(SELECT id FROM unnest(unfinished) AS open (id) WHERE id < folded_to);
+END
+$$;
+
+REVOKE EXECUTE ON FUNCTION job_progress_bound_after(txid_snapshot, bigint[]) FROM public;
+
+-- Replaces the deltas of each given job by their sums, one row for each status. The triggers below call it now and then.
 -- Locks: rows of the deltas. Skips locked rows (SKIP LOCKED), so writers never block each other.
 -- Only under READ COMMITTED: in the other isolation levels, a row deleted since the snapshot is a serialization
--- failure. At most 10,000 deltas for each job, because a writer waits for it. The next call, some 2,000 statements
--- later, takes the next part; a statement leaves at most three deltas for each job, so the backlog shrinks.
+-- failure. At most 10,000 deltas of a job, oldest first, because a writer waits for it. The next call, some 2,000
+-- statements later, takes the next part, so the backlog shrinks.
+-- The bound is read before the statement that uses it: it still holds in a later snapshot.
 -- A cached plan from a small table used a nested loop over ctids; enable_seqscan = off forces a TID scan.
 -- enable_seqscan = off inflates the cost of full scans, which would trigger JIT; so JIT is off.
 CREATE OR REPLACE FUNCTION compact_job_progress_deltas(job_ids uuid[])
@@ -68,34 +168,76 @@ SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET jit = off
 AS $$
+DECLARE
+    job uuid;
+    bound_to bigint;
+    bound_open bigint[];
+    snapshot txid_snapshot;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RETURN;
     END IF;
 
-    WITH taken AS MATERIALIZED (
-        SELECT ctid
-        FROM public.job_progress_deltas
-        WHERE job_id = ANY (job_ids)
-        LIMIT 10000 * cardinality(job_ids)
-        FOR UPDATE SKIP LOCKED
-    ),
-    gone AS (
-        DELETE FROM public.job_progress_deltas
-        WHERE ctid = ANY (ARRAY(SELECT ctid FROM taken))
-        RETURNING *
-    )
-    INSERT INTO public.job_progress_deltas
-        (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
-    SELECT job_id,
-           sum(queued_count),
-           sum(processing_count),
-           sum(succeeded_count),
-           sum(failed_count),
-           sum(other_count),
-           sum(total_findings)
-    FROM gone
-    GROUP BY job_id;
+    FOREACH job IN ARRAY job_ids LOOP
+        SELECT coalesce(max(folded_to), 0), array_agg(open.id)
+        INTO bound_to, bound_open
+        FROM (
+            (SELECT * FROM public.job_progress_valid_bounds WHERE job_id IS NULL ORDER BY folded_to DESC LIMIT 1)
+            UNION ALL
+            (SELECT * FROM public.job_progress_valid_bounds WHERE job_id = job ORDER BY folded_to DESC LIMIT 1)
+        ) AS bounds
+        LEFT JOIN LATERAL unnest(left_open) AS open (id) ON true;
+
+        WITH taken AS MATERIALIZED (
+            SELECT ctid
+            FROM public.job_progress_deltas
+            WHERE ctid = ANY (ARRAY(
+                SELECT ctid
+                FROM public.job_progress_deltas
+                WHERE job_id = job AND written_by = ANY (bound_open) AND written_by < bound_to
+                UNION ALL
+                SELECT ctid
+                FROM public.job_progress_deltas
+                WHERE job_id = job AND written_by >= bound_to
+                LIMIT 10000
+            ))
+            FOR UPDATE SKIP LOCKED
+        ),
+        gone AS (
+            DELETE FROM public.job_progress_deltas
+            WHERE ctid = ANY (ARRAY(SELECT ctid FROM taken))
+            RETURNING objects, findings, old_status, new_status
+        ),
+        sums AS (
+            INSERT INTO public.job_progress_deltas (job_id, objects, findings, new_status)
+            SELECT job, sum(objects), sum(findings), status
+            FROM (
+                SELECT CASE WHEN new_status IS NULL THEN 0 ELSE objects END AS objects, findings, new_status AS status
+                FROM gone
+                UNION ALL
+                SELECT -objects, 0, old_status FROM gone WHERE old_status IS NOT NULL
+            ) AS changes
+            GROUP BY status
+        )
+        SELECT txid_current_snapshot() INTO snapshot;
+
+        INSERT INTO public.job_progress_bounds (job_id, folded_to, left_open, folded_by)
+        SELECT job, after.folded_to, after.left_open, pg_current_xact_id()::xid
+        FROM public.job_progress_bound_after(
+            snapshot,
+            ARRAY(
+                SELECT written_by
+                FROM public.job_progress_deltas
+                WHERE job_id = job AND written_by = ANY (bound_open) AND written_by < bound_to
+            ) || ARRAY(
+                SELECT DISTINCT written_by
+                FROM public.job_progress_deltas
+                WHERE job_id = job AND written_by >= bound_to AND written_by < txid_snapshot_xmax(snapshot)
+                ORDER BY written_by
+                LIMIT 65
+            )
+        ) AS after;
+    END LOOP;
 END
 $$;
 
@@ -107,7 +249,7 @@ SELECT grant_rights();
 -- rights. SET search_path would prevent the same attack, but costs a fifth of the trigger's time at each call.
 -- They write a delta also where only updated_at changed, because last_object_update is part of the progress. An INSERT
 -- writes its first two rows unaggregated and sums up only the rows after them: for the usual single row, a check for
--- further rows costs more than it saves.
+-- further rows costs more than it saves. That INSERT names every column, or a second projection would cost a tenth.
 -- One statement in 2,000 compacts the deltas of its jobs: without any refresh, a read still adds up only thousands.
 -- Locks: ROW EXCLUSIVE on the deltas.
 CREATE OR REPLACE FUNCTION track_job_objects()
@@ -119,113 +261,67 @@ DECLARE
     written pg_catalog.int8;
 BEGIN
     IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
+        INSERT INTO public.job_progress_deltas (job_id, written_by, objects, findings, old_status, new_status)
         SELECT job_id,
-               (status OPERATOR(pg_catalog.=) 'queued')::pg_catalog.int4,
-               (status OPERATOR(pg_catalog.=) 'processing')::pg_catalog.int4,
-               (status OPERATOR(pg_catalog.=) 'succeeded')::pg_catalog.int4,
-               (status OPERATOR(pg_catalog.=) 'failed')::pg_catalog.int4,
-               (status OPERATOR(pg_catalog.<>) ALL ('{queued, processing, succeeded, failed}'))::pg_catalog.int4,
-               0
-        FROM (SELECT job_id, coalesce(status::pg_catalog.text, '') AS status FROM new_rows) AS new_row
+               pg_catalog.txid_current(),
+               1::pg_catalog.int8,
+               0::pg_catalog.int8,
+               NULL::pg_catalog.text,
+               coalesce(status::pg_catalog.text, '')
+        FROM new_rows
         LIMIT 2;
         GET DIAGNOSTICS written = ROW_COUNT;
         IF written OPERATOR(pg_catalog.=) 2 THEN
-            INSERT INTO public.job_progress_deltas
-                (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
-            SELECT job_id,
-                   pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'queued'),
-                   pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'processing'),
-                   pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'succeeded'),
-                   pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'failed'),
-                   pg_catalog.count(*) FILTER (
-                       WHERE status OPERATOR(pg_catalog.<>) ALL ('{queued, processing, succeeded, failed}')
-                   ),
-                   0
+            INSERT INTO public.job_progress_deltas (job_id, objects, new_status)
+            SELECT job_id, pg_catalog.count(*), status
             FROM (SELECT job_id, coalesce(status::pg_catalog.text, '') AS status FROM new_rows OFFSET 2) AS more_rows
-            GROUP BY job_id;
+            GROUP BY job_id, status;
         END IF;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
+        INSERT INTO public.job_progress_deltas (job_id, objects, old_status, new_status)
         SELECT new_row.job_id,
-               (new_row.status OPERATOR(pg_catalog.=) 'queued')::pg_catalog.int4
-                   OPERATOR(pg_catalog.-) (old_row.status OPERATOR(pg_catalog.=) 'queued')::pg_catalog.int4,
-               (new_row.status OPERATOR(pg_catalog.=) 'processing')::pg_catalog.int4
-                   OPERATOR(pg_catalog.-) (old_row.status OPERATOR(pg_catalog.=) 'processing')::pg_catalog.int4,
-               (new_row.status OPERATOR(pg_catalog.=) 'succeeded')::pg_catalog.int4
-                   OPERATOR(pg_catalog.-) (old_row.status OPERATOR(pg_catalog.=) 'succeeded')::pg_catalog.int4,
-               (new_row.status OPERATOR(pg_catalog.=) 'failed')::pg_catalog.int4
-                   OPERATOR(pg_catalog.-) (old_row.status OPERATOR(pg_catalog.=) 'failed')::pg_catalog.int4,
-               (new_row.status OPERATOR(pg_catalog.<>) ALL ('{queued, processing, succeeded, failed}'))::pg_catalog.int4
-                   OPERATOR(pg_catalog.-)
-                   (old_row.status OPERATOR(pg_catalog.<>) ALL ('{queued, processing, succeeded, failed}'))
-                       ::pg_catalog.int4,
-               0
-        FROM (SELECT job_id, coalesce(status::pg_catalog.text, '') AS status FROM new_rows) AS new_row
-        CROSS JOIN (SELECT job_id, coalesce(status::pg_catalog.text, '') AS status FROM old_rows) AS old_row
+               1::pg_catalog.int8,
+               coalesce(old_row.status::pg_catalog.text, ''),
+               coalesce(new_row.status::pg_catalog.text, '')
+        FROM new_rows AS new_row
+        CROSS JOIN old_rows AS old_row
         WHERE new_row.job_id OPERATOR(pg_catalog.=) old_row.job_id
           AND NOT EXISTS (SELECT FROM new_rows OFFSET 1);
         IF NOT FOUND THEN
-            INSERT INTO public.job_progress_deltas
-                (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
-            SELECT job_id,
-                   coalesce(pg_catalog.sum(change) FILTER (WHERE status OPERATOR(pg_catalog.=) 'queued'), 0),
-                   coalesce(pg_catalog.sum(change) FILTER (WHERE status OPERATOR(pg_catalog.=) 'processing'), 0),
-                   coalesce(pg_catalog.sum(change) FILTER (WHERE status OPERATOR(pg_catalog.=) 'succeeded'), 0),
-                   coalesce(pg_catalog.sum(change) FILTER (WHERE status OPERATOR(pg_catalog.=) 'failed'), 0),
-                   coalesce(
-                       pg_catalog.sum(change) FILTER (
-                           WHERE status OPERATOR(pg_catalog.<>) ALL ('{queued, processing, succeeded, failed}')
-                       ),
-                       0
-                   ),
-                   0
+            INSERT INTO public.job_progress_deltas (job_id, objects, new_status)
+            SELECT job_id, pg_catalog.sum(change), status
             FROM (
                 SELECT job_id, coalesce(status::pg_catalog.text, '') AS status, 1 AS change FROM new_rows
                 UNION ALL
                 SELECT job_id, coalesce(status::pg_catalog.text, ''), -1 FROM old_rows
             ) AS changes
-            GROUP BY job_id;
+            GROUP BY job_id, status;
         END IF;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
-        SELECT job_id,
-               OPERATOR(pg_catalog.-) pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'queued'),
-               OPERATOR(pg_catalog.-) pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'processing'),
-               OPERATOR(pg_catalog.-) pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'succeeded'),
-               OPERATOR(pg_catalog.-) pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'failed'),
-               OPERATOR(pg_catalog.-) pg_catalog.count(*) FILTER (
-                   WHERE status OPERATOR(pg_catalog.<>) ALL ('{queued, processing, succeeded, failed}')
-               ),
-               0
+        INSERT INTO public.job_progress_deltas (job_id, objects, old_status)
+        SELECT job_id, pg_catalog.count(*), status
         FROM (SELECT job_id, coalesce(status::pg_catalog.text, '') AS status FROM old_rows) AS old_row
-        GROUP BY job_id;
+        GROUP BY job_id, status;
         RETURN NULL;
     ELSE -- TRUNCATE waited for all writers, so counts and deltas together are what it removes.
         IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed' THEN
             INSERT INTO public.job_progress_recounts (truncated_table, truncated_at)
             VALUES (TG_TABLE_NAME, pg_catalog.now());
         END IF;
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
-        SELECT job_id,
-               OPERATOR(pg_catalog.-) pg_catalog.sum(queued_count),
-               OPERATOR(pg_catalog.-) pg_catalog.sum(processing_count),
-               OPERATOR(pg_catalog.-) pg_catalog.sum(succeeded_count),
-               OPERATOR(pg_catalog.-) pg_catalog.sum(failed_count),
-               OPERATOR(pg_catalog.-) pg_catalog.sum(other_count),
-               0
+        INSERT INTO public.job_progress_deltas (job_id, objects, old_status)
+        SELECT known.job_id, pg_catalog.sum(removed.objects), removed.status
         FROM (
             SELECT job_id, queued_count, processing_count, succeeded_count, failed_count, other_count
             FROM public.job_progress_counts
             UNION ALL
             SELECT job_id, queued_count, processing_count, succeeded_count, failed_count, other_count
-            FROM public.job_progress_deltas
+            FROM public.job_progress_unfolded
         ) AS known
-        GROUP BY job_id;
+        CROSS JOIN LATERAL (
+            VALUES ('queued', known.queued_count), ('processing', known.processing_count),
+                   ('succeeded', known.succeeded_count), ('failed', known.failed_count), ('', known.other_count)
+        ) AS removed (status, objects)
+        GROUP BY known.job_id, removed.status;
         RETURN NULL;
     END IF;
 
@@ -248,16 +344,19 @@ DECLARE
     written pg_catalog.int8;
 BEGIN
     IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
-        SELECT job_id, 0, 0, 0, 0, 0, 1
+        INSERT INTO public.job_progress_deltas (job_id, written_by, objects, findings, old_status, new_status)
+        SELECT job_id,
+               pg_catalog.txid_current(),
+               0::pg_catalog.int8,
+               1::pg_catalog.int8,
+               NULL::pg_catalog.text,
+               NULL::pg_catalog.text
         FROM new_rows
         LIMIT 2;
         GET DIAGNOSTICS written = ROW_COUNT;
         IF written OPERATOR(pg_catalog.=) 2 THEN
-            INSERT INTO public.job_progress_deltas
-                (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
-            SELECT job_id, 0, 0, 0, 0, 0, pg_catalog.count(*)
+            INSERT INTO public.job_progress_deltas (job_id, findings)
+            SELECT job_id, pg_catalog.count(*)
             FROM (SELECT job_id FROM new_rows OFFSET 2) AS more_rows
             GROUP BY job_id;
         END IF;
@@ -265,9 +364,8 @@ BEGIN
             PERFORM public.compact_job_progress_deltas(ARRAY(SELECT DISTINCT job_id FROM new_rows));
         END IF;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
-        SELECT job_id, 0, 0, 0, 0, 0, pg_catalog.sum(change)
+        INSERT INTO public.job_progress_deltas (job_id, findings)
+        SELECT job_id, pg_catalog.sum(change)
         FROM (
             SELECT job_id, 1 AS change FROM new_rows
             UNION ALL
@@ -276,9 +374,8 @@ BEGIN
         GROUP BY job_id
         HAVING pg_catalog.sum(change) OPERATOR(pg_catalog.<>) 0;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
-        SELECT job_id, 0, 0, 0, 0, 0, OPERATOR(pg_catalog.-) pg_catalog.count(*)
+        INSERT INTO public.job_progress_deltas (job_id, findings)
+        SELECT job_id, OPERATOR(pg_catalog.-) pg_catalog.count(*)
         FROM old_rows
         GROUP BY job_id;
     ELSE
@@ -286,13 +383,12 @@ BEGIN
             INSERT INTO public.job_progress_recounts (truncated_table, truncated_at)
             VALUES (TG_TABLE_NAME, pg_catalog.now());
         END IF;
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
-        SELECT job_id, 0, 0, 0, 0, 0, OPERATOR(pg_catalog.-) pg_catalog.sum(total_findings)
+        INSERT INTO public.job_progress_deltas (job_id, findings)
+        SELECT job_id, OPERATOR(pg_catalog.-) pg_catalog.sum(total_findings)
         FROM (
             SELECT job_id, total_findings FROM public.job_progress_counts
             UNION ALL
-            SELECT job_id, total_findings FROM public.job_progress_deltas
+            SELECT job_id, total_findings FROM public.job_progress_unfolded
         ) AS known
         GROUP BY job_id;
     END IF;
@@ -382,9 +478,13 @@ BEGIN
                    bool_or(is_delta) AS has_deltas,
                    max(last_object_update) AS last_object_update
             FROM (
-                SELECT *, false AS is_delta FROM public.job_progress_counts
+                SELECT job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings,
+                       last_object_update, false AS is_delta
+                FROM public.job_progress_counts
                 UNION ALL
-                SELECT *, NULL, true FROM public.job_progress_deltas
+                SELECT job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings,
+                       NULL, true
+                FROM public.job_progress_unfolded
             ) AS counts_and_deltas
             GROUP BY job_id
         ) AS known
@@ -422,7 +522,8 @@ SELECT grant_rights();
 -- Subtracts the drift of each job from its counts, and returns how many jobs had one. Deltas stay, so writers go on.
 -- Refuses to run above READ COMMITTED, whose snapshot may be older than a TRUNCATE or another rebuild: it would see a
 -- truncated table as empty, and subtract a drift that is mended.
--- Deletes the requests before it reads the drift, so that the drift includes each of them.
+-- Deletes the requests before it reads the drift, so that the drift includes each of them; and the bounds, which do not
+-- hold for deltas that another cluster wrote and a load of data brought here.
 -- Locks: the advisory lock of a refresh. It waits for a running refresh; a refresh beside it returns refreshed = false.
 CREATE OR REPLACE FUNCTION rebuild_job_progress()
 RETURNS bigint
@@ -442,6 +543,7 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('refresh_job_progress', 0));
 
     DELETE FROM public.job_progress_recounts;
+    DELETE FROM public.job_progress_bounds;
 
     INSERT INTO public.job_progress_counts AS counts
         (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings,
@@ -467,9 +569,10 @@ SELECT grant_rights();
 -- Counts the rows that are older than the triggers. One snapshot; writers never wait.
 SELECT rebuild_job_progress();
 
--- The columns of job_progress, exact now: counts plus deltas in one snapshot. Sums up deltas before the join: one job
--- is an index range scan, all jobs are one scan. View and grant are one statement: the file may stop after each one,
--- and progress_reader must not meet a view that it may not read.
+-- The columns of job_progress, exact now: counts plus deltas in one snapshot. Looks up the deltas of each job by itself,
+-- from the newest bound on: so a read of one job, or of all, never scans what was folded or compacted before.
+-- View and grant are one statement: the file may stop after each one, and progress_reader must not meet a view that it
+-- may not read.
 DO $$
 BEGIN
     CREATE OR REPLACE VIEW public.job_progress_live AS
@@ -489,29 +592,52 @@ BEGIN
            coalesce(trunc(100.0 * (known.succeeded_count + known.failed_count) / nullif(total.total_objects, 0), 2), 0)
                AS progress_percent,
            CASE
-               WHEN deltas.job_id IS NULL THEN counts.last_object_update
+               WHEN deltas.rows = 0 THEN counts.last_object_update
                ELSE (SELECT max(job_objects.updated_at) FROM job_objects WHERE job_objects.job_id = jobs.job_id)
            END AS last_object_update
     FROM jobs
     LEFT JOIN job_progress_counts AS counts ON counts.job_id = jobs.job_id
     LEFT JOIN (
-        SELECT job_id,
-               sum(queued_count)::bigint AS queued_count,
-               sum(processing_count)::bigint AS processing_count,
-               sum(succeeded_count)::bigint AS succeeded_count,
-               sum(failed_count)::bigint AS failed_count,
-               sum(other_count)::bigint AS other_count,
-               sum(total_findings)::bigint AS total_findings
-        FROM job_progress_deltas
-        GROUP BY job_id
-    ) AS deltas ON deltas.job_id = jobs.job_id
+        SELECT folded_to, left_open
+        FROM job_progress_valid_bounds
+        WHERE job_id IS NULL
+        ORDER BY folded_to DESC
+        LIMIT 1
+    ) AS fold ON true
+    LEFT JOIN LATERAL (
+        SELECT folded_to, left_open
+        FROM job_progress_valid_bounds
+        WHERE job_id = jobs.job_id AND folded_to > coalesce(fold.folded_to, 0)
+        ORDER BY folded_to DESC
+        LIMIT 1
+    ) AS compaction ON true
     CROSS JOIN LATERAL (
-        SELECT coalesce(counts.queued_count, 0) + coalesce(deltas.queued_count, 0) AS queued_count,
-               coalesce(counts.processing_count, 0) + coalesce(deltas.processing_count, 0) AS processing_count,
-               coalesce(counts.succeeded_count, 0) + coalesce(deltas.succeeded_count, 0) AS succeeded_count,
-               coalesce(counts.failed_count, 0) + coalesce(deltas.failed_count, 0) AS failed_count,
-               coalesce(counts.other_count, 0) + coalesce(deltas.other_count, 0) AS other_count,
-               coalesce(counts.total_findings, 0) + coalesce(deltas.total_findings, 0) AS total_findings
+        SELECT count(*) AS rows,
+               coalesce(sum(queued_count), 0)::bigint AS queued_count,
+               coalesce(sum(processing_count), 0)::bigint AS processing_count,
+               coalesce(sum(succeeded_count), 0)::bigint AS succeeded_count,
+               coalesce(sum(failed_count), 0)::bigint AS failed_count,
+               coalesce(sum(other_count), 0)::bigint AS other_count,
+               coalesce(sum(total_findings), 0)::bigint AS total_findings
+        FROM (
+            SELECT *
+            FROM job_progress_changes
+            WHERE job_id = jobs.job_id AND written_by >= coalesce(compaction.folded_to, fold.folded_to, 0)
+            UNION ALL
+            SELECT *
+            FROM job_progress_changes
+            WHERE job_id = jobs.job_id
+              AND written_by = ANY (fold.left_open || compaction.left_open)
+              AND written_by < coalesce(compaction.folded_to, fold.folded_to)
+        ) AS unfolded
+    ) AS deltas
+    CROSS JOIN LATERAL (
+        SELECT coalesce(counts.queued_count, 0) + deltas.queued_count AS queued_count,
+               coalesce(counts.processing_count, 0) + deltas.processing_count AS processing_count,
+               coalesce(counts.succeeded_count, 0) + deltas.succeeded_count AS succeeded_count,
+               coalesce(counts.failed_count, 0) + deltas.failed_count AS failed_count,
+               coalesce(counts.other_count, 0) + deltas.other_count AS other_count,
+               coalesce(counts.total_findings, 0) + deltas.total_findings AS total_findings
     ) AS known
     CROSS JOIN LATERAL (
         SELECT known.queued_count + known.processing_count + known.succeeded_count + known.failed_count
@@ -569,9 +695,9 @@ $$;
 SELECT grant_rights();
 
 -- Adds the deltas that no transaction holds to the counts and deletes them, in one statement and so in one snapshot;
--- then deletes the counts that are 0. Called by refresh_job_progress(), with that function's rights; a function of its
--- own, because these settings must not reach the refresh of the view. The reasons for them stand at
--- compact_job_progress_deltas() and verify_job_progress(). Rebuilds first where job_progress_recounts asks for it.
+-- then replaces the bounds, and deletes the counts that are 0. Called by refresh_job_progress(), with that function's
+-- rights; a function of its own, because these settings must not reach the refresh of the view. The reasons for them
+-- stand at compact_job_progress_deltas() and verify_job_progress(). Rebuilds first where job_progress_recounts asks for it.
 -- Locks: rows of the deltas (SKIP LOCKED) and of the counts.
 CREATE OR REPLACE FUNCTION fold_job_progress_deltas(OUT folded_rows bigint)
 LANGUAGE plpgsql
@@ -580,6 +706,8 @@ SET enable_seqscan = off
 SET jit = off
 SET row_security = off
 AS $$
+DECLARE
+    snapshot txid_snapshot;
 BEGIN
     IF current_setting('transaction_isolation') = 'read committed'
        AND EXISTS (SELECT FROM public.job_progress_recounts) THEN
@@ -587,11 +715,14 @@ BEGIN
     END IF;
 
     WITH taken AS MATERIALIZED (
-        SELECT ctid FROM public.job_progress_deltas FOR UPDATE SKIP LOCKED
+        SELECT ctid
+        FROM public.job_progress_deltas
+        WHERE ctid = ANY (ARRAY(SELECT address FROM public.job_progress_unfolded))
+        FOR UPDATE SKIP LOCKED
     ),
     gone AS (
-        DELETE FROM public.job_progress_deltas
-        WHERE ctid = ANY (ARRAY(SELECT ctid FROM taken))
+        DELETE FROM public.job_progress_changes
+        WHERE address = ANY (ARRAY(SELECT ctid FROM taken))
         RETURNING *
     ),
     sums AS (
@@ -625,7 +756,26 @@ BEGIN
             total_findings = counts.total_findings + excluded.total_findings,
             last_object_update = excluded.last_object_update
     )
-    SELECT coalesce(sum(rows), 0) INTO folded_rows FROM sums;
+    SELECT coalesce(sum(rows), 0), txid_current_snapshot() INTO folded_rows, snapshot FROM sums;
+
+    WITH new_bound AS MATERIALIZED (
+        SELECT *
+        FROM public.job_progress_bound_after(
+            snapshot,
+            ARRAY(
+                SELECT DISTINCT written_by
+                FROM public.job_progress_unfolded
+                WHERE written_by < txid_snapshot_xmax(snapshot)
+                ORDER BY written_by
+                LIMIT 65
+            )
+        )
+    ),
+    old_bounds AS (
+        DELETE FROM public.job_progress_bounds
+    )
+    INSERT INTO public.job_progress_bounds (folded_to, left_open, folded_by)
+    SELECT folded_to, left_open, pg_current_xact_id()::xid FROM new_bound;
 
     DELETE FROM public.job_progress_counts
     WHERE (queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)

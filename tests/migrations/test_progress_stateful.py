@@ -70,7 +70,8 @@ REFUSALS = (
 
 pytestmark = pytest.mark.slow
 RESET = """
-TRUNCATE jobs, job_objects, findings, job_progress_counts, job_progress_deltas, job_progress_recounts;
+TRUNCATE jobs, job_objects, findings, job_progress_counts, job_progress_deltas, job_progress_recounts,
+    job_progress_bounds;
 INSERT INTO jobs (job_id, bucket) SELECT unnest(%(jobs)s::uuid[]), 'b';
 INSERT INTO job_objects (job_id, bucket, key, etag, status, updated_at)
 SELECT %(job)s, 'b', key, 'e', 'queued', '2026-11-23 10:00:05+00' FROM unnest(%(keys)s) AS key;
