@@ -287,34 +287,76 @@ CREATE FUNCTION public.compact_job_progress_deltas(job_ids uuid[]) RETURNS void
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
     AS $$
+DECLARE
+    job uuid;
+    bound_to bigint;
+    bound_open bigint[];
+    snapshot txid_snapshot;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RETURN;
     END IF;
 
-    WITH taken AS MATERIALIZED (
-        SELECT ctid
-        FROM public.job_progress_deltas
-        WHERE job_id = ANY (job_ids)
-        LIMIT 10000 * cardinality(job_ids)
-        FOR UPDATE SKIP LOCKED
-    ),
-    gone AS (
-        DELETE FROM public.job_progress_deltas
-        WHERE ctid = ANY (ARRAY(SELECT ctid FROM taken))
-        RETURNING *
-    )
-    INSERT INTO public.job_progress_deltas
-        (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
-    SELECT job_id,
-           sum(queued_count),
-           sum(processing_count),
-           sum(succeeded_count),
-           sum(failed_count),
-           sum(other_count),
-           sum(total_findings)
-    FROM gone
-    GROUP BY job_id;
+    FOREACH job IN ARRAY job_ids LOOP
+        SELECT coalesce(max(folded_to), 0), array_agg(open.id)
+        INTO bound_to, bound_open
+        FROM (
+            (SELECT * FROM public.job_progress_valid_bounds WHERE job_id IS NULL ORDER BY folded_to DESC LIMIT 1)
+            UNION ALL
+            (SELECT * FROM public.job_progress_valid_bounds WHERE job_id = job ORDER BY folded_to DESC LIMIT 1)
+        ) AS bounds
+        LEFT JOIN LATERAL unnest(left_open) AS open (id) ON true;
+
+        WITH taken AS MATERIALIZED (
+            SELECT ctid
+            FROM public.job_progress_deltas
+            WHERE ctid = ANY (ARRAY(
+                SELECT ctid
+                FROM public.job_progress_deltas
+                WHERE job_id = job AND written_by = ANY (bound_open) AND written_by < bound_to
+                UNION ALL
+                SELECT ctid
+                FROM public.job_progress_deltas
+                WHERE job_id = job AND written_by >= bound_to
+                LIMIT 10000
+            ))
+            FOR UPDATE SKIP LOCKED
+        ),
+        gone AS (
+            DELETE FROM public.job_progress_deltas
+            WHERE ctid = ANY (ARRAY(SELECT ctid FROM taken))
+            RETURNING objects, findings, old_status, new_status
+        ),
+        sums AS (
+            INSERT INTO public.job_progress_deltas (job_id, objects, findings, new_status)
+            SELECT job, sum(objects), sum(findings), status
+            FROM (
+                SELECT CASE WHEN new_status IS NULL THEN 0 ELSE objects END AS objects, findings, new_status AS status
+                FROM gone
+                UNION ALL
+                SELECT -objects, 0, old_status FROM gone WHERE old_status IS NOT NULL
+            ) AS changes
+            GROUP BY status
+        )
+        SELECT txid_current_snapshot() INTO snapshot;
+
+        INSERT INTO public.job_progress_bounds (job_id, folded_to, left_open, folded_by)
+        SELECT job, after.folded_to, after.left_open, pg_current_xact_id()::xid
+        FROM public.job_progress_bound_after(
+            snapshot,
+            ARRAY(
+                SELECT written_by
+                FROM public.job_progress_deltas
+                WHERE job_id = job AND written_by = ANY (bound_open) AND written_by < bound_to
+            ) || ARRAY(
+                SELECT DISTINCT written_by
+                FROM public.job_progress_deltas
+                WHERE job_id = job AND written_by >= bound_to AND written_by < txid_snapshot_xmax(snapshot)
+                ORDER BY written_by
+                LIMIT 65
+            )
+        ) AS after;
+    END LOOP;
 END
 $$;
 
@@ -686,6 +728,8 @@ CREATE FUNCTION public.fold_job_progress_deltas(OUT folded_rows bigint) RETURNS 
     SET jit TO 'off'
     SET row_security TO 'off'
     AS $$
+DECLARE
+    snapshot txid_snapshot;
 BEGIN
     IF current_setting('transaction_isolation') = 'read committed'
        AND EXISTS (SELECT FROM public.job_progress_recounts) THEN
@@ -693,11 +737,14 @@ BEGIN
     END IF;
 
     WITH taken AS MATERIALIZED (
-        SELECT ctid FROM public.job_progress_deltas FOR UPDATE SKIP LOCKED
+        SELECT ctid
+        FROM public.job_progress_deltas
+        WHERE ctid = ANY (ARRAY(SELECT address FROM public.job_progress_unfolded))
+        FOR UPDATE SKIP LOCKED
     ),
     gone AS (
-        DELETE FROM public.job_progress_deltas
-        WHERE ctid = ANY (ARRAY(SELECT ctid FROM taken))
+        DELETE FROM public.job_progress_changes
+        WHERE address = ANY (ARRAY(SELECT ctid FROM taken))
         RETURNING *
     ),
     sums AS (
@@ -731,7 +778,26 @@ BEGIN
             total_findings = counts.total_findings + excluded.total_findings,
             last_object_update = excluded.last_object_update
     )
-    SELECT coalesce(sum(rows), 0) INTO folded_rows FROM sums;
+    SELECT coalesce(sum(rows), 0), txid_current_snapshot() INTO folded_rows, snapshot FROM sums;
+
+    WITH new_bound AS MATERIALIZED (
+        SELECT *
+        FROM public.job_progress_bound_after(
+            snapshot,
+            ARRAY(
+                SELECT DISTINCT written_by
+                FROM public.job_progress_unfolded
+                WHERE written_by < txid_snapshot_xmax(snapshot)
+                ORDER BY written_by
+                LIMIT 65
+            )
+        )
+    ),
+    old_bounds AS (
+        DELETE FROM public.job_progress_bounds
+    )
+    INSERT INTO public.job_progress_bounds (folded_to, left_open, folded_by)
+    SELECT folded_to, left_open, pg_current_xact_id()::xid FROM new_bound;
 
     DELETE FROM public.job_progress_counts
     WHERE (queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
@@ -781,6 +847,28 @@ CREATE FUNCTION public.grant_statements(grants aclitem[], target text, columns t
            )
     FROM aclexplode(grants) WITH ORDINALITY AS item
     ORDER BY item.ordinality
+$$;
+
+CREATE FUNCTION public.job_progress_bound_after(snapshot txid_snapshot, left_deltas bigint[], OUT folded_to bigint, OUT left_open bigint[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    latest CONSTANT bigint := least(txid_snapshot_xmax(snapshot), txid_current());
+    unfinished CONSTANT bigint[] := ARRAY(
+        SELECT id
+        FROM (SELECT txid_snapshot_xip(snapshot) UNION SELECT unnest(left_deltas)) AS open (id)
+        WHERE id < latest
+        ORDER BY id
+    );
+BEGIN
+    folded_to := least(
+        latest,
+        (SELECT min(id) FROM unnest(unfinished) AS open (id) WHERE id >= latest - 1000),
+        unfinished[65]
+    );
+    left_open := ARRAY(SELECT id FROM unnest(unfinished) AS open (id) WHERE id < folded_to);
+END
 $$;
 
 CREATE FUNCTION public.measure_sessions(OUT longest_lock_wait_seconds double precision, OUT oldest_transaction_age_seconds double precision) RETURNS record
@@ -899,6 +987,7 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('refresh_job_progress', 0));
 
     DELETE FROM public.job_progress_recounts;
+    DELETE FROM public.job_progress_bounds;
 
     INSERT INTO public.job_progress_counts AS counts
         (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings,
@@ -1125,16 +1214,19 @@ DECLARE
     written pg_catalog.int8;
 BEGIN
     IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
-        SELECT job_id, 0, 0, 0, 0, 0, 1
+        INSERT INTO public.job_progress_deltas (job_id, written_by, objects, findings, old_status, new_status)
+        SELECT job_id,
+               pg_catalog.txid_current(),
+               0::pg_catalog.int8,
+               1::pg_catalog.int8,
+               NULL::pg_catalog.text,
+               NULL::pg_catalog.text
         FROM new_rows
         LIMIT 2;
         GET DIAGNOSTICS written = ROW_COUNT;
         IF written OPERATOR(pg_catalog.=) 2 THEN
-            INSERT INTO public.job_progress_deltas
-                (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
-            SELECT job_id, 0, 0, 0, 0, 0, pg_catalog.count(*)
+            INSERT INTO public.job_progress_deltas (job_id, findings)
+            SELECT job_id, pg_catalog.count(*)
             FROM (SELECT job_id FROM new_rows OFFSET 2) AS more_rows
             GROUP BY job_id;
         END IF;
@@ -1142,9 +1234,8 @@ BEGIN
             PERFORM public.compact_job_progress_deltas(ARRAY(SELECT DISTINCT job_id FROM new_rows));
         END IF;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
-        SELECT job_id, 0, 0, 0, 0, 0, pg_catalog.sum(change)
+        INSERT INTO public.job_progress_deltas (job_id, findings)
+        SELECT job_id, pg_catalog.sum(change)
         FROM (
             SELECT job_id, 1 AS change FROM new_rows
             UNION ALL
@@ -1153,9 +1244,8 @@ BEGIN
         GROUP BY job_id
         HAVING pg_catalog.sum(change) OPERATOR(pg_catalog.<>) 0;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
-        SELECT job_id, 0, 0, 0, 0, 0, OPERATOR(pg_catalog.-) pg_catalog.count(*)
+        INSERT INTO public.job_progress_deltas (job_id, findings)
+        SELECT job_id, OPERATOR(pg_catalog.-) pg_catalog.count(*)
         FROM old_rows
         GROUP BY job_id;
     ELSE
@@ -1163,13 +1253,12 @@ BEGIN
             INSERT INTO public.job_progress_recounts (truncated_table, truncated_at)
             VALUES (TG_TABLE_NAME, pg_catalog.now());
         END IF;
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
-        SELECT job_id, 0, 0, 0, 0, 0, OPERATOR(pg_catalog.-) pg_catalog.sum(total_findings)
+        INSERT INTO public.job_progress_deltas (job_id, findings)
+        SELECT job_id, OPERATOR(pg_catalog.-) pg_catalog.sum(total_findings)
         FROM (
             SELECT job_id, total_findings FROM public.job_progress_counts
             UNION ALL
-            SELECT job_id, total_findings FROM public.job_progress_deltas
+            SELECT job_id, total_findings FROM public.job_progress_unfolded
         ) AS known
         GROUP BY job_id;
     END IF;
@@ -1184,113 +1273,67 @@ DECLARE
     written pg_catalog.int8;
 BEGIN
     IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
+        INSERT INTO public.job_progress_deltas (job_id, written_by, objects, findings, old_status, new_status)
         SELECT job_id,
-               (status OPERATOR(pg_catalog.=) 'queued')::pg_catalog.int4,
-               (status OPERATOR(pg_catalog.=) 'processing')::pg_catalog.int4,
-               (status OPERATOR(pg_catalog.=) 'succeeded')::pg_catalog.int4,
-               (status OPERATOR(pg_catalog.=) 'failed')::pg_catalog.int4,
-               (status OPERATOR(pg_catalog.<>) ALL ('{queued, processing, succeeded, failed}'))::pg_catalog.int4,
-               0
-        FROM (SELECT job_id, coalesce(status::pg_catalog.text, '') AS status FROM new_rows) AS new_row
+               pg_catalog.txid_current(),
+               1::pg_catalog.int8,
+               0::pg_catalog.int8,
+               NULL::pg_catalog.text,
+               coalesce(status::pg_catalog.text, '')
+        FROM new_rows
         LIMIT 2;
         GET DIAGNOSTICS written = ROW_COUNT;
         IF written OPERATOR(pg_catalog.=) 2 THEN
-            INSERT INTO public.job_progress_deltas
-                (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
-            SELECT job_id,
-                   pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'queued'),
-                   pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'processing'),
-                   pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'succeeded'),
-                   pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'failed'),
-                   pg_catalog.count(*) FILTER (
-                       WHERE status OPERATOR(pg_catalog.<>) ALL ('{queued, processing, succeeded, failed}')
-                   ),
-                   0
+            INSERT INTO public.job_progress_deltas (job_id, objects, new_status)
+            SELECT job_id, pg_catalog.count(*), status
             FROM (SELECT job_id, coalesce(status::pg_catalog.text, '') AS status FROM new_rows OFFSET 2) AS more_rows
-            GROUP BY job_id;
+            GROUP BY job_id, status;
         END IF;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
+        INSERT INTO public.job_progress_deltas (job_id, objects, old_status, new_status)
         SELECT new_row.job_id,
-               (new_row.status OPERATOR(pg_catalog.=) 'queued')::pg_catalog.int4
-                   OPERATOR(pg_catalog.-) (old_row.status OPERATOR(pg_catalog.=) 'queued')::pg_catalog.int4,
-               (new_row.status OPERATOR(pg_catalog.=) 'processing')::pg_catalog.int4
-                   OPERATOR(pg_catalog.-) (old_row.status OPERATOR(pg_catalog.=) 'processing')::pg_catalog.int4,
-               (new_row.status OPERATOR(pg_catalog.=) 'succeeded')::pg_catalog.int4
-                   OPERATOR(pg_catalog.-) (old_row.status OPERATOR(pg_catalog.=) 'succeeded')::pg_catalog.int4,
-               (new_row.status OPERATOR(pg_catalog.=) 'failed')::pg_catalog.int4
-                   OPERATOR(pg_catalog.-) (old_row.status OPERATOR(pg_catalog.=) 'failed')::pg_catalog.int4,
-               (new_row.status OPERATOR(pg_catalog.<>) ALL ('{queued, processing, succeeded, failed}'))::pg_catalog.int4
-                   OPERATOR(pg_catalog.-)
-                   (old_row.status OPERATOR(pg_catalog.<>) ALL ('{queued, processing, succeeded, failed}'))
-                       ::pg_catalog.int4,
-               0
-        FROM (SELECT job_id, coalesce(status::pg_catalog.text, '') AS status FROM new_rows) AS new_row
-        CROSS JOIN (SELECT job_id, coalesce(status::pg_catalog.text, '') AS status FROM old_rows) AS old_row
+               1::pg_catalog.int8,
+               coalesce(old_row.status::pg_catalog.text, ''),
+               coalesce(new_row.status::pg_catalog.text, '')
+        FROM new_rows AS new_row
+        CROSS JOIN old_rows AS old_row
         WHERE new_row.job_id OPERATOR(pg_catalog.=) old_row.job_id
           AND NOT EXISTS (SELECT FROM new_rows OFFSET 1);
         IF NOT FOUND THEN
-            INSERT INTO public.job_progress_deltas
-                (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
-            SELECT job_id,
-                   coalesce(pg_catalog.sum(change) FILTER (WHERE status OPERATOR(pg_catalog.=) 'queued'), 0),
-                   coalesce(pg_catalog.sum(change) FILTER (WHERE status OPERATOR(pg_catalog.=) 'processing'), 0),
-                   coalesce(pg_catalog.sum(change) FILTER (WHERE status OPERATOR(pg_catalog.=) 'succeeded'), 0),
-                   coalesce(pg_catalog.sum(change) FILTER (WHERE status OPERATOR(pg_catalog.=) 'failed'), 0),
-                   coalesce(
-                       pg_catalog.sum(change) FILTER (
-                           WHERE status OPERATOR(pg_catalog.<>) ALL ('{queued, processing, succeeded, failed}')
-                       ),
-                       0
-                   ),
-                   0
+            INSERT INTO public.job_progress_deltas (job_id, objects, new_status)
+            SELECT job_id, pg_catalog.sum(change), status
             FROM (
                 SELECT job_id, coalesce(status::pg_catalog.text, '') AS status, 1 AS change FROM new_rows
                 UNION ALL
                 SELECT job_id, coalesce(status::pg_catalog.text, ''), -1 FROM old_rows
             ) AS changes
-            GROUP BY job_id;
+            GROUP BY job_id, status;
         END IF;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
-        SELECT job_id,
-               OPERATOR(pg_catalog.-) pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'queued'),
-               OPERATOR(pg_catalog.-) pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'processing'),
-               OPERATOR(pg_catalog.-) pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'succeeded'),
-               OPERATOR(pg_catalog.-) pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'failed'),
-               OPERATOR(pg_catalog.-) pg_catalog.count(*) FILTER (
-                   WHERE status OPERATOR(pg_catalog.<>) ALL ('{queued, processing, succeeded, failed}')
-               ),
-               0
+        INSERT INTO public.job_progress_deltas (job_id, objects, old_status)
+        SELECT job_id, pg_catalog.count(*), status
         FROM (SELECT job_id, coalesce(status::pg_catalog.text, '') AS status FROM old_rows) AS old_row
-        GROUP BY job_id;
+        GROUP BY job_id, status;
         RETURN NULL;
     ELSE -- TRUNCATE waited for all writers, so counts and deltas together are what it removes.
         IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed' THEN
             INSERT INTO public.job_progress_recounts (truncated_table, truncated_at)
             VALUES (TG_TABLE_NAME, pg_catalog.now());
         END IF;
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
-        SELECT job_id,
-               OPERATOR(pg_catalog.-) pg_catalog.sum(queued_count),
-               OPERATOR(pg_catalog.-) pg_catalog.sum(processing_count),
-               OPERATOR(pg_catalog.-) pg_catalog.sum(succeeded_count),
-               OPERATOR(pg_catalog.-) pg_catalog.sum(failed_count),
-               OPERATOR(pg_catalog.-) pg_catalog.sum(other_count),
-               0
+        INSERT INTO public.job_progress_deltas (job_id, objects, old_status)
+        SELECT known.job_id, pg_catalog.sum(removed.objects), removed.status
         FROM (
             SELECT job_id, queued_count, processing_count, succeeded_count, failed_count, other_count
             FROM public.job_progress_counts
             UNION ALL
             SELECT job_id, queued_count, processing_count, succeeded_count, failed_count, other_count
-            FROM public.job_progress_deltas
+            FROM public.job_progress_unfolded
         ) AS known
-        GROUP BY job_id;
+        CROSS JOIN LATERAL (
+            VALUES ('queued', known.queued_count), ('processing', known.processing_count),
+                   ('succeeded', known.succeeded_count), ('failed', known.failed_count), ('', known.other_count)
+        ) AS removed (status, objects)
+        GROUP BY known.job_id, removed.status;
         RETURN NULL;
     END IF;
 
@@ -1333,9 +1376,13 @@ BEGIN
                    bool_or(is_delta) AS has_deltas,
                    max(last_object_update) AS last_object_update
             FROM (
-                SELECT *, false AS is_delta FROM public.job_progress_counts
+                SELECT job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings,
+                       last_object_update, false AS is_delta
+                FROM public.job_progress_counts
                 UNION ALL
-                SELECT *, NULL, true FROM public.job_progress_deltas
+                SELECT job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings,
+                       NULL, true
+                FROM public.job_progress_unfolded
             ) AS counts_and_deltas
             GROUP BY job_id
         ) AS known
@@ -1379,6 +1426,80 @@ CREATE TABLE public.job_objects (
     CONSTRAINT job_objects_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'processing'::text, 'succeeded'::text, 'failed'::text])))
 );
 
+CREATE TABLE public.job_progress_bounds (
+    job_id uuid,
+    folded_to bigint NOT NULL,
+    left_open bigint[] NOT NULL,
+    folded_by xid NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000');
+
+ALTER TABLE ONLY public.job_progress_bounds REPLICA IDENTITY FULL;
+
+CREATE TABLE public.job_progress_deltas (
+    job_id uuid NOT NULL,
+    written_by bigint DEFAULT txid_current() NOT NULL,
+    objects bigint DEFAULT 0 NOT NULL,
+    findings bigint DEFAULT 0 NOT NULL,
+    old_status text,
+    new_status text
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='100000', autovacuum_vacuum_cost_delay='0');
+
+ALTER TABLE ONLY public.job_progress_deltas REPLICA IDENTITY FULL;
+
+CREATE VIEW public.job_progress_changes AS
+ SELECT ctid AS address,
+    job_id,
+    written_by,
+    (
+        CASE
+            WHEN (new_status = 'queued'::text) THEN objects
+            ELSE (0)::bigint
+        END -
+        CASE
+            WHEN (old_status = 'queued'::text) THEN objects
+            ELSE (0)::bigint
+        END) AS queued_count,
+    (
+        CASE
+            WHEN (new_status = 'processing'::text) THEN objects
+            ELSE (0)::bigint
+        END -
+        CASE
+            WHEN (old_status = 'processing'::text) THEN objects
+            ELSE (0)::bigint
+        END) AS processing_count,
+    (
+        CASE
+            WHEN (new_status = 'succeeded'::text) THEN objects
+            ELSE (0)::bigint
+        END -
+        CASE
+            WHEN (old_status = 'succeeded'::text) THEN objects
+            ELSE (0)::bigint
+        END) AS succeeded_count,
+    (
+        CASE
+            WHEN (new_status = 'failed'::text) THEN objects
+            ELSE (0)::bigint
+        END -
+        CASE
+            WHEN (old_status = 'failed'::text) THEN objects
+            ELSE (0)::bigint
+        END) AS failed_count,
+    (
+        CASE
+            WHEN (new_status <> ALL ('{queued,processing,succeeded,failed}'::text[])) THEN objects
+            ELSE (0)::bigint
+        END -
+        CASE
+            WHEN (old_status <> ALL ('{queued,processing,succeeded,failed}'::text[])) THEN objects
+            ELSE (0)::bigint
+        END) AS other_count,
+    findings AS total_findings
+   FROM public.job_progress_deltas;
+
 CREATE TABLE public.job_progress_counts (
     job_id uuid NOT NULL,
     queued_count bigint NOT NULL,
@@ -1390,18 +1511,12 @@ CREATE TABLE public.job_progress_counts (
     last_object_update timestamp with time zone
 );
 
-CREATE TABLE public.job_progress_deltas (
-    job_id uuid NOT NULL,
-    queued_count bigint NOT NULL,
-    processing_count bigint NOT NULL,
-    succeeded_count bigint NOT NULL,
-    failed_count bigint NOT NULL,
-    other_count bigint NOT NULL,
-    total_findings bigint NOT NULL
-)
-WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='100000', autovacuum_vacuum_cost_delay='0');
-
-ALTER TABLE ONLY public.job_progress_deltas REPLICA IDENTITY FULL;
+CREATE VIEW public.job_progress_valid_bounds AS
+ SELECT job_id,
+    folded_to,
+    left_open
+   FROM public.job_progress_bounds
+  WHERE ((xmin = folded_by) AND (folded_to <= txid_snapshot_xmax(txid_current_snapshot())));
 
 CREATE TABLE public.jobs (
     job_id uuid NOT NULL,
@@ -1427,28 +1542,61 @@ CREATE VIEW public.job_progress_live AS
     known.total_findings,
     COALESCE(trunc(((100.0 * ((known.succeeded_count + known.failed_count))::numeric) / (NULLIF(total.total_objects, 0))::numeric), 2), (0)::numeric) AS progress_percent,
         CASE
-            WHEN (deltas.job_id IS NULL) THEN counts.last_object_update
+            WHEN (deltas.rows = 0) THEN counts.last_object_update
             ELSE ( SELECT max(job_objects.updated_at) AS max
                FROM public.job_objects
               WHERE (job_objects.job_id = jobs.job_id))
         END AS last_object_update
-   FROM ((((public.jobs
+   FROM ((((((public.jobs
      LEFT JOIN public.job_progress_counts counts ON ((counts.job_id = jobs.job_id)))
-     LEFT JOIN ( SELECT job_progress_deltas.job_id,
-            (sum(job_progress_deltas.queued_count))::bigint AS queued_count,
-            (sum(job_progress_deltas.processing_count))::bigint AS processing_count,
-            (sum(job_progress_deltas.succeeded_count))::bigint AS succeeded_count,
-            (sum(job_progress_deltas.failed_count))::bigint AS failed_count,
-            (sum(job_progress_deltas.other_count))::bigint AS other_count,
-            (sum(job_progress_deltas.total_findings))::bigint AS total_findings
-           FROM public.job_progress_deltas
-          GROUP BY job_progress_deltas.job_id) deltas ON ((deltas.job_id = jobs.job_id)))
-     CROSS JOIN LATERAL ( SELECT (COALESCE(counts.queued_count, (0)::bigint) + COALESCE(deltas.queued_count, (0)::bigint)) AS queued_count,
-            (COALESCE(counts.processing_count, (0)::bigint) + COALESCE(deltas.processing_count, (0)::bigint)) AS processing_count,
-            (COALESCE(counts.succeeded_count, (0)::bigint) + COALESCE(deltas.succeeded_count, (0)::bigint)) AS succeeded_count,
-            (COALESCE(counts.failed_count, (0)::bigint) + COALESCE(deltas.failed_count, (0)::bigint)) AS failed_count,
-            (COALESCE(counts.other_count, (0)::bigint) + COALESCE(deltas.other_count, (0)::bigint)) AS other_count,
-            (COALESCE(counts.total_findings, (0)::bigint) + COALESCE(deltas.total_findings, (0)::bigint)) AS total_findings) known)
+     LEFT JOIN ( SELECT job_progress_valid_bounds.folded_to,
+            job_progress_valid_bounds.left_open
+           FROM public.job_progress_valid_bounds
+          WHERE (job_progress_valid_bounds.job_id IS NULL)
+          ORDER BY job_progress_valid_bounds.folded_to DESC
+         LIMIT 1) fold ON (true))
+     LEFT JOIN LATERAL ( SELECT job_progress_valid_bounds.folded_to,
+            job_progress_valid_bounds.left_open
+           FROM public.job_progress_valid_bounds
+          WHERE ((job_progress_valid_bounds.job_id = jobs.job_id) AND (job_progress_valid_bounds.folded_to > COALESCE(fold.folded_to, (0)::bigint)))
+          ORDER BY job_progress_valid_bounds.folded_to DESC
+         LIMIT 1) compaction ON (true))
+     CROSS JOIN LATERAL ( SELECT count(*) AS rows,
+            (COALESCE(sum(unfolded.queued_count), (0)::numeric))::bigint AS queued_count,
+            (COALESCE(sum(unfolded.processing_count), (0)::numeric))::bigint AS processing_count,
+            (COALESCE(sum(unfolded.succeeded_count), (0)::numeric))::bigint AS succeeded_count,
+            (COALESCE(sum(unfolded.failed_count), (0)::numeric))::bigint AS failed_count,
+            (COALESCE(sum(unfolded.other_count), (0)::numeric))::bigint AS other_count,
+            (COALESCE(sum(unfolded.total_findings), (0)::numeric))::bigint AS total_findings
+           FROM ( SELECT job_progress_changes.address,
+                    job_progress_changes.job_id,
+                    job_progress_changes.written_by,
+                    job_progress_changes.queued_count,
+                    job_progress_changes.processing_count,
+                    job_progress_changes.succeeded_count,
+                    job_progress_changes.failed_count,
+                    job_progress_changes.other_count,
+                    job_progress_changes.total_findings
+                   FROM public.job_progress_changes
+                  WHERE ((job_progress_changes.job_id = jobs.job_id) AND (job_progress_changes.written_by >= COALESCE(compaction.folded_to, fold.folded_to, (0)::bigint)))
+                UNION ALL
+                 SELECT job_progress_changes.address,
+                    job_progress_changes.job_id,
+                    job_progress_changes.written_by,
+                    job_progress_changes.queued_count,
+                    job_progress_changes.processing_count,
+                    job_progress_changes.succeeded_count,
+                    job_progress_changes.failed_count,
+                    job_progress_changes.other_count,
+                    job_progress_changes.total_findings
+                   FROM public.job_progress_changes
+                  WHERE ((job_progress_changes.job_id = jobs.job_id) AND (job_progress_changes.written_by = ANY ((fold.left_open || compaction.left_open))) AND (job_progress_changes.written_by < COALESCE(compaction.folded_to, fold.folded_to)))) unfolded) deltas)
+     CROSS JOIN LATERAL ( SELECT (COALESCE(counts.queued_count, (0)::bigint) + deltas.queued_count) AS queued_count,
+            (COALESCE(counts.processing_count, (0)::bigint) + deltas.processing_count) AS processing_count,
+            (COALESCE(counts.succeeded_count, (0)::bigint) + deltas.succeeded_count) AS succeeded_count,
+            (COALESCE(counts.failed_count, (0)::bigint) + deltas.failed_count) AS failed_count,
+            (COALESCE(counts.other_count, (0)::bigint) + deltas.other_count) AS other_count,
+            (COALESCE(counts.total_findings, (0)::bigint) + deltas.total_findings) AS total_findings) known)
      CROSS JOIN LATERAL ( SELECT ((((known.queued_count + known.processing_count) + known.succeeded_count) + known.failed_count) + known.other_count) AS total_objects) total);
 
 CREATE VIEW public.job_progress_source AS
@@ -1565,6 +1713,41 @@ CREATE TABLE public.job_progress_recounts (
 
 ALTER TABLE ONLY public.job_progress_recounts REPLICA IDENTITY FULL;
 
+CREATE VIEW public.job_progress_unfolded AS
+ SELECT job_progress_changes.address,
+    job_progress_changes.job_id,
+    job_progress_changes.written_by,
+    job_progress_changes.queued_count,
+    job_progress_changes.processing_count,
+    job_progress_changes.succeeded_count,
+    job_progress_changes.failed_count,
+    job_progress_changes.other_count,
+    job_progress_changes.total_findings
+   FROM public.job_progress_changes
+  WHERE (job_progress_changes.written_by >= COALESCE(( SELECT job_progress_valid_bounds.folded_to
+           FROM public.job_progress_valid_bounds
+          WHERE (job_progress_valid_bounds.job_id IS NULL)
+          ORDER BY job_progress_valid_bounds.folded_to DESC
+         LIMIT 1), (0)::bigint))
+UNION ALL
+ SELECT changes.address,
+    changes.job_id,
+    changes.written_by,
+    changes.queued_count,
+    changes.processing_count,
+    changes.succeeded_count,
+    changes.failed_count,
+    changes.other_count,
+    changes.total_findings
+   FROM (( SELECT job_progress_valid_bounds.job_id,
+            job_progress_valid_bounds.folded_to,
+            job_progress_valid_bounds.left_open
+           FROM public.job_progress_valid_bounds
+          WHERE (job_progress_valid_bounds.job_id IS NULL)
+          ORDER BY job_progress_valid_bounds.folded_to DESC
+         LIMIT 1) bound
+     JOIN public.job_progress_changes changes ON (((changes.written_by = ANY (bound.left_open)) AND (changes.written_by < bound.folded_to))));
+
 CREATE VIEW public.job_statistics AS
  SELECT count(*) AS total_jobs,
     count(*) FILTER (WHERE (progress_percent = (100)::numeric)) AS completed_jobs,
@@ -1642,7 +1825,9 @@ CREATE INDEX idx_job_objects_job_updated ON public.job_objects USING btree (job_
 
 CREATE INDEX idx_job_progress_active ON public.job_progress USING btree (created_at DESC) WHERE (progress_percent < (100)::numeric);
 
-CREATE INDEX idx_job_progress_deltas_job_id ON public.job_progress_deltas USING btree (job_id);
+CREATE INDEX idx_job_progress_bounds_job_id ON public.job_progress_bounds USING btree (job_id, folded_to);
+
+CREATE INDEX idx_job_progress_deltas_job_id ON public.job_progress_deltas USING btree (job_id, written_by);
 
 CREATE UNIQUE INDEX idx_job_progress_job_id ON public.job_progress USING btree (job_id);
 
@@ -1672,6 +1857,8 @@ REVOKE ALL ON FUNCTION public.compact_job_progress_deltas(job_ids uuid[]) FROM P
 GRANT ALL ON FUNCTION public.expected_rights() TO scanner_doctor;
 
 REVOKE ALL ON FUNCTION public.fold_and_refresh_job_progress(OUT refreshed boolean, OUT refresh_duration_ms integer, OUT total_jobs bigint, OUT total_objects bigint, OUT folded_rows bigint, OUT backlog_rows bigint, OUT lag_seconds double precision) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.job_progress_bound_after(snapshot txid_snapshot, left_deltas bigint[], OUT folded_to bigint, OUT left_open bigint[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.measure_sessions(OUT longest_lock_wait_seconds double precision, OUT oldest_transaction_age_seconds double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.measure_sessions(OUT longest_lock_wait_seconds double precision, OUT oldest_transaction_age_seconds double precision) TO progress_refresher;
@@ -1706,9 +1893,9 @@ GRANT SELECT(status) ON TABLE public.job_objects TO scanner_doctor;
 GRANT SELECT(updated_at) ON TABLE public.job_objects TO progress_reader;
 GRANT SELECT(updated_at) ON TABLE public.job_objects TO scanner_doctor;
 
-GRANT SELECT ON TABLE public.job_progress_counts TO scanner_doctor;
-
 GRANT SELECT ON TABLE public.job_progress_deltas TO scanner_doctor;
+
+GRANT SELECT ON TABLE public.job_progress_counts TO scanner_doctor;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.jobs TO scanner_app;
 
