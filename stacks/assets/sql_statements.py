@@ -156,12 +156,9 @@ def _classify(node: Any) -> _Effect:  # noqa: C901, PLR0911, PLR0912 - one case 
             kind = type(node).__name__.removesuffix("Stmt").upper()
             return _Effect(kind, "ROW EXCLUSIVE", _names([node.relation]))
         case ast.SelectStmt():
-            # What a function locks is its own affair; its comment says it.
-            return (
-                _Effect("SELECT", name=f"{called}()")
-                if (called := _called(node))
-                else _Effect("SELECT", "ACCESS SHARE")
-            )
+            # The grammar cannot tell what a function locks.
+            called = _called(node)
+            return _Effect("SELECT", None if called else "ACCESS SHARE", name=called)
         case ast.VacuumStmt():
             relations = _names(item.relation for item in node.rels or ())
             kind = "VACUUM" if node.is_vacuumcmd else "ANALYZE"

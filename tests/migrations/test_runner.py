@@ -139,7 +139,9 @@ def test_a_session_that_is_ended_mid_statement_is_told_with_its_file(
     empty_database: TestDatabase, release_of: ReleaseOf
 ) -> None:
     sql = "SELECT pg_terminate_backend(pg_backend_pid())"
-    with pytest.raises(MigrationFailedError, match=r"001_a.sql, line 1, SELECT: .*connection") as failure:
+    with pytest.raises(
+        MigrationFailedError, match=r"001_a.sql, line 1, SELECT pg_terminate_backend\(\): .*connection"
+    ) as failure:
         migrate(empty_database, release_of({"001_a.sql": sql}))
     assert "The connection was lost. When the database answers, migrate again." in str(failure.value)
 
