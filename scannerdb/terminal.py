@@ -32,11 +32,14 @@ class WorkBar:
         self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        # Elsewhere there is no bar, and its end would be an empty line.
+        if self._progress.console.is_interactive:
+            self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        if self._progress.console.is_interactive:
+            self._progress.stop()
 
     def say(self, message: str) -> None:
         """Remove the bar and print a step."""

@@ -20,6 +20,7 @@ _FILL_FACTOR = 0.9
 _ADOPTION = "SELECT adopt_older_views()"
 _KEPT = "exists, and stays as it is"
 _CHECKED = "exists, and is checked"
+_INVALID = "a build left it INVALID: one that goes on is waited for, one that died is dropped and made again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +137,7 @@ def _exists(cursor: Any, relation: str) -> bool:
 def _existing(cursor: Any, statement: SqlStatement) -> str:
     """Return what becomes of the object where it exists before its CREATE; empty where it does not."""
     if statement.index and (built := indexes.find(cursor, statement.index)):
-        return _CHECKED if built.valid else "a build that died left it INVALID; it is dropped and rebuilt"
+        return _CHECKED if built.valid else _INVALID
     return _KEPT if statement.kind == "CREATE TABLE" and _exists(cursor, statement.name) else ""
 
 
