@@ -88,3 +88,11 @@ def test_a_long_build_is_shown_as_a_bar_with_per_cent_blocks_and_time_to_go() ->
     assert "15 %" in shown
     assert "500 of 1,000 blocks" in shown
     assert "about 57 s to go" in shown
+
+
+def test_in_a_log_each_step_is_one_line_as_it_is() -> None:
+    step = f"found {'a long name ' * 20}. Next: SELECT ARRAY[status] FROM t"
+    screen = io.StringIO()
+    with StatementBar(Console(file=screen, width=80)) as bar:
+        bar(step)
+    assert screen.getvalue() == f"{step}\n"
