@@ -423,7 +423,7 @@ CREATE TABLE IF NOT EXISTS materialized_view_refresh_log (
 
 -- One statement: a cached read falls back on job_progress_direct where the log is missing, and fails where it may not
 -- read the log.
-GRANT SELECT ON materialized_view_refresh_log, job_progress_direct TO progress_reader;
+GRANT SELECT ON materialized_view_refresh_log, job_progress_direct, job_progress_source TO progress_reader;
 
 -- Folds the deltas of migration 003 (where it is applied), refreshes job_progress and logs it, in the caller's
 -- transaction. Runs with its owner's rights, so that a caller needs none on the tables.

@@ -662,56 +662,50 @@ $$;
 -- The same for all jobs: sums up the unfolded deltas in one scan, where job_progress_live would look for each job's. From
 -- here on, a refresh reads these numbers instead of counting rows; lists and statistics in real time do too. Not the
 -- counts alone: a fold skips deltas that a compaction holds.
-DO $$
-BEGIN
-    CREATE OR REPLACE VIEW public.job_progress_source AS
-    SELECT jobs.job_id,
-           jobs.bucket,
-           jobs.prefix,
-           jobs.execution_arn,
-           jobs.created_at,
-           jobs.updated_at,
-           total.total_objects,
-           known.queued_count,
-           known.processing_count,
-           known.succeeded_count,
-           known.failed_count,
-           known.total_findings,
-           coalesce(trunc(100.0 * (known.succeeded_count + known.failed_count) / nullif(total.total_objects, 0), 2), 0)
-               AS progress_percent,
-           CASE
-               WHEN deltas.job_id IS NULL THEN counts.last_object_update
-               ELSE (SELECT max(job_objects.updated_at) FROM job_objects WHERE job_objects.job_id = jobs.job_id)
-           END AS last_object_update
-    FROM jobs
-    LEFT JOIN job_progress_counts AS counts ON counts.job_id = jobs.job_id
-    LEFT JOIN (
-        SELECT job_id,
-               sum(queued_count)::bigint AS queued_count,
-               sum(processing_count)::bigint AS processing_count,
-               sum(succeeded_count)::bigint AS succeeded_count,
-               sum(failed_count)::bigint AS failed_count,
-               sum(other_count)::bigint AS other_count,
-               sum(total_findings)::bigint AS total_findings
-        FROM job_progress_unfolded
-        GROUP BY job_id
-    ) AS deltas ON deltas.job_id = jobs.job_id
-    CROSS JOIN LATERAL (
-        SELECT coalesce(counts.queued_count, 0) + coalesce(deltas.queued_count, 0) AS queued_count,
-               coalesce(counts.processing_count, 0) + coalesce(deltas.processing_count, 0) AS processing_count,
-               coalesce(counts.succeeded_count, 0) + coalesce(deltas.succeeded_count, 0) AS succeeded_count,
-               coalesce(counts.failed_count, 0) + coalesce(deltas.failed_count, 0) AS failed_count,
-               coalesce(counts.other_count, 0) + coalesce(deltas.other_count, 0) AS other_count,
-               coalesce(counts.total_findings, 0) + coalesce(deltas.total_findings, 0) AS total_findings
-    ) AS known
-    CROSS JOIN LATERAL (
-        SELECT known.queued_count + known.processing_count + known.succeeded_count + known.failed_count
-               + known.other_count AS total_objects
-    ) AS total;
-
-    GRANT SELECT ON public.job_progress_source TO progress_reader;
-END
-$$;
+CREATE OR REPLACE VIEW job_progress_source AS
+SELECT jobs.job_id,
+       jobs.bucket,
+       jobs.prefix,
+       jobs.execution_arn,
+       jobs.created_at,
+       jobs.updated_at,
+       total.total_objects,
+       known.queued_count,
+       known.processing_count,
+       known.succeeded_count,
+       known.failed_count,
+       known.total_findings,
+       coalesce(trunc(100.0 * (known.succeeded_count + known.failed_count) / nullif(total.total_objects, 0), 2), 0)
+           AS progress_percent,
+       CASE
+           WHEN deltas.job_id IS NULL THEN counts.last_object_update
+           ELSE (SELECT max(job_objects.updated_at) FROM job_objects WHERE job_objects.job_id = jobs.job_id)
+       END AS last_object_update
+FROM jobs
+LEFT JOIN job_progress_counts AS counts ON counts.job_id = jobs.job_id
+LEFT JOIN (
+    SELECT job_id,
+           sum(queued_count)::bigint AS queued_count,
+           sum(processing_count)::bigint AS processing_count,
+           sum(succeeded_count)::bigint AS succeeded_count,
+           sum(failed_count)::bigint AS failed_count,
+           sum(other_count)::bigint AS other_count,
+           sum(total_findings)::bigint AS total_findings
+    FROM job_progress_unfolded
+    GROUP BY job_id
+) AS deltas ON deltas.job_id = jobs.job_id
+CROSS JOIN LATERAL (
+    SELECT coalesce(counts.queued_count, 0) + coalesce(deltas.queued_count, 0) AS queued_count,
+           coalesce(counts.processing_count, 0) + coalesce(deltas.processing_count, 0) AS processing_count,
+           coalesce(counts.succeeded_count, 0) + coalesce(deltas.succeeded_count, 0) AS succeeded_count,
+           coalesce(counts.failed_count, 0) + coalesce(deltas.failed_count, 0) AS failed_count,
+           coalesce(counts.other_count, 0) + coalesce(deltas.other_count, 0) AS other_count,
+           coalesce(counts.total_findings, 0) + coalesce(deltas.total_findings, 0) AS total_findings
+) AS known
+CROSS JOIN LATERAL (
+    SELECT known.queued_count + known.processing_count + known.succeeded_count + known.failed_count
+           + known.other_count AS total_objects
+) AS total;
 
 -- One job as JSON, in one round trip; null when there is no such job. Reads job_progress where it has the job, the job
 -- is older than five minutes and real_time is false; otherwise job_progress_live. STABLE: row and cache_refreshed_at

@@ -26,33 +26,80 @@ CREATE FUNCTION public.compact_job_progress_deltas(job_ids uuid[]) RETURNS void
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
     AS $$
+DECLARE
+    job uuid;
+    bound_to bigint;
+    bound_open bigint[];
+    snapshot txid_snapshot;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RETURN;
     END IF;
 
-    WITH taken AS MATERIALIZED (
-        SELECT ctid
-        FROM public.job_progress_deltas
-        WHERE job_id = ANY (job_ids)
-        LIMIT 10000 * cardinality(job_ids)
-        FOR UPDATE SKIP LOCKED
-    ),
-    gone AS (
-        DELETE FROM public.job_progress_deltas
-        WHERE ctid = ANY (ARRAY(SELECT ctid FROM taken))
-        RETURNING *
-    )
-    INSERT INTO public.job_progress_deltas
-        (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
-    SELECT job_id,
-           sum(queued_count),
-           sum(processing_count),
-           sum(succeeded_count),
-           sum(failed_count),
-           sum(total_findings)
-    FROM gone
-    GROUP BY job_id;
+    FOREACH job IN ARRAY job_ids LOOP
+        SELECT coalesce(max(folded_to), 0), array_agg(open.id)
+        INTO bound_to, bound_open
+        FROM (
+            SELECT folded_to, left_open FROM public.job_progress_folded
+            UNION ALL
+            (SELECT folded_to, left_open
+             FROM public.job_progress_valid_bounds
+             WHERE job_id = job
+             ORDER BY folded_to DESC
+             LIMIT 1)
+        ) AS bounds
+        LEFT JOIN LATERAL unnest(left_open) AS open (id) ON true;
+
+        WITH taken AS MATERIALIZED (
+            SELECT ctid
+            FROM public.job_progress_deltas
+            WHERE ctid = ANY (ARRAY(
+                SELECT ctid
+                FROM public.job_progress_deltas
+                WHERE job_id = job AND written_by = ANY (bound_open) AND written_by < bound_to
+                UNION ALL
+                SELECT ctid
+                FROM public.job_progress_deltas
+                WHERE job_id = job AND written_by >= bound_to
+                LIMIT 10000
+            ))
+            FOR UPDATE SKIP LOCKED
+        ),
+        gone AS (
+            DELETE FROM public.job_progress_deltas
+            WHERE ctid = ANY (ARRAY(SELECT ctid FROM taken))
+            RETURNING objects, findings, old_status, new_status
+        ),
+        sums AS (
+            INSERT INTO public.job_progress_deltas (job_id, objects, findings, new_status)
+            SELECT job, sum(objects), sum(findings), status
+            FROM (
+                SELECT CASE WHEN new_status IS NULL THEN 0 ELSE objects END AS objects, findings, new_status AS status
+                FROM gone
+                UNION ALL
+                SELECT -objects, 0, old_status FROM gone WHERE old_status IS NOT NULL
+            ) AS changes
+            GROUP BY status
+        )
+        SELECT txid_current_snapshot() INTO snapshot;
+
+        INSERT INTO public.job_progress_bounds (job_id, folded_to, left_open, folded_by)
+        SELECT job, after.folded_to, after.left_open, pg_current_xact_id()::xid
+        FROM public.job_progress_bound_after(
+            snapshot,
+            ARRAY(
+                SELECT written_by
+                FROM public.job_progress_deltas
+                WHERE job_id = job AND written_by = ANY (bound_open) AND written_by < bound_to
+            ) || ARRAY(
+                SELECT DISTINCT written_by
+                FROM public.job_progress_deltas
+                WHERE job_id = job AND written_by >= bound_to AND written_by < txid_snapshot_xmax(snapshot)
+                ORDER BY written_by
+                LIMIT 65
+            )
+        ) AS after;
+    END LOOP;
 END
 $$;
 
@@ -61,14 +108,25 @@ CREATE FUNCTION public.fold_job_progress_deltas(OUT folded_rows bigint) RETURNS 
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
+    SET row_security TO 'off'
     AS $$
+DECLARE
+    snapshot txid_snapshot;
 BEGIN
+    IF current_setting('transaction_isolation') = 'read committed'
+       AND EXISTS (SELECT FROM public.job_progress_recounts) THEN
+        PERFORM public.rebuild_job_progress();
+    END IF;
+
     WITH taken AS MATERIALIZED (
-        SELECT ctid FROM public.job_progress_deltas FOR UPDATE SKIP LOCKED
+        SELECT ctid
+        FROM public.job_progress_deltas
+        WHERE ctid = ANY (ARRAY(SELECT address FROM public.job_progress_unfolded))
+        FOR UPDATE SKIP LOCKED
     ),
     gone AS (
-        DELETE FROM public.job_progress_deltas
-        WHERE ctid = ANY (ARRAY(SELECT ctid FROM taken))
+        DELETE FROM public.job_progress_changes
+        WHERE address = ANY (ARRAY(SELECT ctid FROM taken))
         RETURNING *
     ),
     sums AS (
@@ -78,6 +136,7 @@ BEGIN
                sum(processing_count) AS processing_count,
                sum(succeeded_count) AS succeeded_count,
                sum(failed_count) AS failed_count,
+               sum(other_count) AS other_count,
                sum(total_findings) AS total_findings,
                (SELECT max(job_objects.updated_at)
                 FROM public.job_objects
@@ -87,9 +146,9 @@ BEGIN
     ),
     folded AS (
         INSERT INTO public.job_progress_counts AS counts
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings,
+            (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings,
              last_object_update)
-        SELECT job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings,
+        SELECT job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings,
                last_object_update
         FROM sums
         ON CONFLICT (job_id) DO UPDATE
@@ -97,13 +156,56 @@ BEGIN
             processing_count = counts.processing_count + excluded.processing_count,
             succeeded_count = counts.succeeded_count + excluded.succeeded_count,
             failed_count = counts.failed_count + excluded.failed_count,
+            other_count = counts.other_count + excluded.other_count,
             total_findings = counts.total_findings + excluded.total_findings,
             last_object_update = excluded.last_object_update
     )
-    SELECT coalesce(sum(rows), 0) INTO folded_rows FROM sums;
+    SELECT coalesce(sum(rows), 0), txid_current_snapshot() INTO folded_rows, snapshot FROM sums;
+
+    WITH new_bound AS MATERIALIZED (
+        SELECT *
+        FROM public.job_progress_bound_after(
+            snapshot,
+            ARRAY(
+                SELECT DISTINCT written_by
+                FROM public.job_progress_unfolded
+                WHERE written_by < txid_snapshot_xmax(snapshot)
+                ORDER BY written_by
+                LIMIT 65
+            )
+        )
+    ),
+    old_bounds AS (
+        DELETE FROM public.job_progress_bounds
+    )
+    INSERT INTO public.job_progress_bounds (folded_to, left_open, folded_by)
+    SELECT folded_to, left_open, pg_current_xact_id()::xid FROM new_bound;
 
     DELETE FROM public.job_progress_counts
-    WHERE (queued_count, processing_count, succeeded_count, failed_count, total_findings) = (0, 0, 0, 0, 0);
+    WHERE (queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
+        = (0, 0, 0, 0, 0, 0);
+END
+$$;
+
+CREATE FUNCTION public.job_progress_bound_after(snapshot txid_snapshot, left_deltas bigint[], OUT folded_to bigint, OUT left_open bigint[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    latest CONSTANT bigint := least(txid_snapshot_xmax(snapshot), txid_current());
+    unfinished CONSTANT bigint[] := ARRAY(
+        SELECT id
+        FROM (SELECT txid_snapshot_xip(snapshot) UNION SELECT unnest(left_deltas)) AS open (id)
+        WHERE id < latest
+        ORDER BY id
+    );
+BEGIN
+    folded_to := least(
+        latest,
+        (SELECT min(id) FROM unnest(unfinished) AS open (id) WHERE id >= latest - 1000),
+        unfinished[65]
+    );
+    left_open := ARRAY(SELECT id FROM unnest(unfinished) AS open (id) WHERE id < folded_to);
 END
 $$;
 
@@ -173,19 +275,26 @@ BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'rebuild_job_progress() cannot run in a % transaction, whose snapshot may be too old',
                 upper(current_setting('transaction_isolation'))
-            USING ERRCODE = 'feature_not_supported', HINT = 'Call it in a READ COMMITTED transaction.';
+            USING ERRCODE = 'feature_not_supported',
+                  HINT = 'BEGIN ISOLATION LEVEL READ COMMITTED; SELECT rebuild_job_progress(); COMMIT;';
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('refresh_job_progress', 0));
 
+    DELETE FROM public.job_progress_recounts;
+    DELETE FROM public.job_progress_bounds;
+
     INSERT INTO public.job_progress_counts AS counts
-        (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings, last_object_update)
-    SELECT job_id, -queued_drift, -processing_drift, -succeeded_drift, -failed_drift, -findings_drift, last_object_update
+        (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings,
+         last_object_update)
+    SELECT job_id, -queued_drift, -processing_drift, -succeeded_drift, -failed_drift, -other_drift, -findings_drift,
+           last_object_update
     FROM public.verify_job_progress()
     ON CONFLICT (job_id) DO UPDATE
     SET queued_count = counts.queued_count + excluded.queued_count,
         processing_count = counts.processing_count + excluded.processing_count,
         succeeded_count = counts.succeeded_count + excluded.succeeded_count,
         failed_count = counts.failed_count + excluded.failed_count,
+        other_count = counts.other_count + excluded.other_count,
         total_findings = counts.total_findings + excluded.total_findings,
         last_object_update = excluded.last_object_update;
     GET DIAGNOSTICS mended = ROW_COUNT;
@@ -196,6 +305,7 @@ $$;
 CREATE FUNCTION public.refresh_job_progress(OUT refreshed boolean, OUT refresh_duration_ms integer, OUT total_jobs bigint, OUT total_objects bigint, OUT folded_rows bigint, OUT backlog_rows bigint, OUT lag_seconds double precision) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'off'
     AS $$
 DECLARE
     started_at CONSTANT timestamptz := clock_timestamp();
@@ -304,16 +414,19 @@ DECLARE
     written pg_catalog.int8;
 BEGIN
     IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
-        SELECT job_id, 0, 0, 0, 0, 1
+        INSERT INTO public.job_progress_deltas (job_id, written_by, objects, findings, old_status, new_status)
+        SELECT job_id,
+               pg_catalog.txid_current(),
+               0::pg_catalog.int8,
+               1::pg_catalog.int8,
+               NULL::pg_catalog.text,
+               NULL::pg_catalog.text
         FROM new_rows
         LIMIT 2;
         GET DIAGNOSTICS written = ROW_COUNT;
         IF written OPERATOR(pg_catalog.=) 2 THEN
-            INSERT INTO public.job_progress_deltas
-                (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
-            SELECT job_id, 0, 0, 0, 0, pg_catalog.count(*)
+            INSERT INTO public.job_progress_deltas (job_id, findings)
+            SELECT job_id, pg_catalog.count(*)
             FROM (SELECT job_id FROM new_rows OFFSET 2) AS more_rows
             GROUP BY job_id;
         END IF;
@@ -321,9 +434,8 @@ BEGIN
             PERFORM public.compact_job_progress_deltas(ARRAY(SELECT DISTINCT job_id FROM new_rows));
         END IF;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
-        SELECT job_id, 0, 0, 0, 0, pg_catalog.sum(change)
+        INSERT INTO public.job_progress_deltas (job_id, findings)
+        SELECT job_id, pg_catalog.sum(change)
         FROM (
             SELECT job_id, 1 AS change FROM new_rows
             UNION ALL
@@ -332,24 +444,21 @@ BEGIN
         GROUP BY job_id
         HAVING pg_catalog.sum(change) OPERATOR(pg_catalog.<>) 0;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
-        SELECT job_id, 0, 0, 0, 0, OPERATOR(pg_catalog.-) pg_catalog.count(*)
+        INSERT INTO public.job_progress_deltas (job_id, findings)
+        SELECT job_id, OPERATOR(pg_catalog.-) pg_catalog.count(*)
         FROM old_rows
         GROUP BY job_id;
     ELSE
         IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed' THEN
-            RAISE EXCEPTION '% cannot be truncated in a % transaction, whose snapshot may be too old to count what goes',
-                    TG_TABLE_NAME, pg_catalog.upper(pg_catalog.current_setting('transaction_isolation'))
-                USING ERRCODE = 'feature_not_supported', HINT = 'Truncate it in a READ COMMITTED transaction.';
+            INSERT INTO public.job_progress_recounts (truncated_table, truncated_at)
+            VALUES (TG_TABLE_NAME, pg_catalog.now());
         END IF;
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
-        SELECT job_id, 0, 0, 0, 0, OPERATOR(pg_catalog.-) pg_catalog.sum(total_findings)
+        INSERT INTO public.job_progress_deltas (job_id, findings)
+        SELECT job_id, OPERATOR(pg_catalog.-) pg_catalog.sum(total_findings)
         FROM (
             SELECT job_id, total_findings FROM public.job_progress_counts
             UNION ALL
-            SELECT job_id, total_findings FROM public.job_progress_deltas
+            SELECT job_id, total_findings FROM public.job_progress_unfolded
         ) AS known
         GROUP BY job_id;
     END IF;
@@ -364,94 +473,67 @@ DECLARE
     written pg_catalog.int8;
 BEGIN
     IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
+        INSERT INTO public.job_progress_deltas (job_id, written_by, objects, findings, old_status, new_status)
         SELECT job_id,
-               (status OPERATOR(pg_catalog.=) 'queued')::pg_catalog.int4,
-               (status OPERATOR(pg_catalog.=) 'processing')::pg_catalog.int4,
-               (status OPERATOR(pg_catalog.=) 'succeeded')::pg_catalog.int4,
-               (status OPERATOR(pg_catalog.=) 'failed')::pg_catalog.int4,
-               0
+               pg_catalog.txid_current(),
+               1::pg_catalog.int8,
+               0::pg_catalog.int8,
+               NULL::pg_catalog.text,
+               coalesce(status::pg_catalog.text, '')
         FROM new_rows
         LIMIT 2;
         GET DIAGNOSTICS written = ROW_COUNT;
         IF written OPERATOR(pg_catalog.=) 2 THEN
-            INSERT INTO public.job_progress_deltas
-                (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
-            SELECT job_id,
-                   pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'queued'),
-                   pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'processing'),
-                   pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'succeeded'),
-                   pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'failed'),
-                   0
-            FROM (SELECT job_id, status FROM new_rows OFFSET 2) AS more_rows
-            GROUP BY job_id;
+            INSERT INTO public.job_progress_deltas (job_id, objects, new_status)
+            SELECT job_id, pg_catalog.count(*), status
+            FROM (SELECT job_id, coalesce(status::pg_catalog.text, '') AS status FROM new_rows OFFSET 2) AS more_rows
+            GROUP BY job_id, status;
         END IF;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
+        INSERT INTO public.job_progress_deltas (job_id, objects, old_status, new_status)
         SELECT new_row.job_id,
-               (new_row.status OPERATOR(pg_catalog.=) 'queued')::pg_catalog.int4
-                   OPERATOR(pg_catalog.-) (old_row.status OPERATOR(pg_catalog.=) 'queued')::pg_catalog.int4,
-               (new_row.status OPERATOR(pg_catalog.=) 'processing')::pg_catalog.int4
-                   OPERATOR(pg_catalog.-) (old_row.status OPERATOR(pg_catalog.=) 'processing')::pg_catalog.int4,
-               (new_row.status OPERATOR(pg_catalog.=) 'succeeded')::pg_catalog.int4
-                   OPERATOR(pg_catalog.-) (old_row.status OPERATOR(pg_catalog.=) 'succeeded')::pg_catalog.int4,
-               (new_row.status OPERATOR(pg_catalog.=) 'failed')::pg_catalog.int4
-                   OPERATOR(pg_catalog.-) (old_row.status OPERATOR(pg_catalog.=) 'failed')::pg_catalog.int4,
-               0
+               1::pg_catalog.int8,
+               coalesce(old_row.status::pg_catalog.text, ''),
+               coalesce(new_row.status::pg_catalog.text, '')
         FROM new_rows AS new_row
         CROSS JOIN old_rows AS old_row
         WHERE new_row.job_id OPERATOR(pg_catalog.=) old_row.job_id
           AND NOT EXISTS (SELECT FROM new_rows OFFSET 1);
         IF NOT FOUND THEN
-            INSERT INTO public.job_progress_deltas
-                (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
-            SELECT job_id,
-                   coalesce(pg_catalog.sum(change) FILTER (WHERE status OPERATOR(pg_catalog.=) 'queued'), 0),
-                   coalesce(pg_catalog.sum(change) FILTER (WHERE status OPERATOR(pg_catalog.=) 'processing'), 0),
-                   coalesce(pg_catalog.sum(change) FILTER (WHERE status OPERATOR(pg_catalog.=) 'succeeded'), 0),
-                   coalesce(pg_catalog.sum(change) FILTER (WHERE status OPERATOR(pg_catalog.=) 'failed'), 0),
-                   0
+            INSERT INTO public.job_progress_deltas (job_id, objects, new_status)
+            SELECT job_id, pg_catalog.sum(change), status
             FROM (
-                SELECT job_id, status, 1 AS change FROM new_rows
+                SELECT job_id, coalesce(status::pg_catalog.text, '') AS status, 1 AS change FROM new_rows
                 UNION ALL
-                SELECT job_id, status, -1 FROM old_rows
+                SELECT job_id, coalesce(status::pg_catalog.text, ''), -1 FROM old_rows
             ) AS changes
-            GROUP BY job_id;
+            GROUP BY job_id, status;
         END IF;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
-        SELECT job_id,
-               OPERATOR(pg_catalog.-) pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'queued'),
-               OPERATOR(pg_catalog.-) pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'processing'),
-               OPERATOR(pg_catalog.-) pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'succeeded'),
-               OPERATOR(pg_catalog.-) pg_catalog.count(*) FILTER (WHERE status OPERATOR(pg_catalog.=) 'failed'),
-               0
-        FROM old_rows
-        GROUP BY job_id;
+        INSERT INTO public.job_progress_deltas (job_id, objects, old_status)
+        SELECT job_id, pg_catalog.count(*), status
+        FROM (SELECT job_id, coalesce(status::pg_catalog.text, '') AS status FROM old_rows) AS old_row
+        GROUP BY job_id, status;
         RETURN NULL;
     ELSE -- TRUNCATE waited for all writers, so counts and deltas together are what it removes.
         IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed' THEN
-            RAISE EXCEPTION '% cannot be truncated in a % transaction, whose snapshot may be too old to count what goes',
-                    TG_TABLE_NAME, pg_catalog.upper(pg_catalog.current_setting('transaction_isolation'))
-                USING ERRCODE = 'feature_not_supported', HINT = 'Truncate it in a READ COMMITTED transaction.';
+            INSERT INTO public.job_progress_recounts (truncated_table, truncated_at)
+            VALUES (TG_TABLE_NAME, pg_catalog.now());
         END IF;
-        INSERT INTO public.job_progress_deltas
-            (job_id, queued_count, processing_count, succeeded_count, failed_count, total_findings)
-        SELECT job_id,
-               OPERATOR(pg_catalog.-) pg_catalog.sum(queued_count),
-               OPERATOR(pg_catalog.-) pg_catalog.sum(processing_count),
-               OPERATOR(pg_catalog.-) pg_catalog.sum(succeeded_count),
-               OPERATOR(pg_catalog.-) pg_catalog.sum(failed_count),
-               0
+        INSERT INTO public.job_progress_deltas (job_id, objects, old_status)
+        SELECT known.job_id, pg_catalog.sum(removed.objects), removed.status
         FROM (
-            SELECT job_id, queued_count, processing_count, succeeded_count, failed_count FROM public.job_progress_counts
+            SELECT job_id, queued_count, processing_count, succeeded_count, failed_count, other_count
+            FROM public.job_progress_counts
             UNION ALL
-            SELECT job_id, queued_count, processing_count, succeeded_count, failed_count FROM public.job_progress_deltas
+            SELECT job_id, queued_count, processing_count, succeeded_count, failed_count, other_count
+            FROM public.job_progress_unfolded
         ) AS known
-        GROUP BY job_id;
+        CROSS JOIN LATERAL (
+            VALUES ('queued', known.queued_count), ('processing', known.processing_count),
+                   ('succeeded', known.succeeded_count), ('failed', known.failed_count), ('', known.other_count)
+        ) AS removed (status, objects)
+        GROUP BY known.job_id, removed.status;
         RETURN NULL;
     END IF;
 
@@ -462,9 +544,10 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION public.verify_job_progress() RETURNS TABLE(job_id uuid, queued_drift bigint, processing_drift bigint, succeeded_drift bigint, failed_drift bigint, findings_drift bigint, known_object_update timestamp with time zone, last_object_update timestamp with time zone)
+CREATE FUNCTION public.verify_job_progress() RETURNS TABLE(job_id uuid, queued_drift bigint, processing_drift bigint, succeeded_drift bigint, failed_drift bigint, other_drift bigint, findings_drift bigint, known_object_update timestamp with time zone, last_object_update timestamp with time zone)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'off'
     AS $$
 #variable_conflict use_column
 BEGIN
@@ -476,6 +559,7 @@ BEGIN
                coalesce(known.processing_count, 0) - coalesce(objects.processing_count, 0) AS processing_drift,
                coalesce(known.succeeded_count, 0) - coalesce(objects.succeeded_count, 0) AS succeeded_drift,
                coalesce(known.failed_count, 0) - coalesce(objects.failed_count, 0) AS failed_drift,
+               coalesce(known.other_count, 0) - coalesce(objects.other_count, 0) AS other_drift,
                coalesce(known.total_findings, 0) - coalesce(found.total_findings, 0) AS findings_drift,
                -- A read of a job that has deltas looks the time up in job_objects.
                CASE WHEN known.has_deltas THEN looked_up.last_object_update ELSE known.last_object_update END
@@ -487,22 +571,30 @@ BEGIN
                    sum(processing_count)::bigint AS processing_count,
                    sum(succeeded_count)::bigint AS succeeded_count,
                    sum(failed_count)::bigint AS failed_count,
+                   sum(other_count)::bigint AS other_count,
                    sum(total_findings)::bigint AS total_findings,
                    bool_or(is_delta) AS has_deltas,
                    max(last_object_update) AS last_object_update
             FROM (
-                SELECT *, false AS is_delta FROM public.job_progress_counts
+                SELECT job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings,
+                       last_object_update, false AS is_delta
+                FROM public.job_progress_counts
                 UNION ALL
-                SELECT *, NULL, true FROM public.job_progress_deltas
+                SELECT job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings,
+                       NULL, true
+                FROM public.job_progress_unfolded
             ) AS counts_and_deltas
             GROUP BY job_id
         ) AS known
         FULL JOIN (
             SELECT job_id,
-                   count(*) FILTER (WHERE status = 'queued') AS queued_count,
-                   count(*) FILTER (WHERE status = 'processing') AS processing_count,
-                   count(*) FILTER (WHERE status = 'succeeded') AS succeeded_count,
-                   count(*) FILTER (WHERE status = 'failed') AS failed_count
+                   count(*) FILTER (WHERE status::text = 'queued') AS queued_count,
+                   count(*) FILTER (WHERE status::text = 'processing') AS processing_count,
+                   count(*) FILTER (WHERE status::text = 'succeeded') AS succeeded_count,
+                   count(*) FILTER (WHERE status::text = 'failed') AS failed_count,
+                   count(*) FILTER (
+                       WHERE coalesce(status::text, '') <> ALL ('{queued, processing, succeeded, failed}')
+                   ) AS other_count
             FROM public.job_objects
             GROUP BY job_id
         ) AS objects USING (job_id)
@@ -517,7 +609,8 @@ BEGIN
             WHERE job_objects.job_id = coalesce(known.job_id, objects.job_id, found.job_id)
         ) AS looked_up
     ) AS compared
-    WHERE (queued_drift, processing_drift, succeeded_drift, failed_drift, findings_drift) <> (0, 0, 0, 0, 0)
+    WHERE (queued_drift, processing_drift, succeeded_drift, failed_drift, other_drift, findings_drift)
+          <> (0, 0, 0, 0, 0, 0)
        OR known_object_update IS DISTINCT FROM last_object_update;
 END
 $$;
@@ -533,25 +626,131 @@ CREATE TABLE public.job_objects (
     CONSTRAINT job_objects_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'processing'::text, 'succeeded'::text, 'failed'::text])))
 );
 
+CREATE TABLE public.job_progress_bounds (
+    job_id uuid,
+    folded_to bigint NOT NULL,
+    left_open bigint[] NOT NULL,
+    folded_by xid NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000');
+
+ALTER TABLE ONLY public.job_progress_bounds REPLICA IDENTITY FULL;
+
+CREATE TABLE public.job_progress_deltas (
+    job_id uuid NOT NULL,
+    written_by bigint DEFAULT txid_current() NOT NULL,
+    objects bigint DEFAULT 0 NOT NULL,
+    findings bigint DEFAULT 0 NOT NULL,
+    old_status text,
+    new_status text
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='100000', autovacuum_vacuum_cost_delay='0');
+
+ALTER TABLE ONLY public.job_progress_deltas REPLICA IDENTITY FULL;
+
+CREATE VIEW public.job_progress_changes AS
+ SELECT ctid AS address,
+    job_id,
+    written_by,
+    (
+        CASE
+            WHEN (new_status = 'queued'::text) THEN objects
+            ELSE (0)::bigint
+        END -
+        CASE
+            WHEN (old_status = 'queued'::text) THEN objects
+            ELSE (0)::bigint
+        END) AS queued_count,
+    (
+        CASE
+            WHEN (new_status = 'processing'::text) THEN objects
+            ELSE (0)::bigint
+        END -
+        CASE
+            WHEN (old_status = 'processing'::text) THEN objects
+            ELSE (0)::bigint
+        END) AS processing_count,
+    (
+        CASE
+            WHEN (new_status = 'succeeded'::text) THEN objects
+            ELSE (0)::bigint
+        END -
+        CASE
+            WHEN (old_status = 'succeeded'::text) THEN objects
+            ELSE (0)::bigint
+        END) AS succeeded_count,
+    (
+        CASE
+            WHEN (new_status = 'failed'::text) THEN objects
+            ELSE (0)::bigint
+        END -
+        CASE
+            WHEN (old_status = 'failed'::text) THEN objects
+            ELSE (0)::bigint
+        END) AS failed_count,
+    (
+        CASE
+            WHEN (new_status <> ALL ('{queued,processing,succeeded,failed}'::text[])) THEN objects
+            ELSE (0)::bigint
+        END -
+        CASE
+            WHEN (old_status <> ALL ('{queued,processing,succeeded,failed}'::text[])) THEN objects
+            ELSE (0)::bigint
+        END) AS other_count,
+    findings AS total_findings
+   FROM public.job_progress_deltas;
+
 CREATE TABLE public.job_progress_counts (
     job_id uuid NOT NULL,
     queued_count bigint NOT NULL,
     processing_count bigint NOT NULL,
     succeeded_count bigint NOT NULL,
     failed_count bigint NOT NULL,
+    other_count bigint NOT NULL,
     total_findings bigint NOT NULL,
     last_object_update timestamp with time zone
 );
 
-CREATE TABLE public.job_progress_deltas (
-    job_id uuid NOT NULL,
-    queued_count integer NOT NULL,
-    processing_count integer NOT NULL,
-    succeeded_count integer NOT NULL,
-    failed_count integer NOT NULL,
-    total_findings integer NOT NULL
-)
-WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='100000', autovacuum_vacuum_cost_delay='0');
+CREATE VIEW public.job_progress_valid_bounds AS
+ SELECT job_id,
+    folded_to,
+    left_open
+   FROM public.job_progress_bounds
+  WHERE ((xmin = folded_by) AND (folded_to <= txid_snapshot_xmax(txid_current_snapshot())));
+
+CREATE VIEW public.job_progress_folded AS
+ SELECT folded_to,
+    left_open
+   FROM public.job_progress_valid_bounds
+  WHERE (job_id IS NULL)
+  ORDER BY job_id DESC, folded_to DESC
+ LIMIT 1;
+
+CREATE VIEW public.job_progress_unfolded AS
+ SELECT job_progress_changes.address,
+    job_progress_changes.job_id,
+    job_progress_changes.written_by,
+    job_progress_changes.queued_count,
+    job_progress_changes.processing_count,
+    job_progress_changes.succeeded_count,
+    job_progress_changes.failed_count,
+    job_progress_changes.other_count,
+    job_progress_changes.total_findings
+   FROM public.job_progress_changes
+  WHERE ((job_progress_changes.written_by >= COALESCE(( SELECT job_progress_folded.folded_to
+           FROM public.job_progress_folded), (0)::bigint)) AND (job_progress_changes.written_by <= '9223372036854775807'::bigint))
+UNION ALL
+ SELECT changes.address,
+    changes.job_id,
+    changes.written_by,
+    changes.queued_count,
+    changes.processing_count,
+    changes.succeeded_count,
+    changes.failed_count,
+    changes.other_count,
+    changes.total_findings
+   FROM (public.job_progress_folded folded
+     JOIN public.job_progress_changes changes ON (((changes.written_by = ANY (folded.left_open)) AND (changes.written_by < folded.folded_to))));
 
 CREATE TABLE public.jobs (
     job_id uuid NOT NULL,
@@ -562,58 +761,44 @@ CREATE TABLE public.jobs (
     updated_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
-CREATE VIEW public.job_progress_live AS
+CREATE VIEW public.job_progress_source AS
  SELECT jobs.job_id,
     jobs.bucket,
     jobs.prefix,
     jobs.execution_arn,
     jobs.created_at,
     jobs.updated_at,
-    (((known.queued_count + known.processing_count) + known.succeeded_count) + known.failed_count) AS total_objects,
+    total.total_objects,
     known.queued_count,
     known.processing_count,
     known.succeeded_count,
     known.failed_count,
     known.total_findings,
-    COALESCE(trunc(((100.0 * ((known.succeeded_count + known.failed_count))::numeric) / (NULLIF((((known.queued_count + known.processing_count) + known.succeeded_count) + known.failed_count), 0))::numeric), 2), (0)::numeric) AS progress_percent,
+    COALESCE(trunc(((100.0 * ((known.succeeded_count + known.failed_count))::numeric) / (NULLIF(total.total_objects, 0))::numeric), 2), (0)::numeric) AS progress_percent,
         CASE
             WHEN (deltas.job_id IS NULL) THEN counts.last_object_update
             ELSE ( SELECT max(job_objects.updated_at) AS max
                FROM public.job_objects
               WHERE (job_objects.job_id = jobs.job_id))
         END AS last_object_update
-   FROM (((public.jobs
+   FROM ((((public.jobs
      LEFT JOIN public.job_progress_counts counts ON ((counts.job_id = jobs.job_id)))
-     LEFT JOIN ( SELECT job_progress_deltas.job_id,
-            sum(job_progress_deltas.queued_count) AS queued_count,
-            sum(job_progress_deltas.processing_count) AS processing_count,
-            sum(job_progress_deltas.succeeded_count) AS succeeded_count,
-            sum(job_progress_deltas.failed_count) AS failed_count,
-            sum(job_progress_deltas.total_findings) AS total_findings
-           FROM public.job_progress_deltas
-          GROUP BY job_progress_deltas.job_id) deltas ON ((deltas.job_id = jobs.job_id)))
+     LEFT JOIN ( SELECT job_progress_unfolded.job_id,
+            (sum(job_progress_unfolded.queued_count))::bigint AS queued_count,
+            (sum(job_progress_unfolded.processing_count))::bigint AS processing_count,
+            (sum(job_progress_unfolded.succeeded_count))::bigint AS succeeded_count,
+            (sum(job_progress_unfolded.failed_count))::bigint AS failed_count,
+            (sum(job_progress_unfolded.other_count))::bigint AS other_count,
+            (sum(job_progress_unfolded.total_findings))::bigint AS total_findings
+           FROM public.job_progress_unfolded
+          GROUP BY job_progress_unfolded.job_id) deltas ON ((deltas.job_id = jobs.job_id)))
      CROSS JOIN LATERAL ( SELECT (COALESCE(counts.queued_count, (0)::bigint) + COALESCE(deltas.queued_count, (0)::bigint)) AS queued_count,
             (COALESCE(counts.processing_count, (0)::bigint) + COALESCE(deltas.processing_count, (0)::bigint)) AS processing_count,
             (COALESCE(counts.succeeded_count, (0)::bigint) + COALESCE(deltas.succeeded_count, (0)::bigint)) AS succeeded_count,
             (COALESCE(counts.failed_count, (0)::bigint) + COALESCE(deltas.failed_count, (0)::bigint)) AS failed_count,
-            (COALESCE(counts.total_findings, (0)::bigint) + COALESCE(deltas.total_findings, (0)::bigint)) AS total_findings) known);
-
-CREATE VIEW public.job_progress_source AS
- SELECT job_id,
-    bucket,
-    prefix,
-    execution_arn,
-    created_at,
-    updated_at,
-    total_objects,
-    queued_count,
-    processing_count,
-    succeeded_count,
-    failed_count,
-    total_findings,
-    progress_percent,
-    last_object_update
-   FROM public.job_progress_live;
+            (COALESCE(counts.other_count, (0)::bigint) + COALESCE(deltas.other_count, (0)::bigint)) AS other_count,
+            (COALESCE(counts.total_findings, (0)::bigint) + COALESCE(deltas.total_findings, (0)::bigint)) AS total_findings) known)
+     CROSS JOIN LATERAL ( SELECT ((((known.queued_count + known.processing_count) + known.succeeded_count) + known.failed_count) + known.other_count) AS total_objects) total);
 
 CREATE MATERIALIZED VIEW public.job_progress AS
  SELECT job_id,
@@ -705,6 +890,80 @@ CREATE VIEW public.job_progress_direct AS
            FROM public.findings
           GROUP BY findings.job_id) found ON ((found.job_id = jobs.job_id)));
 
+CREATE VIEW public.job_progress_live AS
+ SELECT jobs.job_id,
+    jobs.bucket,
+    jobs.prefix,
+    jobs.execution_arn,
+    jobs.created_at,
+    jobs.updated_at,
+    total.total_objects,
+    known.queued_count,
+    known.processing_count,
+    known.succeeded_count,
+    known.failed_count,
+    known.total_findings,
+    COALESCE(trunc(((100.0 * ((known.succeeded_count + known.failed_count))::numeric) / (NULLIF(total.total_objects, 0))::numeric), 2), (0)::numeric) AS progress_percent,
+        CASE
+            WHEN (deltas.rows = 0) THEN counts.last_object_update
+            ELSE ( SELECT max(job_objects.updated_at) AS max
+               FROM public.job_objects
+              WHERE (job_objects.job_id = jobs.job_id))
+        END AS last_object_update
+   FROM ((((((public.jobs
+     LEFT JOIN public.job_progress_counts counts ON ((counts.job_id = jobs.job_id)))
+     LEFT JOIN public.job_progress_folded folded ON (true))
+     LEFT JOIN LATERAL ( SELECT job_progress_valid_bounds.folded_to,
+            job_progress_valid_bounds.left_open
+           FROM public.job_progress_valid_bounds
+          WHERE ((job_progress_valid_bounds.job_id = jobs.job_id) AND (job_progress_valid_bounds.folded_to > COALESCE(folded.folded_to, (0)::bigint)))
+          ORDER BY job_progress_valid_bounds.folded_to DESC
+         LIMIT 1) compacted ON (true))
+     CROSS JOIN LATERAL ( SELECT count(*) AS rows,
+            (sum(unfolded.queued_count))::bigint AS queued_count,
+            (sum(unfolded.processing_count))::bigint AS processing_count,
+            (sum(unfolded.succeeded_count))::bigint AS succeeded_count,
+            (sum(unfolded.failed_count))::bigint AS failed_count,
+            (sum(unfolded.other_count))::bigint AS other_count,
+            (sum(unfolded.total_findings))::bigint AS total_findings
+           FROM ( SELECT job_progress_changes.address,
+                    job_progress_changes.job_id,
+                    job_progress_changes.written_by,
+                    job_progress_changes.queued_count,
+                    job_progress_changes.processing_count,
+                    job_progress_changes.succeeded_count,
+                    job_progress_changes.failed_count,
+                    job_progress_changes.other_count,
+                    job_progress_changes.total_findings
+                   FROM public.job_progress_changes
+                  WHERE ((job_progress_changes.job_id = jobs.job_id) AND (job_progress_changes.written_by >= COALESCE(compacted.folded_to, folded.folded_to, (0)::bigint)))
+                UNION ALL
+                 SELECT job_progress_changes.address,
+                    job_progress_changes.job_id,
+                    job_progress_changes.written_by,
+                    job_progress_changes.queued_count,
+                    job_progress_changes.processing_count,
+                    job_progress_changes.succeeded_count,
+                    job_progress_changes.failed_count,
+                    job_progress_changes.other_count,
+                    job_progress_changes.total_findings
+                   FROM public.job_progress_changes
+                  WHERE ((job_progress_changes.job_id = jobs.job_id) AND (job_progress_changes.written_by = ANY ((folded.left_open || compacted.left_open))) AND (job_progress_changes.written_by < COALESCE(compacted.folded_to, folded.folded_to)))) unfolded) deltas)
+     CROSS JOIN LATERAL ( SELECT (COALESCE(counts.queued_count, (0)::bigint) + COALESCE(deltas.queued_count, (0)::bigint)) AS queued_count,
+            (COALESCE(counts.processing_count, (0)::bigint) + COALESCE(deltas.processing_count, (0)::bigint)) AS processing_count,
+            (COALESCE(counts.succeeded_count, (0)::bigint) + COALESCE(deltas.succeeded_count, (0)::bigint)) AS succeeded_count,
+            (COALESCE(counts.failed_count, (0)::bigint) + COALESCE(deltas.failed_count, (0)::bigint)) AS failed_count,
+            (COALESCE(counts.other_count, (0)::bigint) + COALESCE(deltas.other_count, (0)::bigint)) AS other_count,
+            (COALESCE(counts.total_findings, (0)::bigint) + COALESCE(deltas.total_findings, (0)::bigint)) AS total_findings) known)
+     CROSS JOIN LATERAL ( SELECT ((((known.queued_count + known.processing_count) + known.succeeded_count) + known.failed_count) + known.other_count) AS total_objects) total);
+
+CREATE TABLE public.job_progress_recounts (
+    truncated_table text NOT NULL,
+    truncated_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY public.job_progress_recounts REPLICA IDENTITY FULL;
+
 CREATE VIEW public.job_statistics AS
  SELECT count(*) AS total_jobs,
     count(*) FILTER (WHERE (progress_percent = (100)::numeric)) AS completed_jobs,
@@ -771,7 +1030,11 @@ CREATE INDEX idx_job_objects_job_updated ON public.job_objects USING btree (job_
 
 CREATE INDEX idx_job_progress_active ON public.job_progress USING btree (created_at DESC) WHERE (progress_percent < (100)::numeric);
 
-CREATE INDEX idx_job_progress_deltas_job_id ON public.job_progress_deltas USING btree (job_id);
+CREATE INDEX idx_job_progress_bounds_job_id ON public.job_progress_bounds USING btree (job_id, folded_to);
+
+CREATE INDEX idx_job_progress_deltas_job_id ON public.job_progress_deltas USING btree (job_id, written_by);
+
+CREATE INDEX idx_job_progress_deltas_written_by ON public.job_progress_deltas USING btree (written_by);
 
 CREATE UNIQUE INDEX idx_job_progress_job_id ON public.job_progress USING btree (job_id);
 
@@ -797,6 +1060,8 @@ ALTER TABLE ONLY public.job_objects
 REVOKE ALL ON FUNCTION public.build_job_progress(name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.compact_job_progress_deltas(job_ids uuid[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.job_progress_bound_after(snapshot txid_snapshot, left_deltas bigint[], OUT folded_to bigint, OUT left_open bigint[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.measure_sessions(OUT longest_lock_wait_seconds double precision, OUT oldest_transaction_age_seconds double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.measure_sessions(OUT longest_lock_wait_seconds double precision, OUT oldest_transaction_age_seconds double precision) TO progress_refresher;
@@ -826,9 +1091,9 @@ GRANT SELECT(status) ON TABLE public.job_objects TO scanner_doctor;
 
 GRANT SELECT(updated_at) ON TABLE public.job_objects TO scanner_doctor;
 
-GRANT SELECT ON TABLE public.job_progress_counts TO scanner_doctor;
-
 GRANT SELECT ON TABLE public.job_progress_deltas TO scanner_doctor;
+
+GRANT SELECT ON TABLE public.job_progress_counts TO scanner_doctor;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.jobs TO scanner_app;
 
@@ -838,8 +1103,7 @@ GRANT SELECT(created_at) ON TABLE public.jobs TO scanner_doctor;
 
 GRANT SELECT(updated_at) ON TABLE public.jobs TO scanner_doctor;
 
-GRANT SELECT ON TABLE public.job_progress_live TO progress_reader;
-GRANT SELECT ON TABLE public.job_progress_live TO scanner_doctor;
+GRANT SELECT ON TABLE public.job_progress_source TO progress_reader;
 
 GRANT SELECT ON TABLE public.job_progress TO progress_reader;
 GRANT SELECT ON TABLE public.job_progress TO scanner_doctor;
@@ -853,6 +1117,9 @@ GRANT SELECT(job_id) ON TABLE public.findings TO scanner_doctor;
 GRANT USAGE ON SEQUENCE public.findings_id_seq TO scanner_app;
 
 GRANT SELECT ON TABLE public.job_progress_direct TO progress_reader;
+
+GRANT SELECT ON TABLE public.job_progress_live TO progress_reader;
+GRANT SELECT ON TABLE public.job_progress_live TO scanner_doctor;
 
 GRANT SELECT ON TABLE public.job_statistics TO progress_reader;
 

@@ -22,8 +22,8 @@ WHERE role.oid IS NULL
 WITH table_grants (role_name, names, privileges) AS (
     VALUES ('scanner_app', ARRAY['jobs', 'job_objects', 'findings'], ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
            ('progress_reader',
-            ARRAY['job_progress', 'job_progress_direct', 'job_progress_live', 'active_jobs_progress', 'job_statistics',
-                  'materialized_view_refresh_log'],
+            ARRAY['job_progress', 'job_progress_direct', 'job_progress_live', 'job_progress_source',
+                  'active_jobs_progress', 'job_statistics', 'materialized_view_refresh_log'],
             ARRAY['SELECT'])
 ),
 function_grants (role_name, names) AS (
