@@ -122,11 +122,10 @@ SELECT *
 FROM job_progress_changes
 WHERE written_by BETWEEN coalesce((SELECT folded_to FROM job_progress_folded), 0) AND 9223372036854775807
 UNION ALL
-SELECT changes.*
-FROM job_progress_folded AS folded
-JOIN job_progress_changes AS changes
-    ON changes.written_by = ANY (folded.left_open)
-    AND changes.written_by < folded.folded_to;
+SELECT *
+FROM job_progress_changes
+WHERE written_by = ANY ((SELECT left_open FROM job_progress_folded)::bigint[])
+  AND written_by < (SELECT folded_to FROM job_progress_folded);
 
 -- The bound after a fold or a compaction whose snapshot is given. What it left: the deltas of left_deltas, and those
 -- that the snapshot does not see, of later transactions and of transactions that were open.

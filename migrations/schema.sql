@@ -740,17 +740,19 @@ CREATE VIEW public.job_progress_unfolded AS
   WHERE ((job_progress_changes.written_by >= COALESCE(( SELECT job_progress_folded.folded_to
            FROM public.job_progress_folded), (0)::bigint)) AND (job_progress_changes.written_by <= '9223372036854775807'::bigint))
 UNION ALL
- SELECT changes.address,
-    changes.job_id,
-    changes.written_by,
-    changes.queued_count,
-    changes.processing_count,
-    changes.succeeded_count,
-    changes.failed_count,
-    changes.other_count,
-    changes.total_findings
-   FROM (public.job_progress_folded folded
-     JOIN public.job_progress_changes changes ON (((changes.written_by = ANY (folded.left_open)) AND (changes.written_by < folded.folded_to))));
+ SELECT job_progress_changes.address,
+    job_progress_changes.job_id,
+    job_progress_changes.written_by,
+    job_progress_changes.queued_count,
+    job_progress_changes.processing_count,
+    job_progress_changes.succeeded_count,
+    job_progress_changes.failed_count,
+    job_progress_changes.other_count,
+    job_progress_changes.total_findings
+   FROM public.job_progress_changes
+  WHERE ((job_progress_changes.written_by = ANY (( SELECT job_progress_folded.left_open
+           FROM public.job_progress_folded)::bigint[])) AND (job_progress_changes.written_by < ( SELECT job_progress_folded.folded_to
+           FROM public.job_progress_folded)));
 
 CREATE TABLE public.jobs (
     job_id uuid NOT NULL,

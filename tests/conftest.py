@@ -51,7 +51,9 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     """
     directory = BUILD / f"postgres-{os.getpid()}"
     version = int(os.environ.get("POSTGRES_VERSION", DEFAULT_VERSION))
-    with EmbeddedPostgres(directory, durable=False, version=version) as server:
+    # Off by default; a transaction manager that commits in two phases needs it.
+    parameters = {"max_prepared_transactions": "16"}
+    with EmbeddedPostgres(directory, durable=False, version=version, parameters=parameters) as server:
         yield server
     shutil.rmtree(directory)
 

@@ -413,7 +413,7 @@ def test_compaction_keeps_the_rows_of_the_deltas_few(filled: TestDatabase) -> No
     assert_exact(filled)
 
 
-# What a session keeps of a small table could be a plan with a scan of the whole table, which compares each row with each
+# What a session keeps of a small table could be a plan that scans the whole table and compares each row with each
 # address: 15 s for 60,000 deltas.
 @pytest.mark.parametrize("sql", [COMPACT_BY_IDS, REFRESH])
 def test_a_session_that_began_with_few_deltas_does_not_compare_each_of_many_with_each(
