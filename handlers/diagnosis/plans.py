@@ -50,6 +50,7 @@ EXPECTED = {
         table="job_progress", definition="(created_at DESC) WHERE progress_percent < 100"
     ),
     "idx_job_progress_deltas_job_id": Expected(table="job_progress_deltas", definition="(job_id, written_by)"),
+    "idx_job_progress_deltas_written_by": Expected(table="job_progress_deltas", definition="(written_by)"),
     "idx_job_progress_bounds_job_id": Expected(table="job_progress_bounds", definition="(job_id, folded_to)"),
 }
 

@@ -1,5 +1,6 @@
 -- What status reads. Each query is one statement, so it is one round trip in autocommit mode.
--- Each route has a `_cached` query, which reads job_progress, and a `_real_time` query, which reads job_progress_live.
+-- Each route has a `_cached` query, which reads job_progress, and a `_real_time` query, which reads the live numbers: those
+-- of one job from job_progress_live, those of all from job_progress_source.
 
 -- name: job_cached
 -- One job as JSON: from job_progress while that is fresh enough for it, else the live numbers; null without such a job.
@@ -43,7 +44,7 @@ LIMIT %(limit)s;
 -- name: active_jobs_real_time
 -- The same from the live numbers, which no index of created_at serves.
 SELECT *
-FROM job_progress_live
+FROM job_progress_source
 WHERE progress_percent < 100
   AND (coalesce(created_at, '-infinity'), job_id) < (%(created_at)s::timestamptz, %(job_id)s::uuid)
 ORDER BY created_at DESC NULLS LAST, job_id DESC
@@ -78,4 +79,4 @@ SELECT count(*) AS total_jobs,
        coalesce(round(avg(progress_percent), 2), 0) AS avg_progress,
        max(created_at) AS most_recent_job,
        min(created_at) FILTER (WHERE progress_percent < 100) AS oldest_active_job
-FROM job_progress_live;
+FROM job_progress_source;
