@@ -30,7 +30,7 @@ def test_the_guides_line_is_drawn_beside_ours(tmp_path: Path) -> None:
 
 
 def test_a_read_is_drawn_against_the_age_of_a_snapshot_beside_its_goal(tmp_path: Path) -> None:
-    draw_ages(tmp_path / "plot.svg", dict.fromkeys(AGE_STYLES, {0: 0.2, 60: 0.3, 120: 20.0}))
+    draw_ages(tmp_path / "plot.svg", dict.fromkeys(AGE_STYLES, LINE))
     drawn = (tmp_path / "plot.svg").read_text()
     for label in (*AGE_STYLES, "goal", "minutes since the snapshot"):
         assert label in drawn
