@@ -15,6 +15,7 @@ from handlers.queries import load_queries
 QUERIES = load_queries(Path(__file__).with_name("plans.sql"))
 TABLES = [
     *("jobs", "job_objects", "findings", "job_progress", "job_progress_counts", "job_progress_deltas"),
+    "job_progress_bounds",
     "materialized_view_refresh_log",
 ]
 # Below this number of rows a sequential scan may be the best plan.

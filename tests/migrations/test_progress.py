@@ -448,6 +448,7 @@ def test_a_compaction_of_many_deltas_keeps_a_writer_for_a_part_of_them(filled: T
 def test_nobody_waits_for_a_transaction_that_has_the_deltas_in_hand(filled: TestDatabase) -> None:
     # GIVEN an open transaction that has compacted a committed delta of each job
     filled.query("UPDATE job_objects SET status = 'failed'")
+    in_hand = filled.query(DELTAS)
     with transaction(filled, "scanner_admin") as holder, transaction(filled) as writer:
         holder.execute(COMPACT_ALL)
         # WHEN a writer that compacts too, a compaction and a refresh come
@@ -458,7 +459,7 @@ def test_nobody_waits_for_a_transaction_that_has_the_deltas_in_hand(filled: Test
         filled.query(f"{NO_WAITING}; {COMPACT_ALL}")
         # THEN they do what they can and pass over the rest, and the numbers are exact
         assert filled.query(f"{NO_WAITING}; {REFRESH}") == [(True, 2, 2)]
-        assert filled.query(DELTAS) == [(2,)]
+        assert filled.query(DELTAS) == in_hand
         assert filled.query(REFRESHED_DIFFERENCES) == []
         assert filled.query(DIFFERENCES) == []
         holder.execute("ROLLBACK")
