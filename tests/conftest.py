@@ -70,8 +70,8 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     It forgets on a crash of the machine, which no test makes.
     """
     version = int(os.environ.get("POSTGRES_VERSION", DEFAULT_VERSION))
-    # What the tests write is small; the logs of their writes may use 1 GB each. Prepared transactions are off by default;
-    # a transaction manager that commits in two phases needs them.
+    # What the tests write is small; the logs of their writes may use 1 GB each. Prepared transactions are off by
+    # default; a transaction manager that commits in two phases needs them.
     parameters = {"max_wal_size": "128MB", "min_wal_size": "32MB", "max_prepared_transactions": "16"}
     with EmbeddedPostgres(server_folder(), durable=False, parameters=parameters, version=version) as server:
         yield server
