@@ -46,7 +46,7 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_job_progress_deltas_written_by ON jo
 
 -- While a snapshot is held (a dump, an idle transaction), no vacuum can remove deltas that are folded. These bounds let
 -- every scan skip them. A bound says: each delta of the job that is not deleted was written by folded_to or a later
--- transaction, or by one of left_open. job_id is NULL for a bound of all jobs, which a fold writes; a compaction writes
+-- transaction, or by one of left_open, which are older. job_id is NULL for a bound of all jobs, which a fold writes; a compaction writes
 -- one for its job. Each holds for any snapshot in which it is visible, so rows are inserted and deleted, never updated.
 -- Transaction ids mean nothing in another cluster, where a dump may be loaded. There the row's xmin is not folded_by, and
 -- the bound is ignored: see job_progress_valid_bounds.
@@ -116,16 +116,16 @@ ORDER BY job_id DESC, folded_to DESC
 LIMIT 1;
 
 -- The deltas of all jobs that no fold has deleted, without a scan of the deleted ones. The upper limit is above every id.
--- It is there for the planner, which expects half a percent of the rows in a range and a third above one limit.
+-- It is there for the planner, which expects half a percent of the rows in a range and a third above one limit. OFFSET 0
+-- has each transaction of left_open looked up in the index: before PostgreSQL 17 an array would be a filter on all rows.
 CREATE OR REPLACE VIEW job_progress_unfolded AS
 SELECT *
 FROM job_progress_changes
 WHERE written_by BETWEEN coalesce((SELECT folded_to FROM job_progress_folded), 0) AND 9223372036854775807
 UNION ALL
-SELECT *
-FROM job_progress_changes
-WHERE written_by = ANY ((SELECT left_open FROM job_progress_folded)::bigint[])
-  AND written_by < (SELECT folded_to FROM job_progress_folded);
+SELECT changes.*
+FROM unnest((SELECT left_open FROM job_progress_folded)) AS open (id)
+CROSS JOIN LATERAL (SELECT * FROM job_progress_changes WHERE written_by = open.id OFFSET 0) AS changes;
 
 -- The bound after a fold or a compaction whose snapshot is given. What it left: the deltas of left_deltas, and those
 -- that the snapshot does not see, of later transactions and of transactions that were open.
@@ -185,7 +185,7 @@ BEGIN
     END IF;
 
     FOREACH job IN ARRAY job_ids LOOP
-        SELECT coalesce(max(folded_to), 0), array_agg(open.id)
+        SELECT folded_to, left_open
         INTO bound_to, bound_open
         FROM (
             SELECT folded_to, left_open FROM public.job_progress_folded
@@ -196,19 +196,22 @@ BEGIN
              ORDER BY folded_to DESC
              LIMIT 1)
         ) AS bounds
-        LEFT JOIN LATERAL unnest(left_open) AS open (id) ON true;
+        ORDER BY folded_to DESC
+        LIMIT 1;
 
         WITH taken AS MATERIALIZED (
             SELECT ctid
             FROM public.job_progress_deltas
             WHERE ctid = ANY (ARRAY(
-                SELECT ctid
-                FROM public.job_progress_deltas
-                WHERE job_id = job AND written_by = ANY (bound_open) AND written_by < bound_to
+                SELECT deltas.ctid
+                FROM unnest(bound_open) AS open (id)
+                CROSS JOIN LATERAL (
+                    SELECT ctid FROM public.job_progress_deltas WHERE job_id = job AND written_by = open.id OFFSET 0
+                ) AS deltas
                 UNION ALL
                 SELECT ctid
                 FROM public.job_progress_deltas
-                WHERE job_id = job AND written_by >= bound_to
+                WHERE job_id = job AND written_by >= coalesce(bound_to, 0)
                 LIMIT 10000
             ))
             FOR UPDATE SKIP LOCKED
@@ -236,13 +239,17 @@ BEGIN
         FROM public.job_progress_bound_after(
             snapshot,
             ARRAY(
-                SELECT written_by
-                FROM public.job_progress_deltas
-                WHERE job_id = job AND written_by = ANY (bound_open) AND written_by < bound_to
+                SELECT open.id
+                FROM unnest(bound_open) AS open (id)
+                CROSS JOIN LATERAL (
+                    SELECT FROM public.job_progress_deltas WHERE job_id = job AND written_by = open.id LIMIT 1
+                ) AS any_delta
             ) || ARRAY(
                 SELECT DISTINCT written_by
                 FROM public.job_progress_deltas
-                WHERE job_id = job AND written_by >= bound_to AND written_by < txid_snapshot_xmax(snapshot)
+                WHERE job_id = job
+                  AND written_by >= coalesce(bound_to, 0)
+                  AND written_by < txid_snapshot_xmax(snapshot)
                 ORDER BY written_by
                 LIMIT 65
             )
@@ -628,11 +635,11 @@ BEGIN
             FROM job_progress_changes
             WHERE job_id = jobs.job_id AND written_by >= coalesce(compacted.folded_to, folded.folded_to, 0)
             UNION ALL
-            SELECT *
-            FROM job_progress_changes
-            WHERE job_id = jobs.job_id
-              AND written_by = ANY (folded.left_open || compacted.left_open)
-              AND written_by < coalesce(compacted.folded_to, folded.folded_to)
+            SELECT changes.*
+            FROM unnest(coalesce(compacted.left_open, folded.left_open)) AS open (id)
+            CROSS JOIN LATERAL (
+                SELECT * FROM job_progress_changes WHERE job_id = jobs.job_id AND written_by = open.id OFFSET 0
+            ) AS changes
         ) AS unfolded
     ) AS deltas
     CROSS JOIN LATERAL (

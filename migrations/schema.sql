@@ -298,7 +298,7 @@ BEGIN
     END IF;
 
     FOREACH job IN ARRAY job_ids LOOP
-        SELECT coalesce(max(folded_to), 0), array_agg(open.id)
+        SELECT folded_to, left_open
         INTO bound_to, bound_open
         FROM (
             SELECT folded_to, left_open FROM public.job_progress_folded
@@ -309,19 +309,22 @@ BEGIN
              ORDER BY folded_to DESC
              LIMIT 1)
         ) AS bounds
-        LEFT JOIN LATERAL unnest(left_open) AS open (id) ON true;
+        ORDER BY folded_to DESC
+        LIMIT 1;
 
         WITH taken AS MATERIALIZED (
             SELECT ctid
             FROM public.job_progress_deltas
             WHERE ctid = ANY (ARRAY(
-                SELECT ctid
-                FROM public.job_progress_deltas
-                WHERE job_id = job AND written_by = ANY (bound_open) AND written_by < bound_to
+                SELECT deltas.ctid
+                FROM unnest(bound_open) AS open (id)
+                CROSS JOIN LATERAL (
+                    SELECT ctid FROM public.job_progress_deltas WHERE job_id = job AND written_by = open.id OFFSET 0
+                ) AS deltas
                 UNION ALL
                 SELECT ctid
                 FROM public.job_progress_deltas
-                WHERE job_id = job AND written_by >= bound_to
+                WHERE job_id = job AND written_by >= coalesce(bound_to, 0)
                 LIMIT 10000
             ))
             FOR UPDATE SKIP LOCKED
@@ -349,13 +352,17 @@ BEGIN
         FROM public.job_progress_bound_after(
             snapshot,
             ARRAY(
-                SELECT written_by
-                FROM public.job_progress_deltas
-                WHERE job_id = job AND written_by = ANY (bound_open) AND written_by < bound_to
+                SELECT open.id
+                FROM unnest(bound_open) AS open (id)
+                CROSS JOIN LATERAL (
+                    SELECT FROM public.job_progress_deltas WHERE job_id = job AND written_by = open.id LIMIT 1
+                ) AS any_delta
             ) || ARRAY(
                 SELECT DISTINCT written_by
                 FROM public.job_progress_deltas
-                WHERE job_id = job AND written_by >= bound_to AND written_by < txid_snapshot_xmax(snapshot)
+                WHERE job_id = job
+                  AND written_by >= coalesce(bound_to, 0)
+                  AND written_by < txid_snapshot_xmax(snapshot)
                 ORDER BY written_by
                 LIMIT 65
             )
@@ -1544,19 +1551,29 @@ CREATE VIEW public.job_progress_unfolded AS
   WHERE ((job_progress_changes.written_by >= COALESCE(( SELECT job_progress_folded.folded_to
            FROM public.job_progress_folded), (0)::bigint)) AND (job_progress_changes.written_by <= '9223372036854775807'::bigint))
 UNION ALL
- SELECT job_progress_changes.address,
-    job_progress_changes.job_id,
-    job_progress_changes.written_by,
-    job_progress_changes.queued_count,
-    job_progress_changes.processing_count,
-    job_progress_changes.succeeded_count,
-    job_progress_changes.failed_count,
-    job_progress_changes.other_count,
-    job_progress_changes.total_findings
-   FROM public.job_progress_changes
-  WHERE ((job_progress_changes.written_by = ANY (( SELECT job_progress_folded.left_open
-           FROM public.job_progress_folded)::bigint[])) AND (job_progress_changes.written_by < ( SELECT job_progress_folded.folded_to
-           FROM public.job_progress_folded)));
+ SELECT changes.address,
+    changes.job_id,
+    changes.written_by,
+    changes.queued_count,
+    changes.processing_count,
+    changes.succeeded_count,
+    changes.failed_count,
+    changes.other_count,
+    changes.total_findings
+   FROM (unnest(( SELECT job_progress_folded.left_open
+           FROM public.job_progress_folded)) open(id)
+     CROSS JOIN LATERAL ( SELECT job_progress_changes.address,
+            job_progress_changes.job_id,
+            job_progress_changes.written_by,
+            job_progress_changes.queued_count,
+            job_progress_changes.processing_count,
+            job_progress_changes.succeeded_count,
+            job_progress_changes.failed_count,
+            job_progress_changes.other_count,
+            job_progress_changes.total_findings
+           FROM public.job_progress_changes
+          WHERE (job_progress_changes.written_by = open.id)
+         OFFSET 0) changes);
 
 CREATE TABLE public.jobs (
     job_id uuid NOT NULL,
@@ -1744,17 +1761,28 @@ CREATE VIEW public.job_progress_live AS
                    FROM public.job_progress_changes
                   WHERE ((job_progress_changes.job_id = jobs.job_id) AND (job_progress_changes.written_by >= COALESCE(compacted.folded_to, folded.folded_to, (0)::bigint)))
                 UNION ALL
-                 SELECT job_progress_changes.address,
-                    job_progress_changes.job_id,
-                    job_progress_changes.written_by,
-                    job_progress_changes.queued_count,
-                    job_progress_changes.processing_count,
-                    job_progress_changes.succeeded_count,
-                    job_progress_changes.failed_count,
-                    job_progress_changes.other_count,
-                    job_progress_changes.total_findings
-                   FROM public.job_progress_changes
-                  WHERE ((job_progress_changes.job_id = jobs.job_id) AND (job_progress_changes.written_by = ANY ((folded.left_open || compacted.left_open))) AND (job_progress_changes.written_by < COALESCE(compacted.folded_to, folded.folded_to)))) unfolded) deltas)
+                 SELECT changes.address,
+                    changes.job_id,
+                    changes.written_by,
+                    changes.queued_count,
+                    changes.processing_count,
+                    changes.succeeded_count,
+                    changes.failed_count,
+                    changes.other_count,
+                    changes.total_findings
+                   FROM (unnest(COALESCE(compacted.left_open, folded.left_open)) open(id)
+                     CROSS JOIN LATERAL ( SELECT job_progress_changes.address,
+                            job_progress_changes.job_id,
+                            job_progress_changes.written_by,
+                            job_progress_changes.queued_count,
+                            job_progress_changes.processing_count,
+                            job_progress_changes.succeeded_count,
+                            job_progress_changes.failed_count,
+                            job_progress_changes.other_count,
+                            job_progress_changes.total_findings
+                           FROM public.job_progress_changes
+                          WHERE ((job_progress_changes.job_id = jobs.job_id) AND (job_progress_changes.written_by = open.id))
+                         OFFSET 0) changes)) unfolded) deltas)
      CROSS JOIN LATERAL ( SELECT (COALESCE(counts.queued_count, (0)::bigint) + COALESCE(deltas.queued_count, (0)::bigint)) AS queued_count,
             (COALESCE(counts.processing_count, (0)::bigint) + COALESCE(deltas.processing_count, (0)::bigint)) AS processing_count,
             (COALESCE(counts.succeeded_count, (0)::bigint) + COALESCE(deltas.succeeded_count, (0)::bigint)) AS succeeded_count,
