@@ -234,7 +234,7 @@ BEGIN
         IF NOT pg_has_role(item.owner, 'USAGE') THEN
             RAISE EXCEPTION '% belongs to %, whose rights % does not have',
                     item.object, pg_get_userbyid(item.owner), current_user
-                USING HINT = format('GRANT %I TO %I, and deploy again.', pg_get_userbyid(item.owner), current_user);
+                USING HINT = format('GRANT %I TO %I, and migrate again.', pg_get_userbyid(item.owner), current_user);
         END IF;
         IF item.is_wanted THEN
             EXECUTE format('GRANT %s ON %s TO %I', item.privileges, item.object, item.role_name);

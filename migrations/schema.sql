@@ -97,7 +97,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_class WHERE oid = log AND relkind IN ('r', 'p'))
        OR NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = log AND attname = 'view_name' AND NOT attisdropped) THEN
         RAISE EXCEPTION '% is not a log of refreshes: a table with a column view_name', log
-            USING HINT = 'Rename it, and deploy again.';
+            USING HINT = 'Rename it, and migrate again.';
     END IF;
 
     undo := ARRAY['REVOKE ALL ON public.materialized_view_refresh_log FROM progress_reader, scanner_app, scanner_doctor']
@@ -152,7 +152,7 @@ BEGIN
                      AND pg_get_indexdef(indexrelid) LIKE '%(view_name)') THEN
         IF EXISTS (SELECT FROM public.materialized_view_refresh_log GROUP BY view_name HAVING count(*) > 1) THEN
             RAISE EXCEPTION '% has a row for each refresh', log
-                USING HINT = 'Rename it, and deploy again.';
+                USING HINT = 'Rename it, and migrate again.';
         END IF;
         ALTER TABLE public.materialized_view_refresh_log ADD CONSTRAINT one_row_for_each_view UNIQUE (view_name);
         undo := format('ALTER TABLE %s DROP CONSTRAINT one_row_for_each_view', log) || undo;
@@ -222,7 +222,7 @@ BEGIN
                 IF substring(pg_get_indexdef(format('public.%s', index_name)::regclass) FROM ' USING .*')
                    <> substring(statement FROM ' USING .*') THEN
                     RAISE EXCEPTION 'the index % of an older deployment is another one than that of this name', index_name
-                        USING HINT = format('ALTER INDEX public.%s RENAME TO ..., and deploy again.', index_name);
+                        USING HINT = format('ALTER INDEX public.%s RENAME TO ..., and migrate again.', index_name);
                 END IF;
         END;
     END LOOP;
@@ -508,16 +508,16 @@ BEGIN
     FOR item IN SELECT *, name::regclass AS oid FROM unnest(described) ORDER BY position DESC LOOP
         IF item.kind = 'TABLE' THEN
             RAISE EXCEPTION '% is not a view', item.name
-                USING HINT = 'Rename it, and deploy again.';
+                USING HINT = 'Rename it, and migrate again.';
         END IF;
         IF NOT pg_has_role(item.owner, 'USAGE') THEN
             RAISE EXCEPTION 'the view % belongs to %, whose rights % does not have', item.name, item.owner, current_user
-                USING HINT = format('GRANT %I TO %I, and deploy again.', item.owner, current_user);
+                USING HINT = format('GRANT %I TO %I, and migrate again.', item.owner, current_user);
         END IF;
         IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = item.oid)
            OR EXISTS (SELECT FROM pg_rewrite WHERE ev_class = item.oid AND rulename <> '_RETURN') THEN
             RAISE EXCEPTION 'the view % has triggers or rules, which would be lost', item.name
-                USING HINT = 'Drop the view, deploy again, and create it anew.';
+                USING HINT = 'Drop the view, migrate again, and create it anew.';
         END IF;
         EXECUTE format('DROP %s %s', item.kind, item.name);
     END LOOP;
@@ -833,7 +833,7 @@ BEGIN
         IF NOT pg_has_role(item.owner, 'USAGE') THEN
             RAISE EXCEPTION '% belongs to %, whose rights % does not have',
                     item.object, pg_get_userbyid(item.owner), current_user
-                USING HINT = format('GRANT %I TO %I, and deploy again.', pg_get_userbyid(item.owner), current_user);
+                USING HINT = format('GRANT %I TO %I, and migrate again.', pg_get_userbyid(item.owner), current_user);
         END IF;
         IF item.is_wanted THEN
             EXECUTE format('GRANT %s ON %s TO %I', item.privileges, item.object, item.role_name);

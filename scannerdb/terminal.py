@@ -43,7 +43,8 @@ class WorkBar:
         if self._task is not None:
             self._progress.remove_task(self._task)
             self._task = None
-        self._progress.console.print(message, highlight=False)
+        # Unbroken and as it is: a message holds commands to copy, and brackets.
+        self._progress.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
     def show(self, description: str, *, completed: float, total: float, amount: str, remaining: str) -> None:
         """Show the bar, and make it on the first call."""
@@ -81,7 +82,7 @@ def finding_lines(findings: Sequence[ExaminationFinding]) -> Iterator[str]:
 
 
 def plan_lines(steps: Iterable[Step]) -> Iterator[str]:
-    """Yield a plan as text: a heading for each file, two lines for each statement."""
+    """Yield a plan as text: a heading for each file, and for each statement what it is and what it does."""
     file = ""
     for step in steps:
         if step.file != file:
@@ -93,3 +94,4 @@ def plan_lines(steps: Iterable[Step]) -> Iterator[str]:
         size = f"about {max(step.estimate_bytes / _MEBIBYTE, 1):,.0f} MiB" if step.estimate_bytes is not None else ""
         if details := "; ".join(filter(None, (lock, size, step.note))):
             yield f"       {details}"
+        yield from (f"       {change}" for change in step.changes)

@@ -61,7 +61,7 @@ def next_step(error: Exception, *, again: str, user: str, owners: Mapping[str, s
 
     Args:
         error: what stopped the statement.
-        again: how to start the run again, such as `deploy again`.
+        again: how to start the run again, such as `migrate again`.
         user: who ran the statement.
         owners: the relations of the statement that the user does not own, and who does.
 

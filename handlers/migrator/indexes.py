@@ -41,14 +41,14 @@ def check(built: BuiltIndex | None, index: Index) -> None:
 
     """
     if built is None:
-        raise MigrationFailedError(f"the index {index.name} is missing after its build; deploy again to rebuild it")
+        raise MigrationFailedError(f"the index {index.name} is missing after its build; migrate again to rebuild it")
     if not built.valid:
-        raise MigrationFailedError(f"the index {index.name} is INVALID after its build; deploy again to rebuild it")
+        raise MigrationFailedError(f"the index {index.name} is INVALID after its build; migrate again to rebuild it")
     same = index.definition is None or built.definition.endswith(f" {index.definition}")
     if not (same and built.same_table and built.unique == index.unique):
         wanted = f"{'UNIQUE ' if index.unique else ''}on {index.table} {index.definition or ''}".strip()
         raise MigrationFailedError(
             f"an index {index.name} exists and is another one: {built.definition}; wanted is {wanted}. Rename it "
             f"(ALTER INDEX {built.qualified_name} RENAME TO ...) or drop it "
-            f"(DROP INDEX CONCURRENTLY {built.qualified_name}), and deploy again"
+            f"(DROP INDEX CONCURRENTLY {built.qualified_name}), and migrate again"
         )

@@ -27,7 +27,7 @@ def read_ledger(cursor: Any) -> list[LedgerEntry]:
         raise SecondLedgerError(
             f"{found} is a ledger as public.schema_migrations is: an earlier run built in that schema, which its "
             "search_path named. Migrations build in public only. Look at what is in that schema; when nothing uses it, "
-            f"DROP TABLE {first}, and deploy again"
+            f"DROP TABLE {first}, and migrate again"
         )
     cursor.execute(QUERIES["ledger_columns"])
     columns = cursor.fetchone()[0]
@@ -36,7 +36,7 @@ def read_ledger(cursor: Any) -> list[LedgerEntry]:
     if "applied_statements" not in columns:
         raise ForeignLedgerError(
             f"the table public.schema_migrations has the columns {', '.join(columns)}: another tool made it; "
-            "rename it (ALTER TABLE public.schema_migrations RENAME TO ...) and deploy again"
+            "rename it (ALTER TABLE public.schema_migrations RENAME TO ...) and migrate again"
         )
     cursor.execute(QUERIES["read_ledger"])
     return [

@@ -190,7 +190,7 @@ FROM pg_class AS class
 WHERE class.oid = to_regclass(%(relation)s);
 
 -- name: adopted_views
--- Views of an older deployment that 002 builds again on the new job_progress, and how many grants each has.
+-- Views of an older deployment, how many grants each has, on columns too, and whether 002 replaces it or builds it again.
 WITH RECURSIVE dependents AS (
     SELECT to_regclass(name)::oid AS oid
     FROM unnest(ARRAY['job_progress', 'active_jobs_progress', 'job_statistics']) AS name
@@ -207,6 +207,9 @@ WITH RECURSIVE dependents AS (
 SELECT class.oid::regclass::text,
        CASE class.relkind WHEN 'm' THEN 'materialized view' ELSE 'view' END,
        (SELECT count(*) FROM aclexplode(class.relacl) AS grants WHERE grants.grantee <> class.relowner)
+           + (SELECT count(*) FROM pg_attribute CROSS JOIN aclexplode(attacl) WHERE attrelid = class.oid),
+       class.oid IN (to_regclass('public.job_progress'), to_regclass('public.active_jobs_progress'),
+                     to_regclass('public.job_statistics'))
 FROM dependents
 JOIN pg_class AS class USING (oid)
 ORDER BY class.oid;

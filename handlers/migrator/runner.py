@@ -56,7 +56,7 @@ def run(connect: Connect, release: Release, *, limits: RunLimits | None = None, 
         MigrationFailedError: PostgreSQL refused a statement; what is recorded as applied is applied, no more.
 
     """
-    with Session(connect, limits=limits or RunLimits(), report=report) as session, _advised(session, "deploy again"):
+    with Session(connect, limits=limits or RunLimits(), report=report) as session, _advised(session, "migrate again"):
         session.acquire_lock()
         pending = plan(release, ledger.read_ledger(session.cursor))
         _examine(session, release, pending)
@@ -237,9 +237,9 @@ def _lock_timeout(session: Session) -> str:
 
 def _failure(session: Session, file: str, statement: SqlStatement | None, error: Exception) -> MigrationFailedError:
     again, state = (
-        ("roll back again", "A deploy before that applies the migration again.")
+        ("roll back again", "A migrate before that applies the migration again.")
         if file.endswith(".down.sql")
-        else ("deploy again", "What is recorded in schema_migrations stays applied.")
+        else ("migrate again", "What is recorded in schema_migrations stays applied.")
     )
     refused = isinstance(error, psycopg2.Error) and error.pgcode == INSUFFICIENT_PRIVILEGE
     owners = session.owners(statement.relations) if refused and statement else {}

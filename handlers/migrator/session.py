@@ -118,7 +118,7 @@ class Session:
             if self.time_is_up():
                 doing = f": {progress}" if progress else ""
                 raise DeployInProgressError(
-                    f"{holder} still works on this database{doing}; deploy again, and the next run waits for it"
+                    f"{holder} still works on this database{doing}; migrate again, and the next run waits for it"
                 )
             self.report(f"waiting for {holder}", **(progress.fields() if progress else {}))
             pause_s = self.limits.poll_interval_s * random.uniform(0.5, 1.0)  # noqa: S311 - spreads pollers
@@ -140,7 +140,7 @@ class Session:
 
         """
         if self.time_is_up():
-            raise StillRunningError(f"the time was up before {what}; deploy again, and the next run goes on there")
+            raise StillRunningError(f"the time was up before {what}; migrate again, and the next run goes on there")
         self.finish(lambda: self.cursor.send(sql), what, may_outlive=may_outlive)
 
     def finish(self, work: Callable[[], T], what: str, *, may_outlive: bool = False) -> T:
@@ -214,7 +214,7 @@ class Session:
             waited_s = time.monotonic() - asked_at
             if waited_s >= (_LAST_LOOK_S if self.time_is_up() else SILENCE_S):
                 raise DatabaseUnavailableError(
-                    f"the server has not answered for {waited_s:.0f} s and may be stopped; when it does, deploy again"
+                    f"the server has not answered for {waited_s:.0f} s and may be stopped; when it does, migrate again"
                 )
 
         try:
@@ -246,5 +246,5 @@ class Session:
 def _out_of_time(what: str, progress: StatementProgress | None, *, may_outlive: bool) -> str:
     known = progress or "no progress known"
     if may_outlive:
-        return f"{what} goes on in the database ({known}); deploy again, and the next run waits for it and goes on"
+        return f"{what} goes on in the database ({known}); migrate again, and the next run waits for it and goes on"
     return f"{what} did not end in time ({known}) and was undone; give the function more time, or split the file"

@@ -18,6 +18,8 @@ _ENTRY_OVERHEAD_BYTES = 12
 _FILL_FACTOR = 0.9
 # The statement of 002 that replaces an older deployment's views.
 _ADOPTION = "SELECT adopt_older_views()"
+_KEPT = "exists, and stays as it is"
+_CHECKED = "exists, and is checked"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,8 @@ class Step:
         relations: what is locked.
         blocks_writers: whether writers of these wait while it runs.
         estimate_bytes: the size of the index that it builds, from the table's statistics; `None` where it is unknown.
-        note: what the database adds: an index that exists, views that are built again, how the lock is taken.
+        note: what the database adds: an object that exists; how the lock is taken.
+        changes: what becomes of the objects of an older deployment, a line each.
 
     """
 
@@ -44,6 +47,7 @@ class Step:
     blocks_writers: bool
     estimate_bytes: int | None
     note: str
+    changes: tuple[str, ...]
 
     def fields(self) -> dict[str, Any]:
         """Return the step as JSON values."""
@@ -96,33 +100,54 @@ def migration_plan(
 def _steps(pending: list[PendingMigration], cursor: Any, timeout_ms: int) -> Iterable[Step]:
     for item in pending:
         for statement in item.migration.statements[item.first_statement :]:
-            notes = [] if cursor is None else list(_notes(cursor, statement))
-            if statement.blocks_writers:
-                notes.append(f"tries for {timeout_ms} ms at a time, so that writers get through")
-            if not statement.in_transaction:
-                notes.append("outside a transaction; the server goes on when the runner's time is up")
-            yield Step(
-                file=item.migration.file,
-                line=statement.line,
-                title=statement.title,
-                lock=statement.lock,
-                relations=statement.relations,
-                blocks_writers=statement.blocks_writers,
-                estimate_bytes=None if cursor is None or not statement.index else _estimate(cursor, statement.index),
-                note="; ".join(notes),
-            )
+            yield _step(item.migration.file, statement, cursor, timeout_ms)
 
 
-def _notes(cursor: Any, statement: SqlStatement) -> Iterable[str]:
+def _step(file: str, statement: SqlStatement, cursor: Any, timeout_ms: int) -> Step:
+    relations, note = statement.relations, ""
+    if cursor is not None:
+        # A relation that the run creates has no writers yet.
+        relations, note = tuple(name for name in relations if _exists(cursor, name)), _existing(cursor, statement)
+    locks = note not in {_KEPT, _CHECKED} and (bool(relations) or not statement.relations)
+    notes = [note] if note else []
+    if locks and statement.blocks_writers:
+        notes.append(f"tries for {timeout_ms} ms at a time, so that writers get through")
+    if note != _CHECKED and not statement.in_transaction:
+        notes.append("outside a transaction; the server goes on when the runner's time is up")
+    builds = cursor is not None and statement.index is not None and note != _CHECKED
+    return Step(
+        file=file,
+        line=statement.line,
+        title=statement.title,
+        lock=statement.lock if locks else None,
+        relations=relations if locks else (),
+        blocks_writers=locks and statement.blocks_writers,
+        estimate_bytes=_estimate(cursor, statement.index) if builds and statement.index else None,
+        note="; ".join(notes),
+        changes=tuple(_adoption(cursor)) if cursor is not None and statement.sql == _ADOPTION else (),
+    )
+
+
+def _exists(cursor: Any, relation: str) -> bool:
+    cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (relation,))
+    return bool(cursor.fetchone()[0])
+
+
+def _existing(cursor: Any, statement: SqlStatement) -> str:
+    """Return what becomes of the object where it exists before its CREATE; empty where it does not."""
     if statement.index and (built := indexes.find(cursor, statement.index)):
-        yield "exists and is checked" if built.valid else "a build that died left it INVALID; it is dropped and rebuilt"
-    if statement.sql == _ADOPTION:
-        cursor.execute(QUERIES["adopted_views"])
-        for name, kind, grants in cursor.fetchall():
-            yield f"builds the {kind} {name} again, with {grants} grants"
-        cursor.execute(QUERIES["adoption_changes"])
-        for (change,) in cursor.fetchall():
-            yield change
+        return _CHECKED if built.valid else "a build that died left it INVALID; it is dropped and rebuilt"
+    return _KEPT if statement.kind == "CREATE TABLE" and _exists(cursor, statement.name) else ""
+
+
+def _adoption(cursor: Any) -> Iterable[str]:
+    cursor.execute(QUERIES["adopted_views"])
+    for name, kind, grants, replaced in cursor.fetchall():
+        kept = f", with {grants} grant{'s' * (grants != 1)}" if grants else ""
+        yield f"replaces the {kind} {name}{kept}" if replaced else f"builds the {kind} {name} again{kept}"
+    cursor.execute(QUERIES["adoption_changes"])
+    for (change,) in cursor.fetchall():
+        yield change
 
 
 def _estimate(cursor: Any, index: Index) -> int | None:

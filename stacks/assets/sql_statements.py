@@ -156,7 +156,9 @@ def _classify(node: Any) -> _Effect:  # noqa: C901, PLR0911, PLR0912 - one case 
             kind = type(node).__name__.removesuffix("Stmt").upper()
             return _Effect(kind, "ROW EXCLUSIVE", _names([node.relation]))
         case ast.SelectStmt():
-            return _Effect("SELECT", "ACCESS SHARE")
+            # The grammar cannot tell what a function locks.
+            called = _called(node)
+            return _Effect("SELECT", None if called else "ACCESS SHARE", name=called)
         case ast.VacuumStmt():
             relations = _names(item.relation for item in node.rels or ())
             kind = "VACUUM" if node.is_vacuumcmd else "ANALYZE"
@@ -173,6 +175,14 @@ def _classify(node: Any) -> _Effect:  # noqa: C901, PLR0911, PLR0912 - one case 
     raise UnsupportedStatementError(
         f"{type(node).__name__} is not known to stacks/assets/sql_statements.py; say there which locks it takes"
     )
+
+
+def _called(node: Any) -> str | None:
+    """Return `f()` where the statement is `SELECT f(...)` and no more."""
+    targets: Any = node.targetList or ()
+    if len(targets) != 1 or node.fromClause or not isinstance(targets[0].val, ast.FuncCall):
+        return None
+    return f"{_dotted(targets[0].val.funcname)}()"
 
 
 def _classify_drop(node: Any) -> _Effect:

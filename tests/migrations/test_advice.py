@@ -36,25 +36,25 @@ def raising(code: str, *, hint: str = "") -> str:
 @pytest.mark.parametrize(
     ("code", "advice"),
     [
-        ("08006", "The connection was lost. When the database answers, deploy again."),
+        ("08006", "The connection was lost. When the database answers, migrate again."),
         ("25006", "Connect to the writer: the instance's own endpoint, or the cluster endpoint of Aurora."),
         ("42501", "The owner of the object that the message names, or an administrator, can grant it (BYPASSRLS,"),
         (
             "53100",
-            "The server's disk is full. Add or free space (database.max_allocated_storage_gib), then deploy again.",
+            "The server's disk is full. Add or free space (database.max_allocated_storage_gib), then migrate again.",
         ),
         ("53200", "The server is out of memory."),
-        ("53300", "The server is out of connections. End idle sessions, then deploy again."),
+        ("53300", "The server is out of connections. End idle sessions, then migrate again."),
         ("53400", "The server is out of a resource that the message names."),
         ("57014", "Another session cancelled the statement."),
-        ("40001", "Another session changed the same rows at the same time. When it has ended, deploy again."),
-        ("55006", "Another session uses the object that the message names. When it has ended, deploy again."),
-        ("57P01", "The connection was lost. When the database answers, deploy again."),
+        ("40001", "Another session changed the same rows at the same time. When it has ended, migrate again."),
+        ("55006", "Another session uses the object that the message names. When it has ended, migrate again."),
+        ("57P01", "The connection was lost. When the database answers, migrate again."),
         ("58030", "The server could not read or write a file. Its log says more."),
-        ("XX001", "The server failed inside. Its log says more; ask who runs it, then deploy again."),
+        ("XX001", "The server failed inside. Its log says more; ask who runs it, then migrate again."),
         ("P0001", "A function or an event trigger refused the statement. Do what its message asks for, then"),
-        ("22P02", "Correct the rows that the message names, or the file, then deploy again."),
-        ("23505", "Correct the rows that the message names, or the file, then deploy again."),
+        ("22P02", "Correct the rows that the message names, or the file, then migrate again."),
+        ("23505", "Correct the rows that the message names, or the file, then migrate again."),
     ],
 )
 def test_the_file_is_not_blamed_for_what_the_error_code_says(
@@ -70,7 +70,7 @@ def test_a_statement_that_postgresql_does_not_understand_is_the_files_fault(
     empty_database: TestDatabase, release_of: ReleaseOf
 ) -> None:
     said = failure(empty_database, release_of({"001_a.sql": "ALTER TABLE missing ADD a int"}))
-    assert said.startswith("Correct the file and deploy again.")
+    assert said.startswith("Correct the file and migrate again.")
 
 
 def test_a_table_of_another_owner_is_named_with_its_owner(empty_database: TestDatabase, release_of: ReleaseOf) -> None:
@@ -89,13 +89,13 @@ def test_a_lock_that_is_not_to_be_had_leads_to_the_sessions_that_hold_it(
         cursor.execute("LOCK TABLE t")
     said = failure(empty_database, release_of({"001_a.sql": "ALTER TABLE t ADD b int"}))
     holder.close()
-    assert "End those that `scannerdb doctor lock-waits` names, then deploy again." in said
+    assert "End those that `scannerdb doctor lock-waits` names, then migrate again." in said
 
 
 def test_an_error_that_brings_its_own_way_out_gets_no_second_one(
     empty_database: TestDatabase, release_of: ReleaseOf
 ) -> None:
-    hinted = release_of({"001_a.sql": raising("P0001", hint="Rename it, and deploy again.")})
+    hinted = release_of({"001_a.sql": raising("P0001", hint="Rename it, and migrate again.")})
     assert failure(empty_database, hinted) == "What is recorded in schema_migrations stays applied."
 
 
@@ -117,7 +117,7 @@ def test_an_error_that_brings_its_own_way_out_gets_no_second_one(
         (
             "CREATE TABLE u (a int); ALTER TABLE u ENABLE ROW LEVEL SECURITY; ALTER TABLE u FORCE ROW LEVEL SECURITY",
             "SELECT * FROM u",
-            "can grant it (BYPASSRLS, where the message names row-level security), then deploy again.",
+            "can grant it (BYPASSRLS, where the message names row-level security), then migrate again.",
         ),
         (
             "",
@@ -160,5 +160,5 @@ def test_a_rollback_that_fails_is_told_to_roll_back_again(empty_database: TestDa
     run(empty_database.connect, release)
     with pytest.raises(MigrationFailedError) as error:
         rollback(empty_database.connect, release)
-    said = "Correct the file and roll back again. A deploy before that applies the migration again."
+    said = "Correct the file and roll back again. A migrate before that applies the migration again."
     assert str(error.value).splitlines()[-1] == said

@@ -123,7 +123,7 @@ def test_an_index_on_a_column_that_goes_does_not_stop_the_adoption(filled_old: T
 
 def test_another_index_under_the_name_of_one_of_ours_is_refused_with_the_way_out(filled_old: TestDatabase) -> None:
     filled_old.query("CREATE INDEX idx_job_progress_active ON job_progress (bucket)")
-    hint = "HINT:  ALTER INDEX public.idx_job_progress_active RENAME TO ..., and deploy again"
+    hint = "HINT:  ALTER INDEX public.idx_job_progress_active RENAME TO ..., and migrate again"
     with pytest.raises(MigrationFailedError, match=hint):
         migrate(filled_old)
     filled_old.query("ALTER INDEX idx_job_progress_active RENAME TO by_bucket")

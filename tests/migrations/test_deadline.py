@@ -80,7 +80,7 @@ def test_a_build_that_outlives_the_deadline_goes_on_and_the_next_run_waits_for_i
     # GIVEN a build that cannot end before the deadline
     writer = hold_back(table)
     with pytest.raises(
-        StillRunningError, match=r"CREATE INDEX CONCURRENTLY t_a goes on in the database .*deploy again"
+        StillRunningError, match=r"CREATE INDEX CONCURRENTLY t_a goes on in the database .*migrate again"
     ):
         run(table.connect, release, limits=SHORT)
     (pid,) = builders(table)

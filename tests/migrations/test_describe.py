@@ -51,10 +51,23 @@ def test_the_size_of_an_index_is_estimated_from_the_tables_statistics(
 
 
 def test_an_adoption_names_the_views_that_are_built_again(old: TestDatabase) -> None:
-    notes = " ".join(step.note for step in migration_plan(build_release(MIGRATIONS), old.connect).steps)
-    assert "builds the view team_dashboard again, with 1 grants" in notes
-    assert "builds the materialized view team_snapshot again" in notes
-    assert "exists and is checked" in notes
+    steps = migration_plan(build_release(MIGRATIONS), old.connect).steps
+    (changes,) = [step.changes for step in steps if step.changes]
+    assert "replaces the materialized view job_progress, with 3 grants" in changes
+    assert "builds the view team_dashboard again, with 1 grant" in changes
+    assert "builds the materialized view team_snapshot again, with 1 grant" in changes
+
+
+def test_what_exists_is_not_announced_as_work(old: TestDatabase) -> None:
+    steps = {step.title: step for step in migration_plan(build_release(MIGRATIONS), old.connect).steps}
+    table, index = steps["CREATE TABLE job_objects"], steps["CREATE INDEX CONCURRENTLY idx_job_objects_job_status"]
+    assert (table.note, table.lock, table.blocks_writers) == ("exists, and stays as it is", None, False)
+    assert (index.note, index.lock, index.estimate_bytes) == ("exists, and is checked", None, None)
+
+
+def test_writers_are_said_to_wait_only_for_relations_that_exist(old: TestDatabase) -> None:
+    steps = migration_plan(build_release(MIGRATIONS), old.connect).steps
+    assert {step.relations for step in steps if step.blocks_writers} == {("job_objects",), ("findings",)}
 
 
 def test_an_index_that_a_killed_build_left_is_announced(empty_database: TestDatabase, release_of: ReleaseOf) -> None:

@@ -72,12 +72,19 @@ REFUSED = {
     "a job_id of text": Case(
         make="ALTER TABLE findings ALTER job_id TYPE text",
         told="public.findings.job_id: text. Triggers count jobs by uuid",
-        way_out="ALTER TABLE findings ALTER job_id TYPE uuid USING job_id::text::uuid",
+        way_out="ALTER TABLE public.findings ALTER COLUMN job_id TYPE uuid USING job_id::text::uuid",
     ),
     "a job_id of bigint": Case(
         make="ALTER TABLE job_objects DROP job_id, ADD job_id bigint NOT NULL",
         told="public.job_objects.job_id: bigint",
-        way_out="ALTER TABLE job_objects DROP job_id, ADD job_id uuid NOT NULL",
+        way_out="ALTER TABLE public.job_objects ALTER COLUMN job_id TYPE uuid "
+        "USING lpad(to_hex(job_id), 32, '0')::uuid",
+    ),
+    "a job_id of bigserial": Case(
+        make="ALTER TABLE jobs DROP job_id, ADD job_id bigserial PRIMARY KEY",
+        told="ALTER TABLE public.jobs ALTER COLUMN job_id DROP DEFAULT, ALTER COLUMN job_id TYPE uuid",
+        way_out="ALTER TABLE public.jobs ALTER COLUMN job_id DROP DEFAULT, ALTER COLUMN job_id TYPE uuid "
+        "USING lpad(to_hex(job_id), 32, '0')::uuid",
     ),
     "jobs by text": Case(
         make="ALTER TABLE jobs ALTER job_id TYPE text",

@@ -139,9 +139,11 @@ def test_a_session_that_is_ended_mid_statement_is_told_with_its_file(
     empty_database: TestDatabase, release_of: ReleaseOf
 ) -> None:
     sql = "SELECT pg_terminate_backend(pg_backend_pid())"
-    with pytest.raises(MigrationFailedError, match=r"001_a.sql, line 1, SELECT: .*connection") as failure:
+    with pytest.raises(
+        MigrationFailedError, match=r"001_a.sql, line 1, SELECT pg_terminate_backend\(\): .*connection"
+    ) as failure:
         migrate(empty_database, release_of({"001_a.sql": sql}))
-    assert "The connection was lost. When the database answers, deploy again." in str(failure.value)
+    assert "The connection was lost. When the database answers, migrate again." in str(failure.value)
 
 
 def test_an_invalid_index_that_a_killed_build_left_is_rebuilt(
@@ -181,7 +183,7 @@ def test_a_waiting_deployer_names_the_holder_and_gives_up_in_time(
         cursor.execute(QUERIES["try_lock"])
     pid = holder.info.backend_pid
     said: list[str] = []
-    with pytest.raises(DeployInProgressError, match=rf"\(pid {pid}, since 20.*deploy again"):
+    with pytest.raises(DeployInProgressError, match=rf"\(pid {pid}, since 20.*migrate again"):
         run(
             empty_database.connect,
             release_of({"001_a.sql": TABLE}),

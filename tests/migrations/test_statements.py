@@ -44,6 +44,14 @@ def test_a_statement_says_what_it_locks_and_whether_it_may_run_in_a_transaction(
     assert (statement.in_transaction, statement.blocks_writers) == (in_transaction, blocks_writers)
 
 
+def test_a_call_of_a_function_is_named_by_it() -> None:
+    assert [one(sql).title for sql in ("SELECT f(1)", "SELECT s.f()", "SELECT f() FROM t")] == [
+        "SELECT f()",
+        "SELECT s.f()",
+        "SELECT",
+    ]
+
+
 def test_semicolons_inside_quotes_comments_and_bodies_end_no_statement() -> None:
     sql = """
         SELECT 'a;b'; -- c;d

@@ -98,9 +98,8 @@ _TABLES = {
     "missing_columns": _refuses("Migrations and refreshes read this column.", "{statement}"),
     "job_id_types": _refuses(
         "Triggers count jobs by uuid: after their creation every write to the table would fail.",
-        "Where each value is a UUID, in a maintenance window, because it rewrites the table: ALTER TABLE {relation} "
-        "ALTER COLUMN job_id TYPE uuid USING job_id::text::uuid, on all three tables, without the foreign keys "
-        "between them.",
+        "{condition}, in a maintenance window, because it rewrites the table, without the foreign keys and views on "
+        "the column: {statement}, and so on all three tables.",
     ),
     "nullable_job_ids": _refuses(
         "A row without a job cannot be counted: its write would fail.",

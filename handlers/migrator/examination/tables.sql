@@ -70,7 +70,20 @@ WHERE class.relkind IN ('r', 'p')
 -- Counts, deltas and the functions that take a job have uuid; a domain over uuid will do.
 SELECT attrelid::regclass || '.job_id' AS subject,
        format_type(attribute.atttypid, attribute.atttypmod) AS value,
-       attrelid::regclass AS relation
+       CASE
+           WHEN coalesce(nullif(type.typbasetype, 0), type.oid) IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+               THEN 'Numbers can become UUIDs, where the application then writes and reads these'
+           ELSE 'Where each value is a UUID'
+       END AS condition,
+       format('ALTER TABLE %%s ALTER COLUMN job_id %%sTYPE uuid USING %%s',
+              attrelid::regclass,
+              CASE WHEN attribute.atthasdef THEN 'DROP DEFAULT, ALTER COLUMN job_id ' END,
+              CASE
+                  WHEN coalesce(nullif(type.typbasetype, 0), type.oid)
+                       IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+                      THEN 'lpad(to_hex(job_id), 32, ''0'')::uuid'
+                  ELSE 'job_id::text::uuid'
+              END) AS statement
 FROM unnest(%(tables)s::text[]) AS name
 JOIN pg_attribute AS attribute ON attribute.attrelid = to_regclass('public.' || name)
 JOIN pg_class AS class ON class.oid = attribute.attrelid
