@@ -98,8 +98,15 @@ LEFT JOIN (
 SELECT grant_rights();
 
 -- The query of job_progress. A later migration replaces this view: a materialized view cannot get another query.
-CREATE OR REPLACE VIEW job_progress_source AS
-SELECT * FROM job_progress_direct;
+-- View and grant are one statement, because real-time lists read it wherever it exists.
+DO $$
+BEGIN
+    CREATE OR REPLACE VIEW public.job_progress_source AS
+    SELECT * FROM public.job_progress_direct;
+
+    PERFORM public.grant_rights();
+END
+$$;
 
 -- Folds the deltas of migration 003 (where it is applied), refreshes job_progress and logs it, in the caller's
 -- transaction. The body of refresh_job_progress(), under a name that no older deployment has.

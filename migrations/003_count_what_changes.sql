@@ -38,13 +38,15 @@ CREATE TABLE IF NOT EXISTS job_progress_deltas (
     autovacuum_vacuum_cost_delay = 0
 );
 
--- Serves job_progress_live and compaction: one job's deltas from a bound on. Serves a fold: a condition on written_by
--- alone is checked in the index too, before any dead row is read.
+-- Serves job_progress_live and compaction: one job's deltas from a bound on.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_job_progress_deltas_job_id ON job_progress_deltas (job_id, written_by);
+
+-- Serves a fold and job_progress_source: all deltas from a bound on.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_job_progress_deltas_written_by ON job_progress_deltas (written_by);
 
 -- While a snapshot is held (a dump, an idle transaction), no vacuum can remove deltas that are folded. These bounds let
 -- every scan skip them. A bound says: each delta of the job that is not deleted was written by folded_to or a later
--- transaction, or by one of left_open. job_id is NULL for a bound of all jobs, which a fold writes; a compaction writes
+-- transaction, or by one of left_open, which are older. job_id is NULL for a bound of all jobs, which a fold writes; a compaction writes
 -- one for its job. Each holds for any snapshot in which it is visible, so rows are inserted and deleted, never updated.
 -- Transaction ids mean nothing in another cluster, where a dump may be loaded. There the row's xmin is not folded_by, and
 -- the bound is ignored: see job_progress_valid_bounds.
@@ -105,19 +107,25 @@ SELECT ctid AS address,
        findings AS total_findings
 FROM job_progress_deltas;
 
--- The deltas of all jobs that no fold has deleted, without a scan of those that it has.
+-- The newest bound of all jobs. ORDER BY as in the index, so that it is the first entry that is read.
+CREATE OR REPLACE VIEW job_progress_folded AS
+SELECT folded_to, left_open
+FROM job_progress_valid_bounds
+WHERE job_id IS NULL
+ORDER BY job_id DESC, folded_to DESC
+LIMIT 1;
+
+-- The deltas of all jobs that no fold has deleted, without a scan of the deleted ones. The upper limit is above every id.
+-- It is there for the planner, which expects half a percent of the rows in a range and a third above one limit. OFFSET 0
+-- has each transaction of left_open looked up in the index: before PostgreSQL 17 an array would be a filter on all rows.
 CREATE OR REPLACE VIEW job_progress_unfolded AS
 SELECT *
 FROM job_progress_changes
-WHERE written_by >= coalesce(
-    (SELECT folded_to FROM job_progress_valid_bounds WHERE job_id IS NULL ORDER BY folded_to DESC LIMIT 1), 0
-)
+WHERE written_by BETWEEN coalesce((SELECT folded_to FROM job_progress_folded), 0) AND 9223372036854775807
 UNION ALL
 SELECT changes.*
-FROM (SELECT * FROM job_progress_valid_bounds WHERE job_id IS NULL ORDER BY folded_to DESC LIMIT 1) AS bound
-JOIN job_progress_changes AS changes
-    ON changes.written_by = ANY (bound.left_open)
-    AND changes.written_by < bound.folded_to;
+FROM unnest((SELECT left_open FROM job_progress_folded)) AS open (id)
+CROSS JOIN LATERAL (SELECT * FROM job_progress_changes WHERE written_by = open.id OFFSET 0) AS changes;
 
 -- The bound after a fold or a compaction whose snapshot is given. What it left: the deltas of left_deltas, and those
 -- that the snapshot does not see, of later transactions and of transactions that were open.
@@ -150,8 +158,6 @@ BEGIN
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION job_progress_bound_after(txid_snapshot, bigint[]) FROM public;
-
 -- Replaces the deltas of each given job by their sums, one row for each status. The triggers below call it now and then.
 -- Locks: rows of the deltas. Skips locked rows (SKIP LOCKED), so writers never block each other.
 -- Only under READ COMMITTED: in the other isolation levels, a row deleted since the snapshot is a serialization
@@ -179,26 +185,33 @@ BEGIN
     END IF;
 
     FOREACH job IN ARRAY job_ids LOOP
-        SELECT coalesce(max(folded_to), 0), array_agg(open.id)
+        SELECT folded_to, left_open
         INTO bound_to, bound_open
         FROM (
-            (SELECT * FROM public.job_progress_valid_bounds WHERE job_id IS NULL ORDER BY folded_to DESC LIMIT 1)
+            SELECT folded_to, left_open FROM public.job_progress_folded
             UNION ALL
-            (SELECT * FROM public.job_progress_valid_bounds WHERE job_id = job ORDER BY folded_to DESC LIMIT 1)
+            (SELECT folded_to, left_open
+             FROM public.job_progress_valid_bounds
+             WHERE job_id = job
+             ORDER BY folded_to DESC
+             LIMIT 1)
         ) AS bounds
-        LEFT JOIN LATERAL unnest(left_open) AS open (id) ON true;
+        ORDER BY folded_to DESC
+        LIMIT 1;
 
         WITH taken AS MATERIALIZED (
             SELECT ctid
             FROM public.job_progress_deltas
             WHERE ctid = ANY (ARRAY(
-                SELECT ctid
-                FROM public.job_progress_deltas
-                WHERE job_id = job AND written_by = ANY (bound_open) AND written_by < bound_to
+                SELECT deltas.ctid
+                FROM unnest(bound_open) AS open (id)
+                CROSS JOIN LATERAL (
+                    SELECT ctid FROM public.job_progress_deltas WHERE job_id = job AND written_by = open.id OFFSET 0
+                ) AS deltas
                 UNION ALL
                 SELECT ctid
                 FROM public.job_progress_deltas
-                WHERE job_id = job AND written_by >= bound_to
+                WHERE job_id = job AND written_by >= coalesce(bound_to, 0)
                 LIMIT 10000
             ))
             FOR UPDATE SKIP LOCKED
@@ -226,13 +239,17 @@ BEGIN
         FROM public.job_progress_bound_after(
             snapshot,
             ARRAY(
-                SELECT written_by
-                FROM public.job_progress_deltas
-                WHERE job_id = job AND written_by = ANY (bound_open) AND written_by < bound_to
+                SELECT open.id
+                FROM unnest(bound_open) AS open (id)
+                CROSS JOIN LATERAL (
+                    SELECT FROM public.job_progress_deltas WHERE job_id = job AND written_by = open.id LIMIT 1
+                ) AS any_delta
             ) || ARRAY(
                 SELECT DISTINCT written_by
                 FROM public.job_progress_deltas
-                WHERE job_id = job AND written_by >= bound_to AND written_by < txid_snapshot_xmax(snapshot)
+                WHERE job_id = job
+                  AND written_by >= coalesce(bound_to, 0)
+                  AND written_by < txid_snapshot_xmax(snapshot)
                 ORDER BY written_by
                 LIMIT 65
             )
@@ -569,8 +586,8 @@ SELECT grant_rights();
 -- Counts the rows that are older than the triggers. One snapshot; writers never wait.
 SELECT rebuild_job_progress();
 
--- The columns of job_progress, exact now: counts plus deltas in one snapshot. Looks up the deltas of each job by itself,
--- from the newest bound on: so a read of one job, or of all, never scans what was folded or compacted before.
+-- The columns of job_progress, exact now: counts plus deltas in one snapshot. For one job: from its newest bound on, so a
+-- read scans neither what was folded nor what was compacted before. job_progress_source is the same for all jobs.
 -- View and grant are one statement: the file may stop after each one, and progress_reader must not meet a view that it
 -- may not read.
 DO $$
@@ -597,47 +614,41 @@ BEGIN
            END AS last_object_update
     FROM jobs
     LEFT JOIN job_progress_counts AS counts ON counts.job_id = jobs.job_id
-    LEFT JOIN (
-        SELECT folded_to, left_open
-        FROM job_progress_valid_bounds
-        WHERE job_id IS NULL
-        ORDER BY folded_to DESC
-        LIMIT 1
-    ) AS fold ON true
+    LEFT JOIN job_progress_folded AS folded ON true
     LEFT JOIN LATERAL (
         SELECT folded_to, left_open
         FROM job_progress_valid_bounds
-        WHERE job_id = jobs.job_id AND folded_to > coalesce(fold.folded_to, 0)
+        WHERE job_id = jobs.job_id AND folded_to > coalesce(folded.folded_to, 0)
         ORDER BY folded_to DESC
         LIMIT 1
-    ) AS compaction ON true
+    ) AS compacted ON true
     CROSS JOIN LATERAL (
         SELECT count(*) AS rows,
-               coalesce(sum(queued_count), 0)::bigint AS queued_count,
-               coalesce(sum(processing_count), 0)::bigint AS processing_count,
-               coalesce(sum(succeeded_count), 0)::bigint AS succeeded_count,
-               coalesce(sum(failed_count), 0)::bigint AS failed_count,
-               coalesce(sum(other_count), 0)::bigint AS other_count,
-               coalesce(sum(total_findings), 0)::bigint AS total_findings
+               sum(queued_count)::bigint AS queued_count,
+               sum(processing_count)::bigint AS processing_count,
+               sum(succeeded_count)::bigint AS succeeded_count,
+               sum(failed_count)::bigint AS failed_count,
+               sum(other_count)::bigint AS other_count,
+               sum(total_findings)::bigint AS total_findings
         FROM (
             SELECT *
             FROM job_progress_changes
-            WHERE job_id = jobs.job_id AND written_by >= coalesce(compaction.folded_to, fold.folded_to, 0)
+            WHERE job_id = jobs.job_id AND written_by >= coalesce(compacted.folded_to, folded.folded_to, 0)
             UNION ALL
-            SELECT *
-            FROM job_progress_changes
-            WHERE job_id = jobs.job_id
-              AND written_by = ANY (fold.left_open || compaction.left_open)
-              AND written_by < coalesce(compaction.folded_to, fold.folded_to)
+            SELECT changes.*
+            FROM unnest(coalesce(compacted.left_open, folded.left_open)) AS open (id)
+            CROSS JOIN LATERAL (
+                SELECT * FROM job_progress_changes WHERE job_id = jobs.job_id AND written_by = open.id OFFSET 0
+            ) AS changes
         ) AS unfolded
     ) AS deltas
     CROSS JOIN LATERAL (
-        SELECT coalesce(counts.queued_count, 0) + deltas.queued_count AS queued_count,
-               coalesce(counts.processing_count, 0) + deltas.processing_count AS processing_count,
-               coalesce(counts.succeeded_count, 0) + deltas.succeeded_count AS succeeded_count,
-               coalesce(counts.failed_count, 0) + deltas.failed_count AS failed_count,
-               coalesce(counts.other_count, 0) + deltas.other_count AS other_count,
-               coalesce(counts.total_findings, 0) + deltas.total_findings AS total_findings
+        SELECT coalesce(counts.queued_count, 0) + coalesce(deltas.queued_count, 0) AS queued_count,
+               coalesce(counts.processing_count, 0) + coalesce(deltas.processing_count, 0) AS processing_count,
+               coalesce(counts.succeeded_count, 0) + coalesce(deltas.succeeded_count, 0) AS succeeded_count,
+               coalesce(counts.failed_count, 0) + coalesce(deltas.failed_count, 0) AS failed_count,
+               coalesce(counts.other_count, 0) + coalesce(deltas.other_count, 0) AS other_count,
+               coalesce(counts.total_findings, 0) + coalesce(deltas.total_findings, 0) AS total_findings
     ) AS known
     CROSS JOIN LATERAL (
         SELECT known.queued_count + known.processing_count + known.succeeded_count + known.failed_count
@@ -648,10 +659,53 @@ BEGIN
 END
 $$;
 
--- From here on, a refresh reads the live numbers instead of counting rows. Not the counts alone: a fold skips deltas
--- that a compaction holds.
+-- The same for all jobs: sums up the unfolded deltas in one scan, where job_progress_live would look for each job's. From
+-- here on, a refresh reads these numbers instead of counting rows; lists and statistics in real time do too. Not the
+-- counts alone: a fold skips deltas that a compaction holds.
 CREATE OR REPLACE VIEW job_progress_source AS
-SELECT * FROM job_progress_live;
+SELECT jobs.job_id,
+       jobs.bucket,
+       jobs.prefix,
+       jobs.execution_arn,
+       jobs.created_at,
+       jobs.updated_at,
+       total.total_objects,
+       known.queued_count,
+       known.processing_count,
+       known.succeeded_count,
+       known.failed_count,
+       known.total_findings,
+       coalesce(trunc(100.0 * (known.succeeded_count + known.failed_count) / nullif(total.total_objects, 0), 2), 0)
+           AS progress_percent,
+       CASE
+           WHEN deltas.job_id IS NULL THEN counts.last_object_update
+           ELSE (SELECT max(job_objects.updated_at) FROM job_objects WHERE job_objects.job_id = jobs.job_id)
+       END AS last_object_update
+FROM jobs
+LEFT JOIN job_progress_counts AS counts ON counts.job_id = jobs.job_id
+LEFT JOIN (
+    SELECT job_id,
+           sum(queued_count)::bigint AS queued_count,
+           sum(processing_count)::bigint AS processing_count,
+           sum(succeeded_count)::bigint AS succeeded_count,
+           sum(failed_count)::bigint AS failed_count,
+           sum(other_count)::bigint AS other_count,
+           sum(total_findings)::bigint AS total_findings
+    FROM job_progress_unfolded
+    GROUP BY job_id
+) AS deltas ON deltas.job_id = jobs.job_id
+CROSS JOIN LATERAL (
+    SELECT coalesce(counts.queued_count, 0) + coalesce(deltas.queued_count, 0) AS queued_count,
+           coalesce(counts.processing_count, 0) + coalesce(deltas.processing_count, 0) AS processing_count,
+           coalesce(counts.succeeded_count, 0) + coalesce(deltas.succeeded_count, 0) AS succeeded_count,
+           coalesce(counts.failed_count, 0) + coalesce(deltas.failed_count, 0) AS failed_count,
+           coalesce(counts.other_count, 0) + coalesce(deltas.other_count, 0) AS other_count,
+           coalesce(counts.total_findings, 0) + coalesce(deltas.total_findings, 0) AS total_findings
+) AS known
+CROSS JOIN LATERAL (
+    SELECT known.queued_count + known.processing_count + known.succeeded_count + known.failed_count
+           + known.other_count AS total_objects
+) AS total;
 
 -- One job as JSON, in one round trip; null when there is no such job. Reads job_progress where it has the job, the job
 -- is older than five minutes and real_time is false; otherwise job_progress_live. STABLE: row and cache_refreshed_at

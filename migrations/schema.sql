@@ -298,26 +298,33 @@ BEGIN
     END IF;
 
     FOREACH job IN ARRAY job_ids LOOP
-        SELECT coalesce(max(folded_to), 0), array_agg(open.id)
+        SELECT folded_to, left_open
         INTO bound_to, bound_open
         FROM (
-            (SELECT * FROM public.job_progress_valid_bounds WHERE job_id IS NULL ORDER BY folded_to DESC LIMIT 1)
+            SELECT folded_to, left_open FROM public.job_progress_folded
             UNION ALL
-            (SELECT * FROM public.job_progress_valid_bounds WHERE job_id = job ORDER BY folded_to DESC LIMIT 1)
+            (SELECT folded_to, left_open
+             FROM public.job_progress_valid_bounds
+             WHERE job_id = job
+             ORDER BY folded_to DESC
+             LIMIT 1)
         ) AS bounds
-        LEFT JOIN LATERAL unnest(left_open) AS open (id) ON true;
+        ORDER BY folded_to DESC
+        LIMIT 1;
 
         WITH taken AS MATERIALIZED (
             SELECT ctid
             FROM public.job_progress_deltas
             WHERE ctid = ANY (ARRAY(
-                SELECT ctid
-                FROM public.job_progress_deltas
-                WHERE job_id = job AND written_by = ANY (bound_open) AND written_by < bound_to
+                SELECT deltas.ctid
+                FROM unnest(bound_open) AS open (id)
+                CROSS JOIN LATERAL (
+                    SELECT ctid FROM public.job_progress_deltas WHERE job_id = job AND written_by = open.id OFFSET 0
+                ) AS deltas
                 UNION ALL
                 SELECT ctid
                 FROM public.job_progress_deltas
-                WHERE job_id = job AND written_by >= bound_to
+                WHERE job_id = job AND written_by >= coalesce(bound_to, 0)
                 LIMIT 10000
             ))
             FOR UPDATE SKIP LOCKED
@@ -345,13 +352,17 @@ BEGIN
         FROM public.job_progress_bound_after(
             snapshot,
             ARRAY(
-                SELECT written_by
-                FROM public.job_progress_deltas
-                WHERE job_id = job AND written_by = ANY (bound_open) AND written_by < bound_to
+                SELECT open.id
+                FROM unnest(bound_open) AS open (id)
+                CROSS JOIN LATERAL (
+                    SELECT FROM public.job_progress_deltas WHERE job_id = job AND written_by = open.id LIMIT 1
+                ) AS any_delta
             ) || ARRAY(
                 SELECT DISTINCT written_by
                 FROM public.job_progress_deltas
-                WHERE job_id = job AND written_by >= bound_to AND written_by < txid_snapshot_xmax(snapshot)
+                WHERE job_id = job
+                  AND written_by >= coalesce(bound_to, 0)
+                  AND written_by < txid_snapshot_xmax(snapshot)
                 ORDER BY written_by
                 LIMIT 65
             )
@@ -524,8 +535,8 @@ CREATE FUNCTION public.expected_rights() RETURNS TABLE(role_name text, privilege
                 ARRAY['job_progress', 'active_jobs_progress', 'job_statistics', 'materialized_view_refresh_log']),
                ('progress_reader',
                 ARRAY['SELECT'],
-                ARRAY['job_progress', 'job_progress_direct', 'job_progress_live', 'active_jobs_progress',
-                      'job_statistics', 'materialized_view_refresh_log']),
+                ARRAY['job_progress', 'job_progress_source', 'job_progress_direct', 'job_progress_live',
+                      'active_jobs_progress', 'job_statistics', 'materialized_view_refresh_log']),
                ('scanner_doctor',
                 ARRAY['SELECT'],
                 ARRAY['job_progress', 'job_progress_live', 'job_progress_counts', 'job_progress_deltas',
@@ -1518,6 +1529,52 @@ CREATE VIEW public.job_progress_valid_bounds AS
    FROM public.job_progress_bounds
   WHERE ((xmin = folded_by) AND (folded_to <= txid_snapshot_xmax(txid_current_snapshot())));
 
+CREATE VIEW public.job_progress_folded AS
+ SELECT folded_to,
+    left_open
+   FROM public.job_progress_valid_bounds
+  WHERE (job_id IS NULL)
+  ORDER BY job_id DESC, folded_to DESC
+ LIMIT 1;
+
+CREATE VIEW public.job_progress_unfolded AS
+ SELECT job_progress_changes.address,
+    job_progress_changes.job_id,
+    job_progress_changes.written_by,
+    job_progress_changes.queued_count,
+    job_progress_changes.processing_count,
+    job_progress_changes.succeeded_count,
+    job_progress_changes.failed_count,
+    job_progress_changes.other_count,
+    job_progress_changes.total_findings
+   FROM public.job_progress_changes
+  WHERE ((job_progress_changes.written_by >= COALESCE(( SELECT job_progress_folded.folded_to
+           FROM public.job_progress_folded), (0)::bigint)) AND (job_progress_changes.written_by <= '9223372036854775807'::bigint))
+UNION ALL
+ SELECT changes.address,
+    changes.job_id,
+    changes.written_by,
+    changes.queued_count,
+    changes.processing_count,
+    changes.succeeded_count,
+    changes.failed_count,
+    changes.other_count,
+    changes.total_findings
+   FROM (unnest(( SELECT job_progress_folded.left_open
+           FROM public.job_progress_folded)) open(id)
+     CROSS JOIN LATERAL ( SELECT job_progress_changes.address,
+            job_progress_changes.job_id,
+            job_progress_changes.written_by,
+            job_progress_changes.queued_count,
+            job_progress_changes.processing_count,
+            job_progress_changes.succeeded_count,
+            job_progress_changes.failed_count,
+            job_progress_changes.other_count,
+            job_progress_changes.total_findings
+           FROM public.job_progress_changes
+          WHERE (job_progress_changes.written_by = open.id)
+         OFFSET 0) changes);
+
 CREATE TABLE public.jobs (
     job_id uuid NOT NULL,
     bucket text NOT NULL,
@@ -1527,7 +1584,7 @@ CREATE TABLE public.jobs (
     updated_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
-CREATE VIEW public.job_progress_live AS
+CREATE VIEW public.job_progress_source AS
  SELECT jobs.job_id,
     jobs.bucket,
     jobs.prefix,
@@ -1542,79 +1599,29 @@ CREATE VIEW public.job_progress_live AS
     known.total_findings,
     COALESCE(trunc(((100.0 * ((known.succeeded_count + known.failed_count))::numeric) / (NULLIF(total.total_objects, 0))::numeric), 2), (0)::numeric) AS progress_percent,
         CASE
-            WHEN (deltas.rows = 0) THEN counts.last_object_update
+            WHEN (deltas.job_id IS NULL) THEN counts.last_object_update
             ELSE ( SELECT max(job_objects.updated_at) AS max
                FROM public.job_objects
               WHERE (job_objects.job_id = jobs.job_id))
         END AS last_object_update
-   FROM ((((((public.jobs
+   FROM ((((public.jobs
      LEFT JOIN public.job_progress_counts counts ON ((counts.job_id = jobs.job_id)))
-     LEFT JOIN ( SELECT job_progress_valid_bounds.folded_to,
-            job_progress_valid_bounds.left_open
-           FROM public.job_progress_valid_bounds
-          WHERE (job_progress_valid_bounds.job_id IS NULL)
-          ORDER BY job_progress_valid_bounds.folded_to DESC
-         LIMIT 1) fold ON (true))
-     LEFT JOIN LATERAL ( SELECT job_progress_valid_bounds.folded_to,
-            job_progress_valid_bounds.left_open
-           FROM public.job_progress_valid_bounds
-          WHERE ((job_progress_valid_bounds.job_id = jobs.job_id) AND (job_progress_valid_bounds.folded_to > COALESCE(fold.folded_to, (0)::bigint)))
-          ORDER BY job_progress_valid_bounds.folded_to DESC
-         LIMIT 1) compaction ON (true))
-     CROSS JOIN LATERAL ( SELECT count(*) AS rows,
-            (COALESCE(sum(unfolded.queued_count), (0)::numeric))::bigint AS queued_count,
-            (COALESCE(sum(unfolded.processing_count), (0)::numeric))::bigint AS processing_count,
-            (COALESCE(sum(unfolded.succeeded_count), (0)::numeric))::bigint AS succeeded_count,
-            (COALESCE(sum(unfolded.failed_count), (0)::numeric))::bigint AS failed_count,
-            (COALESCE(sum(unfolded.other_count), (0)::numeric))::bigint AS other_count,
-            (COALESCE(sum(unfolded.total_findings), (0)::numeric))::bigint AS total_findings
-           FROM ( SELECT job_progress_changes.address,
-                    job_progress_changes.job_id,
-                    job_progress_changes.written_by,
-                    job_progress_changes.queued_count,
-                    job_progress_changes.processing_count,
-                    job_progress_changes.succeeded_count,
-                    job_progress_changes.failed_count,
-                    job_progress_changes.other_count,
-                    job_progress_changes.total_findings
-                   FROM public.job_progress_changes
-                  WHERE ((job_progress_changes.job_id = jobs.job_id) AND (job_progress_changes.written_by >= COALESCE(compaction.folded_to, fold.folded_to, (0)::bigint)))
-                UNION ALL
-                 SELECT job_progress_changes.address,
-                    job_progress_changes.job_id,
-                    job_progress_changes.written_by,
-                    job_progress_changes.queued_count,
-                    job_progress_changes.processing_count,
-                    job_progress_changes.succeeded_count,
-                    job_progress_changes.failed_count,
-                    job_progress_changes.other_count,
-                    job_progress_changes.total_findings
-                   FROM public.job_progress_changes
-                  WHERE ((job_progress_changes.job_id = jobs.job_id) AND (job_progress_changes.written_by = ANY ((fold.left_open || compaction.left_open))) AND (job_progress_changes.written_by < COALESCE(compaction.folded_to, fold.folded_to)))) unfolded) deltas)
-     CROSS JOIN LATERAL ( SELECT (COALESCE(counts.queued_count, (0)::bigint) + deltas.queued_count) AS queued_count,
-            (COALESCE(counts.processing_count, (0)::bigint) + deltas.processing_count) AS processing_count,
-            (COALESCE(counts.succeeded_count, (0)::bigint) + deltas.succeeded_count) AS succeeded_count,
-            (COALESCE(counts.failed_count, (0)::bigint) + deltas.failed_count) AS failed_count,
-            (COALESCE(counts.other_count, (0)::bigint) + deltas.other_count) AS other_count,
-            (COALESCE(counts.total_findings, (0)::bigint) + deltas.total_findings) AS total_findings) known)
+     LEFT JOIN ( SELECT job_progress_unfolded.job_id,
+            (sum(job_progress_unfolded.queued_count))::bigint AS queued_count,
+            (sum(job_progress_unfolded.processing_count))::bigint AS processing_count,
+            (sum(job_progress_unfolded.succeeded_count))::bigint AS succeeded_count,
+            (sum(job_progress_unfolded.failed_count))::bigint AS failed_count,
+            (sum(job_progress_unfolded.other_count))::bigint AS other_count,
+            (sum(job_progress_unfolded.total_findings))::bigint AS total_findings
+           FROM public.job_progress_unfolded
+          GROUP BY job_progress_unfolded.job_id) deltas ON ((deltas.job_id = jobs.job_id)))
+     CROSS JOIN LATERAL ( SELECT (COALESCE(counts.queued_count, (0)::bigint) + COALESCE(deltas.queued_count, (0)::bigint)) AS queued_count,
+            (COALESCE(counts.processing_count, (0)::bigint) + COALESCE(deltas.processing_count, (0)::bigint)) AS processing_count,
+            (COALESCE(counts.succeeded_count, (0)::bigint) + COALESCE(deltas.succeeded_count, (0)::bigint)) AS succeeded_count,
+            (COALESCE(counts.failed_count, (0)::bigint) + COALESCE(deltas.failed_count, (0)::bigint)) AS failed_count,
+            (COALESCE(counts.other_count, (0)::bigint) + COALESCE(deltas.other_count, (0)::bigint)) AS other_count,
+            (COALESCE(counts.total_findings, (0)::bigint) + COALESCE(deltas.total_findings, (0)::bigint)) AS total_findings) known)
      CROSS JOIN LATERAL ( SELECT ((((known.queued_count + known.processing_count) + known.succeeded_count) + known.failed_count) + known.other_count) AS total_objects) total);
-
-CREATE VIEW public.job_progress_source AS
- SELECT job_id,
-    bucket,
-    prefix,
-    execution_arn,
-    created_at,
-    updated_at,
-    total_objects,
-    queued_count,
-    processing_count,
-    succeeded_count,
-    failed_count,
-    total_findings,
-    progress_percent,
-    last_object_update
-   FROM public.job_progress_live;
 
 CREATE MATERIALIZED VIEW public.job_progress AS
  SELECT job_id,
@@ -1706,47 +1713,90 @@ CREATE VIEW public.job_progress_direct AS
            FROM public.findings
           GROUP BY findings.job_id) found ON ((found.job_id = jobs.job_id)));
 
+CREATE VIEW public.job_progress_live AS
+ SELECT jobs.job_id,
+    jobs.bucket,
+    jobs.prefix,
+    jobs.execution_arn,
+    jobs.created_at,
+    jobs.updated_at,
+    total.total_objects,
+    known.queued_count,
+    known.processing_count,
+    known.succeeded_count,
+    known.failed_count,
+    known.total_findings,
+    COALESCE(trunc(((100.0 * ((known.succeeded_count + known.failed_count))::numeric) / (NULLIF(total.total_objects, 0))::numeric), 2), (0)::numeric) AS progress_percent,
+        CASE
+            WHEN (deltas.rows = 0) THEN counts.last_object_update
+            ELSE ( SELECT max(job_objects.updated_at) AS max
+               FROM public.job_objects
+              WHERE (job_objects.job_id = jobs.job_id))
+        END AS last_object_update
+   FROM ((((((public.jobs
+     LEFT JOIN public.job_progress_counts counts ON ((counts.job_id = jobs.job_id)))
+     LEFT JOIN public.job_progress_folded folded ON (true))
+     LEFT JOIN LATERAL ( SELECT job_progress_valid_bounds.folded_to,
+            job_progress_valid_bounds.left_open
+           FROM public.job_progress_valid_bounds
+          WHERE ((job_progress_valid_bounds.job_id = jobs.job_id) AND (job_progress_valid_bounds.folded_to > COALESCE(folded.folded_to, (0)::bigint)))
+          ORDER BY job_progress_valid_bounds.folded_to DESC
+         LIMIT 1) compacted ON (true))
+     CROSS JOIN LATERAL ( SELECT count(*) AS rows,
+            (sum(unfolded.queued_count))::bigint AS queued_count,
+            (sum(unfolded.processing_count))::bigint AS processing_count,
+            (sum(unfolded.succeeded_count))::bigint AS succeeded_count,
+            (sum(unfolded.failed_count))::bigint AS failed_count,
+            (sum(unfolded.other_count))::bigint AS other_count,
+            (sum(unfolded.total_findings))::bigint AS total_findings
+           FROM ( SELECT job_progress_changes.address,
+                    job_progress_changes.job_id,
+                    job_progress_changes.written_by,
+                    job_progress_changes.queued_count,
+                    job_progress_changes.processing_count,
+                    job_progress_changes.succeeded_count,
+                    job_progress_changes.failed_count,
+                    job_progress_changes.other_count,
+                    job_progress_changes.total_findings
+                   FROM public.job_progress_changes
+                  WHERE ((job_progress_changes.job_id = jobs.job_id) AND (job_progress_changes.written_by >= COALESCE(compacted.folded_to, folded.folded_to, (0)::bigint)))
+                UNION ALL
+                 SELECT changes.address,
+                    changes.job_id,
+                    changes.written_by,
+                    changes.queued_count,
+                    changes.processing_count,
+                    changes.succeeded_count,
+                    changes.failed_count,
+                    changes.other_count,
+                    changes.total_findings
+                   FROM (unnest(COALESCE(compacted.left_open, folded.left_open)) open(id)
+                     CROSS JOIN LATERAL ( SELECT job_progress_changes.address,
+                            job_progress_changes.job_id,
+                            job_progress_changes.written_by,
+                            job_progress_changes.queued_count,
+                            job_progress_changes.processing_count,
+                            job_progress_changes.succeeded_count,
+                            job_progress_changes.failed_count,
+                            job_progress_changes.other_count,
+                            job_progress_changes.total_findings
+                           FROM public.job_progress_changes
+                          WHERE ((job_progress_changes.job_id = jobs.job_id) AND (job_progress_changes.written_by = open.id))
+                         OFFSET 0) changes)) unfolded) deltas)
+     CROSS JOIN LATERAL ( SELECT (COALESCE(counts.queued_count, (0)::bigint) + COALESCE(deltas.queued_count, (0)::bigint)) AS queued_count,
+            (COALESCE(counts.processing_count, (0)::bigint) + COALESCE(deltas.processing_count, (0)::bigint)) AS processing_count,
+            (COALESCE(counts.succeeded_count, (0)::bigint) + COALESCE(deltas.succeeded_count, (0)::bigint)) AS succeeded_count,
+            (COALESCE(counts.failed_count, (0)::bigint) + COALESCE(deltas.failed_count, (0)::bigint)) AS failed_count,
+            (COALESCE(counts.other_count, (0)::bigint) + COALESCE(deltas.other_count, (0)::bigint)) AS other_count,
+            (COALESCE(counts.total_findings, (0)::bigint) + COALESCE(deltas.total_findings, (0)::bigint)) AS total_findings) known)
+     CROSS JOIN LATERAL ( SELECT ((((known.queued_count + known.processing_count) + known.succeeded_count) + known.failed_count) + known.other_count) AS total_objects) total);
+
 CREATE TABLE public.job_progress_recounts (
     truncated_table text NOT NULL,
     truncated_at timestamp with time zone NOT NULL
 );
 
 ALTER TABLE ONLY public.job_progress_recounts REPLICA IDENTITY FULL;
-
-CREATE VIEW public.job_progress_unfolded AS
- SELECT job_progress_changes.address,
-    job_progress_changes.job_id,
-    job_progress_changes.written_by,
-    job_progress_changes.queued_count,
-    job_progress_changes.processing_count,
-    job_progress_changes.succeeded_count,
-    job_progress_changes.failed_count,
-    job_progress_changes.other_count,
-    job_progress_changes.total_findings
-   FROM public.job_progress_changes
-  WHERE (job_progress_changes.written_by >= COALESCE(( SELECT job_progress_valid_bounds.folded_to
-           FROM public.job_progress_valid_bounds
-          WHERE (job_progress_valid_bounds.job_id IS NULL)
-          ORDER BY job_progress_valid_bounds.folded_to DESC
-         LIMIT 1), (0)::bigint))
-UNION ALL
- SELECT changes.address,
-    changes.job_id,
-    changes.written_by,
-    changes.queued_count,
-    changes.processing_count,
-    changes.succeeded_count,
-    changes.failed_count,
-    changes.other_count,
-    changes.total_findings
-   FROM (( SELECT job_progress_valid_bounds.job_id,
-            job_progress_valid_bounds.folded_to,
-            job_progress_valid_bounds.left_open
-           FROM public.job_progress_valid_bounds
-          WHERE (job_progress_valid_bounds.job_id IS NULL)
-          ORDER BY job_progress_valid_bounds.folded_to DESC
-         LIMIT 1) bound
-     JOIN public.job_progress_changes changes ON (((changes.written_by = ANY (bound.left_open)) AND (changes.written_by < bound.folded_to))));
 
 CREATE VIEW public.job_statistics AS
  SELECT count(*) AS total_jobs,
@@ -1829,6 +1879,8 @@ CREATE INDEX idx_job_progress_bounds_job_id ON public.job_progress_bounds USING 
 
 CREATE INDEX idx_job_progress_deltas_job_id ON public.job_progress_deltas USING btree (job_id, written_by);
 
+CREATE INDEX idx_job_progress_deltas_written_by ON public.job_progress_deltas USING btree (written_by);
+
 CREATE UNIQUE INDEX idx_job_progress_job_id ON public.job_progress USING btree (job_id);
 
 CREATE TRIGGER track_findings_delete AFTER DELETE ON public.findings REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.track_findings();
@@ -1857,8 +1909,6 @@ REVOKE ALL ON FUNCTION public.compact_job_progress_deltas(job_ids uuid[]) FROM P
 GRANT ALL ON FUNCTION public.expected_rights() TO scanner_doctor;
 
 REVOKE ALL ON FUNCTION public.fold_and_refresh_job_progress(OUT refreshed boolean, OUT refresh_duration_ms integer, OUT total_jobs bigint, OUT total_objects bigint, OUT folded_rows bigint, OUT backlog_rows bigint, OUT lag_seconds double precision) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION public.job_progress_bound_after(snapshot txid_snapshot, left_deltas bigint[], OUT folded_to bigint, OUT left_open bigint[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.measure_sessions(OUT longest_lock_wait_seconds double precision, OUT oldest_transaction_age_seconds double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.measure_sessions(OUT longest_lock_wait_seconds double precision, OUT oldest_transaction_age_seconds double precision) TO progress_refresher;
@@ -1914,8 +1964,7 @@ GRANT SELECT(created_at) ON TABLE public.jobs TO scanner_doctor;
 GRANT SELECT(updated_at) ON TABLE public.jobs TO progress_reader;
 GRANT SELECT(updated_at) ON TABLE public.jobs TO scanner_doctor;
 
-GRANT SELECT ON TABLE public.job_progress_live TO progress_reader;
-GRANT SELECT ON TABLE public.job_progress_live TO scanner_doctor;
+GRANT SELECT ON TABLE public.job_progress_source TO progress_reader;
 
 GRANT SELECT ON TABLE public.job_progress TO progress_reader;
 GRANT SELECT ON TABLE public.job_progress TO scanner_app;
@@ -1932,6 +1981,9 @@ GRANT SELECT(job_id) ON TABLE public.findings TO scanner_doctor;
 GRANT USAGE ON SEQUENCE public.findings_id_seq TO scanner_app;
 
 GRANT SELECT ON TABLE public.job_progress_direct TO progress_reader;
+
+GRANT SELECT ON TABLE public.job_progress_live TO progress_reader;
+GRANT SELECT ON TABLE public.job_progress_live TO scanner_doctor;
 
 GRANT SELECT ON TABLE public.job_statistics TO progress_reader;
 GRANT SELECT ON TABLE public.job_statistics TO scanner_app;

@@ -11,7 +11,7 @@ import pytest
 from handlers.migrator.runner import run
 from lab.embedded_postgres import DEFAULT_VERSION, EmbeddedPostgres
 from scannerdb import terraform
-from tests.support.database import MIGRATIONS, TestDatabase, build_release, created, server_folder
+from tests.support.database import MIGRATIONS, Databases, TestDatabase, build_release, server_folder
 from tests.support.processes import made_once
 from tests.support.synthesis import ENVIRONMENTS, Synthesised, read_stack, run_main
 
@@ -70,38 +70,38 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     It forgets on a crash of the machine, which no test makes.
     """
     version = int(os.environ.get("POSTGRES_VERSION", DEFAULT_VERSION))
-    # What the tests write is small; the logs of their writes may use 1 GB each.
-    parameters = {"max_wal_size": "128MB", "min_wal_size": "32MB"}
+    # What the tests write is small; the logs of their writes may use 1 GB each. Prepared transactions are off by
+    # default; a transaction manager that commits in two phases needs them.
+    parameters = {"max_wal_size": "128MB", "min_wal_size": "32MB", "max_prepared_transactions": "16"}
     with EmbeddedPostgres(server_folder(), durable=False, parameters=parameters, version=version) as server:
         yield server
         server.discard()
 
 
 @pytest.fixture(scope="session")
-def maintenance(postgres: EmbeddedPostgres) -> TestDatabase:
-    """The database from which others are created."""
-    return TestDatabase(postgres, "postgres")
+def databases(postgres: EmbeddedPostgres) -> Databases:
+    return Databases(postgres)
 
 
 @pytest.fixture
-def empty_database(maintenance: TestDatabase) -> Iterator[TestDatabase]:
+def empty_database(databases: Databases) -> Iterator[TestDatabase]:
     """A database that holds nothing."""
-    with created(maintenance, f"empty_{next(_numbers)}") as database:
+    with databases.created("empty") as database:
         yield database
 
 
 @pytest.fixture(scope="session")
-def migrated_template(maintenance: TestDatabase) -> Iterator[TestDatabase]:
+def migrated_template(databases: Databases) -> Iterator[TestDatabase]:
     """The database that `database` is copied from."""
-    with created(maintenance, "migrated_template") as template:
+    with databases.created("template") as template:
         run(template.connect, build_release(MIGRATIONS))
         yield template
 
 
 @pytest.fixture
-def database(maintenance: TestDatabase, migrated_template: TestDatabase) -> Iterator[TestDatabase]:
+def database(databases: Databases, migrated_template: TestDatabase) -> Iterator[TestDatabase]:
     """A database that all migrations were applied to."""
-    with created(maintenance, f"migrated_{next(_numbers)}", template=migrated_template.name) as database:
+    with databases.created("migrated", template=migrated_template.name) as database:
         yield database
 
 

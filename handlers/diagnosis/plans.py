@@ -15,6 +15,7 @@ from handlers.queries import load_queries
 QUERIES = load_queries(Path(__file__).with_name("plans.sql"))
 TABLES = [
     *("jobs", "job_objects", "findings", "job_progress", "job_progress_counts", "job_progress_deltas"),
+    "job_progress_bounds",
     "materialized_view_refresh_log",
 ]
 # Below this number of rows a sequential scan may be the best plan.
@@ -50,6 +51,7 @@ EXPECTED = {
         table="job_progress", definition="(created_at DESC) WHERE progress_percent < 100"
     ),
     "idx_job_progress_deltas_job_id": Expected(table="job_progress_deltas", definition="(job_id, written_by)"),
+    "idx_job_progress_deltas_written_by": Expected(table="job_progress_deltas", definition="(written_by)"),
     "idx_job_progress_bounds_job_id": Expected(table="job_progress_bounds", definition="(job_id, folded_to)"),
 }
 

@@ -17,8 +17,8 @@ QUERIES = load_queries(Path(__file__).with_name("storage.sql"))
 DEAD_SHARE = 0.4
 # Fewer dead rows do no harm. Autovacuum of the deltas starts at a tenth of this (003).
 DEAD_ROWS = 100_000
-# A delta takes about 64 bytes. Every refresh reads the whole table, also where it is much larger than its rows.
-DELTA_BYTES = 64
+# A delta takes about 96 bytes.
+DELTA_BYTES = 96
 BLOATED_BYTES = 64 * 1024**2
 BLOATED_TIMES = 100
 # PostgreSQL refuses writes near this age: https://www.postgresql.org/docs/17/routine-vacuuming.html

@@ -17,9 +17,9 @@ from handlers.executions import execution_status
 from handlers.queries import load_queries
 
 QUERIES = load_queries(Path(__file__).with_name("reads.sql"))
-# A database that was rolled back to 002 has no job_progress_live; job_progress_direct has the same columns.
+# Where job_progress_source is missing, job_progress_direct has the same columns.
 QUERIES |= {
-    f"{name}_direct": QUERIES[f"{name}_real_time"].replace("job_progress_live", "job_progress_direct")
+    f"{name}_direct": QUERIES[f"{name}_real_time"].replace("job_progress_source", "job_progress_direct")
     for name in ("active_jobs", "statistics")
 }
 MAX_JOBS = 100

@@ -1,18 +1,19 @@
 -- What status reads. Each query is one statement, so it is one round trip in autocommit mode.
--- Each route has a `_cached` query, which reads job_progress, and a `_real_time` query, which reads job_progress_live.
+-- Each route has a `_cached` query, which reads job_progress, and a `_real_time` query, which reads the live numbers: those
+-- of one job from job_progress_live, those of all from job_progress_source.
 
 -- name: job_cached
 -- One job as JSON: from job_progress while that is fresh enough for it, else the live numbers; null without such a job.
-SELECT read_job_progress(%(job_id)s, false) AS progress;
+SELECT public.read_job_progress(%(job_id)s, false) AS progress;
 
 -- name: job_real_time
 -- One job as JSON, from the live numbers; null without such a job.
-SELECT read_job_progress(%(job_id)s, true) AS progress;
+SELECT public.read_job_progress(%(job_id)s, true) AS progress;
 
 -- name: job_direct
 -- One job counted from its rows: after a rollback to 002, which has no live numbers.
 SELECT row_to_json(direct) AS progress
-FROM job_progress_direct AS direct
+FROM public.job_progress_direct AS direct
 WHERE job_id = %(job_id)s;
 
 -- name: active_jobs_cached
@@ -22,16 +23,16 @@ SELECT active.*,
        log.last_refreshed_at AS cache_refreshed_at,
        log.refresh_duration_ms AS cache_refresh_duration_ms
 FROM (VALUES ('job_progress')) AS cache (view_name)
-LEFT JOIN materialized_view_refresh_log AS log USING (view_name)
+LEFT JOIN public.materialized_view_refresh_log AS log USING (view_name)
 LEFT JOIN (
     (SELECT *
-     FROM active_jobs_progress
+     FROM public.active_jobs_progress
      WHERE (created_at, job_id) < (%(created_at)s::timestamptz, %(job_id)s::uuid)
      ORDER BY created_at DESC, job_id DESC
      LIMIT %(limit)s)
     UNION ALL
     (SELECT *
-     FROM active_jobs_progress
+     FROM public.active_jobs_progress
      WHERE created_at IS NULL
        AND (%(created_at)s::timestamptz > '-infinity' OR job_id < %(job_id)s::uuid)
      ORDER BY job_id DESC
@@ -43,7 +44,7 @@ LIMIT %(limit)s;
 -- name: active_jobs_real_time
 -- The same from the live numbers, which no index of created_at serves.
 SELECT *
-FROM job_progress_live
+FROM public.job_progress_source
 WHERE progress_percent < 100
   AND (coalesce(created_at, '-infinity'), job_id) < (%(created_at)s::timestamptz, %(job_id)s::uuid)
 ORDER BY created_at DESC NULLS LAST, job_id DESC
@@ -63,8 +64,8 @@ SELECT statistics.total_jobs,
        statistics.oldest_active_job,
        log.last_refreshed_at AS cache_refreshed_at,
        log.refresh_duration_ms AS cache_refresh_duration_ms
-FROM job_statistics AS statistics
-LEFT JOIN materialized_view_refresh_log AS log ON log.view_name = 'job_progress';
+FROM public.job_statistics AS statistics
+LEFT JOIN public.materialized_view_refresh_log AS log ON log.view_name = 'job_progress';
 
 -- name: statistics_real_time
 -- The same from the live numbers; the columns are those of job_statistics.
@@ -78,4 +79,4 @@ SELECT count(*) AS total_jobs,
        coalesce(round(avg(progress_percent), 2), 0) AS avg_progress,
        max(created_at) AS most_recent_job,
        min(created_at) FILTER (WHERE progress_percent < 100) AS oldest_active_job
-FROM job_progress_live;
+FROM public.job_progress_source;

@@ -14,10 +14,9 @@ CHANGES = 300_000
 CHANGES_AT_ONCE = 50_000
 # The deltas sum to zero, so the counts stay true.
 ADD_DELTAS = """
-INSERT INTO job_progress_deltas
-    (job_id, queued_count, processing_count, succeeded_count, failed_count, other_count, total_findings)
-SELECT %(job_id)s, CASE WHEN number %% 2 = 0 THEN 1 ELSE -1 END, 0, 0, 0, 0, 0
-FROM generate_series(1, %(deltas)s) AS number
+INSERT INTO job_progress_deltas (job_id, objects, old_status, new_status)
+SELECT %(job_id)s, 1, statuses[1 + number %% 2], statuses[2 - number %% 2]
+FROM generate_series(1, %(deltas)s) AS number, (SELECT ARRAY['queued', 'processing'] AS statuses) AS both
 """
 COUNT_DELTAS = "SELECT count(*) FROM job_progress_deltas"
 REFRESH = "SELECT refresh_job_progress()"

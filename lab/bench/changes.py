@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import psycopg2
 
-# Round robin over the jobs, consecutive objects of each; commits every 1,000 updates.
+# Round robin over the jobs, consecutive objects of each.
 UPDATE_ONE_BY_ONE = f"""
 DO $$
 DECLARE
@@ -34,7 +34,7 @@ BEGIN
         IF NOT FOUND THEN
             RAISE EXCEPTION 'object %% of job %% does not exist', object, job_ids[job];
         END IF;
-        IF step %% 1000 = 999 THEN
+        IF (step + 1) %% %(commit_every)s = 0 THEN
             COMMIT;
         END IF;
     END LOOP;
@@ -44,7 +44,7 @@ $$
 
 
 def update_one_by_one(
-    cursor: psycopg2.extensions.cursor, jobs: Sequence[BenchJob], *, updates: int, first: int
+    cursor: psycopg2.extensions.cursor, jobs: Sequence[BenchJob], *, updates: int, first: int, commit_every: int = 1000
 ) -> None:
     """Run `updates` statements; each sets one object to a random status.
 
@@ -53,6 +53,7 @@ def update_one_by_one(
         jobs: their objects are updated round robin.
         updates: how many, over all jobs.
         first: the number of the first object in each job; wraps around at the size of the smallest job.
+        commit_every: so many updates are one transaction.
 
     """
     parameters = {
@@ -62,6 +63,7 @@ def update_one_by_one(
         "statuses": list(STATUSES),
         "updates": updates,
         "first": first,
+        "commit_every": commit_every,
         "objects": min(job.objects for job in jobs),
     }
     cursor.execute(UPDATE_ONE_BY_ONE, parameters)

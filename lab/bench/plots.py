@@ -1,12 +1,13 @@
-"""Draws time against objects on logarithmic axes: the measurements, and the original guide's figures."""
+"""Draws time against objects, with the original guide's figures, and time against the age of a held snapshot."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lab.bench import guide
 
-# Milliseconds by number of objects.
+# Milliseconds by number of objects, or by the age of a snapshot in seconds.
 Series = Mapping[int, float]
 
 OURS, GUIDE, FALLBACK, LIMIT = "#0b6e4f", "#c1440e", "#d9a404", "#8a8a8a"
@@ -24,6 +25,13 @@ REFRESH_STYLES = {
 }
 
 
+AGE_STYLES = {
+    "the same without bounds": {"color": GUIDE, "marker": "s"},
+    "exact read": {"color": OURS, "marker": "o"},
+}
+GOAL_MS = 10
+
+
 def draw(path: Path, reads: Mapping[str, Series], refreshes: Mapping[str, Series]) -> None:
     """Write both panels as SVG; equal figures give equal bytes.
 
@@ -33,6 +41,34 @@ def draw(path: Path, reads: Mapping[str, Series], refreshes: Mapping[str, Series
         refreshes: a series for each name in `REFRESH_STYLES`.
 
     """
+    with _figure(path, panels=2) as (left, right):
+        _panel(left, "One job's status", reads, READ_STYLES, guide.PUBLISHED_READS_MS)
+        published = {"refresh": guide.PUBLISHED_REFRESH_MS}
+        _panel(right, "Refresh after 50,000 changes", refreshes, REFRESH_STYLES, published)
+
+
+def draw_ages(path: Path, ages: Mapping[str, Series]) -> None:
+    """Write the 99th percentile of a read against the age of a held snapshot as SVG.
+
+    Args:
+        path: the file to write.
+        ages: a series for each name in `AGE_STYLES`.
+
+    """
+    with _figure(path, panels=1) as (axes,):
+        for name, style in AGE_STYLES.items():
+            minutes = [age_s / 60 for age_s in ages[name]]
+            axes.plot(minutes, list(ages[name].values()), label=name, linewidth=1.6, markersize=4, **style)
+        axes.axhline(GOAL_MS, label="goal", color=LIMIT, linestyle=":")
+        axes.set(title="Exact read under a held snapshot, p99", yscale="log", xlabel="minutes since the snapshot")
+        axes.yaxis.set_major_formatter(lambda value_ms, _: duration(value_ms))
+        axes.grid(visible=True, which="major", color="#dddddd", linewidth=0.6)
+        axes.legend(fontsize=7.5, ncols=3, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14))
+
+
+@contextmanager
+def _figure(path: Path, *, panels: int) -> Iterator[Sequence[Any]]:
+    """Yield the axes of a figure, and write it."""
     import matplotlib as mpl  # noqa: PLC0415 - half a second, needed at the end only
 
     mpl.use("svg")
@@ -45,10 +81,8 @@ def draw(path: Path, reads: Mapping[str, Series], refreshes: Mapping[str, Series
         "font.size": 9,
     }
     with mpl.rc_context(settings):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
-        _panel(left, "One job's status", reads, READ_STYLES, guide.PUBLISHED_READS_MS)
-        published = {"refresh": guide.PUBLISHED_REFRESH_MS}
-        _panel(right, "Refresh after 50,000 changes", refreshes, REFRESH_STYLES, published)
+        figure, axes = plt.subplots(1, panels, figsize=(5 * panels, 5), layout="constrained", squeeze=False)
+        yield axes[0]
         figure.savefig(path, format="svg", metadata={"Date": None}, facecolor="white")
         plt.close(figure)
 

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from handlers.migrator.release import read_release
-from lab.bench import RESULTS, backlog, cold_start, floors, reads, refreshes, report, space, writers
+from lab.bench import RESULTS, backlog, cold_start, floors, held_snapshot, reads, refreshes, report, space, writers
 from lab.bench.answers import Answer, Goal
 from lab.bench.dataset import Dataset
 from lab.bench.own_server import PARAMETERS, run_on_own_server
@@ -33,7 +33,7 @@ def sizes_up_to(objects: int) -> list[int]:
     return [*sizes, objects]
 
 
-def run(server: EmbeddedPostgres, objects: int, samples: int, console: Console) -> None:
+def run(server: EmbeddedPostgres, objects: int, samples: int, held_s: float, console: Console) -> None:
     """Build the databases, measure, write the results."""
     package = build_release()
     release = read_release(package.path.read_bytes(), expected_sha256=package.sha256)
@@ -41,7 +41,7 @@ def run(server: EmbeddedPostgres, objects: int, samples: int, console: Console) 
     largest = datasets[-1]
     answers: list[Answer] = []
     figures: dict[str, Any] = {"objects": objects, "samples": samples, "server": PARAMETERS, **report.machine()}
-    with Steps(console, total=2 * len(datasets) + 6) as steps:
+    with Steps(console, total=2 * len(datasets) + 7) as steps:
         for dataset in datasets:
             with steps.step(f"build {dataset.objects:,} objects") as say:
                 dataset.build(release, say)
@@ -67,6 +67,10 @@ def run(server: EmbeddedPostgres, objects: int, samples: int, console: Console) 
             deltas_after_load = space.measure(largest)["job_progress_deltas"]
         answers += backlog.answers(*backlogs)
 
+        with steps.step("reads under a held snapshot") as say:
+            held = held_snapshot.measure(largest, held_s=held_s, say=say)
+        answers += held_snapshot.answers(held)
+
         with steps.step("verify") as say:
             drift = sum(dataset.scalar("SELECT count(*) FROM verify_job_progress()") for dataset in datasets)
             goal = Goal("at most", 0, "jobs")
@@ -91,6 +95,7 @@ def run(server: EmbeddedPostgres, objects: int, samples: int, console: Console) 
         "counts_ms": counted,
         "refreshes_ms": refreshed,
         "backlog": backlogs,
+        "held_snapshot": held,
         "writers_rows_per_second": written,
         "least_writes_rows_per_second": least_writes,
         "cold_starts": cold,
@@ -115,6 +120,7 @@ def run(server: EmbeddedPostgres, objects: int, samples: int, console: Console) 
             "One job holds half of the objects, 100 jobs the rest."
         ),
         series=(read_series, refresh_series),
+        ages={way: held.p99_of_samples(way) for way in (held_snapshot.EXACT, held_snapshot.ALL_DELTAS)},
     )
     report.print_table(answers, console)
     console.print("Imports of `status`, in ms (with everything that it imports, by itself):")
@@ -127,10 +133,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.bench.progress", description=__doc__)
     parser.add_argument("--objects", type=int, default=10_000_000, help="default: %(default)s")
     parser.add_argument("--samples", type=int, default=7, help="of each measurement; default: %(default)s")
+    parser.add_argument(
+        "--held-snapshot-s", type=float, default=180, help="seconds for which a snapshot is held; default: %(default)s"
+    )
     arguments = parser.parse_args()
     if arguments.objects <= SMALLEST or arguments.samples < 1:
         parser.error(f"--objects must be above {SMALLEST:,}, --samples at least 1")
-    return run_on_own_server(BUILD, lambda server: run(server, arguments.objects, arguments.samples, Console()))
+
+    def measure(server: EmbeddedPostgres) -> None:
+        run(server, arguments.objects, arguments.samples, arguments.held_snapshot_s, Console())
+
+    return run_on_own_server(BUILD, measure)
 
 
 if __name__ == "__main__":

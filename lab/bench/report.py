@@ -4,19 +4,20 @@ import json
 import os
 import platform
 import tempfile
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from lab.bench import plots
 from lab.bench.answers import Answer
 from lab.bench.plots import Series
 from lab.bench.writers import PAIRS_PER_SAMPLE
 
+WIDTH = 80
 HEADER = ("question", "value", "ratio", "goal", "")
 # What a reader needs to judge the figures.
 NOTES = (
@@ -31,6 +32,10 @@ NOTES = (
     "A cold start is the time from the first import to the first answer, in a fresh interpreter.",
     "Cold starts run the package as shipped: without bytecode. boto3, which the runtime brings, has its bytecode.",
     "The plain way of `status`: boto3's `rds` client signs the token, Powertools' router finds the route.",
+    (
+        "Under a held snapshot a refresh runs each minute. `the same without bounds` scans every delta that the "
+        "snapshot keeps, as a read did before there were bounds."
+    ),
     "The published figures are the original guide's, from its own machine.",
 )
 
@@ -43,8 +48,9 @@ def write(
     title: str,
     setting: str,
     series: tuple[Mapping[str, Series], Mapping[str, Series]],
+    ages: Mapping[str, Series],
 ) -> None:
-    """Write `progress.md`, `progress.json` and `progress.svg`.
+    """Write `progress.md`, `progress.json`, `progress.svg` and `held_snapshot.svg`.
 
     Args:
         folder: receives the files.
@@ -53,6 +59,7 @@ def write(
         title: the headline.
         setting: a sentence on what was measured and how often.
         series: for both panels of the plots.
+        ages: milliseconds by the age of a held snapshot in seconds, for the plot of these.
 
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,6 +69,7 @@ def write(
         (part / "progress.md").write_text(markdown(answers, title=title, setting=setting))
         (part / "progress.json").write_text(json.dumps(document, indent=1, default=asdict) + "\n")
         plots.draw(part / "progress.svg", *series)
+        plots.draw_ages(part / "held_snapshot.svg", ages)
         for path in sorted(part.iterdir()):
             path.chmod(0o644)
             path.replace(folder / path.name)
@@ -78,16 +86,20 @@ def markdown(answers: Sequence[Answer], *, title: str, setting: str) -> str:
     )
     notes = "\n".join(f"- {note}" for note in NOTES)
     plot = "![Time against objects](progress.svg)"
-    return "\n\n".join((f"# {title}", f"{setting}\n{legend}", verdict, table, plot, notes)) + "\n"
+    ages = "![An exact read against the age of a held snapshot](held_snapshot.svg)"
+    return "\n\n".join((f"# {title}", f"{setting}\n{legend}", verdict, table, plot, ages, notes)) + "\n"
 
 
 def print_table(answers: Sequence[Answer], console: Console) -> None:
-    """Print the table on the terminal."""
-    table = Table(*HEADER)
+    """Print the questions on the terminal, each above its figures, so that 80 columns are enough."""
     for answer in answers:
-        *cells, verdict = answer.cells()
-        table.add_row(*cells, verdict.strip("*"), style="red" if answer.held is False else "")
-    console.print(table)
+        question, value, ratio, goal, verdict = answer.cells()
+        style = "red" if answer.held is False else ""
+        verdict = f"{goal}: {verdict.strip('*')}" if goal else ""
+        figures = "   ".join(text for text in (value, ratio and f"ratio {ratio}", verdict) if text)
+        for text, indent in ((question.replace("`", ""), ""), (figures, "    ")):
+            lines = textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ")
+            console.print("\n".join(lines), style=style, highlight=False, soft_wrap=True)
 
 
 def machine() -> dict[str, Any]:

@@ -40,6 +40,11 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return ordered[max(math.ceil(len(ordered) * percent / 100), 1) - 1]
 
 
+def slope(ages: Sequence[float], values: Sequence[float]) -> float:
+    """Return how much the values grow with each unit of age: the slope of the least-squares line."""
+    return statistics.linear_regression(ages, values).slope if len(set(ages)) > 1 else 0.0
+
+
 def time_ms(action: Callable[[], object]) -> float:
     """Return how many milliseconds an action takes."""
     started_s = time.perf_counter()

@@ -41,7 +41,8 @@ def test_a_plan_tells_what_would_run_and_runs_nothing(
     planned = invoke_migrate({**release_event, "action": "plan"})
     steps = planned["steps"]
     assert steps[0]["title"] == "CREATE TABLE jobs"
-    assert json.loads(json.dumps(steps)) == [{**step, "relations": list(step["relations"])} for step in steps]
+    as_json = [{**step, "relations": list(step["relations"]), "changes": list(step["changes"])} for step in steps]
+    assert json.loads(json.dumps(steps)) == as_json
     assert [finding["subject"] for finding in planned["findings"] if finding["refuses"]] == ["public.findings"]
     assert empty_database.query("SELECT to_regclass('jobs'), to_regclass('schema_migrations')") == [(None, None)]
 

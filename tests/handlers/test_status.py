@@ -161,6 +161,18 @@ def test_every_route_answers_after_a_rollback(get: Answer, database: TestDatabas
         assert get(str(uuid4()), real_time=real_time)[0] == 404
 
 
+@pytest.mark.parametrize("query", [{}, {"real_time": "true"}])
+def test_every_route_answers_whatever_the_search_path_of_the_database_is(
+    get: Answer, database: TestDatabase, query: dict[str, str]
+) -> None:
+    job_id = database.add_job({"queued": 1})
+    refresh(database)
+    database.query(f"ALTER DATABASE {database.name} SET search_path = elsewhere")
+    assert get(job_id, **query)[0] == 200
+    assert get(route="GET /jobs", state="active", **query)[1]["jobs"][0]["job_id"] == job_id
+    assert get(route="GET /statistics", **query)[1]["total_jobs"] == 1
+
+
 def test_a_job_id_that_is_no_uuid_is_a_bad_request(get: Answer) -> None:
     code, body = get("not-a-uuid")
     assert (code, body["error"]) == (400, "invalid_job_id")

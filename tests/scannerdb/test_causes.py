@@ -35,7 +35,7 @@ def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ({"host": "name.invalid"}, 'could not translate host name "name.invalid"', "scannerdb tunnel"),
         ({"password": "wrong"}, 'password authentication failed for user "scanner_admin"', "PGPASSWORD"),
         ({"password": ""}, "no password supplied", "PGPASSWORD"),
-        ({"user": "stranger"}, 'role "stranger" does not exist', "correct the user"),
+        ({"user": "no_such_login"}, 'role "no_such_login" does not exist', "correct the user"),
         ({"dbname": "elsewhere"}, 'database "elsewhere" does not exist', "correct dbname"),
         ({"sslmode": "disable"}, 'no pg_hba.conf entry for host "127.0.0.1"', "sslmode=verify-full"),
         ({"sslrootcert": "/nowhere.pem"}, 'root certificate file "/nowhere.pem" does not exist', "correct sslrootcert"),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.partitioning import add_jobs, fill, phase
+from tests.support.processes import wait_until
 from tests.support.progress import DIFFERENCES
 from tests.support.schema import schema
 from tests.support.writers import KnowingWriters, WaitWatch
@@ -111,7 +112,7 @@ def test_a_killed_partition_goes_on_or_is_undone_and_no_row_is_lost(database: Te
     assert database.query(DIFFERENCES) == []
     assert database.query("SELECT count(*) FROM job_objects WHERE job_id = %s", (shared,)) == [(ROWS // 2,)]
     assert phase(database) == "partitioned"
-    assert database.query(SESSIONS) == [(0,)]
+    wait_until(lambda: database.query(SESSIONS) == [(0,)])
     print(
         f"{kills} kills over {ROWS:,} rows in the phases {phases}; whole run {taken_s['partition']:.1f} s, back "
         f"{taken_s['revert']:.1f} s; {writers.done.total():,} writes, the longest took "

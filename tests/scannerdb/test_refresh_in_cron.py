@@ -38,6 +38,6 @@ def test_an_error_is_one_line_on_standard_error(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert len(printed.err.splitlines()) == 1
-    assert printed.err.startswith("scannerdb: not refreshed: function refresh_job_progress() does not exist")
+    assert printed.err.startswith("scannerdb: not refreshed: function public.refresh_job_progress() does not exist")
     scannerdb("refresh", "--quiet", "--dsn", "host=127.0.0.1 port=1", code=1)
     assert len(capsys.readouterr().err.splitlines()) == 1

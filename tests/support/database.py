@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import select
 import shutil
 from contextlib import contextmanager
@@ -30,6 +32,8 @@ BUILD = ROOT / "build" / "tests"
 # A file system in memory: to make the 300 files of a database takes a tenth of the time that it takes on a disk.
 MEMORY = Path("/dev/shm")
 ENOUGH_MEMORY = 4 * 1024**3
+# What only sessions know that begin later.
+CHANGES_SESSIONS = re.compile(r"\bALTER\s+(DATABASE|ROLE|USER)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class TestDatabase:
                 return cursor.fetchall() if cursor.description else []
         finally:
             self._give_back(connection, user)
+            if CHANGES_SESSIONS.search(sql):
+                self.close()
 
     def close(self) -> None:
         """End the sessions that are kept."""
@@ -131,22 +137,28 @@ def server_folder() -> Path:
     return folder / f"{prefix}{os.getpid()}"
 
 
-@contextmanager
-def created(maintenance: TestDatabase, name: str, *, template: str = "template1") -> Iterator[TestDatabase]:
-    """Create a database, and drop it at the end, with all sessions that are left in it.
+class Databases:
+    """Creates databases on a server, which the end of the server deletes at the latest."""
 
-    Args:
-        maintenance: the database `postgres` of the server.
-        name: of the new database.
-        template: what it is a copy of.
+    def __init__(self, server: EmbeddedPostgres) -> None:
+        self._maintenance = TestDatabase(server, "postgres")
+        self._numbers = itertools.count(1)
+        self._left: list[str] = []
 
-    """
-    # Copied file by file; by default each page would be written to the log first.
-    create = f'CREATE DATABASE "{name}" OWNER {ADMIN_USER} TEMPLATE "{template}" STRATEGY file_copy'
-    maintenance.query(create, user="postgres")
-    database = TestDatabase(maintenance.server, name)
-    try:
-        yield database
-    finally:
-        database.close()
-        maintenance.query(f'DROP DATABASE "{name}" WITH (FORCE)', user="postgres")
+    @contextmanager
+    def created(self, kind: str, *, template: str = "template1") -> Iterator[TestDatabase]:
+        """Create a database with a name of this kind, a copy of the template."""
+        # Not at the end of its block: PostgreSQL would sleep until the last session has ended.
+        while self._left:
+            self._run(f"DROP DATABASE {self._left.pop()} WITH (FORCE)")
+        database = TestDatabase(self._maintenance.server, f"{kind}_{next(self._numbers)}")
+        # Copied file by file; by default each page would be written to the log first.
+        self._run(f"CREATE DATABASE {database.name} OWNER {ADMIN_USER} TEMPLATE {template} STRATEGY file_copy")
+        try:
+            yield database
+        finally:
+            database.close()
+            self._left.append(database.name)
+
+    def _run(self, statement: str) -> None:
+        self._maintenance.query(statement, user="postgres")

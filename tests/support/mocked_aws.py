@@ -20,6 +20,6 @@ def mocked_aws() -> Iterator[None]:
     from moto import mock_aws
 
     # moto makes a new session of boto3 for each test, which would parse megabytes of JSON anew.
-    JSONFileLoader.load_file = lambda _, path: _read(path)  # type: ignore[method-assign]
+    JSONFileLoader.load_file = lambda _, path: _read(path)
     with mock_aws():
         yield

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
-import subprocess
-import sys
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
-from stacks import ROOT
+from stacks.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,36 +49,28 @@ class Synthesised:
 
 
 def run_main(*environments: str, outdir: Path, variables: Mapping[str, str] | None = None) -> str:
-    """Run main.py as `cdktf` does, and return what it wrote to standard error.
+    """Run main.py, and return what it wrote to standard error.
 
-    The variables of whoever runs the tests do not get in.
+    In this process: most of a synth is the start of Python and Node.js. The variables of whoever runs the tests do not
+    get in.
     """
+    import main
+
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("SCANNER_", "CDKTF_"))}
     chosen = {"SCANNER_ENVIRONMENTS": ",".join(environments)} if environments else {}
-    done = subprocess.run(
-        [sys.executable, "main.py"],
-        cwd=ROOT,
-        env=clean | chosen | {"CDKTF_OUTDIR": str(outdir)} | dict(variables or {}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    return done.stderr
+    given = clean | chosen | {"CDKTF_OUTDIR": str(outdir)} | dict(variables or {})
+    with mock.patch.dict(os.environ, given, clear=True), redirect_stderr(io.StringIO()) as told:
+        status = main.main()
+    if status:
+        raise RuntimeError(told.getvalue())
+    return told.getvalue()
 
 
 def synthesise_file(file: Path, outdir: Path) -> Synthesised:
     """Synthesise the environment of a settings file, wherever it lies."""
-    code = (
-        "import sys; from pathlib import Path; from stacks.settings import load_settings\n"
-        "from stacks.synthesis import synthesise; synthesise([load_settings(Path(sys.argv[1]), {})], sys.argv[2])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(file), str(outdir)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(done.stderr)
+    from stacks.synthesis import synthesise
+
+    synthesise([load_settings(file, {})], str(outdir))
     return read_stack(outdir, file.stem)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ from stacks import ROOT
 from tests.support.inventory import Inventory, inventory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 # What differs on one machine, as environments/local.toml has it.
@@ -58,13 +56,6 @@ class Life:
     destroyed: Inventory = field(default_factory=dict)
     second_plan: dict[str, Any] = field(default_factory=dict)
     resources: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def timed(self, step: str, do: Callable[[], Any]) -> Any:
-        started = time.monotonic()
-        result = do()
-        self.seconds[step] = time.monotonic() - started
-        return result
 
     def made(self, kind: str) -> list[Any]:
         """Return what the deployment added to the account."""
@@ -89,16 +80,16 @@ def live(variant: Variant, *, directory: Path, provider: terraform.Provider) -> 
             for key, ids in life.network.items():
                 deployment.overrides[f"SCANNER__NETWORK__{key.upper()}"] = str(ids)
         life.before = inventory(deployment.emulator)
-        life.timed("synth", deployment.synthesise)
+        deployment.synthesise()
         stack, environment = deployment.stack_directory, deployment.environment(provider)
         terraform.init(stack, environment)
         agree = ("-no-color", "-auto-approve")
-        applied = life.timed("apply", lambda: terraform.run(stack, environment, "apply", *agree))
+        applied = terraform.run(stack, environment, "apply", *agree)
         life.resources = int(re.findall(r"Resources: (\d+) added", applied)[0])
-        life.second_plan = life.timed("plan", lambda: deployment.plan(provider))
+        life.second_plan = deployment.plan(provider)
         life.deployed = inventory(deployment.emulator)
         # The second plan has just asked what there is.
-        life.timed("destroy", lambda: terraform.run(stack, environment, "destroy", *agree, "-refresh=false"))
+        terraform.run(stack, environment, "destroy", *agree, "-refresh=false")
         life.destroyed = inventory(deployment.emulator)
     return life
 

@@ -26,6 +26,11 @@ RELATIONS = {
     "adopted_objects": "t",
     "views_to_fill": "t",
     "job_progress_deltas": "t",
+    "job_progress_bounds": "t",
+    "job_progress_changes": "v",
+    "job_progress_valid_bounds": "v",
+    "job_progress_folded": "v",
+    "job_progress_unfolded": "v",
     "materialized_view_refresh_log": "t",
     "schema_migrations": "t",
 }

@@ -8,11 +8,13 @@ from handlers.migrator.examination.checks import Check
 from handlers.queries import load_queries
 
 STATUS_CHECK = Check(
-    why="An object in it counts in the total and is not done, so its job does not reach 100 %.",
-    way_out="Nothing, where that is meant; else UPDATE these objects to one of queued, processing, succeeded, failed.",
+    why="An object in another status than the four counts in the total and is not done: its job does not reach 100 %.",
+    way_out="{way_out}",
     refuses=False,
 )
 _QUERIES = load_queries(Path(__file__).with_name("statuses.sql"))
+_WAY_OUT = "Nothing, where that is meant; else UPDATE these objects to one of queued, processing, succeeded, failed."
+_UNKNOWN = "not looked at: no index begins with it, and the table was never analyzed"
 _KNOWN = {"queued", "processing", "succeeded", "failed"}
 # Read within a tenth of a second.
 _SMALL_BYTES = 64 * 1024**2
@@ -20,7 +22,7 @@ _NAMED = 10
 
 
 def unknown_statuses(fetch: Callable[[str], list[dict[str, Any]]]) -> list[dict[str, str]]:
-    """Return one row, with a subject and a value, where there are such statuses or this cannot be told.
+    """Return one row, with a subject, a value and a way out, where there are such statuses or this cannot be told.
 
     Exact where a CHECK constraint or an index tells, and in a small table; else as the last ANALYZE found.
 
@@ -29,7 +31,15 @@ def unknown_statuses(fetch: Callable[[str], list[dict[str, Any]]]) -> list[dict[
 
     """
     columns = fetch(_QUERIES["column"])
-    return [{"subject": "public.job_objects.status", "value": value} for row in columns for value in _told(row, fetch)]
+    return [
+        {
+            "subject": "public.job_objects.status",
+            "value": value,
+            "way_out": "ANALYZE public.job_objects, and scannerdb plan again." if value == _UNKNOWN else _WAY_OUT,
+        }
+        for row in columns
+        for value in _told(row, fetch)
+    ]
 
 
 def _told(column: dict[str, Any], fetch: Callable[[str], list[dict[str, Any]]]) -> Iterator[str]:
@@ -45,7 +55,7 @@ def _told(column: dict[str, Any], fetch: Callable[[str], list[dict[str, Any]]]) 
         statuses = [*(column["common"] or []), *([None] if column["has_nulls"] else [])]
         since = ", as the last ANALYZE found; others may occur rarely"
     else:
-        yield "not looked at: no index begins with it, and the table was never analyzed"
+        yield _UNKNOWN
         return
     others = sorted(f"'{status}'" if status is not None else "NULL" for status in statuses if status not in _KNOWN)
     if others:

@@ -1,9 +1,13 @@
 """A sample becomes a figure, a figure is judged by its goal, and the page says so."""
 
+import io
+
 import pytest
+from rich.console import Console
 
 from lab.bench.answers import Answer, Goal
-from lab.bench.report import markdown
+from lab.bench.held_snapshot import after_an_hour
+from lab.bench.report import markdown, print_table
 from lab.bench.samples import Spread, percentile, short
 
 
@@ -54,3 +58,19 @@ def test_the_page_counts_the_goals_that_were_held_and_names_those_missed() -> No
     assert "1 of 2 goals were held." in page
     assert "| q | v | 1.25 (1.00-2.00) | at most 2 | held |" in page
     assert "| q | v | 1.25 (1.00-2.00) | at least 2 jobs | **missed** |" in page
+
+
+def test_the_terminal_shows_every_figure_in_80_columns() -> None:
+    output = io.StringIO()
+    long = Answer(question="word " * 30, value="figure " * 20, ratio=Spread(1.25, 1, 2), goal=Goal("at most", 2))
+    print_table([long, answer(None)], Console(file=output, width=80))
+    lines = output.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "ratio 1.25 (1.00-2.00)" in " ".join(line.strip() for line in lines)
+    assert lines[-1] == "    v   ratio 1.25 (1.00-2.00)"
+
+
+def test_what_a_read_takes_after_an_hour_follows_from_the_line_through_its_samples() -> None:
+    assert after_an_hour({0: 1.0, 600: 2.0, 1200: 3.0}) == pytest.approx(7)
+    assert after_an_hour({0: 3.0, 600: 3.0}) == pytest.approx(3)
+    assert after_an_hour({5: 2.0}) == pytest.approx(2)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.bench.plots import READ_STYLES, REFRESH_STYLES, count, draw, duration
+from lab.bench.plots import AGE_STYLES, READ_STYLES, REFRESH_STYLES, count, draw, draw_ages, duration
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,13 @@ def test_the_guides_line_is_drawn_beside_ours(tmp_path: Path) -> None:
     draw(tmp_path / "plot.svg", dict.fromkeys(READ_STYLES, LINE), dict.fromkeys(REFRESH_STYLES, LINE))
     drawn = (tmp_path / "plot.svg").read_text()
     for label in ("published: refresh", "published: count, no index", "ours", "100M", "10 s"):
+        assert label in drawn
+
+
+def test_a_read_is_drawn_against_the_age_of_a_snapshot_beside_its_goal(tmp_path: Path) -> None:
+    draw_ages(tmp_path / "plot.svg", dict.fromkeys(AGE_STYLES, LINE))
+    drawn = (tmp_path / "plot.svg").read_text()
+    for label in (*AGE_STYLES, "goal", "minutes since the snapshot"):
         assert label in drawn
 
 
