@@ -10,7 +10,7 @@ from handlers.diagnosis.model import Context, Finding, critical, ok, warning
 from handlers.diagnosis.written import find_statement
 from handlers.queries import load_queries
 
-QUERIES = load_queries(Path(__file__).with_name("tables.sql"))
+QUERIES = load_queries(Path(__file__).with_name("triggers.sql"))
 TABLES = ("job_objects", "findings")
 # The transition tables of each trigger (003).
 _TRANSITION_TABLES = {
