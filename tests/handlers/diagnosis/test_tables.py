@@ -81,6 +81,7 @@ def test_a_publication_of_the_three_tables_is_no_fault(well: TestDatabase) -> No
     [
         ("jobs, job_objects", "warning", INVOKE_REFRESH % "rebuild"),
         ("jobs, job_progress_counts", "critical", ""),
+        ("jobs, job_progress_bounds", "critical", ""),
     ],
 )
 def test_a_subscription_that_writes_our_tables_is_told(well: TestDatabase, tables: str, state: str, next_: str) -> None:
