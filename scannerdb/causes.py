@@ -40,10 +40,7 @@ _OF_LIBPQ = (
     ("root certificate file", "correct sslrootcert"),
     ("server does not support SSL", "enable TLS in the server; sslmode=prefer sends everything in the clear"),
     ("SSL error", f"TLS failed: {_AGAIN}, and if it lasts compare the versions that both sides allow"),
-    (
-        "remaining connection slots|too many (clients|connections)",
-        "the server is out of connections: end idle sessions",
-    ),
+    ("remaining connection slots|too many (clients|connections)", _FULL),
     ("database system is (starting|shutting|in recovery|not yet)", f"{_AGAIN} when the server is up"),
     ("definition of service", "add it to ~/.pg_service.conf, or correct the name"),
     ('invalid dsn|missing "="|invalid (connection option|URI|port)', "correct --dsn or SCANNERDB_DSN"),

@@ -24,6 +24,15 @@ def client_of(database: TestDatabase, server: SilentServer) -> Database:
     return Database(variables, query_timeout_s=LIMIT_S)
 
 
+def connected_client_of(database: TestDatabase, server: SilentServer) -> Database:
+    client = client_of(database, server)
+    # The first connection may take longer on a slow machine than the limit of this test.
+    client._query_timeout_s = 5
+    assert client.fetch_all("SELECT 1 AS one") == [{"one": 1}]
+    client._query_timeout_s = LIMIT_S
+    return client
+
+
 def assert_given_up_in_time(client: Database, reason: str) -> None:
     started = time.monotonic()
     with pytest.raises(DatabaseUnavailableError, match=reason):
@@ -41,21 +50,14 @@ def test_a_server_that_falls_silent_while_a_client_connects_is_given_up_in_time(
 
 def test_a_server_that_falls_silent_on_an_open_connection_is_given_up_in_time(database: TestDatabase) -> None:
     with SilentServer(database.server.port) as server:
-        client = client_of(database, server)
-        # The first connection may take longer on a slow machine than the limit of this test.
-        client._query_timeout_s = 5
-        assert client.fetch_all("SELECT 1 AS one") == [{"one": 1}]
-        client._query_timeout_s = LIMIT_S
+        client = connected_client_of(database, server)
         server.fall_silent()
         assert_given_up_in_time(client, "the database did not answer in time")
 
 
 def test_a_lost_connection_whose_server_is_silent_then_is_given_up_in_time(database: TestDatabase) -> None:
     with SilentServer(database.server.port) as server:
-        client = client_of(database, server)
-        client._query_timeout_s = 5
-        assert client.fetch_all("SELECT 1 AS one") == [{"one": 1}]
-        client._query_timeout_s = LIMIT_S
+        client = connected_client_of(database, server)
         server.fall_silent()
         server.hang_up()
         assert_given_up_in_time(client, "no connection to localhost:.*: no answer")
