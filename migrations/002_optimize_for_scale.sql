@@ -859,7 +859,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    -- They have their rights on the new objects, whatever default privileges say. So has the owner.
+    -- They have their rights on the new objects, also where default privileges give them none. So has the owner.
     our_roles CONSTANT text[] := ARRAY[
         'scanner_app', 'progress_refresher', 'progress_reader', 'scanner_doctor', current_user
     ];

@@ -46,10 +46,10 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_job_progress_deltas_written_by ON jo
 
 -- While a snapshot is held (a dump, an idle transaction), no vacuum can remove deltas that are folded. These bounds let
 -- every scan skip them. A bound says: each delta of the job that is not deleted was written by folded_to or a later
--- transaction, or by one of left_open, which are older. job_id is NULL for a bound of all jobs, which a fold writes; a compaction writes
--- one for its job. Each holds for any snapshot in which it is visible, so rows are inserted and deleted, never updated.
--- Transaction ids mean nothing in another cluster, where a dump may be loaded. There the row's xmin is not folded_by, and
--- the bound is ignored: see job_progress_valid_bounds.
+-- transaction, or by one of left_open, which are older. job_id is NULL for a bound of all jobs, which a fold writes; a
+-- compaction writes one for its job. Each holds for any snapshot in which it is visible, so rows are inserted and
+-- deleted, never updated. Transaction ids mean nothing in another cluster, where a dump may be loaded. There the row's
+-- xmin is not folded_by, and the bound is ignored: see job_progress_valid_bounds.
 CREATE TABLE IF NOT EXISTS job_progress_bounds (
     job_id uuid,
     folded_to bigint NOT NULL,

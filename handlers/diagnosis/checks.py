@@ -23,7 +23,7 @@ CHECKS: dict[str, Check] = {
     ),
     "refresh-runs": Check(check=job_progress.refresh_runs, why="Without refreshes cached progress grows old."),
     "triggers": Check(
-        check=triggers.triggers, why="Changes are not counted meanwhile. Once all triggers fire again, rebuild."
+        check=triggers.triggers, why="Changes are not counted until all triggers fire again. Then rebuild."
     ),
     "row-security": Check(
         check=tables.row_security, why="Refreshes, verify and rebuild refuse to count rows that a policy hides."

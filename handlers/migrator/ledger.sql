@@ -73,7 +73,7 @@ RESET ROLE;
 RESET ALL;
 
 -- name: prepare_session
--- What the runner and the migrations depend on, whatever the defaults of the server, the database and the role are. Sets
+-- What the runner and the migrations depend on, in place of the defaults of the server, the database and the role. Sets
 -- what differs, because a user may lack the right to set session_replication_role.
 -- An idle session must end with its client, because it holds the lock: the server ends it when it idles for a minute or
 -- when the client does not answer keepalives. A running statement must outlive its client: no timeout ends it, the

@@ -117,7 +117,7 @@ FROM job_progress;
 GRANT SELECT ON job_progress, active_jobs_progress, job_statistics TO public;
 GRANT EXECUTE ON FUNCTION refresh_job_progress() TO public;
 
--- What others built on top, and nobody wrote down.
+-- What other teams built on top. No file records it.
 CREATE VIEW team_dashboard AS
 SELECT bucket, sum(total_objects) AS objects, max(progress_percent) AS progress FROM job_progress GROUP BY bucket;
 COMMENT ON VIEW team_dashboard IS 'read by the weekly report';

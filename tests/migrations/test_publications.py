@@ -1,4 +1,4 @@
-"""No statement of ours, and none of a writer, fails because somebody publishes our tables."""
+"""No statement of ours, and none of a writer, fails because our tables are published."""
 
 from __future__ import annotations
 

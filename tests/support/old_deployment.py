@@ -19,7 +19,7 @@ OLD_002 = (FOLDER / "old_002.sql").read_text()
 # The parts of the first: its tables, its composite indexes, and what other people built on its views.
 OLD_TABLES, _, _rest = OLD_DEPLOYMENT.partition("-- The composite indexes.\n")
 OLD_INDEXES, _, _rest = _rest.partition("-- The log.\n")
-BUILT_ON_TOP = _rest.partition("-- What others built on top, and nobody wrote down.\n")[2]
+BUILT_ON_TOP = _rest.partition("-- What other teams built on top. No file records it.\n")[2]
 ROWS = """
 INSERT INTO jobs (bucket) VALUES ('one'), ('two'), ('empty');
 INSERT INTO job_objects (job_id, bucket, key, etag, status)

@@ -51,8 +51,7 @@ class Synthesised:
 def run_main(*environments: str, outdir: Path, variables: Mapping[str, str] | None = None) -> str:
     """Run main.py, and return what it wrote to standard error.
 
-    In this process: most of a synth is the start of Python and Node.js. The variables of whoever runs the tests do not
-    get in.
+    In this process: most of a synth is the start of Python and Node.js. The variables of the caller do not get in.
     """
     import main
 
