@@ -1,7 +1,7 @@
 """Finds what is wrong with the database, why it matters, and the next command. Changes nothing.
 
-The checks are grouped by what they look at: `sessions`, `job_progress`, `plans`, `storage`, `rights`, each with its
-named queries beside it. `scannerdb doctor` and the function `doctor` run them.
+The checks are grouped by what they look at: `sessions`, `job_progress`, `triggers`, `tables`, `plans`, `storage`,
+`rights`, each with its named queries beside it. `scannerdb doctor` and the function `doctor` run them.
 """
 
 from handlers.diagnosis.alarms import checks_of, looks

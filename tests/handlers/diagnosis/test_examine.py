@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import signal
 import time
@@ -150,6 +151,14 @@ def test_an_examination_ends_in_time_and_says_what_it_did_not_look_at(
     assert time.monotonic() - started < 2
     assert first.state == "ok"
     assert (slow.state, slow.value) == ("unknown", "gave up: canceling statement due to statement timeout")
+    assert (late.state, late.value) == ("unknown", "not checked: the other checks used up the time")
+
+
+def test_no_check_is_begun_with_too_little_time_left(well: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The package has a function of the module's name.
+    monkeypatch.setattr(importlib.import_module("handlers.diagnosis.examine"), "LEAST_S", 0.5)
+    broken(monkeypatch, "connections", lambda _context: time.sleep(0.6) or [])
+    (late,) = diagnose(well, "connections", "storage", time_limit_s=1)
     assert (late.state, late.value) == ("unknown", "not checked: the other checks used up the time")
 
 
