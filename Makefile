@@ -103,7 +103,7 @@ test-kill: setup ## Kill the migration runner KILLS=100 times over ROWS=2000000 
 	@KILLS=$${KILLS:-100} ROWS=$${ROWS:-2000000} $(RUN) -m pytest -s tests/migrations/test_kill.py
 
 .PHONY: test-stress
-test-stress: setup ## Mix OPERATIONS=300000 writes with refreshes, migrations and deaths; POSTGRES_VERSION=15 chooses (3 minutes)
+test-stress: setup ## Mix OPERATIONS=300000 writes with refreshes, migrations, held snapshots and deaths; POSTGRES_VERSION=15 chooses (3 minutes)
 	@OPERATIONS=$${OPERATIONS:-300000} $(RUN) -m pytest -s tests/migrations/test_stress.py
 
 .PHONY: test-partition
@@ -113,8 +113,8 @@ test-partition: setup ## Kill the partitioning KILLS=20 times over ROWS=5000000 
 ## Measure
 
 .PHONY: bench
-bench: setup ## Measure exact progress against the guide's SQL, OBJECTS=10000000 for instance (20 minutes)
-	@$(RUN) -m lab.bench.progress --objects $(OBJECTS)
+bench: setup ## Measure exact progress against the guide's SQL, OBJECTS=10000000 for instance; HELD_S=900 holds a snapshot longer (25 minutes)
+	@$(RUN) -m lab.bench.progress --objects $(OBJECTS) --held-snapshot-s $${HELD_S:-180}
 
 .PHONY: bench-synth
 bench-synth: setup ## Time the synth against the plain import of the provider's bindings

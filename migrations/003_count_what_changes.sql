@@ -161,7 +161,7 @@ $$;
 -- Replaces the deltas of each given job by their sums, one row for each status. The triggers below call it now and then.
 -- Locks: rows of the deltas. Skips locked rows (SKIP LOCKED), so writers never block each other.
 -- Only under READ COMMITTED: in the other isolation levels, a row deleted since the snapshot is a serialization
--- failure. At most 10,000 deltas of a job, oldest first, because a writer waits for it. The next call, some 2,000
+-- failure. At most 10,000 deltas of a job, oldest first, because a writer waits for it. The next call, some 1,000
 -- statements later, takes the next part, so the backlog shrinks.
 -- The bound is read before the statement that uses it: it still holds in a later snapshot.
 -- A cached plan from a small table used a nested loop over ctids; enable_seqscan = off forces a TID scan.
@@ -267,7 +267,7 @@ SELECT grant_rights();
 -- They write a delta also where only updated_at changed, because last_object_update is part of the progress. An INSERT
 -- writes its first two rows unaggregated and sums up only the rows after them: for the usual single row, a check for
 -- further rows costs more than it saves. That INSERT names every column, or a second projection would cost a tenth.
--- One statement in 2,000 compacts the deltas of its jobs: without any refresh, a read still adds up only thousands.
+-- One statement in 1,000 compacts the deltas of its jobs: without any refresh, a read still adds up only thousands.
 -- Locks: ROW EXCLUSIVE on the deltas.
 CREATE OR REPLACE FUNCTION track_job_objects()
 RETURNS trigger
@@ -342,7 +342,7 @@ BEGIN
         RETURN NULL;
     END IF;
 
-    IF pg_catalog.random() OPERATOR(pg_catalog.<) 0.0005 THEN
+    IF pg_catalog.random() OPERATOR(pg_catalog.<) 0.001 THEN
         PERFORM public.compact_job_progress_deltas(ARRAY(SELECT DISTINCT job_id FROM new_rows));
     END IF;
     RETURN NULL;
@@ -377,7 +377,7 @@ BEGIN
             FROM (SELECT job_id FROM new_rows OFFSET 2) AS more_rows
             GROUP BY job_id;
         END IF;
-        IF pg_catalog.random() OPERATOR(pg_catalog.<) 0.0005 THEN
+        IF pg_catalog.random() OPERATOR(pg_catalog.<) 0.001 THEN
             PERFORM public.compact_job_progress_deltas(ARRAY(SELECT DISTINCT job_id FROM new_rows));
         END IF;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN

@@ -1241,7 +1241,7 @@ BEGIN
             FROM (SELECT job_id FROM new_rows OFFSET 2) AS more_rows
             GROUP BY job_id;
         END IF;
-        IF pg_catalog.random() OPERATOR(pg_catalog.<) 0.0005 THEN
+        IF pg_catalog.random() OPERATOR(pg_catalog.<) 0.001 THEN
             PERFORM public.compact_job_progress_deltas(ARRAY(SELECT DISTINCT job_id FROM new_rows));
         END IF;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
@@ -1348,7 +1348,7 @@ BEGIN
         RETURN NULL;
     END IF;
 
-    IF pg_catalog.random() OPERATOR(pg_catalog.<) 0.0005 THEN
+    IF pg_catalog.random() OPERATOR(pg_catalog.<) 0.001 THEN
         PERFORM public.compact_job_progress_deltas(ARRAY(SELECT DISTINCT job_id FROM new_rows));
     END IF;
     RETURN NULL;

@@ -16,7 +16,7 @@ CHANGES_AT_ONCE = 50_000
 ADD_DELTAS = """
 INSERT INTO job_progress_deltas (job_id, objects, old_status, new_status)
 SELECT %(job_id)s, 1, statuses[1 + number %% 2], statuses[2 - number %% 2]
-FROM generate_series(1, %(deltas)s) AS number, (SELECT ARRAY['queued', 'processing'] AS statuses) AS both
+FROM generate_series(1, %(deltas)s) AS number, (SELECT ARRAY['queued', 'processing'] AS statuses) AS two
 """
 COUNT_DELTAS = "SELECT count(*) FROM job_progress_deltas"
 REFRESH = "SELECT refresh_job_progress()"

@@ -129,8 +129,8 @@ def allow_any_status(database: TestDatabase) -> None:
 
 
 def compact_often(database: TestDatabase, chance: float) -> None:
-    """Let the triggers compact by this chance: one statement in two thousand would hardly be met in a test."""
+    """Let the triggers compact by this chance: one statement in a thousand would hardly be met in a test."""
     for function in ("track_job_objects", "track_findings"):
         ((definition,),) = database.query("SELECT pg_get_functiondef(%s::regproc)", (function,))
-        assert definition.count(" 0.0005 ") == 1
-        database.query(definition.replace(" 0.0005 ", f" {chance} "))
+        assert definition.count(" 0.001 ") == 1
+        database.query(definition.replace(" 0.001 ", f" {chance} "))
