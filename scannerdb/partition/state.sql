@@ -12,6 +12,8 @@ CREATE TABLE job_objects_partitioning.state (
     copied_rows bigint NOT NULL DEFAULT 0,
     copied_at xid8
 );
+-- A publication of all tables would otherwise refuse the updates below.
+ALTER TABLE job_objects_partitioning.state REPLICA IDENTITY FULL;
 INSERT INTO job_objects_partitioning.state (phase, modulus, definition)
 VALUES (%(phase)s, %(modulus)s, %(definition)s);
 

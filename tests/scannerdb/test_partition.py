@@ -87,6 +87,16 @@ def described(database: TestDatabase, table: str = ORIGINAL) -> dict[str, Any]:
         connection.close()
 
 
+def test_a_publication_of_all_tables_made_in_between_does_not_stop_the_finish(database: TestDatabase) -> None:
+    fill(database)
+    partition(database)
+    database.query("CREATE PUBLICATION everything FOR ALL TABLES", user="postgres")
+
+    finish(database)
+
+    assert database.query("SELECT to_regclass('job_objects_partitioning.state')") == [(None,)]
+
+
 def test_everything_that_hangs_on_the_table_is_as_before_and_the_way_back_gives_the_same_dump(
     database: TestDatabase,
 ) -> None:
