@@ -54,8 +54,8 @@ def run(server: EmbeddedPostgres, objects: int, samples: int, held_s: float, con
                 status[dataset.objects] = reads.status_reads(dataset, samples=samples, say=say)
                 counted[dataset.objects] = reads.counts(dataset, samples=samples, say=say)
         with steps.step("reads and their lower bounds") as say:
-            least_reads = floors.read_floors(largest, samples=samples, say=say)
-        answers += reads.status_answers(least_reads) + floors.read_answers(least_reads)
+            least_reads = floors.measure(largest, samples=samples, say=say)
+        answers += reads.status_answers(least_reads) + floors.answers(least_reads)
         answers += reads.count_answers(counted[objects])
 
         with steps.step("refreshes") as say:
@@ -80,9 +80,8 @@ def run(server: EmbeddedPostgres, objects: int, samples: int, held_s: float, con
             vacuumed = space.deltas_after_vacuum(largest)
 
         with steps.step("writers") as say:
-            least_writes = floors.write_floors(largest, samples=samples, say=say)
             written = writers.measure(largest, samples=samples, say=say)
-        answers += writers.answers(written) + floors.write_answers(least_writes)
+        answers += writers.answers(written)
 
         with steps.step("cold starts") as say:
             cold, imports = cold_start.measure(largest, package, folder=BUILD, samples=samples, say=say)
@@ -97,7 +96,6 @@ def run(server: EmbeddedPostgres, objects: int, samples: int, held_s: float, con
         "backlog": backlogs,
         "held_snapshot": held,
         "writers_rows_per_second": written,
-        "least_writes_rows_per_second": least_writes,
         "cold_starts": cold,
         "imports_of_status": imports,
         "bytes": {**loaded, "job_progress_deltas after load": deltas_after_load, "after a vacuum": vacuumed},

@@ -1,4 +1,4 @@
-"""Measures what the triggers cost writers: rows per second with and without them, in pairs of rounds."""
+"""Measures what the triggers cost writers: rows per second with and without them and with trivial triggers, in turn."""
 
 import contextlib
 import multiprocessing
@@ -11,9 +11,9 @@ from lab.bench.samples import Spread, short
 from lab.bench.steps import Say
 from lab.bench.writer_client import CLIENTS, Work, serve
 
-# Checkpoints and vacuums last seconds: many short pairs average them out better than a few long ones.
+# Checkpoints and vacuums last seconds: many short rounds average them out better than a few long ones.
 ROUND_S = 2.0
-PAIRS_PER_SAMPLE = 4
+TURNS_PER_SAMPLE = 4
 GOAL = Goal("at least", 0.85)
 # The number of clients for each kind of work, and its name in the table.
 WORKS: dict[Work, tuple[int, str]] = {
@@ -26,25 +26,51 @@ WORKS: dict[Work, tuple[int, str]] = {
     "execute_batch": (1, "inserted rows/s, execute_batch of 1,000 with ON CONFLICT DO NOTHING"),
     "COPY": (1, "inserted rows/s, COPY of 1,000"),
 }
-# Rows per second of each pair, by `with` and `without` the triggers.
-Pairs = dict[str, list[float]]
+WITH, WITHOUT = "with triggers", "without"
+NOTHING, ONE_ROW = "a trigger that does nothing", "a trigger that writes one constant row"
+# The lower bounds of the works whose goal they decide: what a trigger costs in itself.
+FLOORS = {
+    NOTHING: "",
+    # A delta of zeros: the counts stay true.
+    ONE_ROW: "INSERT INTO public.job_progress_deltas (job_id) SELECT job_id FROM new_rows;",
+}
+WORKS_WITH_FLOORS: tuple[Work, ...] = ("update one job", "update many jobs", "execute_batch")
+# Like the triggers of 003: statement level, a transition table, SECURITY DEFINER.
+CREATE_TRIGGER = """
+CREATE OR REPLACE FUNCTION bench_trigger() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+AS $$ BEGIN {body} RETURN NULL; END $$;
+
+CREATE TRIGGER bench_insert AFTER INSERT ON job_objects REFERENCING NEW TABLE AS new_rows
+FOR EACH STATEMENT EXECUTE FUNCTION bench_trigger();
+
+CREATE TRIGGER bench_update AFTER UPDATE ON job_objects REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+FOR EACH STATEMENT EXECUTE FUNCTION bench_trigger();
+"""
+DROP_TRIGGER = "DROP TRIGGER bench_insert ON job_objects; DROP TRIGGER bench_update ON job_objects"
+# Rows per second of each turn, by what triggers there were.
+Rates = dict[str, list[float]]
 
 
-def measure(dataset: Dataset, *, samples: int, say: Say) -> dict[Work, Pairs]:
-    """Run each kind of work with and without the triggers; the order alternates from pair to pair.
+def measure(dataset: Dataset, *, samples: int, say: Say) -> dict[Work, Rates]:
+    """Run each kind of work with each kind of trigger in turn; the order alternates from turn to turn.
 
-    At the end the triggers are enabled again, and the counts of jobs changed without them are rebuilt.
+    At the end the triggers are enabled, and the counts of jobs changed without them are rebuilt.
     """
-    rates: dict[Work, Pairs] = {work: {"with": [], "without": []} for work in WORKS}
+    rates: dict[Work, Rates] = {
+        work: {way: [] for way in (WITH, WITHOUT, *(FLOORS if work in WORKS_WITH_FLOORS else ()))} for work in WORKS
+    }
+    switch(dataset, "DISABLE")
+    say("vacuum")
+    with dataset.cursor() as cursor:  # dead rows of the measurements before would be pruned by the first rounds
+        cursor.execute("VACUUM ANALYZE job_objects")
     with client_pipes(dataset) as pipes:
-        for work, (clients, _) in WORKS.items():
-            pairs = samples * PAIRS_PER_SAMPLE
-            for pair in range(pairs):
-                order = ("with", "without") if pair % 2 == 0 else ("without", "with")
-                for triggers in order:
-                    say(f"{work}, {triggers} triggers, pair {pair + 1} of {pairs}")
-                    switch(dataset, "ENABLE" if triggers == "with" else "DISABLE")
-                    rates[work][triggers].append(round_of(pipes[:clients], work))
+        for work, taken in rates.items():
+            turns = samples * TURNS_PER_SAMPLE
+            for turn in range(turns):
+                for way in list(taken)[:: -1 if turn % 2 else 1]:
+                    say(f"{work}, {way}, turn {turn + 1} of {turns}")
+                    with _triggers(dataset, way):
+                        taken[way].append(round_of(pipes[: WORKS[work][0]], work))
                 with dataset.cursor("progress_refresher") as cursor:  # as the schedule does
                     cursor.execute("SELECT refresh_job_progress()")
     say("rebuild")
@@ -54,17 +80,32 @@ def measure(dataset: Dataset, *, samples: int, say: Say) -> dict[Work, Pairs]:
     return rates
 
 
-def answers(rates: Mapping[Work, Mapping[str, Sequence[float]]]) -> list[Answer]:
-    """Compare the rates with and without the triggers, pair by pair."""
-    return [
-        Answer(
-            question=f"{WORKS[work][1]}, with triggers : without",
-            value=f"{short(Spread.of(pairs['with']).median)} : {short(Spread.of(pairs['without']).median)}",
-            ratio=Spread.of_ratios(pairs["with"], pairs["without"]),
-            goal=GOAL,
-        )
-        for work, pairs in rates.items()
-    ]
+@contextlib.contextmanager
+def _triggers(dataset: Dataset, way: str) -> Iterator[None]:
+    """Have these triggers for a block, and none after it."""
+    if way == WITH:
+        switch(dataset, "ENABLE")
+        yield
+        switch(dataset, "DISABLE")
+    elif way == WITHOUT:
+        yield
+    else:
+        with dataset.cursor() as cursor:
+            cursor.execute(CREATE_TRIGGER.format(body=FLOORS[way]))
+            yield
+            cursor.execute(DROP_TRIGGER)
+
+
+def answers(rates: Mapping[Work, Rates]) -> Iterator[Answer]:
+    """Compare each kind of trigger with none, turn by turn."""
+    for work, taken in rates.items():
+        for way in (way for way in taken if way != WITHOUT):
+            yield Answer(
+                question=f"{'' if way == WITH else 'the floor of it: '}{WORKS[work][1]}, {way} : without",
+                value=f"{short(Spread.of(taken[way]).median)} : {short(Spread.of(taken[WITHOUT]).median)}",
+                ratio=Spread.of_ratios(taken[way], taken[WITHOUT]),
+                goal=GOAL if way == WITH else None,
+            )
 
 
 def switch(dataset: Dataset, state: str) -> None:

@@ -24,10 +24,9 @@ pytestmark = pytest.mark.deployment
 SMALL = Variant(name="small", size="small")
 # Its way to AWS services is its owner's.
 MEDIUM = Variant(name="medium", size="medium", in_existing_network=True, has_endpoints=False)
-LARGE = Variant(name="large", size="large")
-EXISTING_NETWORK = Variant(name="existing-network", size="large", in_existing_network=True)
-VARIANTS = (SMALL, MEDIUM, LARGE, EXISTING_NETWORK)
-IN_EXISTING_NETWORK = (MEDIUM, EXISTING_NETWORK)
+LARGE = Variant(name="large", size="large", in_existing_network=True)
+VARIANTS = (SMALL, MEDIUM, LARGE)
+IN_EXISTING_NETWORK = (MEDIUM, LARGE)
 
 # What a size promises. The profiles are not read, so that a slip in them is seen.
 SIZES: dict[str, dict[str, Any]] = {
@@ -76,12 +75,9 @@ def test_a_second_plan_changes_nothing(life: Life) -> None:
     assert life.resources > 140
 
 
-@pytest.mark.parametrize("variant", [SMALL, *IN_EXISTING_NETWORK], ids=lambda variant: variant.name)
-def test_what_is_deployed_passes_the_policy_as_its_first_plan_did(
-    variant: Variant, lives: Callable[[Variant], Life]
-) -> None:
+def test_what_is_deployed_passes_the_policy_as_its_first_plan_did(life: Life) -> None:
     """A first plan does not know the policies of roles, among other things, so checkov passes over them."""
-    policy = check_policy(lives(variant).second_plan)
+    policy = check_policy(life.second_plan)
     allowed = {entry.check for entry in load_allowed("dev", today=dt.datetime.now(dt.UTC).date()).policy}
     assert [finding for finding in policy.failed if finding.check not in allowed] == []
     assert not policy.is_blind
@@ -118,9 +114,8 @@ def test_alarms_ring_at_the_thresholds_of_the_size(life: Life) -> None:
     assert {name: thresholds.get(name) for name in expected} == expected
 
 
-@pytest.mark.parametrize("variant", [SMALL, LARGE], ids=lambda variant: variant.name)
-def test_a_network_of_its_own_has_one_vpc_and_two_subnets(variant: Variant, lives: Callable[[Variant], Life]) -> None:
-    life = lives(variant)
+def test_a_network_of_its_own_has_one_vpc_and_two_subnets(lives: Callable[[Variant], Life]) -> None:
+    life = lives(SMALL)
     (vpc,) = life.made("Vpcs")
     assert [each["VpcId"] for each in life.made("Subnets")] == [vpc["VpcId"]] * 2
 
