@@ -142,6 +142,10 @@ settings: setup ## Renew docs/settings.md from the settings' models
 schema: setup ## Renew migrations/schema.sql from a migrated database
 	@$(RUN) -m tests.support.schema
 
+.PHONY: rds-offers
+rds-offers: setup ## Renew what RDS offers by region (classes, versions) from the data of the locked cfn-lint
+	@$(RUN) -m tests.support.record_rds_offers
+
 .PHONY: log-lines
 log-lines: setup ## Record anew what a real server logs, for the tests of the slow-query filters
 	@$(RUN) -m tests.support.record_log_lines
