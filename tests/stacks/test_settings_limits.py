@@ -12,10 +12,13 @@ from stacks.settings import Settings, SettingsError, load_settings
 from stacks.settings.alarms import LONGEST_RUNBOOK_URL
 from stacks.settings.environment_name import LONGEST_ENVIRONMENT_NAME
 from stacks.settings.profiles import PROFILES
+from stacks.settings.subnet_addresses import ENDPOINTS
 from tests.support.settings_file import COMPLETE
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.support.synthesis import Synthesised
 
 DEV = ROOT / "environments" / "dev.toml"
 
@@ -258,6 +261,11 @@ def test_a_subnet_holds_what_lies_in_it(instance_class: str, enough: int, too_sm
     told = refusal(**subnets(too_small))
     assert f"(with {instance_class} each subnet needs {needed} addresses, for the proxy, functions, " in told
     assert f"make it /{enough} or larger)" in told
+
+
+def test_the_endpoints_that_take_addresses_are_those_of_the_stack(prod: Synthesised) -> None:
+    endpoints = [each for each in prod.every("aws_vpc_endpoint").values() if each["vpc_endpoint_type"] == "Interface"]
+    assert len(endpoints) == ENDPOINTS
 
 
 # Alarms
