@@ -126,7 +126,7 @@ class StatusApiSettings(Model):
 
     state_machine: str = Field(
         # https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachine.html
-        pattern=r"^([A-Za-z0-9_-]{1,80}|[A-Za-z0-9_-]{0,79}\*)$",
+        pattern=r"^([A-Za-z0-9_-]{1,80}|[A-Za-z0-9_-]{1,79}\*)$",
         description="the name of the Step Functions state machine that lists buckets; may end in *",
     )
     requests_per_second: int = Field(100, ge=1, le=10_000, description="a whole number from 1 to 10000")
