@@ -20,7 +20,7 @@ class AlarmsSettings(Model):
 
     emails: tuple[Email, ...] = Field(
         (),
-        description="a list of different e-mail addresses; each must confirm its subscription",
+        description="a list of e-mail addresses, each once; each must confirm its subscription",
         json_schema_extra=on_change("a new address must confirm its subscription; a removed one is unsubscribed"),
     )
     runbook_url: str = Field(

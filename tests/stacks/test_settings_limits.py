@@ -46,7 +46,10 @@ def in_region(region: str, **variables: Any) -> dict[str, Any]:
 
 def tagged(tmp_path: Path, tags: dict[str, str]) -> Settings:
     file = tmp_path / "tagged.toml"
-    table = "".join(f"{json.dumps(name)} = {json.dumps(value)}\n" for name, value in tags.items())
+    table = "".join(
+        f"{json.dumps(name, ensure_ascii=False)} = {json.dumps(value, ensure_ascii=False)}\n"
+        for name, value in tags.items()
+    )
     file.write_text(COMPLETE.replace('owner = "platform-team"\n', table))
     return load_settings(file, {})
 
