@@ -112,8 +112,7 @@ def test_nothing_that_names_a_database_is_a_mistake_that_lists_the_ways(
         ),
         (
             '{"version": 4, "outputs": {"migrate_function_name": {"value": "scanner-database-stage-migrate"}}}',
-            "the Terraform state {path} holds scanner-database-stage, not scanner-database-local; name the environment "
-            "that it belongs to, or set the state of local in [state] of its file",
+            "the Terraform state {path} holds scanner-database-stage, not scanner-database-local; name the environment that",
         ),
     ],
 )
