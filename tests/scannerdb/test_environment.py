@@ -112,7 +112,7 @@ def test_nothing_that_names_a_database_is_a_mistake_that_lists_the_ways(
         ),
         (
             '{"version": 4, "outputs": {"migrate_function_name": {"value": "scanner-database-stage-migrate"}}}',
-            "the Terraform state {path} holds scanner-database-stage, not scanner-database-local; name the environment that",
+            "the Terraform state {path} holds scanner-database-stage, not scanner-database-local; name the environment",
         ),
     ],
 )
