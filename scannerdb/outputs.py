@@ -40,9 +40,9 @@ def stack_outputs(settings: Settings) -> dict[str, str]:
         raise OperatorError(f"{settings.environment} is not deployed: its state {where} {reason}; {way_out}")
     if state.get("version") != STATE_VERSION:
         raise OperatorError(f"the Terraform state {where} has version {state.get('version')}, not {STATE_VERSION}")
-    if (reason := holds_another(outputs, settings)) is not None:
+    if (mismatch := holds_another(outputs, settings)) is not None:
         raise OperatorError(
-            f"the Terraform state {where} {reason}; name the environment that it belongs to, or set the state of "
+            f"the Terraform state {where} {mismatch}; name the environment that it belongs to, or set the state of "
             f"{settings.environment} in [state] of its file"
         )
     return outputs

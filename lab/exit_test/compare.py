@@ -19,7 +19,7 @@ def difference(one: dict[str, Any], other: dict[str, Any], *, names: tuple[str, 
     """Return the lines that differ, with some around them; none when both say the same in whatever order."""
     if one == other:
         return []
-    texts = [json.dumps(stack, indent=2, sort_keys=True).splitlines() for stack in (one, other)]
-    lines = list(difflib.unified_diff(*texts, *names, lineterm=""))
+    before, after = (json.dumps(stack, indent=2, sort_keys=True).splitlines() for stack in (one, other))
+    lines = list(difflib.unified_diff(before, after, *names, lineterm=""))
     left = len(lines) - LONGEST_DIFFERENCE
     return lines if left <= 0 else [*lines[:LONGEST_DIFFERENCE], f"... and {left} lines more"]

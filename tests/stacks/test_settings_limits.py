@@ -87,6 +87,7 @@ def test_tags_that_every_service_takes_are_allowed(tmp_path: Path, tags: dict[st
         ({"AWS:owner": "x"}, "begins with aws:, which AWS reserves"),
         ({"owner": "aws:x"}, "begins with aws:, which AWS reserves"),
         ({"owner": "x", "Owner": "y"}, "'Owner' is 'owner' but for its case, as is 'owner'"),
+        ({"Owner": "x", "OWNER": "y"}, "'OWNER' is 'owner' but for its case, as is 'Owner'"),
         ({"environment": "x"}, "'environment' is 'environment' but for its case, which the stack sets"),
         ({"Application": "x"}, "'Application' is 'application' but for its case, which the stack sets"),
         (
