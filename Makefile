@@ -110,6 +110,10 @@ test-stress: setup ## Mix OPERATIONS=300000 writes with refreshes, migrations, h
 test-partition: setup ## Kill the partitioning KILLS=20 times over ROWS=5000000 rows under 4 writers (about 16 minutes)
 	@KILLS=$${KILLS:-20} ROWS=$${ROWS:-5000000} $(RUN) -m pytest -s tests/scannerdb/test_partition_kill.py
 
+.PHONY: exit-test
+exit-test: setup ## Synthesise with CDK Terrain, the fork of cdktf, from a copy of the code; red if the JSON differs (a minute)
+	@$(RUN) -m lab.exit_test
+
 ## Measure
 
 .PHONY: bench
@@ -142,15 +146,20 @@ settings: setup ## Renew docs/settings.md from the settings' models
 schema: setup ## Renew migrations/schema.sql from a migrated database
 	@$(RUN) -m tests.support.schema
 
+.PHONY: rds-offers
+rds-offers: setup ## Renew what RDS offers by region (classes, versions) from the data of the locked cfn-lint
+	@$(RUN) -m tests.support.record_rds_offers
+
 .PHONY: log-lines
 log-lines: setup ## Record anew what a real server logs, for the tests of the slow-query filters
 	@$(RUN) -m tests.support.record_log_lines
 
 .PHONY: lock
-lock: setup ## Resolve the newest allowed versions into the three lock files
+lock: setup ## Resolve the newest allowed versions into the four lock files
 	@$(COMPILE) handlers/requirements.in -o handlers/requirements.lock --upgrade
 	@$(COMPILE) pyproject.toml --group functions --group local --group test --group bench --group check \
 		-c handlers/requirements.lock -o requirements.lock --upgrade
+	@$(COMPILE) lab/exit_test/requirements.in -o lab/exit_test/requirements.lock --upgrade
 	@npm install --package-lock-only
 	@node -e "const file = 'package-lock.json', fs = require('fs'), lock = JSON.parse(fs.readFileSync(file)); \
 		for (const entry of Object.values(lock.packages)) { delete entry.funding; delete entry.resolved } \

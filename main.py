@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from stacks.assets.package import PackageError
-from stacks.settings import Settings, SettingsError, environment_files, load_settings
+from stacks.settings import Settings, SettingsError, environment_files, load_settings, refuse_shared_states
 
 ENVIRONMENTS = Path(__file__).resolve().parent / "environments"
 
@@ -17,9 +17,15 @@ def chosen_settings() -> list[Settings]:
     """Return the settings of each environment to synthesise.
 
     Raises:
-        SettingsError: a value is wrong, an environment is unknown, or none is left.
+        SettingsError: a value is wrong, an environment is unknown, none is left, or two have one state.
 
     """
+    chosen = _chosen()
+    refuse_shared_states(chosen)
+    return chosen
+
+
+def _chosen() -> list[Settings]:
     if names := os.environ.get("SCANNER_ENVIRONMENTS"):
         return [load_settings(ENVIRONMENTS / f"{name.strip()}.toml") for name in names.split(",")]
     every = [load_settings(path) for path in environment_files(ENVIRONMENTS).values()]

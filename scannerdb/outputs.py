@@ -13,6 +13,7 @@ from scannerdb.aws import calling, client
 from scannerdb.errors import OperatorError
 from stacks import ROOT
 from stacks.settings import Settings
+from stacks.settings.state_owner import holds_another
 
 STATE_VERSION = 4
 
@@ -21,7 +22,7 @@ def stack_outputs(settings: Settings) -> dict[str, str]:
     """Return the outputs of an environment's stack by name.
 
     Raises:
-        OperatorError: it is not deployed, or its state cannot be read.
+        OperatorError: it is not deployed, its state cannot be read, or holds another environment.
 
     """
     where = state_address(settings)
@@ -39,6 +40,11 @@ def stack_outputs(settings: Settings) -> dict[str, str]:
         raise OperatorError(f"{settings.environment} is not deployed: its state {where} {reason}; {way_out}")
     if state.get("version") != STATE_VERSION:
         raise OperatorError(f"the Terraform state {where} has version {state.get('version')}, not {STATE_VERSION}")
+    if (mismatch := holds_another(outputs, settings)) is not None:
+        raise OperatorError(
+            f"the Terraform state {where} {mismatch}; name the environment that it belongs to, or set the state of "
+            f"{settings.environment} in [state] of its file"
+        )
     return outputs
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from stacks.settings.database import DatabaseSettings
 from stacks.settings.instance_classes import instance_class
-from stacks.settings.model import DatabaseSettings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,7 @@ from cdktf_cdktf_provider_aws.s3_bucket_versioning import S3BucketVersioningA, S
 from cdktf_cdktf_provider_aws.s3_object import S3Object
 from constructs import Construct
 
+from handlers.contract import names
 from stacks.assets.package import Package
 from stacks.foundation import iam
 from stacks.foundation.context import Context
@@ -36,8 +37,7 @@ class Artifacts(Construct):
 
     def __init__(self, scope: Construct, id_: str, *, context: Context, key_arn: str) -> None:
         super().__init__(scope, id_)
-        # Bucket names are shared by all accounts of the world; the account's number makes this one ours.
-        self.bucket_name = f"{context.name('releases')}-{context.account_id}"
+        self.bucket_name = names.release_bucket(context.settings.prefix, context.account_id)
         bucket = S3Bucket(
             self,
             "bucket",

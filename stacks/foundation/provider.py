@@ -4,6 +4,7 @@ from cdktf import TerraformStack
 from cdktf_cdktf_provider_aws.provider import AwsProvider, AwsProviderDefaultTags, AwsProviderEndpoints
 
 from stacks.settings import Settings
+from stacks.settings.tags import all_tags
 
 # As the provider calls them; an emulator needs every service that the stack uses.
 SERVICES = (
@@ -14,9 +15,7 @@ SERVICES = (
 
 def aws_provider(stack: TerraformStack, settings: Settings) -> None:
     """Add the provider, its version constraint, and the tags that every resource gets."""
-    tags = AwsProviderDefaultTags(
-        tags={**settings.tags, "application": "scanner-database", "environment": settings.environment}
-    )
+    tags = AwsProviderDefaultTags(tags=all_tags(settings.tags, environment=settings.environment))
     endpoint = settings.aws.endpoint
     if endpoint is None:
         AwsProvider(stack, "aws", region=settings.region, default_tags=[tags])

@@ -5,6 +5,8 @@ Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.DBInstan
 
 from dataclasses import dataclass
 
+from stacks.settings.rds_offers import rds_offers
+
 # Size -> virtual CPUs, and GiB of memory for each of them in the three kinds of family.
 SIZES_VCPUS = {
     "large": 2,
@@ -15,6 +17,7 @@ SIZES_VCPUS = {
     "12xlarge": 48,
     "16xlarge": 64,
     "24xlarge": 96,
+    "32xlarge": 128,
     "48xlarge": 192,
 }
 GIB_PER_VCPU = {"m": 4, "r": 8}
@@ -54,17 +57,18 @@ def instance_class(name: str) -> InstanceClass:
     """Return the size of a class such as `db.m7g.large`.
 
     Raises:
-        ValueError: the family or the size is not known here.
+        ValueError: the family is not known here, or RDS has no such size of it in any region.
 
     """
     _, family, size = name.split(".")
     if family not in FAMILIES:
         raise ValueError(f"has no known family; known: {', '.join(FAMILIES)}")
+    offers = rds_offers()
+    if size not in offers.sizes[family]:
+        raise ValueError(f"exists in no region; sizes of {family}: {', '.join(offers.sizes[family])}; {offers.as_of}")
     if family.startswith("t"):
-        sizes = BURSTABLE
+        vcpus, memory_gib = BURSTABLE[size]
     else:
-        sizes = {size: (vcpus, vcpus * GIB_PER_VCPU[family[0]]) for size, vcpus in SIZES_VCPUS.items()}
-    if size not in sizes:
-        raise ValueError(f"has no known size; known for {family}: {', '.join(sizes)}")
-    vcpus, memory_gib = sizes[size]
+        vcpus = SIZES_VCPUS[size]
+        memory_gib = vcpus * GIB_PER_VCPU[family[0]]
     return InstanceClass(vcpus=vcpus, memory_gib=memory_gib, is_burstable=family.startswith("t"))

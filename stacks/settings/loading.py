@@ -11,6 +11,7 @@ from stacks.settings.model import Settings
 from stacks.settings.problems import explain
 from stacks.settings.profiles import PROFILES
 from stacks.settings.source import Profiles, SettingsError, Source
+from stacks.settings.state_owner import refuse_path_of_another
 
 
 def load_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -18,6 +19,7 @@ def load_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settin
 
     Raises:
         SettingsError: a value is missing, unknown or not allowed; one line for each, naming its file or variable.
+            Or the state is that of another file.
 
     """
     return _load(_read(path, environ))
@@ -39,11 +41,6 @@ def resolve_settings(path: Path, environ: Mapping[str, str] = os.environ) -> lis
     ]
 
 
-def environment_files(folder: Path) -> dict[str, Path]:
-    """Return the settings file of each environment by its name."""
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
-
-
 def _read(path: Path, environ: Mapping[str, str]) -> Source:
     source = Source.read(path, environ, profiles=Profiles(key="size", values=PROFILES))
     for name in _fixed(path).keys() & source.values.keys():
@@ -54,10 +51,12 @@ def _read(path: Path, environ: Mapping[str, str]) -> Source:
 def _load(source: Source) -> Settings:
     fixed = _fixed(source.path)
     try:
-        return Settings.model_validate({**source.values, **fixed})
+        settings = Settings.model_validate({**source.values, **fixed})
     except ValidationError as invalid:
         problems = [explain(Settings, source, fixed.keys(), dict(error)) for error in invalid.errors()]
         raise SettingsError("\n".join(problems)) from invalid
+    refuse_path_of_another(source, settings)
+    return settings
 
 
 def _fixed(path: Path) -> dict[str, str]:

@@ -7,6 +7,9 @@ from pydantic import Field, field_validator, model_validator
 
 from stacks.settings.base import Model, on_change
 
+# https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html
+LARGEST_VPC_PREFIX, SMALLEST_VPC_PREFIX = 16, 28
+
 Cidr = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+\.\d+/\d+$")]
 
 
@@ -15,19 +18,22 @@ class NetworkSettings(Model):
 
     vpc_cidr: Cidr | None = Field(
         None,
-        description="an IPv4 range such as 10.42.0.0/22",
+        description="an IPv4 range from /16 to /28, such as 10.42.0.0/22",
         json_schema_extra=on_change(
             "**replaces** the network; RDS does not move a subnet group to another VPC, so the deploy fails"
         ),
     )
     subnet_cidrs: tuple[Cidr, ...] = Field(
         (),
-        description="two or more IPv4 ranges inside vpc_cidr, none overlapping",
+        description=(
+            "two or more IPv4 ranges inside vpc_cidr, none overlapping; each a /27 or larger, from a 4xlarge on "
+            "larger still"
+        ),
         json_schema_extra=on_change("**replaces** the subnet and the proxy, whose address changes"),
     )
     availability_zones: tuple[str, ...] = Field(
         (),
-        description="as many zones as subnet_cidrs, all different",
+        description="as many zones of the region as subnet_cidrs, such as eu-central-1a, all different",
         json_schema_extra=on_change("**replaces** the subnet and the proxy, whose address changes"),
     )
     vpc_id: Annotated[str, Field(pattern=r"^vpc-[0-9a-f]+$")] | None = Field(
@@ -56,6 +62,13 @@ class NetworkSettings(Model):
     def _is_a_network(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
         for cidr in [value] if isinstance(value, str) else value or ():
             ipaddress.IPv4Network(cidr)  # its ValueError says what is wrong
+        return value
+
+    @field_validator("vpc_cidr")
+    @classmethod
+    def _has_a_size_of_a_vpc(cls, value: str | None) -> str | None:
+        if value and not LARGEST_VPC_PREFIX <= ipaddress.IPv4Network(value).prefixlen <= SMALLEST_VPC_PREFIX:
+            raise ValueError("a VPC has neither more than 65536 addresses nor fewer than 16")
         return value
 
     @field_validator("subnet_ids", "route_table_ids", "client_security_group_ids")

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from stacks.settings.base import MisfitError
 from stacks.settings.source import Key, Source
 
 
@@ -20,6 +21,9 @@ def explain(model: type[BaseModel], source: Source, hidden: AbstractSet[str], er
         error: an element of `ValidationError.errors()`.
 
     """
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, MisfitError):
+        error = {**error, "loc": cause.key, "input": cause.value}
     # Positions in a list are for the value shown, not for finding the key's description.
     key: Key = tuple(part for part in error["loc"] if isinstance(part, str))
     origin, name = source.origin(key), ".".join(key)
@@ -28,7 +32,7 @@ def explain(model: type[BaseModel], source: Source, hidden: AbstractSet[str], er
     allowed = _allowed(model, key, error)
     if error["type"] == "missing":
         return f"{origin}: {name} is missing; allowed: {allowed}"
-    reason = str(error["ctx"]["error"]) if error["type"] == "value_error" else ""
+    reason = str(cause) if error["type"] == "value_error" else ""
     if reason and _field(model, key) is None:
         return f"{origin}: {name or 'the settings'} {reason}"
     because = f" ({reason})" if reason else ""

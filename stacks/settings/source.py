@@ -43,7 +43,7 @@ class Source:
             SettingsError: the file cannot be read, or a variable sets what cannot be set.
 
         """
-        values = _read_toml(path)
+        values = read_toml(path)
         in_file = frozenset(_keys(values))
         texts = _variables(environ)
         _override(values, texts)
@@ -65,11 +65,22 @@ class Source:
         return _holds(self.values, key)
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def environment_files(folder: Path) -> dict[str, Path]:
+    """Return the settings file of each environment by its name."""
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the content of a settings file.
+
+    Raises:
+        SettingsError: it does not exist, or is not TOML.
+
+    """
     try:
         return tomllib.loads(path.read_text())
     except FileNotFoundError as missing:
-        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.toml"))) or "none"
+        known = ", ".join(environment_files(path.parent)) or "none"
         raise SettingsError(f"{path} does not exist; environments here: {known}") from missing
     except tomllib.TOMLDecodeError as broken:
         raise SettingsError(f"{path} is not TOML: {broken}") from broken

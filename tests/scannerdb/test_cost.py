@@ -38,7 +38,7 @@ FREE = frozenset(
         *("s3_bucket_ownership_controls", "s3_bucket_policy", "s3_bucket_public_access_block"),
         *("s3_bucket_server_side_encryption_configuration", "s3_bucket_versioning", "scheduler_schedule_group"),
         *("security_group", "sns_topic", "sns_topic_policy", "sns_topic_subscription", "subnet", "vpc"),
-        *("vpc_security_group_egress_rule", "vpc_security_group_ingress_rule"),
+        *("terraform_data", "vpc_security_group_egress_rule", "vpc_security_group_ingress_rule"),
     }
 )
 BILLED = frozenset(

@@ -110,6 +110,10 @@ def test_nothing_that_names_a_database_is_a_mistake_that_lists_the_ways(
             '{"version": 4, "outputs": {"api_url": {"value": "a"}}}',
             "local has no output proxy_endpoint; what is deployed",
         ),
+        (
+            '{"version": 4, "outputs": {"migrate_function_name": {"value": "scanner-database-stage-migrate"}}}',
+            "the Terraform state {path} holds scanner-database-stage, not scanner-database-local; name the environment",
+        ),
     ],
 )
 def test_a_state_that_tells_no_address_is_named_with_the_way_out(

@@ -53,7 +53,7 @@ def test_every_setting_has_a_row() -> None:
             "region",
             [
                 "string",
-                "an AWS region such as eu-central-1",
+                "an AWS region such as eu-central-1; none of GovCloud or China",
                 "required",
                 "**replaces** everything, the database with its rows too; add an environment instead",
             ],

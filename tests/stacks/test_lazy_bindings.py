@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stacks import ROOT
+from stacks import ROOT, lazy_bindings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,3 +94,29 @@ def test_a_package_that_was_imported_before_is_left_alone() -> None:
         "print(sys.modules['cdktf_cdktf_provider_aws'] is module)"
     )
     assert python(code) == "True\n"
+
+
+@pytest.mark.parametrize(
+    ("package", "export"),
+    [
+        ("@cdktf/provider-aws", 'exports.vpc = require("./vpc");'),
+        # CDK Terrain's index, to which the exit is open (decision 1).
+        ("@cdktn/provider-aws", 'exports.vpc = __importStar(require("./vpc"));'),
+    ],
+)
+def test_the_index_of_either_form_waits_until_a_class_is_asked_for(tmp_path: Path, package: str, export: str) -> None:
+    library = tmp_path / "node_modules" / package / "lib"
+    library.mkdir(parents=True)
+    helper = "var __importStar = (module) => ({ ...module, starred: true });\n" if "__importStar" in export else ""
+    (library / "index.js").write_text(f'"use strict";\n{helper}{export}\n')
+    (library / "vpc.js").write_text('console.log("loaded"); exports.Vpc = "Vpc";\n')
+    use = f'const {{ vpc }} = (aws = require("{package}/lib/index.js"), console.log("index"), aws); '
+    use += "console.log(vpc.Vpc, vpc.starred);"
+    said = subprocess.run(
+        ["node", "--require", str(lazy_bindings.NODE_HOOK), "-e", use],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert said.splitlines() == ["index", "loaded", f"Vpc {'true' if helper else 'undefined'}"]

@@ -70,15 +70,15 @@ def test_a_variable_overrides_any_value_and_gets_its_type(
     assert getattr(getattr(settings, section), key) == value
 
 
-@pytest.mark.parametrize("version", ["17", "17.5", "17.11", "18", "18.1", "18.6", "18.10"])
+@pytest.mark.parametrize("version", ["17", "17.5", "17.11", "18", "18.1", "18.6"])
 def test_a_version_that_rds_creates_is_allowed(version: str) -> None:
     settings = load_settings(FOLDER / "dev.toml", {"SCANNER__DATABASE__ENGINE_VERSION": version})
     assert settings.database.engine_version == version
 
 
-@pytest.mark.parametrize("version", ["15", "16", "17.0", "17.4", "17.", "18.0", "19", "180"])
+@pytest.mark.parametrize("version", ["15", "16", "17.0", "17.1", "17.4", "17.", "17.99", "18.0", "18.5", "19", "180"])
 def test_a_version_that_rds_does_not_create_or_that_is_not_supported_is_refused(version: str) -> None:
-    with pytest.raises(SettingsError, match=r'allowed: "17", "18", or a minor version such as "17.6", from 17.5 on'):
+    with pytest.raises(SettingsError, match=r'allowed: "17", "18", or a minor version of these that RDS still creates'):
         load_settings(FOLDER / "dev.toml", {"SCANNER__DATABASE__ENGINE_VERSION": version})
 
 
@@ -147,7 +147,7 @@ def test_settings_cannot_be_changed_after_loading() -> None:
         (
             '"eu-central-1b"',
             '"us-east-1b"',
-            "the settings must have network.availability_zones in region eu-central-1; us-east-1b is not",
+            "network.availability_zones = 'us-east-1b' is not allowed (no zone of region eu-central-1); allowed: as",
         ),
         (
             "max_allocated_storage_gib = 100",

