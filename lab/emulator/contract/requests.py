@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from xml.etree import ElementTree as ET
 
 from moto.core.model import OperationModel
 from moto.core.parse import PROTOCOL_PARSERS, RequestParserError
@@ -17,11 +18,12 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import NotFound
 
 from lab.emulator.contract.services import find_service, service_router
+from lab.emulator.contract.unknown_members import unknown_members
 
 SCOPE = re.compile(r"(?P<access_key>[^/\s=]+)/\d{8}/(?P<region>[^/]+)/(?P<signing_name>[^/]+)/aws4_request")
 
-# What a query carries beside the operation's parameters.
-NOT_PARAMETERS = {"Action", "Version"}
+# What a query carries beside the operation's parameters; SDKs send `x-id` to S3, for its logs.
+NOT_PARAMETERS = {"Action", "Version", "x-id"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,23 +106,36 @@ def parse(environ: dict[str, Any]) -> Call:
         protocol = determine_request_protocol(operation.service_model, request.content_type)
     except (NotFound, NotImplementedError) as error:
         raise UnknownOperationError(f"{service} has no operation for {_said(request)}") from error
-    values = _ReadValues(request.values.items(multi=True))
-    read = {
-        "method": request.method,
-        "values": values,
-        "headers": request.headers,
-        "body": request.get_data(),
-        "url_path": request.path,
-        "url_params": uri_parameters,
-    }
     try:
-        parameters = PROTOCOL_PARSERS[protocol](operation, map_type=dict).parse(read)
-    except (RequestParserError, ValueError, TypeError, AttributeError) as error:
+        parameters, unread = _read(request, operation, protocol, uri_parameters)
+    except (ET.ParseError, RequestParserError, ValueError, TypeError, AttributeError) as error:
         raise UnreadableRequestError(f"{service} {operation.name} cannot be read: {error}") from error
-    unread = tuple(sorted(values.keys() - values.read - NOT_PARAMETERS)) if protocol in {"ec2", "query"} else ()
     return Call(
         service=service, operation=operation, parameters=parameters, protocol=protocol, caller=caller, unread=unread
     )
+
+
+def _read(
+    request: Request, operation: OperationModel, protocol: str, uri_parameters: Mapping[str, Any]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the parameters of a request, and the names of those that the model does not know."""
+    values = _ReadValues(request.values.items(multi=True))
+    parameters = PROTOCOL_PARSERS[protocol](operation, map_type=dict).parse(
+        {
+            "method": request.method,
+            "values": values,
+            "headers": request.headers,
+            "body": request.get_data(),
+            "url_path": request.path,
+            "url_params": uri_parameters,
+        }
+    )
+    if protocol in {"ec2", "query"}:
+        return parameters, tuple(sorted(values.keys() - values.read - NOT_PARAMETERS))
+    in_query = request.args.keys() - values.read - operation.http_trait.query_args.keys() - NOT_PARAMETERS
+    in_body = unknown_members(request.get_data(), operation.input_shape, protocol)
+    # A presigned request carries its signature there.
+    return parameters, (*sorted(name for name in in_query if not name.startswith("X-Amz-")), *in_body)
 
 
 def find_caller(request: Request) -> Caller:
@@ -160,3 +175,7 @@ class _ReadValues(MultiDict[str, str]):
     def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
         self.read.add(key)
         return super().get(key, *args, **kwargs)
+
+    def getlist(self, key: str, *args: Any, **kwargs: Any) -> list[Any]:
+        self.read.add(key)
+        return super().getlist(key, *args, **kwargs)
