@@ -14,7 +14,7 @@ from lab.emulator.contract.patterns import compile_pattern
 from lab.emulator.contract.requests import Call
 
 # What the parsers make of each type; any object may be a timestamp.
-TYPES: dict[str, type | tuple[type, ...]] = {
+TYPES: dict[str, Any] = {
     "blob": (bytes, str),
     "boolean": bool,
     "double": (int, float),
