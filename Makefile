@@ -13,6 +13,9 @@ RUN := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
+# The botocore of which the emulator takes AWS's service models; none of its code runs.
+AWS_MODELS := lab/emulator/contract/models
+
 # More processes than cores: the deployments wait for the emulated RDS most of their time.
 SIDE_BY_SIDE := -n 4 --dist loadgroup --no-loadscope-reorder
 
@@ -154,6 +157,11 @@ rds-offers: setup ## Renew what RDS offers by region (classes, versions) from th
 log-lines: setup ## Record anew what a real server logs, for the tests of the slow-query filters
 	@$(RUN) -m tests.support.record_log_lines
 
+.PHONY: aws-models
+aws-models: setup ## Take AWS's newest service models, against which the emulator holds each request
+	@$(COMPILE) --no-deps $(AWS_MODELS).in -o $(AWS_MODELS).lock --upgrade
+	@$(MAKE) -s setup
+
 .PHONY: lock
 lock: setup ## Resolve the newest allowed versions into the four lock files
 	@$(COMPILE) handlers/requirements.in -o handlers/requirements.lock --upgrade
@@ -177,7 +185,7 @@ $(VENV)/bin/scannerdb: Makefile $(VENV)/.installed
 	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" -m scannerdb "$$@"\n' "$(CURDIR)" "$(CURDIR)/$(RUN)" > $@
 	@chmod +x $@
 
-$(VENV)/.installed: requirements.lock
+$(VENV)/.installed: requirements.lock $(AWS_MODELS).lock
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed; '$(PYTHON)' was not found. Install it, or: make PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed; $(PYTHON) is {v.major}.{v.minor}. Try: make PYTHON=python3.11")'
 	@echo "Installing the Python tools into $(VENV) (about 15 s) ..."
@@ -185,6 +193,7 @@ $(VENV)/.installed: requirements.lock
 	@awk '/^uv==/ {on = 1} on {print; if (!/\\$$/) exit}' requirements.lock > $(VENV)/uv.lock
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.lock
 	@$(UV) pip sync --quiet --require-hashes --python $(RUN) requirements.lock
+	@$(UV) pip install --quiet --require-hashes --no-deps --python $(RUN) --target $(VENV)/aws-models -r $(AWS_MODELS).lock
 	@# Compile once what each synth loads; the rest of the provider's bindings would take a minute.
 	@$(RUN) -c "import stacks.synthesis"
 	@touch $@

@@ -14,12 +14,14 @@ from pathlib import Path
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
+from lab.emulator.contract.check import ContractCheck
 from lab.emulator.http_server import HttpApi
 from lab.emulator.lambda_runtime import LambdaRuntime
 from lab.emulator.patch_actions import patch_actions
 from lab.emulator.patch_databases import patch_databases
 from lab.emulator.patch_functions import api_routes, invoke_route, patch_functions
 from lab.emulator.patch_resources import patch_resources
+from lab.emulator.patch_stages import patch_stages
 from lab.emulator.retries import RetryReplay
 from lab.emulator.server import CREDENTIALS
 
@@ -28,8 +30,8 @@ def main() -> None:
     """Serve until standard input closes."""
     configuration = json.loads(sys.stdin.readline())
     region, directory = configuration["region"], Path(configuration["directory"])
-    moto = RetryReplay(DomainDispatcherApplication(create_backend_app))
-    aws = make_server("127.0.0.1", 0, moto, threaded=True, request_handler=MotoRequestHandler)
+    contract = ContractCheck(DomainDispatcherApplication(create_backend_app))
+    aws = make_server("127.0.0.1", 0, RetryReplay(contract), threaded=True, request_handler=MotoRequestHandler)
     port = aws.server_address[1]
     runtime = LambdaRuntime(
         directory=directory / "functions",
@@ -45,6 +47,7 @@ def main() -> None:
     patch_databases(password=configuration["database_password"])
     patch_functions(runtime)
     patch_resources()
+    patch_stages()
     http_api = HttpApi(
         routes=functools.partial(api_routes, region),
         invoke=functools.partial(invoke_route, runtime, region),
@@ -57,6 +60,7 @@ def main() -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
     print(json.dumps({"aws_port": port, "api_port": api.server_address[1]}), flush=True)
     sys.stdin.read()
+    print(f"contract: {contract.checked} requests checked, {contract.refused} refused", file=sys.stderr, flush=True)
     runtime.stop()
     # The servers' threads may still wait for clients that are gone.
     os._exit(0)

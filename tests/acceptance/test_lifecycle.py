@@ -1,7 +1,8 @@
 """The life of one deployment, in the order of this file: what is deployed, what changes it, what takes it away.
 
 What `cdktf deploy` left behind works, and Terraform agrees that it is all there. A broken migration fails the deploy
-with its cause, leaves the database as it was, and can be mended. What was deployed can be taken away.
+with its cause, leaves the database as it was, and can be mended. Settings change in place, and Terraform agrees again.
+What was deployed can be taken away, and no request on the way broke AWS's models.
 """
 
 import json
@@ -15,6 +16,7 @@ import uuid
 import pytest
 
 from lab.deployment import DeploymentError, changes
+from lab.emulator.contract.check import REFUSED
 from tests.support.acceptance import OBJECTS, Deployed
 
 pytestmark = pytest.mark.deployment
@@ -38,6 +40,16 @@ MENDED = "CREATE TABLE scan_notes (job_id uuid PRIMARY KEY, note text NOT NULL);
 SYNTAX_ERROR = "CREATE TABEL scan_notes (job_id uuid PRIMARY KEY);\n"
 # PostgreSQL's grammar takes it; only a database can tell that it is wrong. The first statement must not stay.
 WRONG_COLUMN = "CREATE TABLE scan_notes (job_id uuid PRIMARY KEY);\n\nUPDATE jobs SET colour = 'red';\n"
+# New settings; tests/acceptance/conftest.py has those of the first deploy.
+UPDATED = {
+    "SCANNER__ALARMS__EMAILS": '["second@example.com"]',
+    "SCANNER__DATABASE__ALLOCATED_STORAGE_GIB": "30",
+    "SCANNER__DATABASE__INSTANCE_CLASS": "db.t4g.medium",
+    "SCANNER__FUNCTIONS__LOG_RETENTION_DAYS": "3",
+    "SCANNER__STATUS_API__REQUESTS_PER_SECOND": "50",
+    "SCANNER__TAGS__OWNER": "second",
+    "SCANNER__TAGS__TEAM": "scanner",
+}
 
 
 def test_no_other_process_deploys_the_same_once_more(request: pytest.FixtureRequest) -> None:
@@ -166,10 +178,9 @@ def test_a_second_plan_changes_nothing(deployed: Deployed) -> None:
     assert changes(deployed.deployment.plan(deployed.provider)) == []
 
 
-def test_a_broken_migration_fails_the_deploy_and_the_mended_file_deploys(deployed: Deployed) -> None:
+def test_a_broken_migration_fails_the_deploy_with_its_cause_and_leaves_the_database(deployed: Deployed) -> None:
     before = deployed.query(CONTENT)
-    number = max(int(file.name[:3]) for file in deployed.migrations.glob("[0-9][0-9][0-9]_*.sql")) + 1
-    migration = deployed.migrations / f"{number:03}_add_scan_notes.sql"
+    migration = deployed.next_migration
     migration.with_suffix(".down.sql").write_text(DOWN)
 
     migration.write_text(SYNTAX_ERROR)
@@ -192,10 +203,55 @@ def test_a_broken_migration_fails_the_deploy_and_the_mended_file_deploys(deploye
     assert "Traceback" not in str(failed.value)
     assert deployed.query(CONTENT) == before
 
-    migration.write_text(MENDED)
+
+def test_the_mended_migration_deploys_together_with_new_settings(deployed: Deployed) -> None:
+    deployed.next_migration.write_text(MENDED)
+    # One deploy for both: each takes a minute.
+    deployed.deployment.overrides.update(UPDATED)
+    del deployed.deployment.overrides["SCANNER__TAGS__PURPOSE"]
     deployed.deployment.deploy(deployed.provider)
     assert deployed.query("SELECT count(*) FROM scan_notes") == [(0,)]
     assert deployed.get(f"/jobs/{deployed.jobs[0].job_id}").status_code == 200
+
+
+def test_the_instance_has_the_new_class_and_size(deployed: Deployed) -> None:
+    (instance,) = deployed.deployment.emulator.client("rds").describe_db_instances()["DBInstances"]
+    assert (instance["DBInstanceClass"], instance["AllocatedStorage"]) == ("db.t4g.medium", 30)
+
+
+def test_the_api_has_the_new_throttle(deployed: Deployed) -> None:
+    gateway = deployed.deployment.emulator.client("apigatewayv2")
+    (api,) = gateway.get_apis()["Items"]
+    limits = gateway.get_stage(ApiId=api["ApiId"], StageName="$default")["DefaultRouteSettings"]
+    assert (limits["ThrottlingRateLimit"], limits["ThrottlingBurstLimit"]) == (50, 100)
+
+
+def test_every_log_has_the_new_retention(deployed: Deployed) -> None:
+    groups = deployed.deployment.emulator.client("logs").describe_log_groups()["logGroups"]
+    assert {group.get("retentionInDays") for group in groups} == {3}
+
+
+def test_alarms_are_mailed_to_the_new_address_alone(deployed: Deployed) -> None:
+    subscriptions = deployed.deployment.emulator.client("sns").list_subscriptions()["Subscriptions"]
+    assert {each["Endpoint"] for each in subscriptions} == {"second@example.com"}
+
+
+def test_tags_are_added_changed_and_removed(deployed: Deployed) -> None:
+    client, tags = deployed.deployment.emulator.client, {}
+    (instance,) = client("rds").describe_db_instances()["DBInstances"]
+    tags["instance"] = {each["Key"]: each["Value"] for each in instance["TagList"]}
+    (api,) = client("apigatewayv2").get_apis()["Items"]
+    tags["api"] = api["Tags"]
+    tags["stage"] = client("apigatewayv2").get_stage(ApiId=api["ApiId"], StageName="$default")["Tags"]
+    function = client("lambda").get_function(FunctionName=deployed.deployment.function_name("status"))
+    tags["function"] = function["Tags"]
+    for name, found in tags.items():
+        said = {key: value for key, value in found.items() if key in {"owner", "purpose", "team"}}
+        assert said == {"owner": "second", "team": "scanner"}, name
+
+
+def test_the_plan_after_the_new_settings_changes_nothing(deployed: Deployed) -> None:
+    assert changes(deployed.deployment.plan(deployed.provider)) == []
 
 
 def test_destroy_leaves_no_function_no_database_and_no_state(deployed: Deployed) -> None:
@@ -209,3 +265,8 @@ def test_destroy_leaves_no_function_no_database_and_no_state(deployed: Deployed)
     assert alarms["MetricAlarms"] == alarms["CompositeAlarms"] == []
     state = json.loads((deployed.deployment.directory / "terraform.tfstate").read_text())
     assert state["resources"] == []
+
+
+def test_no_request_of_terraform_or_a_function_broke_a_model_of_aws(deployed: Deployed) -> None:
+    log = deployed.deployment.emulator.log_file.read_text(errors="replace")
+    assert [line for line in log.splitlines() if line.startswith(REFUSED)] == []

@@ -248,3 +248,16 @@ def test_the_emulator_ends_when_its_starter_is_killed(tmp_path: Path) -> None:
     starter.wait()
     starter.stdout.close()
     wait_until(lambda: not is_running(emulator))
+
+
+def test_a_request_of_a_function_is_held_against_the_models_of_aws(emulator: Emulator) -> None:
+    source = """
+import boto3, botocore.exceptions
+def handler(event, context):
+    try:
+        boto3.client("logs").create_log_group(logGroupName="two words")
+    except botocore.exceptions.ClientError as error:
+        return error.response["Error"]["Code"]
+"""
+    create_function(emulator, "careless", source)
+    assert emulator.invoke("careless", {}) == "InvalidParameterException"

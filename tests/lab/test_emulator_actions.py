@@ -1,4 +1,4 @@
-"""Composite alarms and saved queries of the emulator, which moto alone refuses."""
+"""Composite alarms, saved queries and updates of stages, which moto alone refuses."""
 
 from collections.abc import Iterator
 
@@ -54,3 +54,26 @@ def test_a_saved_query_is_found_by_the_beginning_of_its_name_changed_and_deleted
     assert [each["name"] for each in logs.describe_query_definitions()["queryDefinitions"]] == ["prod/slow"]
     with pytest.raises(botocore.exceptions.ClientError, match="ResourceNotFoundException"):
         logs.delete_query_definition(queryDefinitionId=id_)
+
+
+def test_a_stage_keeps_what_an_update_does_not_name_and_its_tags_follow(emulator: Emulator) -> None:
+    gateway = emulator.client("apigatewayv2")
+    api_id = gateway.create_api(Name="status", ProtocolType="HTTP")["ApiId"]
+    stage = {"ApiId": api_id, "StageName": "$default"}
+    gateway.create_stage(**stage, AutoDeploy=True, DefaultRouteSettings={"ThrottlingBurstLimit": 200}, Tags={"a": "1"})
+    changed = gateway.update_stage(**stage, DefaultRouteSettings={"ThrottlingBurstLimit": 100})
+    assert (changed["AutoDeploy"], changed["DefaultRouteSettings"]) == (True, {"ThrottlingBurstLimit": 100})
+    arn = f"arn:aws:apigateway:eu-central-1::/apis/{api_id}/stages/$default"
+    gateway.tag_resource(ResourceArn=arn, Tags={"b": "2", "c": "3"})
+    gateway.untag_resource(ResourceArn=arn, TagKeys=["c"])
+    assert gateway.get_tags(ResourceArn=arn)["Tags"] == {"a": "1", "b": "2"}
+    found = gateway.get_stage(**stage)
+    assert found["Tags"] == {"a": "1", "b": "2"}
+    assert found["DefaultRouteSettings"] == {"ThrottlingBurstLimit": 100}
+
+
+def test_the_tags_of_an_api_are_its_own(emulator: Emulator) -> None:
+    gateway = emulator.client("apigatewayv2")
+    api = gateway.create_api(Name="other", ProtocolType="HTTP", Tags={"a": "1"})
+    gateway.tag_resource(ResourceArn=f"arn:aws:apigateway:eu-central-1::/apis/{api['ApiId']}", Tags={"a": "2"})
+    assert gateway.get_api(ApiId=api["ApiId"])["Tags"] == {"a": "2"}

@@ -21,7 +21,8 @@ class Deployed:
 
     def __init__(self, deployment: Deployment, provider: terraform.Provider, migrations: Path) -> None:
         self.deployment = deployment
-        self.migrations = migrations
+        number = max(int(file.name[:3]) for file in migrations.glob("[0-9][0-9][0-9]_*.sql")) + 1
+        self.next_migration = migrations / f"{number:03}_add_scan_notes.sql"
         self.provider = provider
         self.summary = deployment.deploy(provider)
         # Not before: one of the jobs must still be young when a test asks for it.

@@ -1,0 +1,1 @@
+"""Holds each request to the emulator against AWS's newest published service models."""
