@@ -15,9 +15,11 @@ import uuid
 
 import pytest
 
+from handlers.contract.names import FUNCTIONS
 from lab.deployment import DeploymentError, changes
 from lab.emulator.contract.check import REFUSED
 from tests.support.acceptance import OBJECTS, Deployed
+from tests.support.access_uses import CODE_CALLS, short_name
 
 pytestmark = pytest.mark.deployment
 
@@ -139,6 +141,28 @@ def test_what_is_no_job_is_refused_by_name(deployed: Deployed) -> None:
     assert (malformed.status_code, malformed.body["error"]) == (400, "invalid_job_id")
     unknown = deployed.get(f"/jobs/{uuid.uuid4()}")
     assert (unknown.status_code, unknown.body["error"]) == (404, "job_not_found")
+
+
+def test_the_state_of_a_job_s_execution_is_asked_for(deployed: Deployed) -> None:
+    execution_arn = _start_execution(deployed)
+    job_id = uuid.uuid4()
+    deployed.query(
+        f"INSERT INTO jobs (job_id, bucket, execution_arn) VALUES ('{job_id}', 'b', '{execution_arn}') RETURNING 1"
+    )
+    answer = deployed.get(f"/jobs/{job_id}")
+    # Without an answer of Step Functions the request succeeds too.
+    assert (answer.status_code, answer.body["step_function_status"]) == (200, "RUNNING")
+
+
+def test_services_of_aws_may_do_what_the_deployment_needs(deployed: Deployed) -> None:
+    """Schedules that invoke, alarms and EventBridge that publish, Lambda that attaches and logs, among others."""
+    assert deployed.deployment.emulator.check_services() == []
+
+
+def test_the_functions_call_what_the_test_of_each_permission_takes_them_to_call(deployed: Deployed) -> None:
+    done = [each for each in deployed.deployment.emulator.decisions() if ": connect to " not in str(each["what"])]
+    calls = {(short_name(str(each["by"])), str(each["what"]).split()[1]) for each in done}
+    assert {call for call in calls if call[1].startswith(("s3:", "secretsmanager:", "states:"))} == CODE_CALLS
 
 
 def test_an_unsigned_request_is_forbidden(deployed: Deployed) -> None:
@@ -270,3 +294,22 @@ def test_destroy_leaves_no_function_no_database_and_no_state(deployed: Deployed)
 def test_no_request_of_terraform_or_a_function_broke_a_model_of_aws(deployed: Deployed) -> None:
     log = deployed.deployment.emulator.log_file.read_text(errors="replace")
     assert [line for line in log.splitlines() if line.startswith(REFUSED)] == []
+
+
+def test_nothing_was_denied_from_the_first_deploy_to_the_destroy(deployed: Deployed) -> None:
+    emulator = deployed.deployment.emulator
+    assert emulator.refusals() == []
+    decisions = emulator.decisions()
+    assert {short_name(str(each["by"])) for each in decisions if ": connect to " in str(each["what"])} == set(FUNCTIONS)
+
+
+def _start_execution(deployed: Deployed) -> str:
+    """Start an execution of a state machine whose name the settings allow; moto leaves it running."""
+    states = deployed.deployment.emulator.client("stepfunctions")
+    machine = states.create_state_machine(
+        name=deployed.deployment.settings.status_api.state_machine.replace("*", "-lister"),
+        definition=json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}),
+        roleArn="arn:aws:iam::123456789012:role/lister",
+    )
+    arn: str = states.start_execution(stateMachineArn=machine["stateMachineArn"])["executionArn"]
+    return arn
