@@ -2,7 +2,7 @@
 
 What `cdktf deploy` left behind works, and Terraform agrees that it is all there. A broken migration fails the deploy
 with its cause, leaves the database as it was, and can be mended. Settings change in place, and Terraform agrees again.
-What was deployed can be taken away, and no request on the way broke AWS's models.
+What was deployed can be taken away. No request on the way broke AWS's models, and nothing was denied.
 """
 
 import json

@@ -137,7 +137,8 @@ class AccessControl:
             can_log=not any(use.action.startswith("logs:") for use, _ in refused),
         )
         with self._lock:
-            self._functions[name] = access
+            if self._account is account:
+                self._functions[name] = access
         return access
 
     def function_with(self, access_key: str) -> Function | None:

@@ -87,7 +87,8 @@ def check_connection(account: Account, connection: Connection) -> None:
 
 
 def _server(account: Account, host: str) -> Instance | Proxy:
-    found = next((each for each in (*account.instances, *account.proxies) if each.host == host), None)
+    servers: tuple[Instance | Proxy, ...] = (*account.instances, *account.proxies)
+    found = next((each for each in servers if each.host == host), None)
     if found is None:
         raise NoRouteError(f"no database and no proxy is named {host}")
     return found

@@ -46,7 +46,7 @@ def read_account(region: str) -> Account:
         region=region,
         policies=dict(_policies(region)),
         role_policies={
-            role.arn: {**role.policies, **{each.name: each.document for each in list(role.managed_policies.values())}}
+            role.arn: {**role.policies, **{each.name: _document(each) for each in list(role.managed_policies.values())}}
             for role in roles
         },
         keys=dict(_keys(region)),
@@ -57,7 +57,7 @@ def read_account(region: str) -> Account:
             if _is_true(vpc.enable_dns_support) and _is_true(vpc.enable_dns_hostnames)
         ),
         prefix_lists={
-            each.prefix_list_name.rpartition(".")[2]: each.id for each in list(ec2.managed_prefix_lists.values())
+            str(each.prefix_list_name).rpartition(".")[2]: each.id for each in list(ec2.managed_prefix_lists.values())
         },
         rules=tuple(_rules(ec2)),
         endpoints=tuple(_endpoints(ec2)),
@@ -97,6 +97,11 @@ def function_of(configuration: Mapping[str, Any], *, region: str) -> Function:
     )
 
 
+def _document(policy: Any) -> str:
+    """Return the version of a managed policy that is in force."""
+    return next(str(each.document) for each in policy.versions if each.is_default)
+
+
 def _functions(region: str) -> list[Any]:
     return list(lambda_backends[ACCOUNT_ID][region].list_functions())
 
@@ -121,8 +126,9 @@ def _keys(region: str) -> Iterator[tuple[str, str]]:
         rule = (bucket.encryption or {}).get("Rule", {}).get("ApplyServerSideEncryptionByDefault", {})
         if "KMSMasterKeyID" in rule:
             yield bucket.arn, rule["KMSMasterKeyID"]
+    secrets: list[Any] = list(secretsmanager_backends[ACCOUNT_ID][region].secrets.values())
     named = [
-        *((each.arn, each.kms_key_id) for each in list(secretsmanager_backends[ACCOUNT_ID][region].secrets.values())),
+        *((each.arn, each.kms_key_id) for each in secrets),
         *((each.arn, each.kms_master_key_id) for each in list(sns_backends[ACCOUNT_ID][region].topics.values())),
         *((each.arn, each.kms_key_id) for each in list(logs_backends[ACCOUNT_ID][region].groups.values())),
         *((each.function_arn, each.kms_key_arn) for each in _functions(region)),
@@ -136,7 +142,8 @@ def _subnets(ec2: Any) -> list[Any]:
 
 def _subnet(ec2: Any, subnet: Any) -> Subnet:
     tables = [table for table in list(ec2.route_tables.values()) if table.vpc_id == subnet.vpc_id]
-    own = [table for table in tables if subnet.id in {each.get("SubnetId") for each in table.associations}]
+    # The property `associations` iterates without a copy.
+    own = [table for table in tables if subnet.id in list(table._associations.values())]  # noqa: SLF001
     (table,) = own or [table for table in tables if table.main_association_id is not None]
     # An internet gateway serves public addresses only, and a function has none.
     targets = [str(route.gateway_id) for route in table.routes if route.destination_cidr_block == ANYWHERE]
@@ -153,7 +160,7 @@ def _rules(ec2: Any) -> Iterator[Rule]:
         for rule in [*group.ingress_rules, *group.egress_rules]:
             if rule.ip_protocol not in {"tcp", "-1"}:
                 continue
-            peer = rule.source_group.get("GroupId") or rule.prefix_list.get("PrefixListId") or rule.cidr_ipv4
+            peer = rule.source_group.get("GroupId") or rule.prefix_list_id or rule.cidr_ipv4
             yield Rule(
                 name=rule.id,
                 group_id=group.id,
@@ -183,7 +190,7 @@ def _instances(region: str) -> Iterator[Instance]:
     for each in list(rds_backends[ACCOUNT_ID][region].databases.values()):
         yield Instance(
             host=each.address,
-            port=int(each.port),
+            port=int(each.port or 0),
             resource_id=each.dbi_resource_id,
             group_ids=tuple(each.vpc_security_group_ids),
             monitoring_role=each.monitoring_role_arn,

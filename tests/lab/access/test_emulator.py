@@ -90,8 +90,8 @@ def test_what_the_role_does_not_allow_is_refused_in_the_words_of_aws_and_recorde
 
 
 def test_step_functions_refuses_in_its_own_form(emulator: Emulator) -> None:
-    kind, text = call(emulator, "stepfunctions", "describe_execution", executionArn=EXECUTION)
-    assert kind == "AccessDeniedException"
+    _, text = call(emulator, "stepfunctions", "describe_execution", executionArn=EXECUTION)
+    assert text.startswith("An error occurred (AccessDeniedException) when calling the DescribeExecution operation")
     assert "not authorized to perform: states:DescribeExecution" in text
 
 
@@ -160,7 +160,7 @@ def test_without_permission_to_write_logs_the_log_is_lost(emulator: Emulator) ->
 
 def test_variables_that_the_role_may_not_decrypt_fail_the_invocation(emulator: Emulator) -> None:
     key = emulator.client("kms").create_key()["KeyMetadata"]["Arn"]
-    create_function(emulator, "encrypted", LOGS, KMSKeyArn=key, Environment={"Variables": {"A": "b"}})
+    create_function(emulator, "encrypted", LOGS, KMSKeyArn=key, Environment={"Variables": {"NAME": "value"}})
     with pytest.raises(botocore.exceptions.ClientError, match=r"KMS access was denied.*because no identity-based"):
         call(emulator, "s3", "get_object", function="encrypted", Bucket="releases", Key="allowed")
 
