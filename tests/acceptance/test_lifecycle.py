@@ -17,9 +17,12 @@ import pytest
 
 from handlers.contract.names import FUNCTIONS
 from lab.deployment import DeploymentError, changes
+from lab.emulator.access.decisions import Use
 from lab.emulator.contract.check import REFUSED
 from tests.support.acceptance import OBJECTS, Deployed
-from tests.support.access_uses import CODE_CALLS, short_name
+from tests.support.access_uses import CODE_CALLS, needed, short_name
+from tests.support.synthesis import Synthesised
+from tests.support.synthesised_account import synthesised_account
 
 pytestmark = pytest.mark.deployment
 
@@ -159,10 +162,16 @@ def test_services_of_aws_may_do_what_the_deployment_needs(deployed: Deployed) ->
     assert deployed.deployment.emulator.check_services() == []
 
 
-def test_the_functions_call_what_the_test_of_each_permission_takes_them_to_call(deployed: Deployed) -> None:
-    done = [each for each in deployed.deployment.emulator.decisions() if ": connect to " not in str(each["what"])]
-    calls = {(short_name(str(each["by"])), str(each["what"]).split()[1]) for each in done}
-    assert {call for call in calls if call[1].startswith(("s3:", "secretsmanager:", "states:"))} == CODE_CALLS
+def test_the_test_of_each_permission_knows_all_that_is_done(deployed: Deployed, stacks: dict[str, Synthesised]) -> None:
+    """tests/lab/access/test_taken_away.py decides on a list of calls; they are the ones that are made here."""
+    done = {tuple(str(each["what"]).split(": ", 1)) for each in deployed.deployment.emulator.decisions()}
+    actions = {(by, what.split()[0]) for by, what in done if not what.startswith("connect to ")}
+    code = {
+        (short_name(by), action) for by, action in actions if action.startswith(("s3:", "secretsmanager:", "states:"))
+    }
+    assert code == CODE_CALLS
+    expected = needed(synthesised_account(stacks["local"]), "local")
+    assert {action for _, action in actions} == {use.action for use in expected if isinstance(use, Use)}
 
 
 def test_an_unsigned_request_is_forbidden(deployed: Deployed) -> None:
