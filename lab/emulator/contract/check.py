@@ -45,7 +45,7 @@ class ContractCheck:
         with self._lock:
             self.checked += 1
             self.refused += answer is not None
-        return (answer or self._application)(environ, start_response)  # type: ignore[no-any-return]
+        return (answer or self._application)(environ, start_response)
 
     def _check(self, environ: dict[str, Any]) -> Response | None:
         """Return the refusal of a request, or `None` when it holds."""

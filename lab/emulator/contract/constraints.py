@@ -13,6 +13,21 @@ from moto.core.model import Shape
 from lab.emulator.contract.patterns import compile_pattern
 from lab.emulator.contract.requests import Call
 
+# What the parsers make of each type; any object may be a timestamp.
+TYPES: dict[str, Any] = {
+    "blob": (bytes, str),
+    "boolean": bool,
+    "double": (int, float),
+    "float": (int, float),
+    "integer": int,
+    "list": list,
+    "long": int,
+    "map": dict,
+    "string": str,
+    "structure": dict,
+}
+NUMBERS = {"double", "float", "integer", "long"}
+WITH_LENGTH = {"blob", "list", "map", "string"}
 # A value may be a whole policy.
 SHOWN_CHARACTERS = 200
 
@@ -23,7 +38,7 @@ class Violation:
 
     Attributes:
         kind: `required`, `unknown`, `union`, `type`, `length`, `range`, `enum` or `pattern`.
-        member: the path, such as `tags.1.key`.
+        member: the path, such as `tags.1.member.key`.
         constraint: what AWS says of it, such as `Member must not be null`.
         value: what was sent, for people; a secret is left out.
 
@@ -50,7 +65,9 @@ def find_violations(call: Call) -> list[Violation]:
 
 def _check(value: Any, shape: Shape, member: str) -> Iterator[Violation]:
     """Check one value and all that it holds."""
-    if not isinstance(value, _python_type(shape)):
+    if _is_free(shape):
+        return
+    if not isinstance(value, TYPES.get(shape.type_name, object)):
         yield _violation("type", member, f"Member must be of type {shape.type_name}", shape, value)
         return
     yield from _check_bounds(value, shape, member)
@@ -58,36 +75,21 @@ def _check(value: Any, shape: Shape, member: str) -> Iterator[Violation]:
         yield from _check_structure(value, shape, member)
     elif shape.type_name == "list":
         for position, each in enumerate(value, start=1):
-            yield from _check(each, shape.member, _join(member, str(position)))
+            yield from _check(each, shape.member, _join(member, f"{position}.member"))
     elif shape.type_name == "map":
         for key, each in value.items():
-            yield from _check(key, shape.key, _join(member, key))
-            yield from _check(each, shape.value, _join(member, key))
+            yield from _check(key, shape.key, f"{member}.{key}")
+            yield from _check(each, shape.value, f"{member}.{key}")
     elif shape.type_name == "string":
         yield from _check_string(value, shape, member)
 
 
-def _python_type(shape: Shape) -> type | tuple[type, ...]:
-    types: dict[str, type | tuple[type, ...]] = {
-        "blob": (bytes, str),
-        "boolean": bool,
-        "double": (int, float),
-        "float": (int, float),
-        "integer": int,
-        "list": list,
-        "long": int,
-        "map": dict,
-        "structure": dict,
-        # A header with JSON in it is parsed already.
-        "string": object if shape.serialization.get("jsonvalue") else str,
-    }
-    is_document = shape.type_name == "structure" and shape.is_document_type
-    return object if is_document else types.get(shape.type_name, object)
+def _is_free(shape: Shape) -> bool:
+    """Return whether the model leaves the inside to the caller: a document, or JSON in a header."""
+    return bool(shape.metadata.get("document") or shape.serialization.get("jsonvalue"))
 
 
 def _check_structure(value: dict[str, Any], shape: Shape, member: str) -> Iterator[Violation]:
-    if shape.is_document_type:
-        return
     said = {name: each for name, each in value.items() if each is not None}
     for name in shape.required_members:
         if name not in said:
@@ -109,22 +111,22 @@ def _check_string(value: Any, shape: Shape, member: str) -> Iterator[Violation]:
 
 
 def _check_bounds(value: Any, shape: Shape, member: str) -> Iterator[Violation]:
-    """Check the length of strings, blobs, lists and maps, and the value of numbers."""
-    is_number = shape.type_name in {"double", "float", "integer", "long"}
-    kind, has, size = ("range", "value", value) if is_number else ("length", "length", value)
-    if shape.type_name in {"blob", "list", "map", "string"} and hasattr(value, "__len__"):
-        size = len(value)
-    elif not is_number:
+    """Check the length of what has one, and the value of numbers."""
+    if shape.type_name in NUMBERS:
+        kind, what, size = "range", "value", value
+    elif shape.type_name in WITH_LENGTH:
+        kind, what, size = "length", "length", len(value)
+    else:
         return
     least, most = shape.metadata.get("min"), shape.metadata.get("max")
     if least is not None and size < least:
-        yield _violation(kind, member, f"Member must have {has} greater than or equal to {least}", shape, value)
+        yield _violation(kind, member, f"Member must have {what} greater than or equal to {least}", shape, value)
     if most is not None and size > most:
-        yield _violation(kind, member, f"Member must have {has} less than or equal to {most}", shape, value)
+        yield _violation(kind, member, f"Member must have {what} less than or equal to {most}", shape, value)
 
 
 def _violation(kind: str, member: str, constraint: str, shape: Shape, value: Any) -> Violation:
-    hidden = shape.metadata.get("sensitive") or shape.type_name in {"blob", "structure"}
+    hidden = shape.metadata.get("sensitive") or shape.type_name in {"blob", "list", "map", "structure"}
     shown = "null" if value is None else f"'{str(value)[:SHOWN_CHARACTERS]}'"
     said = "Value" if hidden and value is not None else f"Value {shown}"
     return Violation(kind=kind, member=member, constraint=constraint, value=said)

@@ -6,7 +6,7 @@ reads the parameters. Where the wire says more than the parser reads, `unread` h
 
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -116,10 +116,10 @@ def parse(environ: dict[str, Any]) -> Call:
 
 
 def _read(
-    request: Request, operation: OperationModel, protocol: str, uri_parameters: Mapping[str, Any]
+    request: Request, operation: OperationModel, protocol: str, uri_parameters: dict[str, Any]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the parameters of a request, and the names of those that the model does not know."""
-    values = _ReadValues(request.values.items(multi=True))
+    values = _ReadValues(request.values)
     parameters = PROTOCOL_PARSERS[protocol](operation, map_type=dict).parse(
         {
             "method": request.method,
@@ -168,8 +168,8 @@ def _said(request: Request) -> str:
 class _ReadValues(MultiDict[str, str]):
     """Values of a form or a query that remember which of them were read."""
 
-    def __init__(self, values: Iterable[tuple[str, str]]) -> None:
-        super().__init__(list(values))
+    def __init__(self, values: MultiDict[str, str]) -> None:
+        super().__init__(values)
         self.read: set[str] = set()
 
     def get(self, key: str, *args: Any, **kwargs: Any) -> Any:

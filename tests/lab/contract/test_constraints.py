@@ -22,6 +22,7 @@ FUNCTION = {
     "Code": {"ZipFile": b"zip"},
     "Timeout": 60,
 }
+TAG_VALUE = ("pattern", "tags.1.member.value")
 VERSIONING = ("enum", "versioningConfiguration.status")
 ALARM = {"AlarmName": "a", "ComparisonOperator": "GreaterThanThreshold", "EvaluationPeriods": 1}
 
@@ -54,7 +55,7 @@ def test_what_the_model_allows_passes(service: str, operation: str, parameters: 
         ("lambda", "create_function", FUNCTION | {"Description": "x" * 257}, ("length", "description")),
         ("lambda", "tag_resource", {"Resource": "arn", "Tags": {"a": "b"}}, ("pattern", "resource")),
         ("iam", "create_role", {"RoleName": "r" * 65, "AssumeRolePolicyDocument": "{}"}, ("length", "roleName")),
-        ("iam", "tag_role", {"RoleName": "r", "Tags": [{"Key": "a", "Value": "!"}]}, ("pattern", "tags.1.value")),
+        ("iam", "tag_role", {"RoleName": "r", "Tags": [{"Key": "k", "Value": "!"}]}, TAG_VALUE),
         ("cloudwatch", "put_metric_alarm", ALARM | {"EvaluationPeriods": 0}, ("range", "evaluationPeriods")),
         ("cloudwatch", "put_metric_alarm", ALARM | {"AlarmDescription": "x" * 1025}, ("length", "alarmDescription")),
         ("logs", "create_log_group", {"logGroupName": "/aws/two words"}, ("pattern", "logGroupName")),

@@ -37,7 +37,7 @@ TAGS = [{"Key": "team", "Value": "scanner"}, {"Key": "cost", "Value": ""}]
         ("apigatewayv2", "UpdateStage", {"ApiId": "a1", "StageName": "$default", "AutoDeploy": True}, "rest-json"),
         ("scheduler", "GetSchedule", {"Name": "refresh", "GroupName": "default"}, "rest-json"),
         ("s3", "PutBucketTagging", {"Bucket": "b", "Tagging": {"TagSet": TAGS}}, "rest-xml"),
-        ("s3", "PutObject", {"Bucket": "b", "Key": "a/b c", "Body": b"zip", "Metadata": {"k": "v"}}, "rest-xml"),
+        ("s3", "PutObject", {"Bucket": "b", "Key": "a/b c", "Body": b"zip", "Tagging": "a=b"}, "rest-xml"),
         ("s3control", "ListTagsForResource", {"AccountId": "1", "ResourceArn": "arn:aws:s3:::b"}, "rest-xml"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
