@@ -127,9 +127,10 @@ def main() -> None:
         decided = Decided(read_stack(Path(folder), environment), environment)
     print("| of | taken away | then |\n|---|---|---|")
     for loss in losses(decided.account):
-        first, *more = decided.changes(loss) or ["nothing changes"]
+        first, *more = decided.changes(loss) or [None]
         verb = "allowed" if first in decided.forbidden else "refused"
         told = f"{verb}: {first}" + (f", and {len(more)} more" if more else "")
+        told = told if first else "nothing: another policy refuses the same"
         print(f"| {loss.owner} | {loss.item} | {told} |")
 
 
