@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.deployment import Deployment, DeploymentError
+from lab.emulator.access.control import UNCHECKED_PATH
 from lab.emulator.server import PROXY_DOMAIN, Emulator
 
 REFERENCE = re.compile(r"\$\{((?:data\.)?\w+\.\w+)\.([^}]+)\}")
@@ -117,7 +118,10 @@ class _Resources:
 
     def _role(self, arguments: Mapping[str, Any]) -> dict[str, str]:
         role = self._emulator.client("iam").create_role(
-            RoleName=self.resolve(arguments["name"]), AssumeRolePolicyDocument=json.dumps(TRUST)
+            RoleName=self.resolve(arguments["name"]),
+            # The policies of these roles, and the network that their functions need, are not created.
+            Path=UNCHECKED_PATH,
+            AssumeRolePolicyDocument=json.dumps(TRUST),
         )
         return {"arn": role["Role"]["Arn"], "id": role["Role"]["RoleName"]}
 

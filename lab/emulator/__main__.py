@@ -14,24 +14,30 @@ from pathlib import Path
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
+from lab.emulator.access.control import AccessControl
+from lab.emulator.access.layer import AccessLayer
+from lab.emulator.access.moto_account import read_account
 from lab.emulator.contract.check import ContractCheck
 from lab.emulator.http_server import HttpApi
 from lab.emulator.lambda_runtime import LambdaRuntime
+from lab.emulator.patch_access import patch_access
 from lab.emulator.patch_actions import patch_actions
 from lab.emulator.patch_databases import patch_databases
 from lab.emulator.patch_functions import api_routes, invoke_route, patch_functions
 from lab.emulator.patch_resources import patch_resources
 from lab.emulator.patch_stages import patch_stages
 from lab.emulator.retries import RetryReplay
-from lab.emulator.server import CREDENTIALS
+from lab.emulator.server import ACCESS_RECORD, CREDENTIALS
 
 
 def main() -> None:
     """Serve until standard input closes."""
     configuration = json.loads(sys.stdin.readline())
     region, directory = configuration["region"], Path(configuration["directory"])
+    control = AccessControl(functools.partial(read_account, region), directory / "logs" / ACCESS_RECORD)
     contract = ContractCheck(DomainDispatcherApplication(create_backend_app))
-    aws = make_server("127.0.0.1", 0, RetryReplay(contract), threaded=True, request_handler=MotoRequestHandler)
+    checked = AccessLayer(RetryReplay(contract), control)
+    aws = make_server("127.0.0.1", 0, checked, threaded=True, request_handler=MotoRequestHandler)
     port = aws.server_address[1]
     runtime = LambdaRuntime(
         directory=directory / "functions",
@@ -45,12 +51,13 @@ def main() -> None:
     )
     patch_actions()
     patch_databases(password=configuration["database_password"])
-    patch_functions(runtime)
+    patch_functions(runtime, control)
+    patch_access(control, region)
     patch_resources()
     patch_stages()
     http_api = HttpApi(
         routes=functools.partial(api_routes, region),
-        invoke=functools.partial(invoke_route, runtime, region),
+        invoke=functools.partial(invoke_route, runtime, control, region),
         access_key=CREDENTIALS["AWS_ACCESS_KEY_ID"],
         secret_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         region=region,

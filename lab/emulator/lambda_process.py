@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,13 @@ class Function:
     environment: Mapping[str, str]
     version: str = "$LATEST"
     region: str = "us-east-1"
+    # Variables that the service adds: credentials.
+    given: Mapping[str, str] = field(default_factory=dict)
 
     def fingerprint(self) -> str:
         """Return a value that changes with code or configuration."""
-        configuration = (self.handler, self.timeout_s, self.memory_mb, sorted(self.environment.items()), self.version)
+        variables = sorted({**self.given, **self.environment}.items())
+        configuration = (self.handler, self.timeout_s, self.memory_mb, variables, self.version)
         return hashlib.sha256(repr(configuration).encode() + hashlib.sha256(self.code).digest()).hexdigest()
 
 
@@ -67,7 +70,7 @@ class LambdaProcess:
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(WORKER)],
             cwd=code,
-            env={**self._variables(function, code), **environment, **function.environment},
+            env={**self._variables(function, code), **environment, **function.given, **function.environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

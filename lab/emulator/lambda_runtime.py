@@ -2,7 +2,7 @@
 
 As in the service: only the package, the standard library and the SDK can be imported; a process serves one request at a
 time, and concurrent requests get further processes; a process is reused until code or configuration changes; a timeout
-kills it; errors and log lines have the same form. Not emulated: memory limits, IAM permissions, the VPC's network.
+kills it; errors and log lines have the same form. Not emulated: memory limits.
 """
 
 import hashlib

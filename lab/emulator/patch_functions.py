@@ -1,7 +1,6 @@
 """Patches moto's Lambda to run the uploaded package, and connects its HTTP APIs to their functions."""
 
 import base64
-import fnmatch
 import json
 import threading
 import time
@@ -9,21 +8,30 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 from moto.apigatewayv2.models import apigatewayv2_backends
+from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaFunction
 from moto.awslambda.utils import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
+from lab.emulator.access.control import AccessControl, FunctionAccess
+from lab.emulator.access.decisions import AccessDeniedError
+from lab.emulator.access.services import route_use
 from lab.emulator.http_api import Route
 from lab.emulator.lambda_process import Function, Invocation
 from lab.emulator.lambda_runtime import LambdaRuntime
+from lab.emulator.lambda_worker import REFUSED_DATABASES
 from lab.emulator.patching import replace
 
 # Invoke returns the last 4 KB of the log.
 LOG_TAIL_BYTES = 4096
+CANNOT_DECRYPT = (
+    "Lambda was unable to decrypt the environment variables because KMS access was denied. Please check the function's "
+    "KMS key settings. KMS Exception: AccessDeniedException KMS Message: {}"
+)
 
 
-def patch_functions(runtime: LambdaRuntime) -> None:
-    """Run the uploaded package on every invocation, whichever service invokes."""
+def patch_functions(runtime: LambdaRuntime, control: AccessControl) -> None:
+    """Run the uploaded package on every invocation, whichever service invokes, with the rights of its role."""
 
     def invoke(
         self: LambdaFunction, body: str, request_headers: Mapping[str, str], response_headers: MutableMapping[str, str]
@@ -34,10 +42,10 @@ def patch_functions(runtime: LambdaRuntime) -> None:
             return b""
         if kind == "Event":
             # Unlike the service, without two retries.
-            threading.Thread(target=_run, args=(runtime, self, event), daemon=True).start()
+            threading.Thread(target=_run, args=(runtime, control, self, event), daemon=True).start()
             return b""
-        invocation = _run(runtime, self, event)
-        response_headers["X-Amz-Executed-Version"] = _function(self).version
+        invocation = _run(runtime, control, self, event)
+        response_headers["X-Amz-Executed-Version"] = _version(self)
         tail = invocation.log.encode()[-LOG_TAIL_BYTES:]
         response_headers["x-amz-log-result"] = base64.b64encode(tail).decode()
         if invocation.is_error:
@@ -63,33 +71,29 @@ def api_routes(region: str) -> Iterator[Route]:
             )
 
 
-def invoke_route(runtime: LambdaRuntime, region: str, route: Route, event: dict[str, Any]) -> Invocation:
+def invoke_route(
+    runtime: LambdaRuntime, control: AccessControl, region: str, route: Route, event: dict[str, Any]
+) -> Invocation:
     """Run the function behind a route.
 
     Raises:
         PermissionError: the function's policy does not let this API invoke it.
 
     """
-    function = get_backend(DEFAULT_ACCOUNT_ID, region).get_function(route.function_arn)
     caller = f"arn:aws:execute-api:{region}:{route.account_id}:{route.api_id}/$default/{route.method}{route.path}"
-    if not any(_permits(statement, caller) for statement in function.policy.statements):
-        raise PermissionError(f"{function.function_name} has no permission for {caller}")
-    return _run(runtime, function, event)
+    try:
+        control.check(route_use(control.account(), caller))
+    except AccessDeniedError as error:
+        raise PermissionError(str(error)) from error
+    return _run(runtime, control, get_backend(DEFAULT_ACCOUNT_ID, region).get_function(route.function_arn), event)
 
 
-def _permits(statement: Mapping[str, Any], caller: str) -> bool:
-    condition = statement.get("Condition", {})
-    sources = [value for test in condition.values() for key, value in test.items() if key.lower() == "aws:sourcearn"]
-    return (
-        statement.get("Effect") == "Allow"
-        and statement.get("Principal") == {"Service": "apigateway.amazonaws.com"}
-        and statement.get("Action") in {"lambda:InvokeFunction", "lambda:*"}
-        and all(fnmatch.fnmatchcase(caller, source) for source in sources)
-    )
-
-
-def _function(function: LambdaFunction) -> Function:
+def _version(function: LambdaFunction) -> str:
     qualifier = function.function_arn.split(":")[7:]
+    return qualifier[0] if qualifier else "$LATEST"
+
+
+def _function(function: LambdaFunction, access: FunctionAccess | None) -> Function:
     return Function(
         name=function.function_name,
         arn=function.function_arn,
@@ -98,17 +102,31 @@ def _function(function: LambdaFunction) -> Function:
         memory_mb=int(function.memory_size),
         code=function.code_bytes,
         environment={name: str(value) for name, value in function.environment_vars.items()},
-        version=qualifier[0] if qualifier else "$LATEST",
+        version=_version(function),
         region=function.region,
+        given={} if access is None else _given(access),
     )
 
 
-def _run(runtime: LambdaRuntime, function: LambdaFunction, event: Any) -> Invocation:
-    invocation = runtime.invoke(_function(function), event)
+def _given(access: FunctionAccess) -> dict[str, str]:
+    refused = {REFUSED_DATABASES: json.dumps(access.refused_hosts)} if access.refused_hosts else {}
+    return {**access.credentials, **refused}
+
+
+def _run(runtime: LambdaRuntime, control: AccessControl, function: LambdaFunction, event: Any) -> Invocation:
+    access = control.function_access(function.function_name)
+    if access is not None and access.decrypt_refused is not None:
+        raise LambdaClientError("KMSAccessDeniedException", CANNOT_DECRYPT.format(access.decrypt_refused))
+    invocation = runtime.invoke(_function(function, access), event)
+    if access is None or access.can_log:
+        _write_log(function, invocation)
+    return invocation
+
+
+def _write_log(function: LambdaFunction, invocation: Invocation) -> None:
     now_ms = int(time.time() * 1000)
     logs = function.logs_backend
     logs.ensure_log_group(function.logs_group_name)
     logs.ensure_log_stream(function.logs_group_name, invocation.log_stream)
     events = [{"timestamp": now_ms, "message": line} for line in invocation.log.splitlines()]
     logs.put_log_events(function.logs_group_name, invocation.log_stream, events)
-    return invocation

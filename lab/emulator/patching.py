@@ -11,6 +11,19 @@ def replace(owner: type, name: str, value: object) -> None:
     setattr(owner, name, value)
 
 
+def before(owner: type, name: str, check: Callable[[Any, Mapping[str, Any]], None]) -> None:
+    """Call `check` before a method, with the object and with the method's arguments by name; it may raise."""
+    original = getattr(owner, name)
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def both(self: Any, *args: Any, **kwargs: Any) -> Any:
+        check(self, signature.bind(self, *args, **kwargs).arguments)
+        return original(self, *args, **kwargs)
+
+    replace(owner, name, both)
+
+
 def after(owner: type, name: str, then: Callable[[Any, Mapping[str, Any]], None]) -> None:
     """Call `then` after a method, with the object and with the method's arguments by name."""
     original = getattr(owner, name)

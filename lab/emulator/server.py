@@ -6,6 +6,7 @@ EventBridge schedules but runs none: to refresh, invoke the function as the sche
 
 import json
 import sys
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 # One certificate covers every instance and every proxy: libpq accepts a wildcard in the first label.
 INSTANCE_DOMAIN = "aaaaaaaaaaaa.{region}.rds.amazonaws.com"
 PROXY_DOMAIN = "proxy-aaaaaaaaaaaa.{region}.rds.amazonaws.com"
+# In the folder of logs: what functions and services of AWS did, and whether it was refused.
+ACCESS_RECORD = "access.jsonl"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
@@ -45,6 +48,7 @@ class Emulator:
     def __init__(self, directory: Path, *, region: str, database_password: str) -> None:
         self.region = region
         self.log_file = directory / "logs" / "emulator.log"
+        self._access_record = directory / "logs" / ACCESS_RECORD
         self.aws_url = ""
         self.api_url = ""
         self._configuration = {
@@ -104,6 +108,20 @@ class Emulator:
             # A retry would invoke a function twice; an invocation may last as long as Lambda allows.
             config=Config(retries={"total_max_attempts": 1}, read_timeout=910, s3={"addressing_style": "path"}),
         )
+
+    def decisions(self) -> list[dict[str, str | None]]:
+        """Return what was allowed and refused: each with `by`, `what`, and the reason in `refused`."""
+        return [json.loads(line) for line in self._access_record.read_text().splitlines()]
+
+    def refusals(self) -> list[dict[str, str | None]]:
+        """Return the decisions that were refusals."""
+        return [each for each in self.decisions() if each["refused"]]
+
+    def check_services(self) -> list[str]:
+        """Check what services of AWS do in the deployment, such as alarms that publish; return the refusals."""
+        with urllib.request.urlopen(f"{self.aws_url}/emulator/check-services", timeout=60) as answer:  # noqa: S310 - loopback
+            refused: list[str] = json.load(answer)
+        return refused
 
     def invoke(self, function_name: str, event: Any) -> Any:
         """Invoke a function as another service would and return its result.

@@ -2,7 +2,7 @@
 
 What `cdktf deploy` left behind works, and Terraform agrees that it is all there. A broken migration fails the deploy
 with its cause, leaves the database as it was, and can be mended. Settings change in place, and Terraform agrees again.
-What was deployed can be taken away, and no request on the way broke AWS's models.
+What was deployed can be taken away. No request on the way broke AWS's models, and nothing was denied.
 """
 
 import json
@@ -15,9 +15,14 @@ import uuid
 
 import pytest
 
+from handlers.contract.names import FUNCTIONS
 from lab.deployment import DeploymentError, changes
+from lab.emulator.access.decisions import Use
 from lab.emulator.contract.check import REFUSED
 from tests.support.acceptance import OBJECTS, Deployed
+from tests.support.access_uses import CODE_CALLS, needed, short_name
+from tests.support.synthesis import Synthesised
+from tests.support.synthesised_account import synthesised_account
 
 pytestmark = pytest.mark.deployment
 
@@ -139,6 +144,34 @@ def test_what_is_no_job_is_refused_by_name(deployed: Deployed) -> None:
     assert (malformed.status_code, malformed.body["error"]) == (400, "invalid_job_id")
     unknown = deployed.get(f"/jobs/{uuid.uuid4()}")
     assert (unknown.status_code, unknown.body["error"]) == (404, "job_not_found")
+
+
+def test_the_state_of_a_job_s_execution_is_asked_for(deployed: Deployed) -> None:
+    execution_arn = _start_execution(deployed)
+    job_id = uuid.uuid4()
+    deployed.query(
+        f"INSERT INTO jobs (job_id, bucket, execution_arn) VALUES ('{job_id}', 'b', '{execution_arn}') RETURNING 1"
+    )
+    answer = deployed.get(f"/jobs/{job_id}")
+    # Without an answer of Step Functions the request succeeds too.
+    assert (answer.status_code, answer.body["step_function_status"]) == (200, "RUNNING")
+
+
+def test_services_of_aws_may_do_what_the_deployment_needs(deployed: Deployed) -> None:
+    """Schedules that invoke, alarms and EventBridge that publish, Lambda that attaches and logs, among others."""
+    assert deployed.deployment.emulator.check_services() == []
+
+
+def test_the_test_of_each_permission_knows_all_that_is_done(deployed: Deployed, stacks: dict[str, Synthesised]) -> None:
+    """tests/lab/access/test_taken_away.py decides on a list of calls; they are the ones that are made here."""
+    done = {tuple(str(each["what"]).split(": ", 1)) for each in deployed.deployment.emulator.decisions()}
+    actions = {(by, what.split()[0]) for by, what in done if not what.startswith("connect to ")}
+    code = {
+        (short_name(by), action) for by, action in actions if action.startswith(("s3:", "secretsmanager:", "states:"))
+    }
+    assert code == CODE_CALLS
+    expected = needed(synthesised_account(stacks["local"]), "local")
+    assert {action for _, action in actions} == {use.action for use in expected if isinstance(use, Use)}
 
 
 def test_an_unsigned_request_is_forbidden(deployed: Deployed) -> None:
@@ -270,3 +303,22 @@ def test_destroy_leaves_no_function_no_database_and_no_state(deployed: Deployed)
 def test_no_request_of_terraform_or_a_function_broke_a_model_of_aws(deployed: Deployed) -> None:
     log = deployed.deployment.emulator.log_file.read_text(errors="replace")
     assert [line for line in log.splitlines() if line.startswith(REFUSED)] == []
+
+
+def test_nothing_was_denied_from_the_first_deploy_to_the_destroy(deployed: Deployed) -> None:
+    emulator = deployed.deployment.emulator
+    assert emulator.refusals() == []
+    decisions = emulator.decisions()
+    assert {short_name(str(each["by"])) for each in decisions if ": connect to " in str(each["what"])} == set(FUNCTIONS)
+
+
+def _start_execution(deployed: Deployed) -> str:
+    """Start an execution of a state machine whose name the settings allow; moto leaves it running."""
+    states = deployed.deployment.emulator.client("stepfunctions")
+    machine = states.create_state_machine(
+        name=deployed.deployment.settings.status_api.state_machine.replace("*", "-lister"),
+        definition=json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}),
+        roleArn="arn:aws:iam::123456789012:role/lister",
+    )
+    arn: str = states.start_execution(stateMachineArn=machine["stateMachineArn"])["executionArn"]
+    return arn

@@ -17,11 +17,13 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from lab.emulator.access.control import UNCHECKED_PATH
 from lab.emulator.server import Emulator, EmulatorError
 from tests.support.processes import is_running, wait_until
 from tests.support.tiny_functions import package
 
-ROLE = "arn:aws:iam::123456789012:role/functions"
+# Not checked: these tests are about what else the emulator does.
+ROLE = f"arn:aws:iam::123456789012:role{UNCHECKED_PATH}functions"
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
@@ -39,7 +41,9 @@ def handler(event, context):
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     with Emulator(tmp_path_factory.mktemp("emulator"), region="us-east-1", database_password="the-real-one") as running:
-        running.client("iam").create_role(RoleName="functions", AssumeRolePolicyDocument=json.dumps(TRUST))
+        running.client("iam").create_role(
+            RoleName="functions", Path=UNCHECKED_PATH, AssumeRolePolicyDocument=json.dumps(TRUST)
+        )
         yield running
 
 

@@ -55,6 +55,7 @@ class Life:
     deployed: Inventory = field(default_factory=dict)
     destroyed: Inventory = field(default_factory=dict)
     second_plan: dict[str, Any] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
     resources: int = 0
 
     def made(self, kind: str) -> list[Any]:
@@ -74,9 +75,10 @@ def live(variant: Variant, *, directory: Path, provider: terraform.Provider) -> 
     with Deployment(directory / "deployment", settings_file=file, report=lambda _: None) as deployment:
         deployment.overrides.update(EMULATED)
         if variant.in_existing_network:
-            life.network = _make_network(deployment.emulator.client("ec2"))
+            ec2 = deployment.emulator.client("ec2")
+            life.network = _make_network(ec2)
             if not variant.has_endpoints:
-                del life.network["route_table_ids"]
+                _make_nat(ec2, life.network["subnet_ids"][0], *life.network.pop("route_table_ids"))
             for key, ids in life.network.items():
                 deployment.overrides[f"SCANNER__NETWORK__{key.upper()}"] = str(ids)
         life.before = inventory(deployment.emulator)
@@ -88,9 +90,11 @@ def live(variant: Variant, *, directory: Path, provider: terraform.Provider) -> 
         life.resources = int(re.findall(r"Resources: (\d+) added", applied)[0])
         life.second_plan = deployment.plan(provider)
         life.deployed = inventory(deployment.emulator)
+        deployment.emulator.check_services()
         # The second plan has just asked what there is.
         terraform.run(stack, environment, "destroy", *agree, "-refresh=false")
         life.destroyed = inventory(deployment.emulator)
+        life.refused = [f"{each['what']}: {each['refused']}" for each in deployment.emulator.refusals()]
     return life
 
 
@@ -115,3 +119,10 @@ def _make_network(ec2: Any) -> dict[str, Any]:
         ec2.associate_route_table(RouteTableId=route_table_id, SubnetId=subnet["SubnetId"])
         subnet_ids.append(subnet["SubnetId"])
     return {"vpc_id": vpc_id, "subnet_ids": subnet_ids, "route_table_ids": [route_table_id]}
+
+
+def _make_nat(ec2: Any, subnet_id: str, route_table_id: str) -> None:
+    """Give a network its own way to AWS services."""
+    address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+    nat = ec2.create_nat_gateway(SubnetId=subnet_id, AllocationId=address)["NatGateway"]["NatGatewayId"]
+    ec2.create_route(RouteTableId=route_table_id, DestinationCidrBlock="0.0.0.0/0", NatGatewayId=nat)

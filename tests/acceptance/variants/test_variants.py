@@ -148,6 +148,10 @@ def test_in_a_network_that_exists_everything_lies_in_its_subnets(
     assert endpoints == [life.network["vpc_id"]] * (5 if variant.has_endpoints else 0)
 
 
+def test_nothing_was_denied(life: Life) -> None:
+    assert life.refused == []
+
+
 def test_destroy_leaves_the_account_and_its_networks_as_they_were(life: Life) -> None:
     assert {kind: held for kind, held in life.destroyed.items() if held != life.before[kind]} == {}
     assert life.made("DBInstances")
