@@ -18,7 +18,8 @@ from lab.emulator.http_server import HttpApi
 from lab.emulator.lambda_runtime import LambdaRuntime
 from lab.emulator.patch_actions import patch_actions
 from lab.emulator.patch_databases import patch_databases
-from lab.emulator.patch_functions import api_routes, invoke_route, patch_functions
+from lab.emulator.patch_functions import api_routes, invoke_route, patch_api_address, patch_functions
+from lab.emulator.patch_log_filters import patch_log_filters
 from lab.emulator.patch_resources import patch_resources
 from lab.emulator.retries import RetryReplay
 from lab.emulator.server import CREDENTIALS
@@ -44,6 +45,7 @@ def main() -> None:
     patch_actions()
     patch_databases(password=configuration["database_password"])
     patch_functions(runtime)
+    patch_log_filters()
     patch_resources()
     http_api = HttpApi(
         routes=functools.partial(api_routes, region),
@@ -53,6 +55,7 @@ def main() -> None:
         region=region,
     )
     api = make_server("127.0.0.1", 0, http_api, threaded=True)
+    patch_api_address(f"http://127.0.0.1:{api.server_address[1]}")
     for server in (aws, api):
         threading.Thread(target=server.serve_forever, daemon=True).start()
     print(json.dumps({"aws_port": port, "api_port": api.server_address[1]}), flush=True)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
-from moto.apigatewayv2.models import apigatewayv2_backends
+from moto.apigatewayv2.models import Api, apigatewayv2_backends
 from moto.awslambda.models import LambdaFunction
 from moto.awslambda.utils import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -16,7 +16,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from lab.emulator.http_api import Route
 from lab.emulator.lambda_process import Function, Invocation
 from lab.emulator.lambda_runtime import LambdaRuntime
-from lab.emulator.patching import replace
+from lab.emulator.patching import after, replace
 
 # Invoke returns the last 4 KB of the log.
 LOG_TAIL_BYTES = 4096
@@ -45,6 +45,15 @@ def patch_functions(runtime: LambdaRuntime) -> None:
         return invocation.payload.encode()
 
     replace(LambdaFunction, "invoke", invoke)
+
+
+def patch_api_address(address: str) -> None:
+    """Let each HTTP API say that it is served at this address, because its name at AWS resolves nowhere."""
+
+    def name(self: Api, _: Mapping[str, Any]) -> None:
+        self.api_endpoint = address
+
+    after(Api, "__init__", name)
 
 
 def api_routes(region: str) -> Iterator[Route]:
