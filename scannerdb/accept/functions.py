@@ -14,7 +14,7 @@ from handlers.contract.roles import DOCTOR as DOCTOR_ROLE
 from handlers.contract.roles import OWNER, REFRESHER
 from handlers.contract.timeouts import DOCTOR as DOCTOR_LIMITS
 from handlers.contract.timeouts import REFRESH as REFRESH_LIMITS
-from scannerdb.checks.model import Answer, Check, Context, ok, refused, warning
+from scannerdb.checks.model import Answer, Check, Context, State, ok, refused, warning
 from scannerdb.errors import OperatorError
 
 # Its checks are the connections alone.
@@ -24,7 +24,7 @@ START_S = 15
 # `migrate` only reads for a plan; a run may take the whole of its time.
 PLAN_S = 60
 WAYS = {"connection": "direct", "proxy": "proxy"}
-STATES = {"ok": ok, "critical": refused}
+STATES: Mapping[str, State] = {"ok": "ok", "critical": "refused"}
 VERIFIED = "verify-full"
 
 
@@ -61,10 +61,13 @@ def _doctor(context: Context) -> Iterator[Answer]:
         return
     for finding in result["findings"]:
         if finding["check"] in WAYS:
-            make = STATES.get(finding["state"], warning)
-            seen = f"{finding['value']}, {VERIFIED}" if make is ok else finding["value"]
-            way_out = {} if make is ok else {"next": finding["next"] or _logs(context, DOCTOR)}
-            yield make(seen, asked=f"login: {DOCTOR_ROLE}, {WAYS[finding['check']]}", **way_out)
+            is_well = finding["state"] == "ok"
+            yield Answer(
+                state=STATES.get(finding["state"], "warning"),
+                seen=f"{finding['value']}, {VERIFIED}" if is_well else finding["value"],
+                next="" if is_well else finding["next"] or _logs(context, DOCTOR),
+                asked=f"login: {DOCTOR_ROLE}, {WAYS[finding['check']]}",
+            )
 
 
 def _refresh(context: Context) -> Iterator[Answer]:

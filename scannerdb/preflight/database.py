@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from scannerdb.checks.model import Answer, Check, Context, ok, refused, warning
+from scannerdb.checks.model import Answer, Check, Context, not_answered, ok, refused, warning
 from scannerdb.preflight.account import zones
 
 ENGINE = "postgres"
@@ -25,10 +25,21 @@ def _versions(context: Context, **which: Any) -> list[str]:
 
 
 def _created_version(context: Context) -> str | None:
-    """Return the version that RDS creates for that of the settings, which may be a major version."""
+    """Return the version that RDS creates for that of the settings, which may be a major version; `None` for none.
+
+    Of a major version that is the default, or the newest where RDS names no default.
+    """
     wanted = context.settings.database.engine_version
-    found = _versions(context, EngineVersion=wanted, DefaultOnly="." not in wanted)
-    return found[0] if found else None
+    is_major = "." not in wanted
+    found = _versions(context, EngineVersion=wanted, DefaultOnly=is_major)
+    if is_major and not found:
+        found = _of_major(context, wanted)
+    return found[-1] if found else None
+
+
+def _of_major(context: Context, major: str) -> list[str]:
+    """Return the versions of a major version that RDS creates, in its order, which is the oldest first."""
+    return [version for version in _versions(context) if version.partition(".")[0] == major]
 
 
 def _engine_version(context: Context) -> Iterator[Answer]:
@@ -37,10 +48,9 @@ def _engine_version(context: Context) -> Iterator[Answer]:
         yield ok(f"{wanted} creates {ENGINE} {created}")
         return
     major = wanted.partition(".")[0]
-    offered = [version for version in _versions(context) if version.partition(".")[0] == major]
+    offered = ", ".join(_of_major(context, major)) or "none"
     yield refused(
-        f"RDS creates no {ENGINE} {wanted} in {context.settings.region}; of {major} it offers "
-        f"{', '.join(offered) or 'none'}",
+        f"RDS creates no {ENGINE} {wanted} in {context.settings.region}; of {major} it offers {offered}",
         next="set database.engine_version to one of them, or to the major version alone",
     )
 
@@ -49,7 +59,7 @@ def _instance_class(context: Context) -> Iterator[Answer]:
     database = context.settings.database
     version, wanted = _created_version(context), zones(context)
     if version is None:
-        yield refused(f"not asked: RDS creates no {ENGINE} {database.engine_version} here")
+        yield not_answered(f"not asked: RDS creates no {ENGINE} {database.engine_version} here")
         return
     pages = (
         context.aws("rds")

@@ -1,4 +1,4 @@
-"""Composite alarms and saved queries of the emulator, which moto alone refuses."""
+"""Composite alarms, saved queries and tests of filter patterns in the emulator, which moto alone refuses."""
 
 from collections.abc import Iterator
 
@@ -54,3 +54,17 @@ def test_a_saved_query_is_found_by_the_beginning_of_its_name_changed_and_deleted
     assert [each["name"] for each in logs.describe_query_definitions()["queryDefinitions"]] == ["prod/slow"]
     with pytest.raises(botocore.exceptions.ClientError, match="ResourceNotFoundException"):
         logs.delete_query_definition(queryDefinitionId=id_)
+
+
+def test_a_filter_pattern_is_tested_on_the_lines_that_are_given(emulator: Emulator) -> None:
+    lines = ["GET 200 12", "GET 500 900", "nothing"]
+    pattern = "[method, code=5*, milliseconds]"
+    answer = emulator.client("logs").test_metric_filter(filterPattern=pattern, logEventMessages=lines)
+    (match,) = answer["matches"]
+    assert (match["eventNumber"], match["eventMessage"]) == (2, "GET 500 900")
+    assert match["extractedValues"] == {"$method": "GET", "$code": "500", "$milliseconds": "900"}
+
+
+def test_an_api_says_that_it_is_served_where_it_is(emulator: Emulator) -> None:
+    made = emulator.client("apigatewayv2").create_api(Name="api", ProtocolType="HTTP")
+    assert made["ApiEndpoint"] == emulator.api_url

@@ -98,17 +98,6 @@ def test_in_a_well_account_every_question_is_answered_well(prod: Synthesised) ->
             "Service Quotas",
         ),
         (
-            "engine-version",
-            {
-                "rds__describe_db_engine_versions": lambda asked: (
-                    versions({}) if "EngineVersion" not in asked else {"DBEngineVersions": []}
-                )
-            },
-            "refused",
-            "RDS creates no postgres 17 in eu-central-1; of 17 it offers 17.6",
-            "database.engine_version",
-        ),
-        (
             "instance-class",
             {"rds__describe_orderable_db_instance_options": {"OrderableDBInstanceOptions": []}},
             "refused",
@@ -226,6 +215,25 @@ def test_a_denied_call_is_told_with_the_permission_that_is_missing_and_the_other
 def test_an_error_that_is_no_refusal_is_no_answer_either(prod: Synthesised) -> None:
     (found,) = faults(answers(prod, kms__list_aliases=Refusal("ThrottlingException", "Rate exceeded")))
     assert (found.state, found.seen) == ("not answered", "kms:ListAliases: ThrottlingException, Rate exceeded")
+
+
+def test_a_minor_version_that_rds_creates_no_longer_is_refused_with_those_that_it_does(prod: Synthesised) -> None:
+    version, instance_class = faults(answers(prod, environ={"SCANNER__DATABASE__ENGINE_VERSION": "17.5"}))
+    assert (version.check, version.state) == ("engine-version", "refused")
+    assert version.seen == "RDS creates no postgres 17.5 in eu-central-1; of 17 it offers 17.6"
+    assert "database.engine_version" in version.next
+    assert (instance_class.check, instance_class.state) == ("instance-class", "not answered")
+
+
+def test_a_major_version_without_a_default_is_asked_for_by_its_newest(prod: Synthesised) -> None:
+    script = {
+        "rds__describe_db_engine_versions": lambda asked: (
+            {"DBEngineVersions": []} if "EngineVersion" in asked else versions({})
+        )
+    }
+    found = answers(prod, **script)
+    assert faults(found) == []
+    assert [answer.seen for answer in found if answer.check == "engine-version"] == ["17 creates postgres 17.6"]
 
 
 def test_what_the_state_holds_is_ours_and_no_collision(prod: Synthesised) -> None:
