@@ -17,6 +17,7 @@ from scannerdb.outputs import read_state
 from scannerdb.preflight.account import ACCOUNT
 from scannerdb.preflight.database import DATABASE
 from scannerdb.preflight.names import NAMES
+from scannerdb.preflight.network import NETWORK
 from scannerdb.preflight.prerequisites import PREREQUISITES
 from scannerdb.preflight.quotas import QUOTAS
 from scannerdb.review.planning import synthesise
@@ -24,7 +25,7 @@ from scannerdb.review.terraform_errors import PlanningError
 from stacks import ROOT
 from stacks.settings import Settings, load_settings
 
-CHECKS = (*ACCOUNT, *PREREQUISITES, *DATABASE, *QUOTAS, *NAMES)
+CHECKS = (*ACCOUNT, *NETWORK, *PREREQUISITES, *DATABASE, *QUOTAS, *NAMES)
 DIRECTORY = ROOT / "build" / "preflight"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from scannerdb.checks.model import Answer, Check, Context, not_answered, ok, refused, warning
-from scannerdb.preflight.account import zones
+from scannerdb.preflight.network import zones
 
 ENGINE = "postgres"
 # What the stack asks of the instance, by the flag of DescribeOrderableDBInstanceOptions that offers it.

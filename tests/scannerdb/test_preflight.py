@@ -60,6 +60,26 @@ def test_in_a_well_account_every_question_is_answered_well(prod: Synthesised) ->
             "network.availability_zones",
         ),
         (
+            "endpoint-services",
+            {
+                "ec2__describe_vpc_endpoint_services": lambda asked: {
+                    "ServiceDetails": [
+                        {"ServiceName": name, "AvailabilityZones": ["eu-central-1a"]} for name in asked["ServiceNames"]
+                    ]
+                }
+            },
+            "refused",
+            "com.amazonaws.eu-central-1.states in eu-central-1b",
+            "network.availability_zones",
+        ),
+        (
+            "bastion-type",
+            {"ec2__describe_instance_type_offerings": {"InstanceTypeOfferings": []}},
+            "refused",
+            "t4g.nano not offered in eu-central-1a",
+            "another subnet first",
+        ),
+        (
             "quota-concurrency",
             {
                 "lambda__get_account_settings": {

@@ -69,6 +69,11 @@ def subnets(**free: int) -> dict[str, Any]:
     return {"Subnets": found}
 
 
+def endpoint_services(arguments: dict[str, Any]) -> dict[str, Any]:
+    zones = ["eu-central-1a", "eu-central-1b"]
+    return {"ServiceDetails": [{"ServiceName": name, "AvailabilityZones": zones} for name in arguments["ServiceNames"]]}
+
+
 def quota(arguments: dict[str, Any]) -> dict[str, Any] | Refusal:
     # One of them has a default only.
     if arguments["QuotaCode"] == "L-D94C7EA3":
@@ -80,6 +85,10 @@ WELL: dict[str, Any] = {
     "ec2.describe_availability_zones": {
         "AvailabilityZones": [zone("eu-central-1a"), zone("eu-central-1b"), zone("eu-central-1c")]
     },
+    "ec2.describe_instance_type_offerings": {
+        "InstanceTypeOfferings": [{"InstanceType": "t4g.nano", "Location": "eu-central-1a"}]
+    },
+    "ec2.describe_vpc_endpoint_services": endpoint_services,
     "ec2.describe_vpcs": {"Vpcs": [{"VpcId": "vpc-1"}]},
     "ec2.describe_vpc_endpoints": {"VpcEndpoints": []},
     "iam.get_role": lambda arguments: (
