@@ -20,7 +20,7 @@ from stacks.settings import Settings
 EXIT_CODES = {"ok": 0, "warning": 1, "refused": 2}
 STYLES = {"ok": "green", "not answered": "yellow", "warning": "yellow", "refused": "bold red"}
 INDENT = len("not answered") + 2
-ASKED_WIDTH = 30
+ASKED_WIDTH = 28
 
 
 def identity(settings: Settings, aws: Clients) -> dict[str, str]:
@@ -57,7 +57,7 @@ def answer_all(checks: Sequence[Check], context: Context, *, as_json: bool) -> N
 def _lines(answer: Answer) -> Iterator[Text]:
     return row_lines(
         answer.state,
-        f"{answer.asked:<{ASKED_WIDTH}}{answer.seen}",
+        f"{answer.asked:<{ASKED_WIDTH}}  {answer.seen}",
         style=STYLES[answer.state],
         indent=INDENT,
         way_out=answer.next,

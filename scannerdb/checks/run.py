@@ -24,8 +24,12 @@ POLICY_PAGE = "docs/operations/first_deploy.md"
 def run(checks: Sequence[Check], context: Context) -> Iterator[Answer]:
     """Yield the answers of the checks in their order, each as it comes."""
     for check in checks:
+        said = False
         for answer in _ask(check, context):
+            said = True
             yield replace(answer, check=check.name, asked=answer.asked or check.asked)
+        if not said:  # a check without an answer must not look as one that found all well
+            yield replace(not_answered("the check had nothing to say"), check=check.name, asked=check.asked)
 
 
 def _ask(check: Check, context: Context) -> Iterator[Answer]:

@@ -456,6 +456,16 @@ def test_a_denied_call_is_told_with_its_permission_and_the_other_checks_go_on() 
     assert {answer.check for answer in found} == {"schedules", "last-run", "topics"}
 
 
+def test_a_check_that_says_nothing_or_breaks_is_not_answered() -> None:
+    def broken(_: Context) -> Iterator[Answer]:
+        raise ValueError("no such thing")
+
+    checks = [Check(name="silent", asked="a", ask=lambda _: iter(())), Check(name="broken", asked="b", ask=broken)]
+    silent, failed = answers(checks)
+    assert (silent.state, silent.seen) == ("not answered", "the check had nothing to say")
+    assert (failed.state, failed.seen) == ("not answered", "the check failed: ValueError: no such thing")
+
+
 def test_what_is_not_deployed_is_refused_before_the_first_question(
     aws: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
