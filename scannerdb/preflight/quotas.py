@@ -1,5 +1,6 @@
 """Whether the account's quotas leave room for what the deploy will create."""
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,9 @@ from scannerdb.checks.model import Answer, Check, Context, ok, refused
 LEFT_UNRESERVED = 100
 # Two virtual CPUs of a t4g.nano.
 BASTION_VCPUS = 2
+# The families of the quota of standard instances: A, C, D, H, I, M, R, T, Z.
+# https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
+STANDARD_FAMILIES = frozenset({"a", "c", "d", "h", "i", "im", "is", "m", "r", "t", "z"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +82,24 @@ def _new(context: Context, kind: str, **having: str) -> int:
     return max(number(context.planned(kind)) - number(context.managed(kind)), 0)
 
 
+def _standard_vcpus(context: Context) -> int:
+    """Return the virtual CPUs of the instances that run and count against this quota."""
+    filters = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+    pages = context.aws("ec2").get_paginator("describe_instances").paginate(Filters=filters)
+    instances = [each for page in pages for group in page["Reservations"] for each in group["Instances"]]
+    cores = [
+        each["CpuOptions"]["CoreCount"] * each["CpuOptions"]["ThreadsPerCore"]
+        for each in instances
+        if _letters(each["InstanceType"]) in STANDARD_FAMILIES
+    ]
+    return sum(cores)
+
+
+def _letters(instance_type: str) -> str:
+    """Return the letters that a type begins with: `t` of `t4g.nano`, `inf` of `inf2.xlarge`."""
+    return "".join(itertools.takewhile(str.isalpha, instance_type))
+
+
 def _interface_endpoints(context: Context) -> int:
     if (vpc_id := context.settings.network.vpc_id) is None:
         return 0
@@ -127,13 +149,13 @@ QUOTAS_OF_SERVICES = (
         used=lambda context: _count(context, "rds", "describe_db_proxies", "DBProxies"),
     ),
     Quota(
-        # Some new accounts may run no instance at all. What runs is not counted: an account with instances has more.
+        # Some new accounts may run no instance at all.
         name="quota-vcpus",
-        asked="quota: vCPUs of the bastion",
+        asked="quota: vCPUs on demand",
         service="ec2",
         code="L-1216C47A",
         needed=lambda context: BASTION_VCPUS * _new(context, "aws_instance"),
-        used=lambda _context: 0,
+        used=_standard_vcpus,
     ),
 )
 

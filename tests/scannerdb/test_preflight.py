@@ -17,7 +17,16 @@ from stacks import ROOT
 from stacks.settings import load_settings
 from tests.support.command_line import scannerdb
 from tests.support.scripted_aws import ACCOUNT, DENIED, Refusal, ScriptedAws
-from tests.support.well_account import WELL, in_a_network_that_exists, option, rds_quota, subnets, versions, zone
+from tests.support.well_account import (
+    WELL,
+    in_a_network_that_exists,
+    instances,
+    option,
+    rds_quota,
+    subnets,
+    versions,
+    zone,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,6 +105,14 @@ def test_in_a_well_account_every_question_is_answered_well(prod: Synthesised) ->
             "refused",
             "5 of 5 in use, 1 more needed",
             "--service-code vpc --quota-code L-F678F1CE --desired-value 6",
+        ),
+        (
+            "quota-vcpus",
+            # Of other families there are quotas of their own.
+            {"ec2__describe_instances": instances("t4g.nano", "inf2.xlarge", "m7g.medium")},
+            "refused",
+            "4 of 5 in use, 2 more needed",
+            "L-1216C47A",
         ),
         (
             "quota-proxies",

@@ -69,6 +69,12 @@ def subnets(**free: int) -> dict[str, Any]:
     return {"Subnets": found}
 
 
+def instances(*types: str) -> dict[str, Any]:
+    """Return the answer of DescribeInstances, each with two virtual CPUs."""
+    cores = {"CoreCount": 1, "ThreadsPerCore": 2}
+    return {"Reservations": [{"Instances": [{"InstanceType": each, "CpuOptions": cores} for each in types]}]}
+
+
 def endpoint_services(arguments: dict[str, Any]) -> dict[str, Any]:
     zones = ["eu-central-1a", "eu-central-1b"]
     return {"ServiceDetails": [{"ServiceName": name, "AvailabilityZones": zones} for name in arguments["ServiceNames"]]}
@@ -88,6 +94,7 @@ WELL: dict[str, Any] = {
     "ec2.describe_instance_type_offerings": {
         "InstanceTypeOfferings": [{"InstanceType": "t4g.nano", "Location": "eu-central-1a"}]
     },
+    "ec2.describe_instances": instances("t4g.nano"),
     "ec2.describe_vpc_endpoint_services": endpoint_services,
     "ec2.describe_vpcs": {"Vpcs": [{"VpcId": "vpc-1"}]},
     "ec2.describe_vpc_endpoints": {"VpcEndpoints": []},
