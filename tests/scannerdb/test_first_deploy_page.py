@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 FREE = {"sts:GetCallerIdentity"}
 
 
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without them no request is signed."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+
+
 def allowed() -> set[str]:
     """Return the actions of the page's policy."""
     (policy,) = re.findall(r"```json\n(.*?)```", (ROOT / POLICY_PAGE).read_text(), re.DOTALL)

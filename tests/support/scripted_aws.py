@@ -32,6 +32,12 @@ class Refusal:
 DENIED = Refusal("AccessDenied", "User is not authorized, because no identity-based policy allows it", status=403)
 
 
+@functools.cache
+def _session(region: str) -> boto3.Session:
+    """Return one session for all tests: each reads the descriptions of the services anew."""
+    return boto3.Session("test", "test", region_name=region)
+
+
 class ScriptedAws:
     """Makes clients whose calls are answered by `script`: `service.operation` to an answer, or to a function of the
     call's arguments."""
@@ -45,7 +51,7 @@ class ScriptedAws:
         return Clients(settings, self.make)
 
     def make(self, settings: Settings, service: str, **_: Any) -> Any:
-        client = boto3.Session("test", "test", region_name=settings.region).client(service)
+        client = _session(settings.region).client(service)
         client.meta.events.register_last("before-parameter-build", self._remember)
         client.meta.events.register("before-call", functools.partial(self._answer, client, service))
         return client
