@@ -9,10 +9,19 @@ from scannerdb.errors import OperatorError
 from stacks.settings import Settings
 
 LONGEST_INVOCATION_S = 900
+CONNECT_TIMEOUT_S = 5
 
 
-def client(settings: Settings, service: str) -> Any:
+def client(
+    settings: Settings, service: str, *, read_timeout_s: float = LONGEST_INVOCATION_S + 10, attempts: int = 1
+) -> Any:
     """Return a boto3 client; for an emulator with the credentials `test`, as Terraform's provider uses.
+
+    Args:
+        settings: of the environment.
+        service: as boto3 names it.
+        read_timeout_s: how long to wait for an answer.
+        attempts: how often to send a request that fails; more than one only for calls that change nothing.
 
     Raises:
         OperatorError: the profile of AWS_PROFILE does not exist or cannot be read.
@@ -21,11 +30,11 @@ def client(settings: Settings, service: str) -> Any:
     # Imported here: it takes two thirds of a second, and most commands do not need it.
     from botocore.config import Config  # noqa: PLC0415
 
-    # An invocation may take 900 s, and a retry would invoke the function a second time.
+    # By default an invocation may take its 900 s, and is not sent a second time.
     config = Config(
-        connect_timeout=5,
-        read_timeout=LONGEST_INVOCATION_S + 10,
-        retries={"total_max_attempts": 1},
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=read_timeout_s,
+        retries={"total_max_attempts": attempts, "mode": "standard"},
         s3={"addressing_style": "path"} if settings.aws.endpoint else {},
     )
     with calling(settings, service):

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +31,7 @@ from scannerdb.options import (
     environment_file,
     json_option,
 )
+from scannerdb.terminal import row_lines
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.settings import Settings, load_settings
 
@@ -40,8 +40,7 @@ if TYPE_CHECKING:
 
 EXIT_CODES = {"ok": 0, "warning": 1, "critical": 2}
 STYLES = {"ok": "green", "look": "cyan", "unknown": "yellow", "warning": "yellow", "critical": "bold red"}
-WIDTH = 80
-INDENT = " " * 10
+INDENT = 10
 # Without pg_read_all_stats, which pg_monitor and superusers have, other sessions show neither state nor statement.
 WHO = "SELECT current_user, current_user = %(doctor)s OR pg_has_role('pg_read_all_stats', 'USAGE')"
 
@@ -160,14 +159,12 @@ def _print(findings: list[Finding], environment: str) -> None:
 
 
 def lines_of(finding: Finding) -> Iterator[Text]:
-    """Yield a finding as lines of 80 columns; a command stays on one line, so that it can be copied."""
-    head = f"{finding.state:<{len(INDENT)}}{finding.check:<21}"
-    first, *rest = textwrap.wrap(f"{head}{finding.value}", WIDTH, subsequent_indent=INDENT)
-    line = Text(first)
-    line.stylize(STYLES[finding.state], 0, len(finding.state))
-    yield line
-    yield from map(Text, rest)
-    if finding.why:
-        yield from map(Text, textwrap.wrap(finding.why, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT))
-    if finding.next:
-        yield Text(f"{INDENT}next: {finding.next}")
+    """Yield a finding as lines of a table."""
+    return row_lines(
+        finding.state,
+        f"{finding.check:<21}{finding.value}",
+        style=STYLES[finding.state],
+        indent=INDENT,
+        way_out=finding.next,
+        why=finding.why,
+    )

@@ -40,19 +40,27 @@ class Target:
     outputs: Mapping[str, str]
 
     @classmethod
-    def of(cls, settings: Settings, *, user: str, direct: bool | None = None) -> "Target":
+    def of(
+        cls,
+        settings: Settings,
+        *,
+        user: str,
+        direct: bool | None = None,
+        outputs: Mapping[str, str] | None = None,
+    ) -> "Target":
         """Look the addresses up in the deployment's outputs.
 
         Args:
             settings: of the environment.
             user: logs in.
             direct: whether past the proxy; `None`: as this user has to.
+            outputs: of the deployment's stack, by name; `None`: read from its state.
 
         Raises:
             OperatorError: it is not deployed, or its state cannot be read.
 
         """
-        outputs = stack_outputs(settings)
+        outputs = stack_outputs(settings) if outputs is None else outputs
         way = "database" if (user in DIRECT_USERS if direct is None else direct) else "proxy"
         host = output(outputs, f"{way}_endpoint", settings)
         port = int(output(outputs, f"{way}_port", settings))

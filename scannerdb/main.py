@@ -8,6 +8,7 @@ import psycopg2
 
 from handlers import waiting
 from handlers.errors import DatabaseUnavailableError, ScannerDatabaseError
+from scannerdb.accept.command import accept
 from scannerdb.causes import sentence
 from scannerdb.cost.command import cost
 from scannerdb.doctor import doctor
@@ -16,6 +17,7 @@ from scannerdb.functions.commands import invoke, logs
 from scannerdb.maintenance import rebuild, refresh, verify
 from scannerdb.migrations import migrate, plan, rollback
 from scannerdb.partition.command import partition
+from scannerdb.preflight.command import preflight
 from scannerdb.review.command import review
 from scannerdb.settings import show_settings
 from scannerdb.status.command import status
@@ -28,7 +30,7 @@ COMMANDS = {
     "Look": (status, doctor, logs, show_settings, cost),
     "Keep progress exact": (refresh, verify, rebuild),
     "Change the database": (plan, migrate, rollback, partition),
-    "Deployments": (review, tunnel, invoke),
+    "Deployments": (preflight, review, accept, tunnel, invoke),
 }
 
 INTERRUPTED = 130
@@ -36,8 +38,9 @@ _NOTHING = "nothing was changed"
 _WHOLE = "it is one transaction: the server undoes it, or had finished it"
 # What Ctrl-C and --deadline-s leave.
 LEFT = {
-    **dict.fromkeys(("status", "doctor", "verify", "plan"), _NOTHING),
+    **dict.fromkeys(("status", "doctor", "verify", "plan", "preflight"), _NOTHING),
     **dict.fromkeys(("refresh", "rebuild"), _WHOLE),
+    "accept": "nothing was changed, but for a refresh that it may have begun",
     "migrate": "what was applied is recorded; `scannerdb migrate` goes on from there",
     "rollback": "what was undone is recorded; `scannerdb rollback` goes on from there",
     "partition": "what is done stays; the same command goes on from there, --revert undoes it",

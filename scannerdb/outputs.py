@@ -25,20 +25,45 @@ def stack_outputs(settings: Settings) -> dict[str, str]:
         OperatorError: it is not deployed, its state cannot be read, or holds another environment.
 
     """
+    return outputs_of(read_state(settings), settings)
+
+
+def read_state(settings: Settings, s3: Any = None) -> dict[str, Any] | None:
+    """Return an environment's Terraform state as parsed JSON; `None` where there is none.
+
+    Args:
+        settings: of the environment.
+        s3: the client that reads a bucket; `None`: one of its own.
+
+    Raises:
+        OperatorError: the state cannot be read.
+
+    """
     where = state_address(settings)
-    text = _from_bucket(settings) if settings.state.bucket else _from_file(settings)
+    text = _from_bucket(settings, s3) if settings.state.bucket else _from_file(settings)
     try:
-        state = json.loads(text) if text is not None else {}
+        state: dict[str, Any] | None = json.loads(text) if text is not None else None
     except ValueError as error:
         raise OperatorError(f"the Terraform state {where} is not JSON: {error}") from error
-    outputs = {name: str(output["value"]) for name, output in state.get("outputs", {}).items()}
+    return state
+
+
+def outputs_of(state: Mapping[str, Any] | None, settings: Settings) -> dict[str, str]:
+    """Return the outputs of a state by name.
+
+    Raises:
+        OperatorError: it has none, or another form.
+
+    """
+    where = state_address(settings)
+    outputs = {name: str(output["value"]) for name, output in (state or {}).get("outputs", {}).items()}
     if not outputs:
         way_out = f"deploy it with `node_modules/.bin/cdktf deploy {settings.environment}`"
         if settings.aws.endpoint:
             way_out = "run `python -m lab.demo --keep`, or set SCANNER__STATE__PATH to the path of its state"
-        reason = "does not exist" if text is None else "has no outputs"
+        reason = "does not exist" if state is None else "has no outputs"
         raise OperatorError(f"{settings.environment} is not deployed: its state {where} {reason}; {way_out}")
-    if state.get("version") != STATE_VERSION:
+    if state is not None and state.get("version") != STATE_VERSION:
         raise OperatorError(f"the Terraform state {where} has version {state.get('version')}, not {STATE_VERSION}")
     if (mismatch := holds_another(outputs, settings)) is not None:
         raise OperatorError(
@@ -80,8 +105,8 @@ def _from_file(settings: Settings) -> str | None:
         ) from error
 
 
-def _from_bucket(settings: Settings) -> str | None:
-    s3: Any = client(settings, "s3")
+def _from_bucket(settings: Settings, s3: Any) -> str | None:
+    s3 = s3 or client(settings, "s3")
     with calling(settings, f"the Terraform state {state_address(settings)}"):
         try:
             answer = s3.get_object(Bucket=settings.state.bucket, Key=f"{settings.prefix}.tfstate")

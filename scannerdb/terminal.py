@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from handlers.migrator.examination import ExaminationFinding
 from handlers.migrator.steps import Step
@@ -71,6 +72,30 @@ class StatementBar(WorkBar):
         if fields["waits_for"]:
             remaining = f"waits for {fields['waits_for']}"
         self.show(fields["phase"], completed=fields["percent"], total=100, amount=blocks, remaining=remaining)
+
+
+def row_lines(state: str, value: str, *, style: str, indent: int, way_out: str, why: str = "") -> Iterator[Text]:
+    """Yield one row of a table as lines of 80 columns; the way out stays on one line, so that it can be copied.
+
+    Args:
+        state: the first column.
+        value: the other columns.
+        style: of the state, as rich names it.
+        indent: the width of the first column.
+        way_out: a command, or what to do; empty for none.
+        why: the reason; empty for none.
+
+    """
+    blank = " " * indent
+    first, *rest = textwrap.wrap(f"{state:<{indent}}{value}", _WIDTH, subsequent_indent=blank)
+    line = Text(first)
+    line.stylize(style, 0, len(state))
+    yield line
+    yield from map(Text, rest)
+    if why:
+        yield from map(Text, textwrap.wrap(why, _WIDTH, initial_indent=blank, subsequent_indent=blank))
+    if way_out:
+        yield Text(f"{blank}next: {way_out}")
 
 
 def finding_lines(findings: Sequence[ExaminationFinding]) -> Iterator[str]:

@@ -26,6 +26,8 @@ OLDEST_TERRAFORM = (1, 10)
 PROVIDER_VERSIONS = ((5, 100, 0), (7, 0, 0))
 # Add-on software lies in /opt/<package> (Filesystem Hierarchy Standard), also where no CLI configuration names it.
 ADD_ON_SOFTWARE = Path("/opt")
+# `init` may download the provider; a plan of this stack takes a minute.
+LONGEST_RUN_S = 1800
 # What must not change how Terraform installs the provider: options, data folder and workspace of the caller's stack.
 NOT_FOR_INSTALLING = ("TF_CLI_ARGS", "TF_DATA_DIR", "TF_WORKSPACE")
 
@@ -113,14 +115,23 @@ def run(folder: Path, environment: Mapping[str, str], *arguments: str) -> str:
     """Run `terraform` in a synthesised stack's folder and return what it printed.
 
     Raises:
-        TerraformError: it failed.
+        TerraformError: it failed, or did not end within `LONGEST_RUN_S`.
 
     """
-    done = subprocess.run(
-        ["terraform", *arguments], cwd=folder, env=dict(environment), capture_output=True, text=True, check=False
-    )
+    command = " ".join(arguments)
+    try:
+        done = subprocess.run(
+            ["terraform", *arguments],
+            cwd=folder,
+            env=dict(environment),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LONGEST_RUN_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TerraformError(f"terraform {command} in {folder} did not end in {LONGEST_RUN_S // 60} minutes") from error
     if done.returncode:
-        command = " ".join(arguments)
         raise TerraformError(f"terraform {command} in {folder} failed:\n{(done.stderr or done.stdout).strip()}")
     return done.stdout
 

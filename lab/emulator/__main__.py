@@ -23,7 +23,8 @@ from lab.emulator.lambda_runtime import LambdaRuntime
 from lab.emulator.patch_access import patch_access
 from lab.emulator.patch_actions import patch_actions
 from lab.emulator.patch_databases import patch_databases
-from lab.emulator.patch_functions import api_routes, invoke_route, patch_functions
+from lab.emulator.patch_functions import api_routes, invoke_route, patch_api_address, patch_functions
+from lab.emulator.patch_log_filters import patch_log_filters
 from lab.emulator.patch_resources import patch_resources
 from lab.emulator.patch_stages import patch_stages
 from lab.emulator.retries import RetryReplay
@@ -53,6 +54,7 @@ def main() -> None:
     patch_databases(password=configuration["database_password"])
     patch_functions(runtime, control)
     patch_access(control, region)
+    patch_log_filters()
     patch_resources()
     patch_stages()
     http_api = HttpApi(
@@ -63,6 +65,7 @@ def main() -> None:
         region=region,
     )
     api = make_server("127.0.0.1", 0, http_api, threaded=True)
+    patch_api_address(f"http://127.0.0.1:{api.server_address[1]}")
     for server in (aws, api):
         threading.Thread(target=server.serve_forever, daemon=True).start()
     print(json.dumps({"aws_port": port, "api_port": api.server_address[1]}), flush=True)

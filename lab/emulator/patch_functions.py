@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
-from moto.apigatewayv2.models import apigatewayv2_backends
+from moto.apigatewayv2.models import Api, apigatewayv2_backends
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaFunction
 from moto.awslambda.utils import get_backend
@@ -20,7 +20,7 @@ from lab.emulator.http_api import Route
 from lab.emulator.lambda_process import Function, Invocation
 from lab.emulator.lambda_runtime import LambdaRuntime
 from lab.emulator.lambda_worker import REFUSED_DATABASES
-from lab.emulator.patching import replace
+from lab.emulator.patching import after, replace
 
 # Invoke returns the last 4 KB of the log.
 LOG_TAIL_BYTES = 4096
@@ -53,6 +53,15 @@ def patch_functions(runtime: LambdaRuntime, control: AccessControl) -> None:
         return invocation.payload.encode()
 
     replace(LambdaFunction, "invoke", invoke)
+
+
+def patch_api_address(address: str) -> None:
+    """Let each HTTP API say that it is served at this address, because its name at AWS resolves nowhere."""
+
+    def name(self: Api, _: Mapping[str, Any]) -> None:
+        self.api_endpoint = address
+
+    after(Api, "__init__", name)
 
 
 def api_routes(region: str) -> Iterator[Route]:

@@ -20,6 +20,7 @@ from lab.emulator.server import CREDENTIALS, database_host_names
 from lab.gameday.clock import SPEED, real_limits
 from lab.gameday.database_log import LINE_PREFIX
 from lab.scan import ScanJob, plan_scan, write_scan
+from scannerdb.signed_requests import Response
 from stacks import ROOT
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.settings import Settings
@@ -93,7 +94,7 @@ class System:
         """Return whether a function is deployed."""
         return self.deployment.function_name(function) in self.functions
 
-    def get(self, path: str) -> api_client.Answer:
+    def get(self, path: str) -> Response:
         """Send a signed request to the status API."""
         return api_client.get(f"{self.deployment.emulator.api_url}{path}", region=self.settings.region)
 

@@ -64,7 +64,7 @@ def plan_environment(
         else:
             environment = {**environ, "TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
             against = "the account of your credentials"
-        _synthesise(settings.environment, directory, environment)
+        synthesise(settings.environment, directory, environment)
         _choose_state(folder, settings, emulated=emulated, empty=emulator)
         plan_file = folder / "plan.tfplan"
         try:
@@ -96,7 +96,13 @@ def _emulated(
         yield None, environment | EMULATED | {"SCANNER__AWS__ENDPOINT": address}
 
 
-def _synthesise(environment: str, directory: Path, variables: Mapping[str, str]) -> None:
+def synthesise(environment: str, directory: Path, variables: Mapping[str, str]) -> None:
+    """Write the Terraform JSON of an environment to `directory`/stacks/, with `main.py`.
+
+    Raises:
+        PlanningError: it failed.
+
+    """
     done = subprocess.run(
         [sys.executable, "main.py"],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""Composite alarms, saved queries and updates of stages, which moto alone refuses."""
+"""Composite alarms, saved queries, updates of stages and tests of filter patterns, which moto alone refuses."""
 
 from collections.abc import Iterator
 
@@ -77,3 +77,17 @@ def test_the_tags_of_an_api_are_its_own(emulator: Emulator) -> None:
     api = gateway.create_api(Name="other", ProtocolType="HTTP", Tags={"a": "1"})
     gateway.tag_resource(ResourceArn=f"arn:aws:apigateway:eu-central-1::/apis/{api['ApiId']}", Tags={"a": "2"})
     assert gateway.get_api(ApiId=api["ApiId"])["Tags"] == {"a": "2"}
+
+
+def test_a_filter_pattern_is_tested_on_the_lines_that_are_given(emulator: Emulator) -> None:
+    lines = ["GET 200 12", "GET 500 900", "nothing"]
+    pattern = "[method, code=5*, milliseconds]"
+    answer = emulator.client("logs").test_metric_filter(filterPattern=pattern, logEventMessages=lines)
+    (match,) = answer["matches"]
+    assert (match["eventNumber"], match["eventMessage"]) == (2, "GET 500 900")
+    assert match["extractedValues"] == {"$method": "GET", "$code": "500", "$milliseconds": "900"}
+
+
+def test_an_api_says_that_it_is_served_where_it_is(emulator: Emulator) -> None:
+    made = emulator.client("apigatewayv2").create_api(Name="api", ProtocolType="HTTP")
+    assert made["ApiEndpoint"] == emulator.api_url

@@ -5,15 +5,20 @@ from __future__ import annotations
 import pytest
 
 from lab.emulator.filter_pattern import READINGS, Reading, parse
+from stacks.alarms.log_lines import (
+    DENIED_LIMITS,
+    FORMS,
+    INSUFFICIENT_PRIVILEGE,
+    NAMES_WITH_BLANKS,
+    REFUSAL_BY_A_FUNCTION,
+    Entry,
+    events,
+    read_corpus,
+)
 from stacks.alarms.log_patterns import DENIED_STATEMENT
-from tests.support.log_lines import FORMS, NAMES_WITH_BLANKS, Entry, events, read_corpus
 
 FILTER = parse(DENIED_STATEMENT)
 ENTRIES = read_corpus()
-# https://www.postgresql.org/docs/17/errcodes-appendix.html
-INSUFFICIENT_PRIVILEGE, READ_ONLY = "42501", "25006"
-# Whoever may raise an error can write any line.
-FAKED = "a function that writes what looks like a refusal"
 
 
 def counted(entry: Entry, form: str, reading: Reading) -> int:
@@ -24,24 +29,20 @@ def counted(entry: Entry, form: str, reading: Reading) -> int:
 def test_every_refused_statement_counts_once_and_nothing_else_does(form: str) -> None:
     for reading in READINGS:
         for entry in ENTRIES:
-            if entry.scenario != FAKED:
-                refused = entry.sqlstate in {INSUFFICIENT_PRIVILEGE, READ_ONLY}
-                assert counted(entry, form, reading) == refused, (reading, entry.text)
+            if entry.scenario not in DENIED_LIMITS:
+                assert counted(entry, form, reading) == entry.is_refusal, (reading, entry.text)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_limit_a_function_can_fake_a_refusal_with_raise_exception_but_not_with_raise_warning(form: str) -> None:
     for reading in READINGS:
-        faked = [entry for entry in ENTRIES if entry.scenario == FAKED and counted(entry, form, reading)]
+        written = [entry for entry in ENTRIES if entry.scenario == REFUSAL_BY_A_FUNCTION]
+        faked = [entry for entry in written if counted(entry, form, reading)]
         assert [entry.sqlstate for entry in faked] == ["P0001"]
 
 
 def test_the_corpus_holds_every_kind_of_refusal() -> None:
-    first_words = {
-        " ".join(entry.text.partition("ERROR:  ")[2].split()[:2])
-        for entry in ENTRIES
-        if entry.sqlstate in {INSUFFICIENT_PRIVILEGE, READ_ONLY}
-    }
+    first_words = {" ".join(entry.text.partition("ERROR:  ")[2].split()[:2]) for entry in ENTRIES if entry.is_refusal}
     assert first_words == {"permission denied", "cannot execute", "must be"}
     assert not any(entry.scenario in NAMES_WITH_BLANKS for entry in ENTRIES if entry.sqlstate == INSUFFICIENT_PRIVILEGE)
 

@@ -12,11 +12,11 @@ from handlers import executions, refresh, status
 from handlers.connection import Database
 from handlers.telemetry import logger
 from stacks import ROOT
+from stacks.alarms.log_lines import WRITTEN_BY_A_FUNCTION, Entry, read_corpus
 from stacks.monitoring.log_queries import LogQuery, log_queries
 from stacks.settings import load_settings
 from tests.support import insights
 from tests.support.invocations import ARN, Context
-from tests.support.log_lines import WRITTEN_BY_A_FUNCTION, Entry, read_corpus
 from tests.support.log_scenarios import NAMES
 from tests.support.real_refresh import ACTIONS, connect_refresh
 from tests.support.uploaded_release import invoke_migrate

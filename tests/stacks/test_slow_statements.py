@@ -13,28 +13,27 @@ from functools import cache
 import pytest
 
 from lab.emulator.filter_pattern import READINGS, Reading, parse
-from stacks.alarms.log_patterns import SLOW_LOGGED_STATEMENT, SLOW_STATEMENT
-from tests.support.log_lines import (
+from stacks.alarms.log_lines import (
     BY_LINE,
     FORMS,
+    LINE_END_FIRST,
+    NAME_LIKE_A_MEASUREMENT,
     NAMES_WITH_BLANKS,
+    QUOTATION_MARK_IN_A_NAME,
+    SLOW_LIMITS,
     WHOLE,
     WRITTEN_BY_A_FUNCTION,
+    WRITTEN_IN_A_COMMENT,
     events,
     read_corpus,
 )
+from stacks.alarms.log_patterns import SLOW_LOGGED_STATEMENT, SLOW_STATEMENT
 from tests.support.log_scenarios import SCENARIOS
 from tests.support.record_log_lines import measured_ms
 
 PATTERNS = (SLOW_STATEMENT, SLOW_LOGGED_STATEMENT)
 FILTERS = tuple(parse(pattern) for pattern in PATTERNS)
 ENTRIES = read_corpus()
-
-# What no filter pattern can tell apart either; a test for each says what happens instead.
-NAME_LIKE_A_MEASUREMENT = "a name that looks like a measurement"
-WRITTEN_IN_A_COMMENT = "a comment that looks like the log"
-QUOTATION_MARK_IN_A_NAME = "a name with a quotation mark"
-LINE_END_FIRST = "a line end first"
 
 # Scenarios in which no statement is slow and done.
 NOTHING_MEASURED = {
@@ -86,6 +85,10 @@ def test_every_slow_statement_counts_once_with_its_milliseconds_and_nothing_else
     for reading in READINGS:
         found = wrong(reading, form)
         assert set(found) == limits(reading, form), (reading, found)
+
+
+def test_the_known_limits_are_those_of_all_readings_and_forms_together() -> None:
+    assert set().union(*(limits(reading, form) for reading in READINGS for form in FORMS)) == SLOW_LIMITS
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.api_client import Answer, get
+from lab.api_client import get
 from lab.scan import ScanJob, plan_scan, write_scan
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from lab.deployment import Deployment
     from scannerdb import terraform
+    from scannerdb.signed_requests import Response
 
 OBJECTS = 2000
 
@@ -30,7 +31,7 @@ class Deployed:
         write_scan(deployment.postgres.dsn(user="scanner_app"), self.jobs)
         deployment.emulator.invoke(deployment.function_name("refresh"), {"source": "schedule"})
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str) -> Response:
         """Send a signed request to the status API."""
         return get(f"{self.deployment.emulator.api_url}{path}", region=self.deployment.settings.region)
 

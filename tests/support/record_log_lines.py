@@ -19,9 +19,9 @@ from psycopg2 import sql
 
 from lab.embedded_postgres import DATABASE, EmbeddedPostgres
 from stacks import ROOT
+from stacks.alarms.log_lines import CORPUS, Entry
 from stacks.database.parameters import parameters
 from stacks.settings import load_settings
-from tests.support.log_lines import CORPUS, Entry
 from tests.support.log_scenarios import NAMES, SCENARIOS, SET_UP
 
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_LogAccess.Concepts.PostgreSQL.overview.parameter-groups.html

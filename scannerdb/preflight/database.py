@@ -1,0 +1,111 @@
+"""Whether RDS offers the engine version and the instance class in the zones of the settings."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from scannerdb.checks.model import Answer, Check, Context, not_answered, ok, refused, warning
+from scannerdb.preflight.network import zones
+
+ENGINE = "postgres"
+# What the stack asks of the instance, by the flag of DescribeOrderableDBInstanceOptions that offers it.
+FEATURES = {
+    "SupportsIAMDatabaseAuthentication": "IAM logins",
+    "SupportsEnhancedMonitoring": "Enhanced Monitoring",
+    "SupportsPerformanceInsights": "Performance Insights",
+    "SupportsStorageEncryption": "encryption",
+    "SupportsStorageAutoscaling": "storage autoscaling",
+}
+STORAGE_TYPE = "gp3"
+ZONES_OF_MULTI_AZ = 2
+
+
+def _versions(context: Context, **which: Any) -> list[str]:
+    pages = context.aws("rds").get_paginator("describe_db_engine_versions").paginate(Engine=ENGINE, **which)
+    return [version["EngineVersion"] for page in pages for version in page["DBEngineVersions"]]
+
+
+def _created_version(context: Context) -> str | None:
+    """Return the version that RDS creates for that of the settings, which may be a major version; `None` for none.
+
+    Of a major version that is the default, or the newest where RDS names no default.
+    """
+    wanted = context.settings.database.engine_version
+    is_major = "." not in wanted
+    found = _versions(context, EngineVersion=wanted, DefaultOnly=is_major)
+    if is_major and not found:
+        found = _of_major(context, wanted)
+    return found[-1] if found else None
+
+
+def _of_major(context: Context, major: str) -> list[str]:
+    """Return the versions of a major version that RDS creates, in its order, which is the oldest first."""
+    return [version for version in _versions(context) if version.partition(".")[0] == major]
+
+
+def _engine_version(context: Context) -> Iterator[Answer]:
+    wanted = context.settings.database.engine_version
+    if created := _created_version(context):
+        yield ok(f"{wanted} creates {ENGINE} {created}")
+        return
+    major = wanted.partition(".")[0]
+    offered = ", ".join(_of_major(context, major)) or "none"
+    yield refused(
+        f"RDS creates no {ENGINE} {wanted} in {context.settings.region}; of {major} it offers {offered}",
+        next="set database.engine_version to one of them, or to the major version alone",
+    )
+
+
+def _instance_class(context: Context) -> Iterator[Answer]:
+    database = context.settings.database
+    version, wanted = _created_version(context), zones(context)
+    if version is None:
+        yield not_answered(f"not asked: RDS creates no {ENGINE} {database.engine_version} here")
+        return
+    pages = (
+        context.aws("rds")
+        .get_paginator("describe_orderable_db_instance_options")
+        .paginate(Engine=ENGINE, EngineVersion=version, DBInstanceClass=database.instance_class, Vpc=True)
+    )
+    options = [option for page in pages for option in page["OrderableDBInstanceOptions"]]
+    here = [option for option in options if option["StorageType"] == STORAGE_TYPE]
+    offered = {zone["Name"] for option in here for zone in option["AvailabilityZones"]}
+    got = [zone for zone in wanted if zone in offered]
+    what = f"{database.instance_class} with {STORAGE_TYPE} for {version}"
+    needed = ZONES_OF_MULTI_AZ if database.multi_az else 1
+    if len(got) < needed:
+        yield refused(
+            f"{what} is offered in {', '.join(sorted(offered)) or 'no zone of this region'}, "
+            f"and {needed} of {', '.join(wanted)} needed",
+            next="choose another database.instance_class or other zones",
+        )
+        return
+    yield from _lacking(context, here, what)
+    if missing := [zone for zone in wanted if zone not in offered]:
+        yield warning(
+            f"{what} is not offered in {', '.join(missing)}: the instance cannot move there",
+            next="choose zones that offer it before the first deploy; a change later replaces the proxy",
+        )
+    else:
+        yield ok(f"{what} in {', '.join(got)}")
+
+
+def _lacking(context: Context, options: list[dict[str, Any]], what: str) -> Iterator[Answer]:
+    """Yield what the class cannot do and the stack asks for."""
+    database = context.settings.database
+    features = {**FEATURES, **({"MultiAZCapable": "a standby"} if database.multi_az else {})}
+    for flag, feature in features.items():
+        if not any(option.get(flag, True) for option in options):
+            yield refused(f"{what} has no {feature}", next="choose another database.instance_class")
+    sizes = [option["MaxStorageSize"] for option in options if "MaxStorageSize" in option]
+    if sizes and max(sizes) < database.max_allocated_storage_gib:
+        yield refused(
+            f"{what} takes {max(sizes)} GiB at most, and max_allocated_storage_gib is "
+            f"{database.max_allocated_storage_gib}",
+            next="lower database.max_allocated_storage_gib",
+        )
+
+
+DATABASE = (
+    Check(name="engine-version", asked="engine version", ask=_engine_version),
+    Check(name="instance-class", asked="instance class in the zones", ask=_instance_class),
+)
