@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stacks.assets.manifest import MigrationError, build_manifest, release_entries
+from stacks.assets.manifest import build_manifest, release_entries
+from stacks.assets.migration_files import MigrationError
 from stacks.assets.package import build_release
 from tests.support.database import MIGRATIONS
 

@@ -3,7 +3,8 @@
 import pytest
 
 from handlers.contract.release import SqlStatement
-from stacks.assets.sql_statements import UnsupportedStatementError, split
+from stacks.assets.effect import UnsupportedStatementError
+from stacks.assets.sql_statements import split
 
 
 def one(sql: str) -> SqlStatement:

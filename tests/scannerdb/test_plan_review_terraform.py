@@ -19,7 +19,7 @@ from scannerdb.review.releases import fetch_built
 from scannerdb.review.review import Review
 from scannerdb.review.review import judge as judge_plan
 from stacks import ROOT
-from stacks.assets.package import release_files
+from stacks.assets.migration_files import release_files
 from stacks.settings import load_settings
 from tests.support.planned import clean_environment, planned_once
 from tests.support.terraform_plans import DATABASE, TODAY
