@@ -67,7 +67,5 @@ def _dynamic_sql(expression: str) -> str:
         if isinstance(value, ast.FuncCall) and value.funcname[-1].sval == "format" and value.args:
             value = value.args[0]
         if isinstance(value, ast.A_Const) and isinstance(value.val, ast.String):
-            return _PLACEHOLDER.sub(
-                lambda found: f"'{found[0]}'" if found[1] == "L" else f'"{found[0]}"', value.val.sval
-            )
+            return _PLACEHOLDER.sub(lambda found: "''" if found[1] == "L" else f'"{found[0]}"', value.val.sval)
     return ""

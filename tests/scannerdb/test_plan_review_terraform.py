@@ -22,7 +22,7 @@ from stacks import ROOT
 from stacks.assets.migration_files import release_files
 from stacks.settings import load_settings
 from tests.support.planned import clean_environment, planned_once
-from tests.support.terraform_plans import DATABASE, TODAY
+from tests.support.terraform_plans import DATABASE, TODAY, unread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,6 +109,7 @@ def judge(plan: dict[str, Any], policy: Policy, folder: Path, *, today: dt.date 
         allowed=load_allowed("prod", today=today, folder=folder),
         policy=policy,
         fetch=fetch_built,
+        read_ledger=unread,
         today=today,
     )
 
