@@ -177,13 +177,13 @@ JOIN pg_class AS class ON class.relnamespace = indexed.relnamespace AND class.re
 LEFT JOIN pg_index AS index ON index.indexrelid = class.oid
 LEFT JOIN pg_am AS method ON method.oid = class.relam
 CROSS JOIN LATERAL (
-    SELECT bool_and(coalesce(opclass.opcdefault AND key.collation = attribute.attcollation, false)) AS tell_all,
+    SELECT bool_and(coalesce(opclass.opcdefault AND key.collated = attribute.attcollation, false)) AS tell_all,
            jsonb_agg(jsonb_build_object('column', attribute.attname,
                                         'descending', key.option & 1 <> 0,
                                         'nulls_first', key.option & 2 <> 0)
                      ORDER BY key.position) AS list
     FROM unnest(index.indkey::int2[], index.indoption::int2[], index.indclass::oid[], index.indcollation::oid[])
-        WITH ORDINALITY AS key (number, option, opclass, collation, position)
+        WITH ORDINALITY AS key (number, option, opclass, collated, position)
     -- An expression has the number 0.
     LEFT JOIN pg_attribute AS attribute
       ON attribute.attrelid = index.indrelid AND attribute.attnum = nullif(key.number, 0)
