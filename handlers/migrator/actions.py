@@ -6,12 +6,13 @@ from dataclasses import asdict
 from typing import Any
 
 import boto3
+import psycopg2
 
 from handlers.connection import Endpoint, connect
 from handlers.contract.events import MigrateAction
 from handlers.contract.release import Release
 from handlers.contract.variables import MASTER_SECRET_ARN, RDS_ENDPOINT, RDS_USERNAME
-from handlers.errors import InvalidRequestError
+from handlers.errors import InvalidRequestError, ScannerDatabaseError
 from handlers.migrator.connecting import connect_to_supported
 from handlers.migrator.ledger import QUERIES, read_ledger
 from handlers.migrator.runner import rollback, run
@@ -62,12 +63,17 @@ def read_applied() -> dict[str, Any]:
 
     Returns:
         `{"applied": [{"version", "name", "checksum", "applied_statements", "applied_at": ISO 8601 or None}],
-        "table_bytes": {name: bytes}}`.
-
-    Raises:
-        ScannerDatabaseError: as `connect_to_supported` and `read_ledger`.
+        "table_bytes": {name: bytes}}`, or `{"unknown": the reason}`. An error would ring the alarm about a migration
+        that failed.
 
     """
+    try:
+        return _read_applied()
+    except (ScannerDatabaseError, psycopg2.Error) as error:
+        return {"unknown": str(error).strip()}
+
+
+def _read_applied() -> dict[str, Any]:
     connection = connect_to_supported(_connect_as_owner("migrate ledger"))
     try:
         with connection.cursor() as cursor:

@@ -47,6 +47,8 @@ def ask_migrate(settings: Settings) -> Ledger:
         raise UnknownLedgerError(str(error)) from error
     if "FunctionError" in answer:
         raise UnknownLedgerError(f"{name} raised {_error(told)}")
+    if "unknown" in told:
+        raise UnknownLedgerError(told["unknown"])
     return Ledger(entries=tuple(map(_entry, told["applied"])), table_bytes=told["table_bytes"])
 
 

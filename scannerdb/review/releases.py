@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from handlers.contract.release import Release
-from handlers.errors import ScannerDatabaseError
+from handlers.errors import ReleaseError, ScannerDatabaseError
 from handlers.migrator.plan import LedgerEntry, PendingMigration
 from handlers.migrator.plan import plan as pending_migrations
 from handlers.migrator.release import read_release
@@ -69,9 +69,10 @@ def migrations(changes: Sequence[Change], fetch: Fetch, read_ledger: ReadLedger)
         planned = _named(change.after)
         if change.type != "aws_lambda_invocation" or not planned or change.action is Action.DESTROY:
             continue
-        release = _read(planned, fetch)
         if change.action is Action.NOTHING:
-            return release and _left_pending(release, read_ledger)
+            deployed = _read_deployed(planned, fetch)
+            return deployed and _left_pending(deployed, read_ledger)
+        release = _read(planned, fetch)
         if release is None:
             sha256 = planned["release_sha256"][:12]
             unread = f"the release {sha256} was not built on this machine: review the plan where it was made"
@@ -143,7 +144,7 @@ def _without_ledger(release: Release, change: Change, fetch: Fetch, why: str) ->
     """Return what the deployed release lacks, which is pending unless that release was not applied or rolled back."""
     deployed = _named(change.before)
     # Its invocation failed, so it is not what the database has.
-    before = None if not deployed or "tainted" in change.reason else _read(deployed, fetch)
+    before = None if not deployed or "tainted" in change.reason else _read_deployed(deployed, fetch)
     listed = "every file of the release is listed"
     if before is not None:
         listed = f"listed is what the deployed release {before.sha256[:12]} lacks"
@@ -185,6 +186,14 @@ def _to_run(release: Release, pending: Sequence[PendingMigration]) -> tuple[RunS
 def _read(named: Mapping[str, str], fetch: Fetch) -> Release | None:
     archive = fetch(named)
     return None if archive is None else read_release(archive, expected_sha256=named["release_sha256"])
+
+
+def _read_deployed(named: Mapping[str, str], fetch: Fetch) -> Release | None:
+    """Return a deployed release; `None` where it is not available, or has the format of an older version."""
+    try:
+        return _read(named, fetch)
+    except ReleaseError:
+        return None
 
 
 def _ledger_of(release: Release | None) -> list[LedgerEntry]:

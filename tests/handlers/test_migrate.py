@@ -62,6 +62,16 @@ def test_the_ledger_is_told_without_a_release_and_nothing_is_made(
     assert {"jobs", "job_objects", "idx_job_objects_job_status"} <= set(told["table_bytes"])
 
 
+def test_a_ledger_that_cannot_be_read_is_told_without_an_error_that_would_ring_an_alarm(
+    release_event: dict[str, str], empty_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert release_event
+    empty_database.query("CREATE TABLE schema_migrations (id int)")
+    assert "another tool made it" in invoke_migrate({"action": "ledger"})["unknown"]
+    monkeypatch.setenv("RDS_PORT", "1")
+    assert "onnection refused" in invoke_migrate({"action": "ledger"})["unknown"]
+
+
 def test_what_would_stop_a_migration_half_way_fails_the_deploy_before_it(
     release_event: dict[str, str], empty_database: TestDatabase
 ) -> None:

@@ -160,6 +160,7 @@ def test_the_comment_is_made_once_and_changed_from_then_on(tmp_path: Path, there
         ("success", "", "issue list"),
         ("failure", MANY, "issue edit 4711"),
     ],
+    ids=["differs", "differs still", "is equal again", "is equal still", "differs, with many issues"],
 )
 def test_drift_opens_one_issue_and_its_end_closes_it(tmp_path: Path, result: str, does: str, there: str) -> None:
     if there:
