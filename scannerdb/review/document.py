@@ -18,8 +18,12 @@ def heading(review: Review) -> tuple[Tone, str]:
         return "red", f"{review.environment}: {count} problem{'s' * (count > 1)}, do not apply"
     if review.is_empty:
         return "green", f"{review.environment}: nothing to change"
-    if review.losses or review.risks:
+    if review.losses or any(risk.run.statement.losses for risk in review.risks):
         return "yellow", f"{review.environment}: what would be lost was agreed to"
+    if review.risks:
+        return "yellow", f"{review.environment}: nothing is lost, and that writers are blocked was agreed to"
+    if review.migrations and review.migrations.runs and review.migrations.note:
+        return "green", f"{review.environment}: nothing is lost, as far as is known without the ledger"
     return "green", f"{review.environment}: nothing is lost"
 
 

@@ -77,7 +77,9 @@ def _harms(statement: SqlStatement, table_bytes: Mapping[str, int] | None, made:
     for loss in statement.losses:
         yield f"loses {loss}"
     if statement.blocks_writers and statement.every_row:
-        how_long = "for the whole build" if statement.kind in _BUILDS else "while it reads or writes each row"
+        how_long = "while it reads or writes each row"
+        if statement.kind in _BUILDS:
+            how_long = "for the whole build; CONCURRENTLY lets them go on"
         if not statement.relations:
             yield f"writers of each table that it checks are blocked {how_long}"
         for relation in statement.relations:

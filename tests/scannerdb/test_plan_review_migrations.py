@@ -220,6 +220,9 @@ def test_without_the_ledger_it_is_said_not_to_be_known_and_what_is_new_is_listed
     told = section(judge(migrating(old, new), fetch=releases.fetch))
     assert "It is not known which files are applied; listed is what the deployed release" in told
     assert "The ledger was not read: no credentials" in told
+    assert judge(migrating(old, new), fetch=releases.fetch).problems == []
+    heading = markdown(judge(migrating(old, new), fetch=releases.fetch)).splitlines()[1]
+    assert heading == "## 🟢 prod: nothing is lost, as far as is known without the ledger"
     assert "001_a.sql" not in told
     assert "line 1: SHARE UPDATE EXCLUSIVE on `a`, its writers go on: `CREATE INDEX CONCURRENTLY a_i`" in told
     assert "line 1: ACCESS EXCLUSIVE on `a`, its writers WAIT: `ALTER TABLE a`" in told
