@@ -13,12 +13,14 @@ from handlers.telemetry import logger
 
 @logger.inject_lambda_context
 def handler(event: MigrateEvent, context: LambdaContext) -> dict[str, Any]:
-    """Run a release, or what `event["action"]` says; an error fails the invocation, and with it the deploy.
+    """Run a release, or do what `event["action"]` says; an error fails the invocation, and with it the deploy.
 
     Raises:
         InvalidRequestError: the action is none of `MigrateAction`.
 
     """
+    if event.get("action") == MigrateAction.LEDGER:
+        return actions.read_applied()
     return actions.run_action(
         event.get("action", MigrateAction.MIGRATE),
         fetch_release(event),

@@ -23,7 +23,7 @@ from scannerdb.settings import show_settings
 from scannerdb.status.command import status
 from scannerdb.tunnel.command import tunnel
 from scannerdb.version import version
-from stacks.assets.manifest import MigrationError
+from stacks.assets.migration_files import MigrationError
 from stacks.settings import SettingsError
 
 COMMANDS = {

@@ -122,4 +122,5 @@ def plan_lines(steps: Iterable[Step]) -> Iterator[str]:
         size = f"about {max(step.estimate_bytes / _MEBIBYTE, 1):,.0f} MiB" if step.estimate_bytes is not None else ""
         if details := "; ".join(filter(None, (lock, size, step.note))):
             yield f"       {details}"
+        yield from (f"       loses {loss}" for loss in step.losses)
         yield from (f"       {change}" for change in step.changes)

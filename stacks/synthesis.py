@@ -9,6 +9,7 @@ lazy_bindings.install()
 
 from cdktf import App
 
+from stacks.assets.migration_files import MigrationError
 from stacks.assets.package import Package, PackageError, build_function_package, build_release
 from stacks.scanner_database import ScannerDatabase
 from stacks.settings import Settings
@@ -37,5 +38,5 @@ def synthesise(environments: Sequence[Settings], outdir: str | None = None) -> N
 def _release(settings: Settings) -> Package:
     try:
         return build_release(settings.release.migrations)
-    except ValueError as error:  # a MigrationError; naming it would import the parser each time
+    except MigrationError as error:
         raise PackageError(str(error)) from error

@@ -5,11 +5,15 @@ from typing import NotRequired, TypedDict
 
 
 class MigrateAction(StrEnum):
-    """What `migrate` does with a release: run it, return what it would run, or take its newest migration back."""
+    """What `migrate` does with a release: run it, return what it would run, or take its newest migration back.
+
+    `ledger` needs no release: it returns what is applied.
+    """
 
     MIGRATE = "migrate"
     PLAN = "plan"
     ROLLBACK = "rollback"
+    LEDGER = "ledger"
 
 
 class RefreshAction(StrEnum):

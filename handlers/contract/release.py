@@ -9,11 +9,20 @@ MANIFEST = "manifest.json"
 ROLES_FILE = "roles.sql"
 RESTORE_FILE = "restore.sql"
 # Counts up when a reader of the manifest must change.
-FORMAT = 1
+FORMAT = 2
 
 
 class FormatError(ValueError):
     """The manifest has a format that this code does not read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexKey:
+    """A key column of an index, by its name in the catalogue, and its order."""
+
+    column: str
+    descending: bool
+    nulls_first: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +34,9 @@ class Index:
         table: as the statement names it.
         unique: whether it is.
         columns: the names of its plain key columns.
-        definition: what `pg_get_indexdef` returns from `USING` on; `None` for expressions, predicates and other parts
-            whose text PostgreSQL rewrites.
+        method: its access method.
+        keys: its key columns; `None` where an expression, a predicate or another part cannot be compared.
+        definition: the same as SQL from `USING` on, for people.
 
     """
 
@@ -34,6 +44,8 @@ class Index:
     table: str
     unique: bool
     columns: tuple[str, ...]
+    method: str
+    keys: tuple[IndexKey, ...] | None
     definition: str | None
 
 
@@ -51,6 +63,9 @@ class SqlStatement:
         in_transaction: whether PostgreSQL lets it run inside a transaction block.
         blocks_writers: whether a writer of `relations` waits while it runs.
         index: set when it builds an index.
+        every_row: whether it keeps its lock while it reads or writes each row, as a build does.
+        losses: what data it loses, a phrase each.
+        clause: its text on one line, where it loses data or blocks writers for the whole table; else empty.
 
     """
 
@@ -63,6 +78,9 @@ class SqlStatement:
     in_transaction: bool
     blocks_writers: bool
     index: Index | None = None
+    every_row: bool = False
+    losses: tuple[str, ...] = ()
+    clause: str = ""
 
     @property
     def title(self) -> str:
@@ -192,7 +210,14 @@ def _migration(entry: dict[str, Any]) -> Migration:
 
 def _statement(entry: dict[str, Any]) -> SqlStatement:
     index = entry["index"]
-    return SqlStatement(
-        **{**entry, "relations": tuple(entry["relations"])}
-        | {"index": Index(**{**index, "columns": tuple(index["columns"])}) if index else None}
-    )
+    lists = {name: tuple(entry[name]) for name in ("relations", "losses")}
+    return SqlStatement(**entry | lists | {"index": _index(index) if index else None})
+
+
+def _index(entry: dict[str, Any]) -> Index:
+    keys = entry["keys"]
+    lists = {
+        "columns": tuple(entry["columns"]),
+        "keys": None if keys is None else tuple(IndexKey(**key) for key in keys),
+    }
+    return Index(**entry | lists)

@@ -6,12 +6,15 @@ from dataclasses import asdict
 from typing import Any
 
 import boto3
+import psycopg2
 
 from handlers.connection import Endpoint, connect
 from handlers.contract.events import MigrateAction
 from handlers.contract.release import Release
 from handlers.contract.variables import MASTER_SECRET_ARN, RDS_ENDPOINT, RDS_USERNAME
-from handlers.errors import InvalidRequestError
+from handlers.errors import InvalidRequestError, ScannerDatabaseError
+from handlers.migrator.connecting import connect_to_supported
+from handlers.migrator.ledger import QUERIES, read_ledger
 from handlers.migrator.runner import rollback, run
 from handlers.migrator.session import Connect, RunLimits
 from handlers.migrator.steps import migration_plan
@@ -53,6 +56,36 @@ def run_action(action: str, release: Release, *, deadline_s: float) -> dict[str,
             return {"release_sha256": release.sha256, "rolled_back": file}
         case _:
             raise InvalidRequestError("unknown_action", f"action {action!r} is none of {', '.join(MigrateAction)}")
+
+
+def read_applied() -> dict[str, Any]:
+    """Return what is applied to the database, and how large its tables are; changes nothing.
+
+    Returns:
+        `{"applied": [{"version", "name", "checksum", "applied_statements", "applied_at": ISO 8601 or None}],
+        "table_bytes": {name: bytes}}`, or `{"unknown": the reason}`. An error would ring the alarm about a migration
+        that failed.
+
+    """
+    try:
+        return _read_applied()
+    except (ScannerDatabaseError, psycopg2.Error) as error:
+        return {"unknown": str(error).strip()}
+
+
+def _read_applied() -> dict[str, Any]:
+    connection = connect_to_supported(_connect_as_owner("migrate ledger"))
+    try:
+        with connection.cursor() as cursor:
+            # A plan is waiting, and a table may be locked.
+            cursor.execute("SET statement_timeout = '10s'; SET lock_timeout = '5s'")
+            entries = read_ledger(cursor)
+            cursor.execute(QUERIES["table_sizes"])
+            table_bytes = dict(cursor.fetchall())
+    finally:
+        connection.close()
+    applied = [{**asdict(entry), "applied_at": entry.applied_at and entry.applied_at.isoformat()} for entry in entries]
+    return {"applied": applied, "table_bytes": table_bytes}
 
 
 def _connect_as_owner(application_name: str) -> Connect:

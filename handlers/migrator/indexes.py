@@ -1,6 +1,7 @@
 """Indexes that a migration builds: what a killed build left is found, and what is recorded is checked."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from handlers.contract.release import Index
@@ -14,23 +15,44 @@ class BuiltIndex:
 
     qualified_name: str
     valid: bool
-    unique: bool
     definition: str
-    same_table: bool
+    is_wanted: bool
+
+
+def wanted(indexes: Sequence[Index]) -> dict[str, list[str]]:
+    """Return the parameters of the query `index_states`."""
+    return {"wanted_indexes": [index.name for index in indexes], "wanted_tables": [index.table for index in indexes]}
 
 
 def find(cursor: Any, index: Index) -> BuiltIndex | None:
     """Return the index of this name in the schema of its table; `None` when there is none, or no such table."""
-    cursor.execute("SELECT to_regclass(%s)::oid::text", (index.table,))
-    table = cursor.fetchone()[0]
-    if table is None:
-        return None
-    cursor.execute(QUERIES["index_state"], {"index": index.name, "table": table})
-    row = cursor.fetchone()
-    if row is None:
-        return None
-    name, valid, unique, definition, same_table = row
-    return BuiltIndex(qualified_name=name, valid=valid, unique=unique, definition=definition, same_table=same_table)
+    cursor.execute(QUERIES["index_states"], wanted([index]))
+    columns = [column.name for column in cursor.description]
+    for values in cursor.fetchall():
+        row = dict(zip(columns, values, strict=True))
+        if row["is_index"]:
+            return BuiltIndex(
+                qualified_name=row["qualified_name"],
+                valid=row["valid"],
+                definition=row["definition"],
+                is_wanted=is_wanted(row, index),
+            )
+    return None
+
+
+def is_wanted(row: Mapping[str, Any], index: Index) -> bool:
+    """Return whether a row of `index_states` is the index that a migration means.
+
+    Names are compared as the catalogue has them, not as text of SQL, where they may be quoted. Parts that PostgreSQL
+    rewrites, such as an expression, are not compared.
+    """
+    keys = index.keys is None or (row["method"] == index.method and row["keys"] == [asdict(key) for key in index.keys])
+    return keys and row["same_table"] and row["is_unique"] == index.unique
+
+
+def description(index: Index) -> str:
+    """Return the index that a migration means, for people."""
+    return f"{'UNIQUE ' if index.unique else ''}on {index.table} {index.definition or ''}".strip()
 
 
 def check(built: BuiltIndex | None, index: Index) -> None:
@@ -44,11 +66,9 @@ def check(built: BuiltIndex | None, index: Index) -> None:
         raise MigrationFailedError(f"the index {index.name} is missing after its build; migrate again to rebuild it")
     if not built.valid:
         raise MigrationFailedError(f"the index {index.name} is INVALID after its build; migrate again to rebuild it")
-    same = index.definition is None or built.definition.endswith(f" {index.definition}")
-    if not (same and built.same_table and built.unique == index.unique):
-        wanted = f"{'UNIQUE ' if index.unique else ''}on {index.table} {index.definition or ''}".strip()
+    if not built.is_wanted:
         raise MigrationFailedError(
-            f"an index {index.name} exists and is another one: {built.definition}; wanted is {wanted}. Rename it "
-            f"(ALTER INDEX {built.qualified_name} RENAME TO ...) or drop it "
+            f"an index {index.name} exists and is another one: {built.definition}; wanted is {description(index)}. "
+            f"Rename it (ALTER INDEX {built.qualified_name} RENAME TO ...) or drop it "
             f"(DROP INDEX CONCURRENTLY {built.qualified_name}), and migrate again"
         )

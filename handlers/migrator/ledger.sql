@@ -40,6 +40,18 @@ SELECT version, name, checksum, applied_statements, applied_at
 FROM public.schema_migrations
 ORDER BY version;
 
+-- name: table_sizes
+-- The bytes of each table with its partitions, and of each index, by the name that a migration gives it.
+SELECT class.oid::regclass::text AS name,
+       CASE class.relkind
+           WHEN 'p' THEN (SELECT sum(pg_relation_size(relid)) FROM pg_partition_tree(class.oid))
+           ELSE pg_relation_size(class.oid)
+       END::bigint AS bytes
+FROM pg_class AS class
+WHERE class.relkind IN ('r', 'p', 'm', 'i')
+  AND class.relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+  AND class.relpersistence <> 't';
+
 -- name: record_statements
 -- The statements of a file that are applied, recorded in their own transaction; the file is complete when `done`.
 INSERT INTO public.schema_migrations AS ledger
@@ -138,18 +150,48 @@ WHERE locks.locktype = 'advisory'
   AND locks.objsubid = 1
   AND (locks.classid::bigint << 32 | locks.objid::bigint) = hashtextextended('schema_migrations', 0);
 
--- name: index_state
--- An index by its name and its table: how to name it in a statement, whether it is usable, how it is defined.
-SELECT format('%%I.%%I', index_schema.nspname, index_class.relname),
-       index.indisvalid,
-       index.indisunique,
-       pg_get_indexdef(index.indexrelid),
-       index.indrelid = %(table)s::regclass
-FROM pg_index AS index
-JOIN pg_class AS index_class ON index_class.oid = index.indexrelid
-JOIN pg_namespace AS index_schema ON index_schema.oid = index_class.relnamespace
-WHERE index_class.relname = %(index)s
-  AND index_class.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = %(table)s::regclass);
+-- name: index_states
+-- What exists under the names of indexes, in the schemas of their tables. An index has its keys, unless it has a part
+-- that these do not tell: an expression, a predicate, INCLUDE, another operator class or collation than its column's.
+-- Bits of indoption: INDOPTION_DESC and INDOPTION_NULLS_FIRST of PostgreSQL's src/include/catalog/pg_index.h.
+SELECT class.oid::regclass::text AS subject,
+       format('%%s.%%I', class.relnamespace::regnamespace, class.relname) AS qualified_name,
+       index.indexrelid IS NOT NULL AS is_index,
+       index.indisvalid AS valid,
+       index.indisunique AS is_unique,
+       index.indrelid = indexed.oid AS same_table,
+       pg_get_indexdef(index.indexrelid) AS definition,
+       method.amname AS method,
+       CASE WHEN keys.tell_all AND index.indpred IS NULL AND index.indnatts = index.indnkeyatts
+                 AND NOT index.indnullsnotdistinct
+            THEN keys.list
+       END AS keys,
+       wanted.position - 1 AS position
+FROM unnest(%(wanted_indexes)s::text[], %(wanted_tables)s::text[])
+    WITH ORDINALITY AS wanted (name, relation, position)
+JOIN pg_class AS indexed
+  ON indexed.oid = to_regclass(
+         CASE WHEN cardinality(parse_ident(wanted.relation)) = 1 THEN 'public.' ELSE '' END || wanted.relation
+     )
+JOIN pg_class AS class ON class.relnamespace = indexed.relnamespace AND class.relname = wanted.name
+LEFT JOIN pg_index AS index ON index.indexrelid = class.oid
+LEFT JOIN pg_am AS method ON method.oid = class.relam
+CROSS JOIN LATERAL (
+    SELECT bool_and(coalesce(opclass.opcdefault AND key.collated = attribute.attcollation, false)) AS tell_all,
+           jsonb_agg(jsonb_build_object('column', attribute.attname,
+                                        'descending', key.option & 1 <> 0,
+                                        'nulls_first', key.option & 2 <> 0)
+                     ORDER BY key.position) AS list
+    FROM unnest(index.indkey::int2[], index.indoption::int2[], index.indclass::oid[], index.indcollation::oid[])
+        WITH ORDINALITY AS key (number, option, opclass, collated, position)
+    -- An expression has the number 0.
+    LEFT JOIN pg_attribute AS attribute
+      ON attribute.attrelid = index.indrelid AND attribute.attnum = nullif(key.number, 0)
+    LEFT JOIN pg_opclass AS opclass ON opclass.oid = key.opclass
+    -- A column of INCLUDE has no operator class.
+    WHERE key.position <= index.indnkeyatts
+) AS keys
+ORDER BY wanted.position;
 
 -- name: activity
 -- The statement that a session runs, and the progress of an index build.

@@ -147,6 +147,10 @@ def _one(session: Session, migration: Migration, position: int, record: Record) 
     if statement.in_transaction:
         _in_one_message(session, migration.file, statement, record)
         return
+    if statement.kind == "CALL":
+        _call(session, migration.file, statement)
+        session.cursor.execute(*record)
+        return
     try:
         if statement.index:
             _build(session, statement, statement.index)
@@ -155,6 +159,20 @@ def _one(session: Session, migration: Migration, position: int, record: Record) 
     except (psycopg2.Error, MigrationFailedError) as error:
         raise _failure(session, migration.file, statement, error) from error
     session.cursor.execute(*record)
+
+
+def _call(session: Session, file: str, statement: SqlStatement) -> None:
+    """Call a procedure outside a transaction block, so that it may COMMIT. It gives up on a lock as DDL does."""
+
+    def attempt() -> None:
+        session.cursor.execute(f"SET lock_timeout = {session.limits.lock_timeout_ms}")
+        try:
+            session.execute(statement.sql, what=statement.title, may_outlive=True)
+        except psycopg2.Error as error:
+            raise _failure(session, file, statement, error) from error
+        session.cursor.execute(RESET)
+
+    _with_patience(session, attempt, waits_for=statement.title)
 
 
 def _build(session: Session, statement: SqlStatement, index: Index) -> None:

@@ -37,6 +37,7 @@ class Step:
         estimate_bytes: the size of the index that it builds, from the table's statistics; `None` where it is unknown.
         note: what the database adds: an object that exists; how the lock is taken.
         changes: what becomes of the objects of an older deployment, a line each.
+        losses: what data it loses, a phrase each.
 
     """
 
@@ -49,6 +50,7 @@ class Step:
     estimate_bytes: int | None
     note: str
     changes: tuple[str, ...]
+    losses: tuple[str, ...]
 
     def fields(self) -> dict[str, Any]:
         """Return the step as JSON values."""
@@ -87,7 +89,7 @@ def migration_plan(
     """
     timeout_ms = (limits or RunLimits()).lock_timeout_ms
     if connect is None:
-        return MigrationPlan(findings=(), steps=tuple(_steps(plan(release, []), None, timeout_ms)))
+        return MigrationPlan(findings=(), steps=steps_without_database(plan(release, [])))
     connection = connect_to_supported(connect)
     try:
         with connection.cursor() as cursor:
@@ -96,6 +98,11 @@ def migration_plan(
             return MigrationPlan(findings=tuple(findings), steps=tuple(_steps(pending, cursor, timeout_ms)))
     finally:
         connection.close()
+
+
+def steps_without_database(pending: list[PendingMigration]) -> tuple[Step, ...]:
+    """Return the steps of a run as the release alone tells them, under the usual limits."""
+    return tuple(_steps(pending, None, RunLimits().lock_timeout_ms))
 
 
 def _steps(pending: list[PendingMigration], cursor: Any, timeout_ms: int) -> Iterable[Step]:
@@ -126,6 +133,7 @@ def _step(file: str, statement: SqlStatement, cursor: Any, timeout_ms: int) -> S
         estimate_bytes=_estimate(cursor, statement.index) if builds and statement.index else None,
         note="; ".join(notes),
         changes=tuple(_adoption(cursor)) if cursor is not None and statement.sql == _ADOPTION else (),
+        losses=statement.losses,
     )
 
 

@@ -1,4 +1,4 @@
-"""Reads the allow list of an environment: losses that are agreed to until a day, and policy checks that are left out.
+"""Reads the allow list of an environment: what is agreed to until a day, and policy checks that are left out.
 
 The file is `environments/allowed/<environment>.toml`; not in `environments/`, where each file is an environment.
 """
@@ -31,9 +31,31 @@ class AllowedChange(_Entry):
     action: Literal["replace", "destroy"]
     expires: dt.date
 
+    @property
+    def title(self) -> str:
+        """What the entry is for."""
+        return f"{self.address} ({self.action})"
+
     def matches(self, address: str, action: str) -> bool:
         """Return whether this entry allows that change."""
         return (self.address, self.action) == (address, action)
+
+
+class AllowedStatement(_Entry):
+    """A statement of a migration that may lose data, or block writers, until the end of a day (UTC)."""
+
+    file: str = Field(pattern=r"^\S+\.sql$")
+    sql: str = Field(min_length=1)
+    expires: dt.date
+
+    @property
+    def title(self) -> str:
+        """What the entry is for."""
+        return f"{self.file}: {_plain(self.sql)}"
+
+    def matches(self, file: str, clause: str) -> bool:
+        """Return whether this entry allows that clause of a file; white space and a last semicolon do not matter."""
+        return self.file == file and _plain(self.sql) == _plain(clause)
 
 
 class AllowedPolicy(_Entry):
@@ -48,7 +70,13 @@ class Allowed(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     change: tuple[AllowedChange, ...] = ()
+    statement: tuple[AllowedStatement, ...] = ()
     policy: tuple[AllowedPolicy, ...] = ()
+
+    @property
+    def expiring(self) -> tuple[AllowedChange | AllowedStatement, ...]:
+        """The entries that have a last day."""
+        return (*self.change, *self.statement)
 
 
 def load_allowed(environment: str, *, today: dt.date, folder: Path = FOLDER) -> Allowed:
@@ -62,20 +90,24 @@ def load_allowed(environment: str, *, today: dt.date, folder: Path = FOLDER) -> 
     if not path.exists():
         return Allowed()
     try:
-        allowed = Allowed.model_validate(tomllib.loads(path.read_text()))
+        allowed = Allowed.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except tomllib.TOMLDecodeError as broken:
         raise PlanningError(f"{path} is not TOML: {broken}") from broken
     except ValidationError as invalid:
         problems = [f"{path}: {_where(error['loc'])}: {error['msg']}" for error in invalid.errors()]
         raise PlanningError("\n".join(problems)) from invalid
     latest = today + dt.timedelta(days=LONGEST_DAYS)
-    for entry in allowed.change:
+    for entry in allowed.expiring:
         if entry.expires > latest:
             raise PlanningError(
-                f"{path}: {entry.address} is allowed until {entry.expires}; at most {LONGEST_DAYS} days ahead, "
+                f"{path}: {entry.title} is allowed until {entry.expires}; at most {LONGEST_DAYS} days ahead, "
                 f"which is {latest}"
             )
     return allowed
+
+
+def _plain(sql: str) -> str:
+    return " ".join(sql.split()).rstrip("; ")
 
 
 def _where(location: tuple[int | str, ...]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from scannerdb.review.documents import compare
 from scannerdb.review.terraform_errors import PlanningError
 from scannerdb.review.values import SECRET, is_marked, is_secret, show
 
@@ -54,12 +55,16 @@ _REASONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One attribute that changes; its values contain no secret."""
+    """One attribute that changes; its values contain no secret.
+
+    `lines` are those of a diff, where it is a document such as a policy.
+    """
 
     attribute: str
     before: str
     after: str
     forces_replacement: bool
+    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +116,7 @@ class Change:
             # Values that are too long to show have the same placeholder.
             after=f"{after}, changed" if after == before and self.differs(name) else after,
             forces_replacement=name in {path.partition(".")[0].partition("[")[0] for path in self.forcing},
+            lines=() if secret else compare(name, self.before.get(name), self.after.get(name), self.unknown.get(name)),
         )
 
     def differences(self) -> list[Difference]:

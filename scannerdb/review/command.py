@@ -14,9 +14,10 @@ from rich.console import Console
 
 from scannerdb.options import complete_environment, environment_file
 from scannerdb.review.allowed import load_allowed
+from scannerdb.review.ledger import Ledger, ReadLedger, UnknownLedgerError, ask_migrate
 from scannerdb.review.planning import plan_environment
 from scannerdb.review.policy import check_policy
-from scannerdb.review.releases import fetch_built, fetch_deployed
+from scannerdb.review.releases import Fetch, fetch_built, fetch_deployed
 from scannerdb.review.render import markdown, no_plan, print_review, to_json
 from scannerdb.review.review import Review, judge
 from scannerdb.review.terraform_errors import PlanningError
@@ -81,7 +82,8 @@ def _judge(
     today = dt.datetime.now(dt.UTC).date()
     # First: a mistake in the allow list is reported before the minute that a plan takes.
     allowed = load_allowed(settings.environment, today=today)
-    fetch = fetch_built
+    fetch: Fetch = fetch_built
+    read_ledger = _unread("a plan from a file may be of another account")
     if plan_json:
         plan, against = _read(plan_json), f"what {plan_json.name} was made against"
     else:
@@ -91,6 +93,9 @@ def _judge(
         console.print(f"Saved: {os.path.relpath(planned.plan_file)}\n", style="dim", soft_wrap=True)
         if planned.is_aws:
             fetch = functools.partial(fetch_deployed, region=settings.region)
+        read_ledger = functools.partial(ask_migrate, settings)
+        if emulator:
+            read_ledger = _unread("an empty emulator has no database")
     return judge(
         plan,
         environment=settings.environment,
@@ -98,9 +103,17 @@ def _judge(
         allowed=allowed,
         policy=check_policy(plan),
         fetch=fetch,
+        read_ledger=read_ledger,
         today=today,
         expect_empty=expect_empty,
     )
+
+
+def _unread(why: str) -> ReadLedger:
+    def refuse() -> Ledger:
+        raise UnknownLedgerError(why)
+
+    return refuse
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -4,10 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from scannerdb.review.changes import Action, Change, Difference
-from scannerdb.review.lines import Code, Item, Section, TextLine, Tone, commas
+from scannerdb.review.lines import Code, Diff, Item, Section, TextLine, Tone, commas
 from scannerdb.review.migration_items import migration_items
 from scannerdb.review.protected import Loss
 from scannerdb.review.review import Review
+from scannerdb.review.statements import Risk
 from scannerdb.review.values import UNKNOWN
 
 
@@ -17,8 +18,12 @@ def heading(review: Review) -> tuple[Tone, str]:
         return "red", f"{review.environment}: {count} problem{'s' * (count > 1)}, do not apply"
     if review.is_empty:
         return "green", f"{review.environment}: nothing to change"
-    if review.losses:
+    if review.losses or any(risk.run.statement.losses for risk in review.risks):
         return "yellow", f"{review.environment}: what would be lost was agreed to"
+    if review.risks:
+        return "yellow", f"{review.environment}: nothing is lost, and that writers are blocked was agreed to"
+    if review.migrations and review.migrations.runs and review.migrations.note:
+        return "green", f"{review.environment}: nothing is lost, as far as is known without the ledger"
     return "green", f"{review.environment}: nothing is lost"
 
 
@@ -45,6 +50,11 @@ def _sections(review: Review) -> Iterator[Section]:
         title="Replaced or destroyed, with what is lost",
         tone="red" if any(not loss.agreed for loss in review.losses) else "yellow",
         items=tuple(_loss(loss) for loss in review.losses),
+    )
+    yield Section(
+        title="Statements that lose data or block writers",
+        tone="red" if any(not risk.agreed for risk in review.risks) else "yellow",
+        items=tuple(map(_risk, review.risks)),
     )
     yield Section(
         title="Restarts of the database",
@@ -81,13 +91,16 @@ def _sections(review: Review) -> Iterator[Section]:
 
 def _difference(difference: Difference) -> TextLine:
     forced = (" forces the replacement",) if difference.forces_replacement else ()
-    values = (Code(difference.attribute), ": ", Code(difference.before), " -> ", Code(difference.after))
+    values: TextLine = (Code(difference.attribute), ": ", Code(difference.before), " -> ", Code(difference.after))
+    if difference.lines:
+        added, removed = (sum(line.startswith(sign) for line in difference.lines) for sign in "+-")
+        values = (Code(difference.attribute), f": {added} lines added, {removed} removed")
     return (*values, *forced)
 
 
 def _change(change: Change) -> Item:
     done = f": {change.action}, the new one first" if change.create_first else f": {change.action}"
-    return Item(line=(Code(change.title), done), details=tuple(_details(change)))
+    return Item(line=(Code(change.title), done), details=tuple(_details(change)), diffs=tuple(_diffs(change)))
 
 
 def _details(change: Change) -> Iterator[TextLine]:
@@ -105,13 +118,32 @@ def _details(change: Change) -> Iterator[TextLine]:
         yield ("known after the apply: ", *commas(later))
 
 
+def _diffs(change: Change) -> Iterator[Diff]:
+    """Yield the documents that change line by line; a replaced resource tells only what forces the replacement."""
+    if change.action is Action.UPDATE:
+        for each in change.differences():
+            if each.lines:
+                yield Diff(title=f"{each.attribute} of {change.title}", lines=each.lines)
+
+
 def _loss(loss: Loss) -> Item:
     item = _change(loss.change)
-    said: TextLine = ("not agreed to; environments/allowed/README.md says how to agree",)
-    if loss.allowed:
-        until = f"until {loss.allowed.expires}"
-        said = (f"{'was allowed' if loss.expired else 'allowed'} {until}: {loss.allowed.reason}",)
-    return Item(line=item.line, details=((f"lost: {loss.lost}",), *item.details, said))
+    return Item(line=item.line, details=((f"lost: {loss.lost}",), *item.details, _agreement(loss)), diffs=item.diffs)
+
+
+def _risk(risk: Risk) -> Item:
+    statement = risk.run.statement
+    return Item(
+        line=(Code(risk.run.file), f", line {statement.line}: ", Code(statement.clause)),
+        details=(*((harm,) for harm in risk.harms), _agreement(risk)),
+    )
+
+
+def _agreement(harm: Loss | Risk) -> TextLine:
+    """Return the entry of the allow list that agrees, or agreed, or how to agree."""
+    if harm.allowed is None:
+        return ("not agreed to; environments/allowed/README.md says how to agree",)
+    return (f"{'was allowed' if harm.expired else 'allowed'} until {harm.allowed.expires}: {harm.allowed.reason}",)
 
 
 def _moved(changes: Iterable[Change]) -> Iterator[Item]:

@@ -17,11 +17,20 @@ TextLine = tuple[str | Code, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Diff:
+    """A document that changes, as the lines of a unified diff; collapsed in Markdown."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Item:
-    """A line with its details."""
+    """A line with its details, and the documents that change."""
 
     line: TextLine
     details: tuple[TextLine, ...] = ()
+    diffs: tuple[Diff, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

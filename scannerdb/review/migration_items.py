@@ -12,12 +12,24 @@ _HARMLESS = "ACCESS SHARE"
 
 def migration_items(migrations: Migrations) -> Iterator[Item]:
     """Yield the release, and each pending file with its locks."""
-    yield Item(
-        line=("release ", Code(migrations.release[:12]), f": {_count(len(migrations.steps), 'statement')} to run")
-    )
+    release = ("release ", Code(migrations.release[:12]))
+    if migrations.unread or migrations.refused:
+        yield Item(line=(*release, f": {migrations.unread or 'migrate will refuse it'}"))
+    else:
+        to_run = "to run" if migrations.runs else "not applied"
+        yield Item(line=(*release, f": {_count(len(migrations.steps), 'statement')} {to_run}"))
     for file, group in groupby(migrations.steps, key=lambda step: step.file):
         steps = list(group)
-        yield Item(line=(Code(file), f": {_count(len(steps), 'statement')}"), details=tuple(_locks(steps)))
+        details = [*_locks(steps)]
+        if file in migrations.without_down:
+            details.append(
+                (
+                    "no ",
+                    Code(file.replace(".sql", ".down.sql")),
+                    ": no rollback takes it back",
+                )
+            )
+        yield Item(line=(Code(file), f": {_count(len(steps), 'statement')}"), details=tuple(details))
     for file, count in migrations.each_run:
         if count:
             yield Item(line=(Code(file), f": {_count(count, 'statement')}, as with each new release"))
@@ -36,7 +48,7 @@ def _locks(steps: Sequence[Step]) -> Iterator[TextLine]:
         note = f"; {first.note}" if first.note else ""
         yield (
             f"line{'s' * (len(alike) > 1)} {', '.join(str(step.line) for step in alike)}: {first.lock} on ",
-            *commas(first.relations),
+            *(commas(first.relations) if first.relations else ["each table that it checks"]),
             f", {waiting}: ",
             *commas(step.title for step in alike),
             note,

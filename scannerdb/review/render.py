@@ -1,5 +1,6 @@
 """Renders the sections for a terminal, as Markdown for a pull request, and as JSON for programs."""
 
+import html
 import json
 import re
 from collections.abc import Iterator
@@ -8,13 +9,14 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from scannerdb.review.comments import cut
 from scannerdb.review.document import counts, heading, sections
-from scannerdb.review.lines import Code, Item, Section, TextLine
+from scannerdb.review.lines import Code, Diff, Item, Section, TextLine
 from scannerdb.review.review import Review
 
 _SIGNS = {"red": "🔴", "yellow": "🟡", "green": "🟢", "plain": ""}
-# GitHub refuses a comment of more than 65,536 characters.
-LONGEST_MARKDOWN = 60_000
+# What a line of a diff looks like on a terminal.
+_STYLES = {"+": "green", "-": "red", "@": "dim"}
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~@])")
 
 
@@ -30,6 +32,10 @@ def print_review(review: Review, console: Console) -> None:
             console.print(_text(item.line, indent=2), soft_wrap=True)
             for line in item.details:
                 console.print(_text(line, indent=6), soft_wrap=True)
+            for diff in item.diffs:
+                console.print(Text(f"      {diff.title}:"), soft_wrap=True)
+                for each in diff.lines:
+                    console.print(Text(f"        {each}", style=_STYLES.get(each[:1], "")), soft_wrap=True)
 
 
 def markdown(review: Review) -> str:
@@ -38,18 +44,13 @@ def markdown(review: Review) -> str:
     told = f"Planned against {_escape(review.against)}: {counts(review)}."
     parts = [f"{_marker(review.environment)}\n## {_SIGNS[tone]} {_escape(title)}\n\n{told}\n"]
     parts += map(_markdown, sections(review))
-    text = "\n".join(parts)
-    if len(text) > LONGEST_MARKDOWN:
-        kept = text[:LONGEST_MARKDOWN].rpartition("\n")[0]
-        closed = "\n</details>" * (kept.count("<details>") - kept.count("</details>"))
-        text = f"{kept}{closed}\n\nThe rest did not fit; the job's log has all of it.\n"
-    return text
+    return cut("\n".join(parts))
 
 
 def no_plan(environment: str, why: str) -> str:
     """Return the summary when planning failed."""
     told = "\n".join(f"    {line}" for line in why.splitlines())
-    return f"{_marker(environment)}\n## {_SIGNS['red']} {_escape(environment)}: no plan\n\n{told}\n"
+    return cut(f"{_marker(environment)}\n## {_SIGNS['red']} {_escape(environment)}: no plan\n\n{told}\n")
 
 
 def _marker(environment: str) -> str:
@@ -92,6 +93,15 @@ def _list(item: Item) -> Iterator[str]:
     yield f"- {_inline(item.line)}"
     for line in item.details:
         yield f"  - {_inline(line)}"
+    for diff in item.diffs:
+        yield from (f"  {line}".rstrip() for line in _collapsed(diff))
+
+
+def _collapsed(diff: Diff) -> Iterator[str]:
+    fence = "`" * max([3, *(len(run) + 1 for line in diff.lines for run in re.findall("`+", line))])
+    yield from ("", f"<details><summary>{html.escape(diff.title)}</summary>", "", f"{fence}diff")
+    yield from (" ".join(line.splitlines()) for line in diff.lines)
+    yield from (fence, "", "</details>")
 
 
 def _inline(line: TextLine) -> str:
@@ -111,4 +121,5 @@ def _escape(text: str) -> str:
 
 
 def _plain(item: Item) -> dict[str, Any]:
-    return {"text": "".join(item.line), "details": ["".join(line) for line in item.details]}
+    diffs = {"diffs": [{"title": diff.title, "lines": diff.lines} for diff in item.diffs]} if item.diffs else {}
+    return {"text": "".join(item.line), "details": ["".join(line) for line in item.details], **diffs}

@@ -1,16 +1,18 @@
 """Judges one plan: its problems, and all facts of the summary."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from scannerdb.review.allowed import Allowed
 from scannerdb.review.changes import Action, Change, read_changes
+from scannerdb.review.ledger import ReadLedger
 from scannerdb.review.policy import Finding, Policy
 from scannerdb.review.protected import Loss, losses
 from scannerdb.review.releases import Fetch, Migrations, migrations
 from scannerdb.review.restarts import Restart, restarts
+from scannerdb.review.statements import Risk, find_risks
 
 ALARMS = frozenset({"aws_cloudwatch_metric_alarm", "aws_cloudwatch_composite_alarm"})
 
@@ -24,6 +26,7 @@ class Review:
     changes: tuple[Change, ...]
     outputs: tuple[str, ...]
     losses: tuple[Loss, ...]
+    risks: tuple[Risk, ...]
     restarts: tuple[Restart, ...]
     migrations: Migrations | None
     policy: Policy
@@ -59,8 +62,14 @@ class Review:
                 until = f"; the entry that allowed it expired on {loss.allowed.expires}" if loss.allowed else ""
                 forced = f" because of {', '.join(loss.change.forcing)}" if loss.change.forcing else ""
                 yield f"{loss.change.title} would be {done}{forced}: {loss.lost} would be lost{until}"
+        for risk in self.risks:
+            if not risk.agreed:
+                until = f"; the entry that allowed it expired on {risk.allowed.expires}" if risk.allowed else ""
+                yield f"{risk.run.place}: {risk.run.statement.clause}: {'; '.join(risk.harms)}{until}"
         if self.migrations and self.migrations.refused:
             yield f"migrate will refuse the release: {self.migrations.refused}"
+        if self.migrations and self.migrations.unread:
+            yield f"it is not known what the migrations lose: {self.migrations.unread}"
         for finding in self.policy_failures:
             yield f"{finding.resource} fails {finding.check}: {finding.title}"
         if self.policy.is_blind:
@@ -80,6 +89,7 @@ def judge(
     allowed: Allowed,
     policy: Policy,
     fetch: Fetch,
+    read_ledger: ReadLedger,
     today: dt.date,
     expect_empty: bool = False,
 ) -> Review:
@@ -92,6 +102,7 @@ def judge(
         allowed: the allow list.
         policy: the result of checkov.
         fetch: returns the bytes of a release.
+        read_ledger: returns what is applied to the database.
         today: the current day in UTC, for entries of `allowed` that expire.
         expect_empty: whether any change is a problem.
 
@@ -101,6 +112,8 @@ def judge(
     """
     changes = tuple(read_changes(plan))
     found = tuple(losses(changes, allowed, today=today))
+    run = migrations(changes, fetch, read_ledger)
+    risks = tuple(find_risks(run.statements, run.table_bytes, allowed, today=today)) if run else ()
     reasons = {entry.check: entry.reason for entry in allowed.policy}
     outputs = plan.get("output_changes") or {}
     return Review(
@@ -109,23 +122,23 @@ def judge(
         changes=changes,
         outputs=tuple(sorted(name for name, change in outputs.items() if change["actions"] != ["no-op"])),
         losses=found,
+        risks=risks,
         restarts=tuple(restarts(changes)),
-        migrations=migrations(changes, fetch),
+        migrations=run,
         policy=policy,
         policy_failures=tuple(finding for finding in policy.failed if finding.check not in reasons),
         policy_reasons={check: reason for check, reason in reasons.items() if check in _checks(policy)},
         expect_empty=expect_empty,
-        notes=tuple(_notes(allowed, found, policy, today)),
+        notes=tuple(_notes(allowed, {each.allowed for each in (*found, *risks)}, policy, today)),
     )
 
 
-def _notes(allowed: Allowed, found: tuple[Loss, ...], policy: Policy, today: dt.date) -> Iterator[str]:
-    used = {loss.allowed for loss in found}
-    for entry in allowed.change:
+def _notes(allowed: Allowed, used: Collection[object], policy: Policy, today: dt.date) -> Iterator[str]:
+    for entry in allowed.expiring:
         if entry.expires < today:
-            yield f"the entry for {entry.address} ({entry.action}) expired on {entry.expires}; remove it"
+            yield f"the entry for {entry.title} expired on {entry.expires}; remove it"
         elif entry not in used:
-            yield f"the entry for {entry.address} ({entry.action}) matches nothing in this plan; remove it"
+            yield f"the entry for {entry.title} matches nothing in this plan; remove it"
     for left_out in allowed.policy:
         if left_out.check not in _checks(policy):
             yield f"nothing fails {left_out.check}; remove its entry"

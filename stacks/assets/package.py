@@ -21,6 +21,7 @@ from typing import Literal
 import uv
 
 from stacks import ROOT
+from stacks.assets.migration_files import MigrationError, release_files
 
 BUILD = ROOT / "build"
 
@@ -36,8 +37,6 @@ process.stdout.write([...new Set([...ca, ...proxyBundle.ca])].map((pem) => pem.t
 # Written by installers: they differ between machines, or are commands that Lambda never runs.
 NOT_SHIPPED_FOLDERS = frozenset({"__pycache__", "bin"})
 NOT_SHIPPED_FILES = frozenset({".lock", "INSTALLER", "RECORD", "REQUESTED", "direct_url.json", "uv_cache.json"})
-# The whole schema, for readers; generated from a migrated database, so no release runs it or depends on it.
-SCHEMA_FILE = "schema.sql"
 # Python zips nothing before 1980.
 TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 # 20 MB each: more than are in use at a time.
@@ -131,7 +130,7 @@ def build_release(migrations: Path = ROOT / "migrations", *, folder: Path = BUIL
     """Build the migrations and their manifest into `<sha256>.zip`, or reuse it.
 
     Raises:
-        stacks.assets.manifest.MigrationError: a migration is named wrongly or PostgreSQL's grammar refuses it.
+        MigrationError: a migration is named wrongly, cannot be read, or PostgreSQL's grammar refuses it.
 
     """
     # Parsing is slow, so the release's hash is cached under a fingerprint of everything that decides on its bytes.
@@ -147,11 +146,6 @@ def build_release(migrations: Path = ROOT / "migrations", *, folder: Path = BUIL
     made = unnamed.replace(folder / f"{sha256}.zip")
     remembered.write_text(sha256)
     return Package(made, sha256)
-
-
-def release_files(migrations: Path) -> list[Path]:
-    """Return the SQL files that a release holds, in the order of their names."""
-    return sorted(path for path in migrations.glob("*.sql") if path.name != SCHEMA_FILE)
 
 
 def _sha256(path: Path) -> str:
@@ -230,7 +224,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         packages = (build_function_package(platform=arguments.platform), build_release())
-    except (PackageError, ValueError) as error:  # a MigrationError; naming it would import the parser each time
+    except (PackageError, MigrationError) as error:
         print(error, file=sys.stderr)
         return 1
     for package in packages:

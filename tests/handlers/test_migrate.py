@@ -41,10 +41,35 @@ def test_a_plan_tells_what_would_run_and_runs_nothing(
     planned = invoke_migrate({**release_event, "action": "plan"})
     steps = planned["steps"]
     assert steps[0]["title"] == "CREATE TABLE jobs"
-    as_json = [{**step, "relations": list(step["relations"]), "changes": list(step["changes"])} for step in steps]
+    as_json = [{**step, **{name: list(step[name]) for name in ("relations", "changes", "losses")}} for step in steps]
     assert json.loads(json.dumps(steps)) == as_json
     assert [finding["subject"] for finding in planned["findings"] if finding["refuses"]] == ["public.findings"]
     assert empty_database.query("SELECT to_regclass('jobs'), to_regclass('schema_migrations')") == [(None, None)]
+
+
+def test_the_ledger_is_told_without_a_release_and_nothing_is_made(
+    release_event: dict[str, str], empty_database: TestDatabase
+) -> None:
+    empty_database.query('CREATE TABLE "Big" AS SELECT generate_series(1, 10000) AS a')
+    untouched = invoke_migrate({"action": "ledger"})
+    assert untouched["applied"] == []
+    assert untouched["table_bytes"]['"Big"'] > 100_000
+    assert empty_database.query("SELECT to_regclass('schema_migrations')") == [(None,)]
+    files = invoke_migrate(release_event)["applied"]
+    told = json.loads(json.dumps(invoke_migrate({"action": "ledger"})))
+    assert [f"{row['version']:03}_{row['name']}.sql" for row in told["applied"]] == files
+    assert all(row["applied_at"] and row["checksum"] for row in told["applied"])
+    assert {"jobs", "job_objects", "idx_job_objects_job_status"} <= set(told["table_bytes"])
+
+
+def test_a_ledger_that_cannot_be_read_is_told_without_an_error_that_would_ring_an_alarm(
+    release_event: dict[str, str], empty_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert release_event
+    empty_database.query("CREATE TABLE schema_migrations (id int)")
+    assert "another tool made it" in invoke_migrate({"action": "ledger"})["unknown"]
+    monkeypatch.setenv("RDS_PORT", "1")
+    assert "onnection refused" in invoke_migrate({"action": "ledger"})["unknown"]
 
 
 def test_what_would_stop_a_migration_half_way_fails_the_deploy_before_it(
@@ -63,7 +88,7 @@ def test_a_rollback_takes_the_newest_migration_back(release_event: dict[str, str
 
 
 def test_an_unknown_action_is_refused(release_event: dict[str, str]) -> None:
-    with pytest.raises(InvalidRequestError, match="action 'drop' is none of migrate, plan, rollback"):
+    with pytest.raises(InvalidRequestError, match="action 'drop' is none of migrate, plan, rollback, ledger"):
         invoke_migrate({**release_event, "action": "drop"})
 
 

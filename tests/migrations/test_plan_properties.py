@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from handlers.errors import DriftError
 from handlers.migrator.plan import plan
-from stacks.assets.manifest import MigrationError
+from stacks.assets.migration_files import MigrationError
 from tests.support.database import build_release
 from tests.support.migrating import ledger
 

@@ -10,15 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from scannerdb.review.releases import fetch_built
-from scannerdb.review.render import LONGEST_MARKDOWN, markdown, print_review, to_json
-from stacks.assets.package import build_release
+from scannerdb.review.comments import LONGEST_COMMENT
+from scannerdb.review.render import markdown, no_plan, print_review, to_json
 from tests.support.terraform_plans import DATABASE, REPLACE, TODAY, allowing, judge, resource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from scannerdb.review.review import Review
 
 WINDOW = {"maintenance_window": "tue:02:30-tue:03:30", "apply_immediately": False}
@@ -106,10 +102,73 @@ def test_a_changed_alarm_tells_its_thresholds() -> None:
 
 def test_what_is_too_large_to_be_shown_is_told_as_changed() -> None:
     queries = [{"period": 60}], [{"period": 300}]
-    review = judge(
-        resource(ALARM, ("update",), before={"metric_query": queries[0]}, after={"metric_query": queries[1]})
+    review = judge(resource(ALARM, ("update",), before={"dimensions": queries[0]}, after={"dimensions": queries[1]}))
+    assert "`dimensions`: `(1 entries)` -\\> `(1 entries), changed`" in section(review, "Alarms")
+
+
+POLICY = "aws_iam_role_policy.functions_migrate_policy"
+
+
+def policy(*actions: str) -> str:
+    statement = {"Effect": "Allow", "Action": list(actions), "Resource": ["arn:aws:s3:::b/*"]}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def changed(address: str, attribute: str, before: Any, after: Any, **arguments: Any) -> Review:
+    return judge(resource(address, ("update",), before={attribute: before}, after={attribute: after}, **arguments))
+
+
+def test_a_policy_is_compared_line_by_line_in_a_collapsed_block() -> None:
+    review = changed(POLICY, "policy", policy("s3:GetObject"), policy("s3:GetObject", "s3:PutObject"))
+    text = markdown(review)
+    assert f"- `{POLICY}`: update\n  - `policy`: 2 lines added, 1 removed" in text
+    block = text.partition("<details>")[2].partition("</details>")[0].splitlines()
+    assert block[0] == f"<summary>policy of {POLICY}</summary>"
+    assert block[2] == "  ```diff"
+    assert [line.strip() for line in block if line.startswith(("  +", "  -"))] == [
+        '-        "s3:GetObject"',
+        '+        "s3:GetObject",',
+        '+        "s3:PutObject"',
+    ]
+    assert '+        "s3:PutObject"' in terminal(review)
+    (diffs,) = (
+        item["diffs"] for each in json.loads(to_json(review))["sections"] for item in each["items"] if "diffs" in item
     )
-    assert "`metric_query`: `(1 entries)` -\\> `(1 entries), changed`" in section(review, "Alarms")
+    assert diffs[0]["title"] == f"policy of {POLICY}"
+
+
+@pytest.mark.parametrize(
+    ("address", "attribute", "before", "after", "line"),
+    [
+        (
+            ALARM,
+            "metric_query",
+            [{"id": "m", "period": 60, "label": ""}],
+            [{"id": "m", "period": 300}],
+            '+    "period": 300',
+        ),
+        ("aws_cloudwatch_dashboard.it", "dashboard_body", '{"widgets": [1]}', '{"widgets": [2]}', "+    2"),
+        ("aws_cloudwatch_event_rule.it", "event_pattern", '{"source": ["a"]}', '{"source": ["b"]}', '+    "b"'),
+        ("aws_cloudwatch_log_metric_filter.it", "pattern", "[a, b]", "[a, c]", "+[a, c]"),
+    ],
+)
+def test_each_document_is_compared_line_by_line(
+    address: str, attribute: str, before: Any, after: Any, line: str
+) -> None:
+    assert f"  {line}\n" in markdown(changed(address, attribute, before, after))
+
+
+def test_a_part_of_a_document_that_is_known_after_the_apply_is_marked() -> None:
+    before, after = [{"id": "m", "account_id": "1"}], [{"id": "m"}]
+    review = changed(ALARM, "metric_query", before, after, unknown={"metric_query": [{"account_id": True}]})
+    assert '+    "account_id": "(known after apply)",' in markdown(review)
+
+
+def test_a_document_cannot_leave_its_block() -> None:
+    review = changed(POLICY, "policy", '{"Sid": "a"}', json.dumps({"Sid": "````\n</details>\n# done"}))
+    text = markdown(review)
+    assert "  `````diff\n" in text
+    assert "\n# done" not in text
 
 
 def test_the_alarms_of_a_first_deployment_are_listed_with_the_rest() -> None:
@@ -183,67 +242,25 @@ def test_text_of_a_plan_is_never_markup() -> None:
 def test_a_summary_that_is_too_long_for_a_comment_is_cut_and_says_so() -> None:
     many = [resource(f"aws_s3_object.{'x' * 50}{number}", ("create",)) for number in range(2000)]
     text = markdown(judge(*many))
-    assert len(text) < LONGEST_MARKDOWN + 200
+    assert len(text) <= LONGEST_COMMENT
     assert text.count("<details>") == text.count("</details>")
+    assert text.endswith("The rest did not fit into a comment of GitHub; the job's log has all of it.\n")
+
+
+def test_a_summary_that_is_cut_inside_of_a_diff_ends_the_diff_and_its_block() -> None:
+    actions = [f"s3:Action{number}" for number in range(5000)]
+    text = markdown(changed(POLICY, "policy", policy("s3:GetObject"), policy(*actions)))
+    assert len(text) <= LONGEST_COMMENT
+    kept = text.partition("\n\nThe rest did not fit")[0].rstrip().splitlines()
+    assert [kept[-4][:3], *kept[-3:]] == ["  +", "  ```", "", "  </details>"]
+
+
+@pytest.mark.parametrize("why", ["a line of Terraform\n" * 10_000, "one line " * 20_000], ids=["lines", "one line"])
+def test_a_reason_why_there_is_no_plan_is_cut_too(why: str) -> None:
+    text = no_plan("prod", why)
+    assert text.startswith("<!-- plan-review:prod -->\n## 🔴 prod: no plan\n")
+    assert LONGEST_COMMENT - 20_000 < len(text) <= LONGEST_COMMENT
     assert "The rest did not fit" in text
-
-
-def release(folder: Path, files: Mapping[str, str]) -> dict[str, str]:
-    """Build a release; return what an invocation of `migrate` says of it."""
-    folder.mkdir()
-    for name, sql in files.items():
-        (folder / name).write_text(sql)
-    package = build_release(folder, folder=folder.parent)
-    return {"release_bucket": "b", "release_key": f"{package.sha256}.zip", "release_sha256": package.sha256}
-
-
-def migrating(before: dict[str, str] | None, after: dict[str, str]) -> dict[str, Any]:
-    return resource(
-        "aws_lambda_invocation.release_invocation",
-        REPLACE if before else ("create",),
-        before={"input": json.dumps(before)} if before else None,
-        after={"input": json.dumps(after)},
-    )
-
-
-FIRST = {"001_a.sql": "CREATE TABLE a (i int);"}
-SECOND = FIRST | {"002_b.sql": "CREATE INDEX CONCURRENTLY a_i ON a (i);", "003_c.sql": "ALTER TABLE a ADD j int;"}
-
-
-def test_only_migrations_that_the_deployed_release_lacks_are_told_with_their_locks(tmp_path: Path) -> None:
-    old, new = release(tmp_path / "old", FIRST), release(tmp_path / "new", SECOND)
-    fetch = lambda named: (tmp_path / named["release_key"]).read_bytes()  # noqa: E731
-    told = section(judge(migrating(old, new), fetch=fetch), "Migrations")
-    assert "001_a.sql" not in told
-    assert "line 1: SHARE UPDATE EXCLUSIVE on `a`, its writers go on: `CREATE INDEX CONCURRENTLY a_i`" in told
-    assert "line 1: ACCESS EXCLUSIVE on `a`, its writers WAIT: `ALTER TABLE a`" in told
-    first = section(judge(migrating(None, new), fetch=fetch), "Migrations")
-    assert "001_a.sql" in first
-
-
-def test_a_release_that_migrate_will_refuse_is_red(tmp_path: Path) -> None:
-    old, new = release(tmp_path / "old", SECOND), release(tmp_path / "new", SECOND | {"002_b.sql": "SELECT 1;"})
-    fetch = lambda named: (tmp_path / named["release_key"]).read_bytes()  # noqa: E731
-    (problem,) = judge(migrating(old, new), fetch=fetch).problems
-    assert problem.startswith("migrate will refuse the release: ")
-    assert "002_b.sql was changed after" in problem
-
-
-def test_a_release_that_is_not_at_hand_is_said_to_be_so(tmp_path: Path) -> None:
-    old, new = release(tmp_path / "old", FIRST), release(tmp_path / "new", SECOND)
-    assert "was not built on this machine" in markdown(judge(migrating(old, new), fetch=fetch_built))
-    only_new = lambda named: (tmp_path / named["release_key"]).read_bytes() if named == new else None  # noqa: E731
-    text = markdown(judge(migrating(old, new), fetch=only_new))
-    assert "what ran already is listed too" in text
-    assert "`001_a.sql`" in text
-
-
-def test_other_invocations_and_unchanged_releases_run_no_migrations() -> None:
-    refresh = resource("aws_lambda_invocation.first_refresh", ("create",), after={"input": '{"source": "deploy"}'})
-    unknown = resource("aws_lambda_invocation.it", ("create",), after={}, unknown={"input": True})
-    same = migrating({"release_sha256": "a"}, {"release_sha256": "a"})
-    same["change"]["actions"] = ["no-op"]
-    assert judge(refresh, unknown, same).migrations is None
 
 
 def test_an_entry_that_expired_is_reported_even_when_nothing_is_lost() -> None:

@@ -19,10 +19,10 @@ from scannerdb.review.releases import fetch_built
 from scannerdb.review.review import Review
 from scannerdb.review.review import judge as judge_plan
 from stacks import ROOT
-from stacks.assets.package import release_files
+from stacks.assets.migration_files import release_files
 from stacks.settings import load_settings
 from tests.support.planned import clean_environment, planned_once
-from tests.support.terraform_plans import DATABASE, TODAY
+from tests.support.terraform_plans import DATABASE, TODAY, unread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,6 +109,7 @@ def judge(plan: dict[str, Any], policy: Policy, folder: Path, *, today: dt.date 
         allowed=load_allowed("prod", today=today, folder=folder),
         policy=policy,
         fetch=fetch_built,
+        read_ledger=unread,
         today=today,
     )
 

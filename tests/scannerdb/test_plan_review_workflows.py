@@ -34,11 +34,14 @@ SCRIPTS = [(where, step["run"]) for where, step in STEPS if "run" in step]
 
 # Every call is written down; a comment or an issue is there when its file is.
 FAKE_GH = """#!/usr/bin/env bash
+set -e
 printf '%s\\n' "$*" >> calls
 case "$*" in
   *--paginate*|"issue list"*) if [ -f found ]; then cat found; fi ;;
 esac
 """
+# More than a pipe holds: a reader that ends after the first line would end the writer with SIGPIPE.
+MANY = "\n".join(["4711", *map(str, range(100_000))]) + "\n"
 
 
 def step(workflow: str, job: str, name: str) -> dict[str, Any]:
@@ -136,12 +139,12 @@ def test_only_the_approved_job_sees_a_secret() -> None:
                 assert job["environment"] == "prod"
 
 
-@pytest.mark.parametrize("there", [False, True])
-def test_the_comment_is_made_once_and_changed_from_then_on(tmp_path: Path, *, there: bool) -> None:
+@pytest.mark.parametrize("there", ["", "4711\n", MANY], ids=["none", "one", "many"])
+def test_the_comment_is_made_once_and_changed_from_then_on(tmp_path: Path, there: str) -> None:
     (tmp_path / "summaries" / "summary-prod").mkdir(parents=True)
     (tmp_path / "summaries" / "summary-prod" / "summary.md").write_text("<!-- plan-review:prod -->\n## green\n")
     if there:
-        (tmp_path / "found").write_text("4711\n")
+        (tmp_path / "found").write_text(there)
     script = step("plan", "comment", "Comment, or change the comment that is there")["run"]
     *_, last = run(script, tmp_path, REPOSITORY="a/b", NUMBER="7")
     made, changed = "--method POST repos/a/b/issues/7/comments", "--method PATCH repos/a/b/issues/comments/4711"
@@ -151,15 +154,17 @@ def test_the_comment_is_made_once_and_changed_from_then_on(tmp_path: Path, *, th
 @pytest.mark.parametrize(
     ("result", "there", "does"),
     [
-        ("failure", False, "issue create --title prod differs from main --label drift --body-file summary.md"),
-        ("failure", True, "issue edit 12 --body-file summary.md"),
-        ("success", True, "issue close 12 --comment The plan is empty again: https://run"),
-        ("success", False, "issue list"),
+        ("failure", "", "issue create --title prod differs from main --label drift --body-file summary.md"),
+        ("failure", "12\n", "issue edit 12 --body-file summary.md"),
+        ("success", "12\n", "issue close 12 --comment The plan is empty again: https://run"),
+        ("success", "", "issue list"),
+        ("failure", MANY, "issue edit 4711"),
     ],
+    ids=["differs", "differs still", "is equal again", "is equal still", "differs, with many issues"],
 )
-def test_drift_opens_one_issue_and_its_end_closes_it(tmp_path: Path, result: str, does: str, *, there: bool) -> None:
+def test_drift_opens_one_issue_and_its_end_closes_it(tmp_path: Path, result: str, does: str, there: str) -> None:
     if there:
-        (tmp_path / "found").write_text("12\n")
+        (tmp_path / "found").write_text(there)
     report = step("drift", "report", "Open the issue, change it, or close it")
     *_, last = run(report["run"], tmp_path, RESULT=result, RUN="https://run", TITLE=report["env"]["TITLE"])
     assert last.startswith(does)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from handlers.migrator.runner import run
 from lab.embedded_postgres import ADMIN_USER, EmbeddedPostgres
-from stacks.assets.package import SCHEMA_FILE
+from stacks.assets.migration_files import SCHEMA_FILE
 from tests.support.database import BUILD, MIGRATIONS, TestDatabase, build_release
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from scannerdb.review.allowed import Allowed
+from scannerdb.review.ledger import Ledger, UnknownLedgerError
 from scannerdb.review.policy import Policy
 from scannerdb.review.review import Review
 from scannerdb.review.review import judge as judge_plan
@@ -53,6 +54,11 @@ def plan(*resources: dict[str, Any], **fields: Any) -> dict[str, Any]:
     }
 
 
+def unread() -> Ledger:
+    """The ledger of a database that cannot be asked."""
+    raise UnknownLedgerError("no credentials")
+
+
 def judge(*resources: dict[str, Any], allowed: dict[str, Any] | None = None, **arguments: Any) -> Review:
     """Review a plan of these changes, whose policy checks all pass."""
     defaults: dict[str, Any] = {
@@ -61,6 +67,7 @@ def judge(*resources: dict[str, Any], allowed: dict[str, Any] | None = None, **a
         "allowed": Allowed.model_validate(allowed or {}),
         "policy": Policy(passed=9, resources=3, failed=()),
         "fetch": lambda _: None,
+        "read_ledger": unread,
         "today": TODAY,
     }
     return judge_plan(arguments.pop("plan", plan(*resources)), **defaults | arguments)

@@ -149,7 +149,6 @@ _TABLES = {
         "CREATE POLICY ... TO scanner_app, where the application is to log in with that role.",
     ),
     "triggers": _refuses("A migration would replace it.", "{statement}"),
-    "other_indexes": _refuses("A migration builds the index of this name {wanted}.", "{statement}"),
     "indexes_of_partitioned": _refuses(
         "CREATE INDEX CONCURRENTLY, as which a migration builds it, is refused there.",
         "{statement}. Writers wait while it builds, unless each partition has such an index before: build these "

@@ -6,10 +6,12 @@ from typing import Any
 
 import psycopg2
 
-from handlers.contract.release import Release
+from handlers.contract.release import Index, Release
 from handlers.contract.roles import IAM_ROLES
+from handlers.migrator import indexes
 from handlers.migrator.examination import checks
 from handlers.migrator.examination.finding import ExaminationFinding
+from handlers.migrator.examination.other_indexes import OTHER_INDEX_CHECK, other_indexes
 from handlers.migrator.examination.statuses import STATUS_CHECK, unknown_statuses
 from handlers.migrator.plan import PendingMigration
 
@@ -46,6 +48,8 @@ def examine_database(cursor: Any, release: Release, pending: Sequence[PendingMig
     findings: list[ExaminationFinding] = []
     for name, query, check in checks.CHECKS:
         findings += _checked(name, check, partial(fetch, query))
+    to_build = _to_build(pending)
+    findings += _checked("other_indexes", OTHER_INDEX_CHECK, lambda: list(other_indexes(fetch, to_build)))
     findings += _checked("statuses", STATUS_CHECK, lambda: unknown_statuses(fetch))
     return sorted(findings, key=lambda finding: not finding.refuses)
 
@@ -80,8 +84,7 @@ def _checked(
 def _parameters(release: Release, pending: Sequence[PendingMigration]) -> dict[str, Any]:
     """Return the parameters of all queries."""
     statements = [statement for migration in release.migrations for statement in migration.statements]
-    to_run = [statement for item in pending for statement in item.migration.statements[item.first_statement :]]
-    to_build = [statement.index for statement in to_run if statement.index]
+    to_build = _to_build(pending)
     return {
         "tables": list(checks.TABLES),
         "counted": list(checks.COUNTED),
@@ -95,8 +98,11 @@ def _parameters(release: Release, pending: Sequence[PendingMigration]) -> dict[s
             *(statement.name for statement in statements if statement.kind == "CREATE FUNCTION"),
         ],
         "indexes": [statement.index.name for statement in statements if statement.index],
-        "pending_indexes": [index.name for index in to_build],
-        "pending_relations": [index.table for index in to_build],
-        "pending_definitions": [index.definition for index in to_build],
-        "pending_unique": [index.unique for index in to_build],
+        **indexes.wanted(to_build),
+        "wanted_definitions": [index.definition for index in to_build],
     }
+
+
+def _to_build(pending: Sequence[PendingMigration]) -> list[Index]:
+    statements = [statement for item in pending for statement in item.migration.statements[item.first_statement :]]
+    return [statement.index for statement in statements if statement.index]

@@ -274,37 +274,17 @@ WHERE method.amname = 'btree'
   AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = spare.indexrelid)
 ORDER BY pg_relation_size(spare.indexrelid) DESC;
 
--- name: other_indexes
--- Relations under the names of indexes that are to be built. An index is in the schema of its table.
-SELECT class.oid::regclass::text AS subject,
-       coalesce(pg_get_indexdef(index.indexrelid), 'no index') AS value,
-       format('%%son %%s %%s', CASE WHEN wanted.is_unique THEN 'UNIQUE ' END, wanted.relation, wanted.definition)
-           AS wanted,
-       CASE
-           WHEN index.indexrelid IS NULL THEN format('ALTER TABLE %%s RENAME TO ...', class.oid::regclass)
-           ELSE format('ALTER INDEX %%1$s RENAME TO ..., or DROP INDEX CONCURRENTLY %%1$s', class.oid::regclass)
-       END AS statement
-FROM unnest(%(pending_indexes)s::text[], %(pending_relations)s::text[], %(pending_definitions)s::text[],
-            %(pending_unique)s::bool[]) AS wanted (name, relation, definition, is_unique)
-JOIN pg_class AS indexed
-  ON indexed.oid = to_regclass(CASE WHEN strpos(wanted.relation, '.') = 0 THEN 'public.' ELSE '' END || wanted.relation)
-JOIN pg_class AS class ON class.relnamespace = indexed.relnamespace AND class.relname = wanted.name
-LEFT JOIN pg_index AS index ON index.indexrelid = class.oid
-WHERE index.indexrelid IS NULL
-   OR index.indrelid <> indexed.oid
-   OR (index.indisvalid
-       AND (index.indisunique <> wanted.is_unique
-            OR right(pg_get_indexdef(index.indexrelid), length(wanted.definition) + 1) <> ' ' || wanted.definition));
-
 -- name: indexes_of_partitioned
 -- Indexes that are to be built on a partitioned table, where CREATE INDEX CONCURRENTLY is refused.
 SELECT indexed.oid::regclass::text AS subject,
        'partitioned, and without the index ' || wanted.name AS value,
        format('CREATE INDEX %%I ON %%s %%s', wanted.name, indexed.oid::regclass, wanted.definition) AS statement
-FROM unnest(%(pending_indexes)s::text[], %(pending_relations)s::text[], %(pending_definitions)s::text[])
+FROM unnest(%(wanted_indexes)s::text[], %(wanted_tables)s::text[], %(wanted_definitions)s::text[])
      AS wanted (name, relation, definition)
 JOIN pg_class AS indexed
-  ON indexed.oid = to_regclass(CASE WHEN strpos(wanted.relation, '.') = 0 THEN 'public.' ELSE '' END || wanted.relation)
+  ON indexed.oid = to_regclass(
+         CASE WHEN cardinality(parse_ident(wanted.relation)) = 1 THEN 'public.' ELSE '' END || wanted.relation
+     )
 WHERE indexed.relkind = 'p'
   AND NOT EXISTS (SELECT
                   FROM pg_class AS class
