@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +13,7 @@ from handlers.contract.events import MigrateAction
 from handlers.contract.release import Release
 from handlers.contract.variables import MASTER_SECRET_ARN, RDS_ENDPOINT, RDS_USERNAME
 from handlers.errors import InvalidRequestError
+from handlers.migrator.first_use import FirstUse
 from handlers.migrator.runner import rollback, run
 from handlers.migrator.session import Connect, RunLimits
 from handlers.migrator.steps import migration_plan
@@ -21,12 +23,13 @@ from handlers.telemetry import logger
 POLL_INTERVAL_S = 10
 
 
-def run_action(action: str, release: Release, *, deadline_s: float) -> dict[str, Any]:
+def run_action(action: str, release: Release, *, first_use: FirstUse, deadline_s: float) -> dict[str, Any]:
     """Run one of `MigrateAction`.
 
     Args:
         action: its name.
         release: what it is done with.
+        first_use: repeats the first calls to AWS and the first connection.
         deadline_s: how long it may take.
 
     Returns:
@@ -39,8 +42,10 @@ def run_action(action: str, release: Release, *, deadline_s: float) -> dict[str,
         ScannerDatabaseError: as `run`, `migration_plan` and `rollback`.
 
     """
-    owner = _connect_as_owner(f"migrate {release.sha256[:12]}")
-    limits = RunLimits(deadline_s=deadline_s, poll_interval_s=POLL_INTERVAL_S)
+    began_at = time.monotonic()
+    owner = _connect_as_owner(f"migrate {release.sha256[:12]}", first_use)
+    left_s = max(deadline_s - (time.monotonic() - began_at), 0)
+    limits = RunLimits(deadline_s=left_s, poll_interval_s=POLL_INTERVAL_S)
     match action:
         case MigrateAction.MIGRATE:
             result = run(owner, release, limits=limits, report=logger.info)
@@ -55,8 +60,11 @@ def run_action(action: str, release: Release, *, deadline_s: float) -> dict[str,
             raise InvalidRequestError("unknown_action", f"action {action!r} is none of {', '.join(MigrateAction)}")
 
 
-def _connect_as_owner(application_name: str) -> Connect:
-    secret = boto3.client("secretsmanager").get_secret_value(SecretId=os.environ[MASTER_SECRET_ARN])
+def _connect_as_owner(application_name: str, first_use: FirstUse) -> Connect:
+    secrets = boto3.client("secretsmanager")
+    secret = first_use.call(lambda: secrets.get_secret_value(SecretId=os.environ[MASTER_SECRET_ARN]))
     owner = json.loads(secret["SecretString"])
     endpoint = Endpoint.from_environment({**os.environ, RDS_USERNAME: owner["username"]}, server=RDS_ENDPOINT)
-    return lambda: connect(endpoint, password=owner["password"], application_name=application_name)
+    return lambda: first_use.call(
+        lambda: connect(endpoint, password=owner["password"], application_name=application_name)
+    )
