@@ -75,7 +75,7 @@ def test_each_alarm_is_deployed_as_its_record_says(stacks: dict[str, Synthesised
         assert body.get("datapoints_to_alarm") == alarm.datapoints_to_alarm
         assert body["treat_missing_data"] == alarm.missing_data
         assert body["tags"]["severity"] == alarm.severity
-        assert body["alarm_description"].startswith(alarm.meaning)
+        assert f" {alarm.meaning} " in body["alarm_description"]
         if isinstance(alarm.watches, Statistic):
             assert "metric_query" not in body
             # A percentile is an extended statistic.
