@@ -173,6 +173,14 @@ lock: setup ## Resolve the newest allowed versions into the four lock files
 		for (const entry of Object.values(lock.packages)) { delete entry.funding; delete entry.resolved } \
 		fs.writeFileSync(file, JSON.stringify(lock, null, 2) + '\n')"
 
+.PHONY: provider-lock
+provider-lock: setup ## Lock the newest allowed AWS provider into .terraform.lock.hcl; asks the registry for four platforms (3 GB)
+	@SCANNER_ENVIRONMENTS=dev CDKTF_OUTDIR=build/provider-lock $(RUN) main.py
+	@rm -f build/provider-lock/stacks/dev/.terraform.lock.hcl
+	@terraform -chdir=build/provider-lock/stacks/dev providers lock \
+		-platform=linux_amd64 -platform=linux_arm64 -platform=darwin_amd64 -platform=darwin_arm64
+	@cp build/provider-lock/stacks/dev/.terraform.lock.hcl .
+
 ## Install and clean up
 
 # The Python and the Node tools have nothing to do with each other: install them side by side.

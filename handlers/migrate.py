@@ -7,6 +7,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.contract.events import MigrateAction, MigrateEvent
 from handlers.contract.timeouts import MIGRATE
 from handlers.migrator import actions
+from handlers.migrator.first_use import FirstUse
 from handlers.stored_release import fetch_release
 from handlers.telemetry import logger
 
@@ -21,8 +22,10 @@ def handler(event: MigrateEvent, context: LambdaContext) -> dict[str, Any]:
     """
     if event.get("action") == MigrateAction.LEDGER:
         return actions.read_applied()
+    first_use = FirstUse(logger.info)
     return actions.run_action(
         event.get("action", MigrateAction.MIGRATE),
-        fetch_release(event),
+        first_use.call(lambda: fetch_release(event)),
+        first_use=first_use,
         deadline_s=max(context.get_remaining_time_in_millis() / 1000 - MIGRATE.reserve_s, 0),
     )

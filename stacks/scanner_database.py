@@ -184,14 +184,10 @@ class ScannerDatabase(TerraformStack):
             for caller in (refresh, status, doctor)
         }
 
-        schedule = Schedule(self, "schedule", context=context, refresh=refresh)
-        refreshed = FirstRefresh(
-            self,
-            "first_refresh",
-            refresh=refresh,
-            release=release,
-            depends_on=[proxy.target, *to_proxy[refresh]],
+        first = FirstRefresh(
+            self, "first_refresh", refresh=refresh, release=release, target=proxy.target, depends_on=to_proxy[refresh]
         )
+        schedule = Schedule(self, "schedule", context=context, refresh=refresh, depends_on=[first.waited])
         api = StatusApi(self, "status_api", context=context, status=status, key_arn=key_arn)
 
         topics = Topics(self, "topics", context=context, key_arn=key_arn)
@@ -204,8 +200,8 @@ class ScannerDatabase(TerraformStack):
             context=context,
             topics=topics,
             api_id=api.api_id,
-            # Nothing is stale before the first refresh has run.
-            depends_on=[schedule.refresh, refreshed.invocation],
+            # After the first refresh: nothing is stale before it has run.
+            depends_on=[schedule.refresh],
         )
         dashboard = Dashboard(
             self,

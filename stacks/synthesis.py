@@ -1,6 +1,7 @@
 """Settings to Terraform JSON: one app, one stack per environment."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from stacks import lazy_bindings
 
@@ -11,6 +12,7 @@ from cdktf import App
 
 from stacks.assets.migration_files import MigrationError
 from stacks.assets.package import Package, PackageError, build_function_package, build_release
+from stacks.provider_lock import lock_provider
 from stacks.scanner_database import ScannerDatabase
 from stacks.settings import Settings
 
@@ -33,6 +35,8 @@ def synthesise(environments: Sequence[Settings], outdir: str | None = None) -> N
             release=_release(settings),
         )
     app.synth()
+    for settings in environments:
+        lock_provider(Path(app.outdir) / "stacks" / settings.environment, settings.aws.provider_version)
 
 
 def _release(settings: Settings) -> Package:

@@ -17,12 +17,17 @@ class MigrateAction(StrEnum):
 
 
 class RefreshAction(StrEnum):
-    """What `refresh` does. `after_deploy` waits for RDS Proxy, refreshes, and verifies where that is quick."""
+    """What `refresh` does.
+
+    `after_deploy` waits for RDS Proxy, refreshes, and verifies where that is quick. `await_proxy` does the same, and
+    returns what failed instead of raising it.
+    """
 
     REFRESH = "refresh"
     VERIFY = "verify"
     REBUILD = "rebuild"
     AFTER_DEPLOY = "after_deploy"
+    AWAIT_PROXY = "await_proxy"
 
 
 class ReleaseEvent(TypedDict):

@@ -1,5 +1,6 @@
 """The chain of time limits, in seconds. An inner limit is shorter than the outer one, so the error names the cause."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -47,6 +48,16 @@ DOCTOR_LOCK_S = 2
 # RDS Proxy gives up waiting for a connection to the database, then the client gives up connecting, then a request.
 PROXY_BORROW_S = 2
 CONNECT_S = 2.5
+
+# A new target of RDS Proxy is UNAVAILABLE (PENDING_PROXY_CAPACITY) for 5 to 15 minutes, as users of it report.
+# `refresh` waits for it in several invocations: each ends before the alarm `refresh-slow` would ring.
+PROXY_START_S = 900
+PROXY_PATIENCE_S = 180
+PROXY_WAITS = math.ceil(PROXY_START_S / PROXY_PATIENCE_S)
+
+# A new role's policy reaches every service within seconds, as does the rule of a new security group; `migrate` tries
+# for so long to read its secret and its release, and to connect for the first time.
+FIRST_USE_S = 60
 
 # The schedule gives an event up that waited longer: the next refresh does its work too, and comes at the shortest
 # interval after this time.

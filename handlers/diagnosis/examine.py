@@ -10,6 +10,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extras import RealDictCursor
 
+from handlers.contract.alarms.answers import EVENTS_LOOK
 from handlers.contract.release import Release
 from handlers.contract.thresholds import Thresholds
 from handlers.contract.timeouts import DOCTOR, DOCTOR_LOCK_S
@@ -46,6 +47,7 @@ _LOGIN_REFUSED = (
     "permission denied for database",
     "certificate verify failed",
 )
+_PROXY_WITHOUT_DATABASE = "The proxy has no database to connect to; it serves again when the database does."
 # When every slot is taken, this works as soon as one session has ended.
 _END_IDLE_SESSIONS = (
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
@@ -102,7 +104,10 @@ def examine(
     except (DatabaseUnavailableError, psycopg2.Error) as error:
         findings = [_named("connection", _unreachable(str(error), commands))]
         if "proxy" in checks:
-            findings.extend(_named("proxy", finding) for finding in check_proxy(connect_proxy, commands))
+            # A deploy mends no database that is away.
+            answers = any(sign in str(error) for sign in _LOGIN_REFUSED)
+            known = {"next": commands.deploy()} if answers else {"next": "", "why": _PROXY_WITHOUT_DATABASE}
+            findings.extend(_named("proxy", finding) for finding in check_proxy(connect_proxy, **known))
         return [*findings, look_at_instance(commands)]
     findings = []
     fetch = _Fetch(connection)
@@ -147,7 +152,8 @@ def _run(context: Context, fetch: "_Fetch", checks: Sequence[str], ends_at: floa
         except Exception as error:  # noqa: BLE001 - the other checks go on after any error
             if context.connection.closed:
                 reason = "no answer in time" if fetch.watchdog.is_lost else _first_line(error)
-                yield _named("connection", critical(f"lost during {name}: {reason}"))
+                lost = critical(f"lost during {name}: {reason}", next=context.commands.look(EVENTS_LOOK))
+                yield _named("connection", lost)
                 yield look_at_instance(context.commands)
                 return
             with contextlib.suppress(psycopg2.Error):
@@ -197,7 +203,7 @@ def _unreachable(message: str, commands: Commands) -> Finding:
         )
     if any(sign in reason for sign in _LOGIN_REFUSED):
         return critical(f"the login is refused: {reason}", next=commands.migrate())
-    return critical(f"no connection: {reason}")
+    return critical(f"no connection: {reason}", next=commands.look(EVENTS_LOOK))
 
 
 def _first_line(error: Exception) -> str:

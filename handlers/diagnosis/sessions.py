@@ -10,7 +10,7 @@ from typing import Any
 import psycopg2
 
 from handlers.contract import postgres_versions
-from handlers.diagnosis.commands import Commands, psql
+from handlers.diagnosis.commands import psql
 from handlers.diagnosis.model import Context, Finding, critical, ok, warning
 from handlers.diagnosis.text import duration, plural, session, statement
 from handlers.diagnosis.watchdog import ConnectionWatchdog
@@ -38,18 +38,25 @@ def connection(context: Context) -> Iterable[Finding]:
 
 def proxy(context: Context) -> Iterable[Finding]:
     """Connect through RDS Proxy, where there is one."""
-    return check_proxy(context.connect_proxy, context.commands)
+    return check_proxy(context.connect_proxy, next=context.commands.deploy())
 
 
-def check_proxy(connect_proxy: Connect | None, commands: Commands) -> Iterable[Finding]:
-    """Run a statement through RDS Proxy, because it accepts clients also without a connection to the database."""
+def check_proxy(connect_proxy: Connect | None, *, next: str, why: str = "") -> Iterable[Finding]:  # noqa: A002
+    """Run a statement through RDS Proxy, because it accepts clients also without a connection to the database.
+
+    Args:
+        connect_proxy: opens a connection through it; `None` where there is none.
+        next: the command that mends it; empty where the proxy is not at fault.
+        why: the reason, where it is known.
+
+    """
     if connect_proxy is None:
         return
     started = time.monotonic()
     try:
         connection = connect_proxy()
     except (DatabaseUnavailableError, psycopg2.Error) as error:
-        yield critical(f"no connection: {str(error).strip()}", next=commands.deploy())
+        yield critical(f"no connection: {str(error).strip()}", next=next, why=why)
         return
     watchdog = ConnectionWatchdog(connection)
     watchdog.start(PROXY_LIMIT_S)
@@ -57,7 +64,7 @@ def check_proxy(connect_proxy: Connect | None, commands: Commands) -> Iterable[F
         connection.cursor().execute("SELECT 1")
     except psycopg2.Error as error:
         reason = f"none within {PROXY_LIMIT_S} s" if watchdog.is_lost else str(error).strip()
-        yield critical(f"accepts clients, but does not answer: {reason}", next=commands.deploy())
+        yield critical(f"accepts clients, but does not answer: {reason}", next=next, why=why)
     else:
         yield ok(f"connects and answers in {1000 * (time.monotonic() - started):.0f} ms")
     finally:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -14,6 +16,7 @@ from handlers.contract.release import Release
 from handlers.contract.variables import MASTER_SECRET_ARN, RDS_ENDPOINT, RDS_USERNAME
 from handlers.errors import InvalidRequestError, ScannerDatabaseError
 from handlers.migrator.connecting import connect_to_supported
+from handlers.migrator.first_use import FirstUse
 from handlers.migrator.ledger import QUERIES, read_ledger
 from handlers.migrator.runner import rollback, run
 from handlers.migrator.session import Connect, RunLimits
@@ -24,12 +27,13 @@ from handlers.telemetry import logger
 POLL_INTERVAL_S = 10
 
 
-def run_action(action: str, release: Release, *, deadline_s: float) -> dict[str, Any]:
+def run_action(action: str, release: Release, *, first_use: FirstUse, deadline_s: float) -> dict[str, Any]:
     """Run one of `MigrateAction`.
 
     Args:
         action: its name.
         release: what it is done with.
+        first_use: repeats the first calls to AWS and the first connection.
         deadline_s: how long it may take.
 
     Returns:
@@ -42,8 +46,10 @@ def run_action(action: str, release: Release, *, deadline_s: float) -> dict[str,
         ScannerDatabaseError: as `run`, `migration_plan` and `rollback`.
 
     """
-    owner = _connect_as_owner(f"migrate {release.sha256[:12]}")
-    limits = RunLimits(deadline_s=deadline_s, poll_interval_s=POLL_INTERVAL_S)
+    began_at = time.monotonic()
+    owner = _connect_as_owner(f"migrate {release.sha256[:12]}", first_use.call)
+    left_s = max(deadline_s - (time.monotonic() - began_at), 0)
+    limits = RunLimits(deadline_s=left_s, poll_interval_s=POLL_INTERVAL_S)
     match action:
         case MigrateAction.MIGRATE:
             result = run(owner, release, limits=limits, report=logger.info)
@@ -74,7 +80,7 @@ def read_applied() -> dict[str, Any]:
 
 
 def _read_applied() -> dict[str, Any]:
-    connection = connect_to_supported(_connect_as_owner("migrate ledger"))
+    connection = connect_to_supported(_connect_as_owner("migrate ledger", _once))
     try:
         with connection.cursor() as cursor:
             # A plan is waiting, and a table may be locked.
@@ -88,8 +94,14 @@ def _read_applied() -> dict[str, Any]:
     return {"applied": applied, "table_bytes": table_bytes}
 
 
-def _connect_as_owner(application_name: str) -> Connect:
-    secret = boto3.client("secretsmanager").get_secret_value(SecretId=os.environ[MASTER_SECRET_ARN])
+def _once(work: Callable[[], Any]) -> Any:
+    return work()
+
+
+def _connect_as_owner(application_name: str, call: Callable[[Callable[[], Any]], Any]) -> Connect:
+    """Return how to connect; `call` makes each call of AWS and each connection, perhaps more than once."""
+    secrets = boto3.client("secretsmanager")
+    secret = call(lambda: secrets.get_secret_value(SecretId=os.environ[MASTER_SECRET_ARN]))
     owner = json.loads(secret["SecretString"])
     endpoint = Endpoint.from_environment({**os.environ, RDS_USERNAME: owner["username"]}, server=RDS_ENDPOINT)
-    return lambda: connect(endpoint, password=owner["password"], application_name=application_name)
+    return lambda: call(lambda: connect(endpoint, password=owner["password"], application_name=application_name))

@@ -9,7 +9,12 @@ from stacks.settings.instance_classes import instance_class
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """One parameter. Those that PostgreSQL reads at its start only are `pending-reboot`; RDS refuses any other way."""
+    """One parameter.
+
+    Those that PostgreSQL reads at its start only are `pending-reboot`; RDS refuses any other way. So are those whose
+    value is the family's default: RDS keeps its own `pending-reboot` for them, and with `immediate` each plan differs
+    (https://github.com/hashicorp/terraform-provider-aws/issues/39252).
+    """
 
     name: str
     value: str
@@ -25,8 +30,6 @@ def parameters(database: DatabaseSettings) -> list[Parameter]:
     """Return the parameters of an instance, sorted by name as RDS returns them."""
     slow_ms = str(database.log_min_duration_ms)
     values = {
-        # Refuses connections without TLS. The default since PostgreSQL 15, stated because the rest relies on it.
-        "rds.force_ssl": "1",
         # Slow statements, and their plans. Both write a line with "duration:"; the metric filters count the first only.
         # For a statement that log_statement has logged, the duration is a line of its own without the text.
         "log_min_duration_statement": slow_ms,
@@ -37,18 +40,22 @@ def parameters(database: DatabaseSettings) -> list[Parameter]:
         "auto_explain.log_analyze": "0",
         # Statements inside functions count too: a refresh is a function.
         "pg_stat_statements.track": "all",
-        "track_io_timing": "1",
         # Schema changes, connections, and waits for locks.
         "log_statement": "ddl",
         "log_connections": "1",
         "log_disconnections": "1",
         "log_lock_waits": "1",
-        "log_autovacuum_min_duration": "10000",
         "log_temp_files": "10240",
         # A forgotten open transaction keeps vacuum from removing dead rows in every table.
         "idle_in_transaction_session_timeout": "300000",
         # Random reads cost little more than sequential ones on gp3.
         "random_page_cost": "1.1",
+    }
+    # What RDS sets by itself, stated because the rest relies on it. The group is there before the instance starts.
+    by_default = {
+        "rds.force_ssl": "1",  # refuses connections without TLS
+        "track_io_timing": "1",
+        "log_autovacuum_min_duration": "10000",
     }
     at_restart = {
         # RDS's own formula depends on the free memory of the host; the alarms need the exact number.
@@ -57,6 +64,9 @@ def parameters(database: DatabaseSettings) -> list[Parameter]:
     }
     described = [
         *(Parameter(name=name, value=value, apply_method="immediate") for name, value in values.items()),
-        *(Parameter(name=name, value=value, apply_method="pending-reboot") for name, value in at_restart.items()),
+        *(
+            Parameter(name=name, value=value, apply_method="pending-reboot")
+            for name, value in (by_default | at_restart).items()
+        ),
     ]
     return sorted(described, key=lambda parameter: parameter.name)

@@ -1,22 +1,32 @@
-"""Refreshes progress at the end of a deploy whose release changed."""
+"""Refreshes progress at the end of a deploy: once the proxy of a new deployment serves, and for each new release."""
 
 import json
 from collections.abc import Sequence
 
 from cdktf import ITerraformDependable
+from cdktf_cdktf_provider_aws.db_proxy_target import DbProxyTarget
 from cdktf_cdktf_provider_aws.lambda_invocation import LambdaInvocation
 from constructs import Construct
 
 from handlers.contract.events import RefreshAction, RefreshEvent
+from handlers.contract.timeouts import PROXY_WAITS
 from stacks.assets.package import Package
 from stacks.functions.function import Function
 
 
 class FirstRefresh(Construct):
-    """Invokes `refresh` once for each hash of the release; a repeated refresh is harmless.
+    """Waits for a new target of the proxy, then invokes `refresh` once for each hash of the release.
 
-    It tests the whole path: function, network, proxy, IAM, role, migrated schema. If it fails, the deploy ends with its
-    message, and the next deploy tries again.
+    `aws_db_proxy_target` does not wait until its target serves.
+
+    The last invocation tests the whole path: function, network, proxy, IAM, role, migrated schema. If it fails, the
+    deploy ends with its message, and the next deploy tries again. A repeated refresh is harmless.
+
+    Attributes:
+        waited: the last of the waits, none of which fails because of the database or the proxy. The schedule and the
+            alarms are made after it: earlier, they would ring for a proxy that is only starting; after the refresh
+            that must succeed, they would be missing where it fails.
+
     """
 
     def __init__(
@@ -26,14 +36,27 @@ class FirstRefresh(Construct):
         *,
         refresh: Function,
         release: Package,
+        target: DbProxyTarget,
         depends_on: Sequence[ITerraformDependable],
     ) -> None:
         super().__init__(scope, id_)
-        self.invocation = LambdaInvocation(
-            self,
-            "invocation",
-            function_name=refresh.function.function_name,
-            input=json.dumps(RefreshEvent(source="deploy", action=RefreshAction.AFTER_DEPLOY)),
-            triggers={"release_sha256": release.sha256},
-            depends_on=list(depends_on),
-        )
+
+        def invoke(
+            name: str, action: RefreshAction, *, triggers: dict[str, str], after: Sequence[ITerraformDependable]
+        ) -> LambdaInvocation:
+            return LambdaInvocation(
+                self,
+                name,
+                function_name=refresh.function.function_name,
+                input=json.dumps(RefreshEvent(source="deploy", action=action)),
+                triggers=triggers,
+                depends_on=list(after),
+            )
+
+        after = depends_on
+        for number in range(1, PROXY_WAITS + 1):
+            self.waited = invoke(
+                f"wait_{number}", RefreshAction.AWAIT_PROXY, triggers={"proxy_target": target.id}, after=after
+            )
+            after = [self.waited]
+        invoke("invocation", RefreshAction.AFTER_DEPLOY, triggers={"release_sha256": release.sha256}, after=after)

@@ -64,9 +64,6 @@ class Function(Construct):
         self.function_name = names.function_name(context.settings.prefix, id_)
         # Known before the function exists, so that its own role can name it.
         self.function_arn = context.arn("lambda", f"function:{self.function_name}")
-        self.security_group = security_groups.security_group(
-            self, name=self.function_name, vpc_id=network.vpc_id, description=f"Lambda function {id_}"
-        )
         logs = log_group(
             self,
             "log_group",
@@ -80,6 +77,16 @@ class Function(Construct):
             name=self.function_name,
             service="lambda.amazonaws.com",
             statements={**_runtime_statements(context, self.function_arn, logs.arn, key_arn), **statements},
+        )
+        # A destroy deletes in the reverse order. Lambda deletes its network interfaces with the function's role, within
+        # up to 20 minutes, and Terraform waits for that where it deletes the group: so the policy must outlive it.
+        # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-enis
+        self.security_group = security_groups.security_group(
+            self,
+            name=self.function_name,
+            vpc_id=network.vpc_id,
+            description=f"Lambda function {id_}",
+            depends_on=[self.policy],
         )
         runtime, architecture = _runtime(context)
         reserved = settings.reserved_concurrency
@@ -132,8 +139,12 @@ def _runtime(context: Context) -> tuple[str, str]:
 
 
 def _attached(context: Context) -> list[str]:
-    """Return what Lambda attaches a function to: a network that exists may be shared by another account."""
-    ours = [context.arn("ec2", "*/*")]
+    """Return what Lambda attaches a function to: a network that exists may be shared by another account.
+
+    AWS's pages disagree on a wildcard in the place of the resource type: Lambda's example has one, IAM's grammar has
+    none. With the types by name too, the statement is right under both readings.
+    """
+    ours = [context.arn("ec2", f"{kind}/*") for kind in ("*", "network-interface", "subnet", "security-group")]
     if not context.settings.network.exists:
         return ours
     return [*ours, f"arn:{context.partition}:ec2:{context.settings.region}:*:subnet/*"]

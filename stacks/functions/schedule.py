@@ -1,7 +1,9 @@
 """EventBridge Scheduler invokes `refresh` every few minutes, and every night to verify what it did."""
 
 import json
+from collections.abc import Sequence
 
+from cdktf import ITerraformDependable
 from cdktf_cdktf_provider_aws.lambda_function_event_invoke_config import LambdaFunctionEventInvokeConfig
 from cdktf_cdktf_provider_aws.scheduler_schedule import (
     SchedulerSchedule,
@@ -25,7 +27,15 @@ VERIFY_AT = "cron(17 3 * * ? *)"
 class Schedule(Construct):
     """The schedules and the role in which they invoke the function."""
 
-    def __init__(self, scope: Construct, id_: str, *, context: Context, refresh: Function) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        context: Context,
+        refresh: Function,
+        depends_on: Sequence[ITerraformDependable],
+    ) -> None:
         super().__init__(scope, id_)
         minutes = context.settings.schedule.refresh_minutes
         group = SchedulerScheduleGroup(self, "group", name=context.settings.prefix)
@@ -62,7 +72,7 @@ class Schedule(Construct):
                         maximum_event_age_in_seconds=OLDEST_EVENT_S, maximum_retry_attempts=1
                     ),
                 ),
-                depends_on=[policy, events],
+                depends_on=[policy, events, *depends_on],
             )
 
         self.refresh = invoke(

@@ -13,8 +13,9 @@ from cdktf_cdktf_provider_aws.cloudwatch_metric_alarm import (
 from constructs import Construct
 
 from handlers.contract.alarms.messages import OUTAGE
-from handlers.contract.alarms.model import Alarm, Expression, Notice, Statistic
+from handlers.contract.alarms.model import Alarm, Expression, Statistic
 from stacks.alarms import catalogue
+from stacks.alarms.descriptions import description
 from stacks.foundation.context import Context
 from stacks.monitoring.topics import Topics
 
@@ -48,7 +49,7 @@ class AlarmResources(Construct):
             self,
             OUTAGE.name,
             alarm_name=context.name(OUTAGE.name),
-            alarm_description=description(context, OUTAGE),
+            alarm_description=description(context.settings, OUTAGE),
             alarm_rule=" OR ".join(f'ALARM("{page.alarm_name}")' for page in pages),
             alarm_actions=[topics.page_arn],
             ok_actions=[topics.page_arn],
@@ -62,7 +63,7 @@ class AlarmResources(Construct):
             self,
             alarm.name.replace("-", "_"),
             alarm_name=self._context.name(alarm.name),
-            alarm_description=description(self._context, alarm),
+            alarm_description=description(self._context.settings, alarm),
             evaluation_periods=alarm.evaluation_periods,
             datapoints_to_alarm=alarm.datapoints_to_alarm,
             comparison_operator=alarm.comparison,
@@ -74,14 +75,6 @@ class AlarmResources(Construct):
             depends_on=self._depends_on,
             **_watched(alarm),
         )
-
-
-def description(context: Context, told: Alarm | Notice) -> str:
-    """Return what each message says: what it means, its section of the runbook, the first command."""
-    runbook = f"{context.settings.alarms.runbook_url}#{told.name}"
-    # The tunnel sets SCANNERDB_ENVIRONMENT, so the doctor uses this environment's thresholds.
-    first = f"scannerdb tunnel {context.settings.environment} --direct -- scannerdb doctor {told.name}"
-    return f"{told.meaning} Runbook: {runbook}. First: {first}"
 
 
 def _watched(alarm: Alarm) -> dict[str, Any]:

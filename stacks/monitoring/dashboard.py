@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from cdktf_cdktf_provider_aws.cloudwatch_dashboard import CloudwatchDashboard
 from constructs import Construct
 
+from stacks.alarms.descriptions import dashboard_url
 from stacks.foundation.context import Context
-from stacks.monitoring.dashboard_body import body, console
+from stacks.monitoring.dashboard_body import body
 
 
 class Dashboard(Construct):
@@ -31,4 +32,4 @@ class Dashboard(Construct):
             dashboard_name=settings.prefix,
             dashboard_body=json.dumps(body(settings, api_id=api_id, page_arns=page_arns, ticket_arns=ticket_arns)),
         )
-        self.url = console(settings, f"dashboards/dashboard/{settings.prefix}")
+        self.url = dashboard_url(settings)

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from handlers.contract.alarms.model import Alarm, Metric, Statistic
 from stacks.alarms import catalogue, facts
+from stacks.alarms.descriptions import console
 from stacks.monitoring.log_queries import LogQuery, log_queries
 from stacks.monitoring.widgets import sections
 from stacks.monitoring.widgets.model import Graph, LogTable, Section, Series
@@ -48,12 +49,6 @@ def body(settings: Settings, *, api_id: str, page_arns: Sequence[str], ticket_ar
     for section in sections(settings, deployment, tuple(alarms.values())):
         widgets.extend(_section(settings, alarms, section, y=widgets[-1]["y"] + widgets[-1]["height"]))
     return {"widgets": widgets}
-
-
-def console(settings: Settings, fragment: str) -> str:
-    """Return the address of a page of CloudWatch's console."""
-    region = settings.region
-    return f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#{fragment}"
 
 
 def query_link(settings: Settings, query: LogQuery) -> str:

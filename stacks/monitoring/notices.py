@@ -16,8 +16,8 @@ from cdktf_cdktf_provider_aws.cloudwatch_event_target import (
 from constructs import Construct
 
 from handlers.contract.alarms.messages import NOTICES
+from stacks.alarms.descriptions import description
 from stacks.foundation.context import Context
-from stacks.monitoring.alarm_resources import description
 
 # Without the daily ones: backup, configuration change, creation, deletion, security.
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Events.Messages.html
@@ -80,8 +80,6 @@ class Notices(Construct):
                 input_transformer=CloudwatchEventTargetInputTransformer(
                     input_paths=dict(WORDS[notice.name]),
                     # A JSON text; EventBridge fills in <what> and <id>.
-                    input_template=json.dumps(
-                        f"{context.name(notice.name)}: <what> (<id>). {description(context, notice)}"
-                    ),
+                    input_template=json.dumps(description(context.settings, notice, event="<what> (<id>). ")),
                 ),
             )

@@ -1,5 +1,8 @@
 """Security groups without rules, and rules that each allow one group to reach one port of another."""
 
+from collections.abc import Sequence
+
+from cdktf import ITerraformDependable
 from cdktf_cdktf_provider_aws.security_group import SecurityGroup
 from cdktf_cdktf_provider_aws.vpc_security_group_egress_rule import VpcSecurityGroupEgressRule
 from cdktf_cdktf_provider_aws.vpc_security_group_ingress_rule import VpcSecurityGroupIngressRule
@@ -10,9 +13,18 @@ Rule = VpcSecurityGroupEgressRule | VpcSecurityGroupIngressRule
 HTTPS = 443
 
 
-def security_group(scope: Construct, *, name: str, vpc_id: str, description: str) -> SecurityGroup:
+def security_group(
+    scope: Construct, *, name: str, vpc_id: str, description: str, depends_on: Sequence[ITerraformDependable] = ()
+) -> SecurityGroup:
     """Create a group without rules; Terraform also removes the outbound rule that AWS adds."""
-    return SecurityGroup(scope, "security_group", name=name, vpc_id=vpc_id, description=description)
+    return SecurityGroup(
+        scope,
+        "security_group",
+        name=name,
+        vpc_id=vpc_id,
+        description=description,
+        depends_on=list(depends_on) or None,
+    )
 
 
 def allow(scope: Construct, id_: str, *, source: SecurityGroup, target: SecurityGroup, port: int) -> list[Rule]:

@@ -29,7 +29,9 @@ class AwsSettings(Model):
     """How Terraform talks to AWS."""
 
     provider_version: str = Field(
-        "~> 6.25",
+        # 6.22 to 6.39 plan a change of each bucket's encryption for ever:
+        # https://github.com/hashicorp/terraform-provider-aws/issues/47320
+        "~> 6.40",
         pattern=r"^[\d.<>=~!, ]+$",
         description="a Terraform version constraint",
         json_schema_extra=on_change(

@@ -111,6 +111,30 @@ def test_a_deploy_does_not_wait_for_a_proxy_for_ever(
         refresh.handler({"source": "deploy", "action": "after_deploy"}, Context())
 
 
+@pytest.mark.filterwarnings("ignore:No application metrics")
+@pytest.mark.parametrize("fault", ["no proxy", "no right"])
+def test_a_wait_for_the_proxy_tells_what_failed_and_lets_the_deploy_go_on(
+    database: TestDatabase, client: Database, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    if fault == "no right":
+        database.query("REVOKE EXECUTE ON FUNCTION refresh_job_progress FROM progress_refresher")
+    else:
+        away = Database({**database.variables("progress_refresher"), "RDS_PORT": "1"}, query_timeout_s=3)
+        monkeypatch.setattr(refresh, "database", away)
+        monkeypatch.setattr(actions, "PROXY_PATIENCE_S", 0)
+    result = refresh.handler({"source": "deploy", "action": "await_proxy"}, Context())
+    assert result["refreshed"] is False
+    assert {"no proxy": "no connection to", "no right": "permission denied"}[fault] in result["reason"]
+
+
+def test_a_wait_for_a_proxy_that_serves_refreshes_and_verifies_so_that_no_alarm_misses_its_first_datum(
+    client: Database, database: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = refresh.handler({"source": "deploy", "action": "await_proxy"}, Context())
+    assert (result["refreshed"], result["drifted_jobs"]) == (True, 0)
+    assert {"RefreshSucceeded", "DriftedJobs"} <= emitted(capsys).keys()
+
+
 def test_a_deploy_leaves_the_verification_of_many_objects_to_the_night(
     client: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:

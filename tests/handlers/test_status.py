@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 import time
@@ -370,6 +371,18 @@ def test_a_line_of_the_log_says_whose_request_it_is(
     assert get(job_id)[0] == 200
     line = json.loads(written.getvalue())
     assert (line["level"], line["function_request_id"], line["correlation_id"]) == ("WARNING", "1", "r-1")
+
+
+def test_in_lambda_what_signs_a_token_is_imported_before_the_first_request_s_time_to_connect_begins() -> None:
+    code = "import handlers.status, sys; print('botocore.auth' in sys.modules, 'boto3' in sys.modules)"
+    printed = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "AWS_LAMBDA_FUNCTION_NAME": "status"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert printed.stdout.strip() == "True False"
 
 
 def test_the_handler_imports_neither_the_aws_sdk_nor_powertools_nor_the_alarms() -> None:

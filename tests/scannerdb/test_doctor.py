@@ -81,6 +81,9 @@ def test_a_database_that_is_away_ends_with_2_and_no_stack_trace(capsys: pytest.C
     scannerdb("doctor", "--dsn", "host=127.0.0.1 port=1", "-e", "prod", code=2)
     printed = capsys.readouterr()
     assert "critical  connection           no connection: " in printed.out
+    assert "next: aws rds describe-events --source-type db-instance --source-identifier scanner-database-prod" in (
+        printed.out
+    )
     assert "next: aws rds describe-db-instances --db-instance-identifier scanner-database-prod" in printed.out
     assert "Traceback" not in printed.out + printed.err
 

@@ -12,9 +12,10 @@ from handlers.contract.alarms import RECORDS
 from handlers.contract.alarms.messages import NOTICES, OUTAGE
 from handlers.contract.alarms.model import Alarm, Statistic
 from handlers.contract.thresholds import Thresholds
-from handlers.contract.timeouts import STALE_AFTER_INTERVALS
+from handlers.contract.timeouts import PROXY_WAITS, STALE_AFTER_INTERVALS
 from stacks import ROOT
 from stacks.alarms import catalogue
+from stacks.alarms.descriptions import description
 from stacks.alarms.table import RUNBOOK, renewed
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.settings import Settings, load_settings
@@ -74,7 +75,7 @@ def test_each_alarm_is_deployed_as_its_record_says(stacks: dict[str, Synthesised
         assert body.get("datapoints_to_alarm") == alarm.datapoints_to_alarm
         assert body["treat_missing_data"] == alarm.missing_data
         assert body["tags"]["severity"] == alarm.severity
-        assert body["alarm_description"].startswith(alarm.meaning)
+        assert f" {alarm.meaning} " in body["alarm_description"]
         if isinstance(alarm.watches, Statistic):
             assert "metric_query" not in body
             # A percentile is an extended statistic.
@@ -225,20 +226,42 @@ def test_every_description_says_what_it_means_links_the_runbook_and_names_the_fi
         *stack.every("aws_cloudwatch_composite_alarm").values(),
     ]
     for body in alarms:
-        name, description = name_of(stack, body), body["alarm_description"]
-        assert len(description) <= 1024
-        meaning, _, rest = description.partition(" Runbook: ")
+        name, text = name_of(stack, body), body["alarm_description"]
+        assert len(text) <= 1024
+        meaning, _, rest = text.partition(" Runbook: ")
+        assert meaning.startswith(f"{body['alarm_name']}: ")
         assert meaning.endswith(".")
         first = rf"scannerdb tunnel {stack.folder.name} --direct -- scannerdb doctor {name}"
-        assert re.fullmatch(rf"\S+#{name}\. First: {first}", rest), description
+        dashboard = re.escape(stack.json["output"]["dashboard_url"]["value"])
+        assert re.fullmatch(rf"\S+#{name} Dashboard: {dashboard} First: {first}", rest), text
 
 
-def test_the_alarms_come_after_the_schedule_and_the_first_refresh_that_they_watch(stack: Synthesised) -> None:
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ("eu-central-1", "eu-central-1.console.aws.amazon.com"),
+        ("us-gov-west-1", "console.amazonaws-us-gov.com"),
+        ("cn-north-1", "console.amazonaws.cn"),
+    ],
+)
+def test_a_message_links_the_console_of_its_partition(region: str, host: str) -> None:
+    settings = settings_of("prod").model_copy(update={"region": region})
+    home = f"https://{host}/cloudwatch/home?region={region}#dashboards/dashboard/scanner-database-prod"
+    assert f" Dashboard: {home} " in description(settings, OUTAGE)
+
+
+def test_the_alarms_come_after_the_schedule_that_they_watch_and_need_no_refresh_that_succeeds(
+    stack: Synthesised,
+) -> None:
     for body in stack.every("aws_cloudwatch_metric_alarm").values():
-        assert body["depends_on"] == [
-            "aws_scheduler_schedule.schedule_refresh",
-            "aws_lambda_invocation.first_refresh_invocation",
-        ]
+        assert body["depends_on"] == ["aws_scheduler_schedule.schedule_refresh"]
+    kinds = ("aws_cloudwatch_metric_alarm", "aws_cloudwatch_composite_alarm", "aws_cloudwatch_dashboard")
+    addresses = [f"{kind}.{name}" for kind in kinds for name in stack.every(kind)]
+    for address in addresses:
+        needed = stack.needs(address)
+        assert "aws_lambda_invocation.first_refresh_invocation" not in needed, address
+        # Before it, no datum is there: what pages for missing data would.
+        assert f"aws_lambda_invocation.first_refresh_wait_{PROXY_WAITS}" in needed, address
 
 
 def test_every_alarm_has_a_section_in_the_runbook_and_every_section_an_alarm() -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.synthesis import read_stack, run_main
+from stacks import ROOT
+from stacks.database.parameters import parameters as parameters_of
+from stacks.settings import load_settings
+from tests.support.synthesis import ENVIRONMENTS, read_stack, run_main
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.synthesis import Synthesised
 
 
@@ -109,7 +112,6 @@ def test_the_parameter_group_follows_the_major_version(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("rds.force_ssl", "1"),
         ("log_min_duration_statement", "500"),
         ("auto_explain.log_min_duration", "500"),
         ("auto_explain.log_format", "json"),
@@ -128,6 +130,36 @@ def test_the_parameters_of_the_production_instance(
 def test_libraries_and_connections_are_set_at_the_next_restart(parameters: dict[str, tuple[str, str]]) -> None:
     assert parameters["shared_preload_libraries"] == ("auto_explain,pg_stat_statements", "pending-reboot")
     assert parameters["max_connections"] == ("1600", "pending-reboot")
+
+
+def defaults() -> dict[str, Any]:
+    return tomllib.loads((Path(__file__).with_name("rds_parameter_defaults.toml")).read_text())
+
+
+@pytest.mark.parametrize("version", ["17", "18"])
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_no_parameter_with_rds_s_default_as_its_value_is_to_be_applied_immediately(
+    environment: str, version: str
+) -> None:
+    """RDS keeps `pending-reboot` for it, so every plan would differ."""
+    settings = load_settings(
+        ROOT / "environments" / f"{environment}.toml", {"SCANNER__DATABASE__ENGINE_VERSION": version}
+    )
+    by_default = {
+        each.name: each.apply_method
+        for each in parameters_of(settings.database)
+        if defaults()["set"].get(each.name) == each.value
+    }
+    assert by_default == dict.fromkeys(
+        ["log_autovacuum_min_duration", "rds.force_ssl", "track_io_timing"], "pending-reboot"
+    )
+
+
+def test_rds_s_default_of_each_parameter_is_known(prod: Synthesised) -> None:
+    """A new parameter is looked up first: in the family without a value, with one, or with a formula."""
+    known = defaults()
+    names = {*known["set"], *known["unset"]["names"], *known["computed"]["names"]}
+    assert {item["name"] for item in prod.one("aws_db_parameter_group")["parameter"]} <= names
 
 
 def test_the_parameters_are_sorted_as_rds_returns_them(prod: Synthesised) -> None:
@@ -150,7 +182,7 @@ def test_the_proxy_passes_iam_through_where_the_provider_can(stacks: dict[str, S
     for environment in ("dev", "prod"):
         proxy = stacks[environment].one("aws_db_proxy")
         assert (proxy["default_auth_scheme"], "auth" in proxy) == ("IAM_AUTH", False)
-        assert stacks[environment].json["terraform"]["required_providers"]["aws"]["version"] == "~> 6.25"
+        assert stacks[environment].json["terraform"]["required_providers"]["aws"]["version"] == "~> 6.40"
 
 
 def test_the_proxy_may_log_in_as_the_four_database_users_and_nothing_else(prod: Synthesised) -> None:

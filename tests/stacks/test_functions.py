@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import platform
-import re
 import shutil
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from handlers.contract.timeouts import PROXY_WAITS
 from stacks import ROOT
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.settings import load_settings
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tests.support.synthesis import Synthesised
 
 NAMES = ("migrate", "refresh", "status", "doctor")
+ACCOUNT = "${data.aws_caller_identity.account.account_id}"
+PARTITION = "${data.aws_partition.partition.partition}"
 # Statements that may name every resource, and the table of the Service Authorization Reference that leaves no choice.
 EVERY_RESOURCE = {
     "FindNetwork": "EC2: Describe* knows no resource",
@@ -138,8 +140,26 @@ def test_a_function_s_own_code_cannot_touch_network_interfaces(prod: Synthesised
         assert named["OnlyLambdaAttaches"]["Effect"] == "Deny"
         allowed = named["AttachToNetwork"]["Action"] + named["FindNetwork"]["Action"]
         assert named["OnlyLambdaAttaches"]["Action"] == allowed
-        (resource,) = named["AttachToNetwork"]["Resource"]
-        assert re.fullmatch(r"arn:.*:ec2:eu-central-1:\S+:\*/\*", resource)
+
+
+def test_lambda_may_attach_under_both_readings_of_a_wildcard_in_the_resource_type(prod: Synthesised) -> None:
+    for name in NAMES:
+        resources = statements(prod, f"{name}_role_policy")["AttachToNetwork"]["Resource"]
+        ours = f"arn:{PARTITION}:ec2:eu-central-1:{ACCOUNT}:"
+        assert resources == [f"{ours}{kind}/*" for kind in ("*", "network-interface", "subnet", "security-group")]
+
+
+def test_a_destroy_deletes_a_function_s_security_group_before_its_policy_and_that_before_its_role(
+    stack: Synthesised,
+) -> None:
+    """Lambda deletes its network interfaces with the role; Terraform waits for that where it deletes the group."""
+    for name in NAMES:
+        group = f"aws_security_group.{name}_security_group"
+        policy, role = f"aws_iam_role_policy.{name}_role_policy", f"aws_iam_role.{name}_role"
+        assert function(stack, name)["vpc_config"]["security_group_ids"] == [f"${{{group}.id}}"]
+        assert group in stack.needs(f"aws_lambda_function.{name}_function")
+        assert {policy, role} <= stack.needs(group)
+        assert role in stack.needs(policy)
 
 
 def test_no_statement_names_every_resource_without_a_written_reason(stack: Synthesised) -> None:
@@ -220,11 +240,31 @@ def test_a_changed_release_ends_with_a_refresh_over_the_whole_way(stack: Synthes
     assert invocation["function_name"] == "${aws_lambda_function.refresh_function.function_name}"
     assert json.loads(invocation["input"]) == {"source": "deploy", "action": "after_deploy"}
     assert invocation["triggers"] == {"release_sha256": stack.json["output"]["release_sha256"]["value"]}
-    assert set(invocation["depends_on"]) == {
-        "aws_db_proxy_target.proxy_target",
+    assert invocation["depends_on"] == [f"aws_lambda_invocation.first_refresh_wait_{PROXY_WAITS}"]
+
+
+def test_a_new_target_of_the_proxy_is_waited_for_in_several_invocations_one_after_the_other(stack: Synthesised) -> None:
+    before = [
         "aws_vpc_security_group_egress_rule.refresh_to_proxy_out",
         "aws_vpc_security_group_ingress_rule.refresh_to_proxy_in",
+    ]
+    for number in range(1, PROXY_WAITS + 1):
+        name = f"first_refresh_wait_{number}"
+        wait = stack.one("aws_lambda_invocation", name)
+        assert wait["function_name"] == "${aws_lambda_function.refresh_function.function_name}"
+        assert json.loads(wait["input"]) == {"source": "deploy", "action": "await_proxy"}
+        assert wait["triggers"] == {"proxy_target": "${aws_db_proxy_target.proxy_target.id}"}
+        assert wait["depends_on"] == before
+        before = [f"aws_lambda_invocation.{name}"]
+    assert {name for name in stack.every("aws_lambda_invocation") if "_wait_" in name} == {
+        f"first_refresh_wait_{number}" for number in range(1, PROXY_WAITS + 1)
     }
+
+
+def test_the_schedule_begins_when_the_proxy_was_waited_for(stack: Synthesised) -> None:
+    """Before, each refresh would fail, and the alarms would ring when they are made."""
+    for body in stack.every("aws_scheduler_schedule").values():
+        assert f"aws_lambda_invocation.first_refresh_wait_{PROXY_WAITS}" in body["depends_on"]
 
 
 def test_migrations_wait_for_all_that_migrate_needs(stack: Synthesised) -> None:

@@ -130,7 +130,9 @@ def test_a_notice_is_a_ticket_that_says_what_links_the_runbook_and_names_the_fir
         assert isinstance(value, str)
     section = notice.replace("_", "-")
     assert re.search(
-        rf" Runbook: \S+#{section}\. First: scannerdb tunnel prod --direct -- scannerdb doctor {section}$", text
+        rf"^scanner-database-prod-{section}: <what> \(<id>\)\. .* Runbook: \S+#{section} Dashboard: https://\S+ "
+        rf"First: scannerdb tunnel prod --direct -- scannerdb doctor {section}$",
+        text,
     )
 
 

@@ -54,7 +54,9 @@ AWS_METRICS: dict[tuple[str, frozenset[str]], dict[str, Documented]] = {
         **_each("CPUUtilization", "%", "level", True),
         **_each("CPUCreditBalance", "count", "reserve", True),
         **_each("CPUCreditUsage CPUSurplusCreditBalance CPUSurplusCreditsCharged", "count", "level", True),
-        **_each("DatabaseConnections DBLoad DBLoadCPU DBLoadNonCPU DiskQueueDepth", "count", "level", True),
+        **_each("DatabaseConnections DiskQueueDepth", "count", "level", True),
+        # "published to CloudWatch only if there is load on the DB instance"
+        **_each("DBLoad DBLoadCPU DBLoadNonCPU", "count", "level"),
         **_each("MaximumUsedTransactionIDs ReadIOPS WriteIOPS", "count", "level", True),
         **_each("FreeableMemory FreeStorageSpace", "bytes", "reserve", True),
         **_each("OldestReplicationSlotLag ReplicationSlotDiskUsage SwapUsage", "bytes", "level", True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,17 @@ class Synthesised:
         for kind, named in self.json["resource"].items():
             for name, body in named.items():
                 yield f"{kind}.{name}", body
+
+    def needs(self, address: str) -> set[str]:
+        """Return the resources that Terraform makes before this one, and deletes after it."""
+        bodies, found, open_ = dict(self.resources()), set(), [address]
+        while open_:
+            body = json.dumps(bodies.get(open_.pop(), {}))
+            for name in re.findall(r"\b(aws_\w+\.\w+)", body):
+                if name in bodies and name not in found:
+                    found.add(name)
+                    open_.append(name)
+        return found
 
     def text(self) -> str:
         return json.dumps(self.json)

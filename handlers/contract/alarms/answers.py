@@ -39,6 +39,10 @@ INSTANCE_LOOK = Look(
     what="the instance: its state, class and storage",
     command="aws rds describe-db-instances --db-instance-identifier {prefix}",
 )
+EVENTS_LOOK = Look(
+    what="the latest events of the instance",
+    command="aws rds describe-events --source-type db-instance --source-identifier {prefix} --duration 1440",
+)
 CONCURRENCY_LOOK = Look(
     what="the account's limit of concurrent executions",
     command="aws lambda get-account-settings",

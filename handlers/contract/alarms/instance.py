@@ -25,7 +25,8 @@ INSTANCE = (
         evaluation_periods=15,
         threshold=lambda deployment: deployment.vcpus,
         unit="sessions",
-        missing_data="ignore",  # RDS publishes every minute; a gap says nothing new
+        # No datum is no load: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PerfInsights.Cloudwatch.html
+        missing_data="notBreaching",
         severity="ticket",
         meaning="More sessions are at work than the instance has virtual CPUs ({deployment.vcpus}); they wait.",
         checks=("connection", *SESSION_CHECKS, *READ_CHECKS),

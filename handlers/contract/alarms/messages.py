@@ -1,6 +1,6 @@
 """Whether messages arrive, and the messages that no metric makes."""
 
-from handlers.contract.alarms.answers import REFRESH_CHECKS, WAYS_IN
+from handlers.contract.alarms.answers import EVENTS_LOOK, REFRESH_CHECKS, WAYS_IN
 from handlers.contract.alarms.metrics import topic_metric
 from handlers.contract.alarms.model import FIVE_MINUTES_S, AlarmRecord, Expression, Look, Notice, Statistic
 
@@ -32,7 +32,7 @@ MESSAGES = (
 # It rings while any alarm that pages rings, so an outage pages once.
 OUTAGE = Notice(
     name="outage",
-    meaning="Something is broken that cannot wait for the morning; which alarms say so is in the message.",
+    meaning="Something is broken that cannot wait for the morning; the top of the dashboard lists what rings.",
     checks=(),
     look=Look(
         what="which alarms ring",
@@ -44,10 +44,7 @@ NOTICES = (
         name="database-events",
         meaning="RDS announces a failover, a restart, a failure, full storage or maintenance of the database.",
         checks=(*WAYS_IN, *REFRESH_CHECKS, "storage"),
-        look=Look(
-            what="the latest events of the instance",
-            command="aws rds describe-events --source-type db-instance --source-identifier {prefix} --duration 1440",
-        ),
+        look=EVENTS_LOOK,
     ),
     Notice(
         name="lifecycle-events",

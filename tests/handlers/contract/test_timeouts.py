@@ -5,6 +5,7 @@ import re
 import pytest
 
 from handlers.contract import roles, timeouts
+from handlers.contract.alarms.functions import FUNCTIONS
 from stacks.settings.model import ScheduleSettings
 from tests.support.database import MIGRATIONS
 
@@ -38,6 +39,14 @@ def test_roles_sql_sets_the_limits_of_the_roles() -> None:
 
 def test_a_request_of_the_status_api_is_answered_within_three_seconds_by_the_innermost_limit_that_ends_it() -> None:
     assert timeouts.PROXY_BORROW_S < timeouts.CONNECT_S < timeouts.STATUS.client_s < 3
+
+
+def test_a_deploy_waits_for_a_new_proxy_as_long_as_it_may_take_and_no_wait_rings_refresh_slow() -> None:
+    (refresh_slow,) = (record for record in FUNCTIONS if record.name == "refresh-slow")
+    assert isinstance(refresh_slow.threshold, float)
+    # After the last try to connect comes a refresh.
+    assert refresh_slow.threshold > 1000 * (timeouts.PROXY_PATIENCE_S + 30)
+    assert timeouts.PROXY_WAITS * timeouts.PROXY_PATIENCE_S >= timeouts.PROXY_START_S == 15 * 60
 
 
 def test_the_scheduler_gives_an_event_up_no_later_than_the_next_one_comes() -> None:

@@ -27,6 +27,8 @@ from tests.support.old_deployment import OLD_DEPLOYMENT, create_analyst
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
 
+EVENTS = "aws rds describe-events --source-type db-instance --source-identifier scanner-database-test --duration 1440"
+
 
 @pytest.mark.parametrize("user", ["scanner_doctor", "scanner_admin"])
 def test_a_database_that_is_well_is_well_in_every_respect(well: TestDatabase, user: str) -> None:
@@ -175,6 +177,7 @@ def test_a_connection_that_is_lost_ends_with_what_was_found(
     assert (lost.check, lost.state) == ("connection", "critical")
     assert lost.value.startswith("lost during grants: ")
     assert "no answer in time" not in lost.value
+    assert lost.next == EVENTS
     assert elsewhere.next == "aws rds describe-db-instances --db-instance-identifier scanner-database-test"
 
 
@@ -206,8 +209,24 @@ def test_a_server_that_is_away_is_told_with_libpqs_reason(well: TestDatabase) ->
         well.server.start()
     assert connection.state == "critical"
     assert "Connection refused" in connection.value
+    assert connection.next == EVENTS
     assert elsewhere.state == "look"
     assert overall([connection, elsewhere]) == "critical"
+
+
+def test_a_proxy_without_its_database_is_mended_by_no_deploy(well: TestDatabase) -> None:
+    def behind_the_proxy() -> psycopg2.extensions.connection:
+        return well.connect("scanner_doctor")
+
+    well.server.stop(immediate=True)
+    try:
+        findings = diagnose(well, *checks_of("proxy-unavailable"), connect_proxy=behind_the_proxy)
+    finally:
+        well.server.start()
+    commands = {finding.check: finding.next for finding in findings}
+    instance = "aws rds describe-db-instances --db-instance-identifier scanner-database-test"
+    assert commands == {"connection": EVENTS, "proxy": "", "elsewhere": instance}
+    assert "has no database to connect to" in next(each.why for each in findings if each.check == "proxy")
 
 
 def test_a_login_that_is_refused_is_told_apart(empty_database: TestDatabase) -> None:
