@@ -53,14 +53,15 @@ class ContractCheck:
             call = requests.parse(environ)
         except requests.RequestError as error:
             code, status = ERRORS[type(error)]
-            return _refuse(guess_protocol(environ), code, str(error), status)
+            _log(str(error))
+            return error_response(guess_protocol(environ), code=code, message=str(error), status=status)
         violations = find_violations(call)
         if not violations:
             return None
         code, message = refusal(call, violations)
-        return _refuse(call.protocol, code, f"{call.service} {call.name}: {message}")
+        _log(f"{call.service} {call.name}: {message}")
+        return error_response(call.protocol, code=code, message=message)
 
 
-def _refuse(protocol: str, code: str, message: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> Response:
+def _log(message: str) -> None:
     print(f"{REFUSED}: {message}", file=sys.stderr, flush=True)
-    return error_response(protocol, code=code, message=message, status=status)
