@@ -43,5 +43,5 @@ def accept(environment: str, as_json: bool) -> None:  # noqa: FBT001 - click pas
     who = identity(settings, aws)
     state = read_state(settings, aws("s3") if settings.state.bucket else None)
     outputs_of(state, settings)  # refuses what is not deployed
-    context = Context(settings=settings, aws=aws, state=state, **who)
+    context = Context(settings=settings, aws=aws, state=state, account_id=who["account_id"], caller=who["caller"])
     answer_all(CHECKS, context, as_json=as_json)

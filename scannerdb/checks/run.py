@@ -35,11 +35,14 @@ def run(checks: Sequence[Check], context: Context) -> Iterator[Answer]:
 def _ask(check: Check, context: Context) -> Iterator[Answer]:
     # Imported here: most commands do not need it.
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
     try:
         yield from check.ask(context)
     except ClientError as error:
         yield unanswered(error, context)
+    except ResponseParserError:
+        yield not_answered(_no_answer_of_aws(context, "an answer that is not AWS's"))
     except BotoCoreError as error:
         yield not_answered(str(error))
     except OperatorError as error:
@@ -58,11 +61,22 @@ def code_of(error: Exception) -> str:
     return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
 
 
-def unanswered(error: Exception, context: Context, *, asked: str = "") -> Answer:
+def unanswered(error: Exception, context: Context) -> Answer:
     """Return the answer for a `ClientError`: the permission that is missing, or what AWS said."""
-    action = context.aws.actions[-1] if context.aws.actions else "the call"
+    action = _last_action(context)
     said = str(getattr(error, "response", {}).get("Error", {}).get("Message", "")) or str(error)
     if is_denied(error):
         way_out = f"grant {action} to {context.caller}; {POLICY_PAGE} has the whole policy"
-        return not_answered(f"{action} is denied: {said}", next=way_out, asked=asked)
-    return not_answered(f"{action}: {code_of(error)}, {said}", asked=asked)
+        return not_answered(f"{action} is denied: {said}", next=way_out)
+    if (code := code_of(error)).isdigit():  # AWS's own errors have a name
+        return not_answered(_no_answer_of_aws(context, f"HTTP {code}"))
+    return not_answered(f"{action}: {code}, {said}")
+
+
+def _no_answer_of_aws(context: Context, what: str) -> str:
+    by_emulator = "; the emulator does not know this call" if context.settings.aws.endpoint else ""
+    return f"{_last_action(context)}: {what}{by_emulator}"
+
+
+def _last_action(context: Context) -> str:
+    return context.aws.actions[-1] if context.aws.actions else "the call"

@@ -95,8 +95,8 @@ def _alias(context: Context, name: str) -> bool:
     return any(alias["AliasName"] == name for page in pages for alias in page["Aliases"])
 
 
-def _of_rds(operation: str, argument: str) -> IsTaken:
-    return lambda context, name: getattr(context.aws("rds"), operation)(**{argument: name})
+def _of_rds(operation: str, argument: str, found: str) -> IsTaken:
+    return lambda context, name: getattr(context.aws("rds"), operation)(**{argument: name})[found]
 
 
 KINDS = (
@@ -147,7 +147,7 @@ KINDS = (
         asked="names: database",
         type="aws_db_instance",
         attribute="identifier",
-        is_taken=_of_rds("describe_db_instances", "DBInstanceIdentifier"),
+        is_taken=_of_rds("describe_db_instances", "DBInstanceIdentifier", "DBInstances"),
         free="give the environment another name; {name} is a database that this state does not know",
     ),
     Kind(
@@ -155,7 +155,7 @@ KINDS = (
         asked="names: subnet group",
         type="aws_db_subnet_group",
         attribute="name",
-        is_taken=_of_rds("describe_db_subnet_groups", "DBSubnetGroupName"),
+        is_taken=_of_rds("describe_db_subnet_groups", "DBSubnetGroupName", "DBSubnetGroups"),
         free="aws rds delete-db-subnet-group --db-subnet-group-name {name}",
     ),
     Kind(
@@ -163,7 +163,7 @@ KINDS = (
         asked="names: parameter group",
         type="aws_db_parameter_group",
         attribute="name",
-        is_taken=_of_rds("describe_db_parameter_groups", "DBParameterGroupName"),
+        is_taken=_of_rds("describe_db_parameter_groups", "DBParameterGroupName", "DBParameterGroups"),
         free="aws rds delete-db-parameter-group --db-parameter-group-name {name}",
     ),
     Kind(
@@ -171,7 +171,7 @@ KINDS = (
         asked="names: proxy",
         type="aws_db_proxy",
         attribute="name",
-        is_taken=_of_rds("describe_db_proxies", "DBProxyName"),
+        is_taken=_of_rds("describe_db_proxies", "DBProxyName", "DBProxies"),
         free="aws rds delete-db-proxy --db-proxy-name {name}",
     ),
     Kind(
@@ -195,7 +195,7 @@ KINDS = (
 
 def _final_snapshot(context: Context) -> Iterator[Answer]:
     """Look for the snapshot of an earlier environment of this name; it stops a destroy, not a deploy."""
-    snapshot = _of_rds("describe_db_snapshots", "DBSnapshotIdentifier")
+    snapshot = _of_rds("describe_db_snapshots", "DBSnapshotIdentifier", "DBSnapshots")
     names = [body.get("final_snapshot_identifier") for body in context.planned("aws_db_instance")]
     for name in filter(None, names):
         if _exists(snapshot, context, name):
