@@ -47,7 +47,7 @@ def is_wanted(row: Mapping[str, Any], index: Index) -> bool:
     rewrites, such as an expression, are not compared.
     """
     keys = index.keys is None or (row["method"] == index.method and row["keys"] == [asdict(key) for key in index.keys])
-    return keys and row["same_table"] and row["is_unique"] == index.unique
+    return bool(keys and row["same_table"] and row["is_unique"] == index.unique)
 
 
 def description(index: Index) -> str:

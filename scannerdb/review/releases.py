@@ -71,7 +71,7 @@ def migrations(changes: Sequence[Change], fetch: Fetch, read_ledger: ReadLedger)
             continue
         if change.action is Action.NOTHING:
             deployed = _read_deployed(planned, fetch)
-            return deployed and _left_pending(deployed, read_ledger)
+            return _left_pending(deployed, read_ledger) if deployed else None
         release = _read(planned, fetch)
         if release is None:
             sha256 = planned["release_sha256"][:12]

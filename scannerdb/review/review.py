@@ -114,6 +114,7 @@ def judge(
     found = tuple(losses(changes, allowed, today=today))
     run = migrations(changes, fetch, read_ledger)
     risks = tuple(find_risks(run.statements, run.table_bytes, allowed, today=today)) if run else ()
+    used = {*(loss.allowed for loss in found), *(risk.allowed for risk in risks)}
     reasons = {entry.check: entry.reason for entry in allowed.policy}
     outputs = plan.get("output_changes") or {}
     return Review(
@@ -129,7 +130,7 @@ def judge(
         policy_failures=tuple(finding for finding in policy.failed if finding.check not in reasons),
         policy_reasons={check: reason for check, reason in reasons.items() if check in _checks(policy)},
         expect_empty=expect_empty,
-        notes=tuple(_notes(allowed, {each.allowed for each in (*found, *risks)}, policy, today)),
+        notes=tuple(_notes(allowed, used, policy, today)),
     )
 
 

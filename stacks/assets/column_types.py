@@ -71,23 +71,23 @@ class ColumnTypes:
                         # IF NOT EXISTS keeps a table that is there, with types of its own.
                         self._set(relation_name(node.relation), element.colname, element.typeName)
             case ast.AlterTableStmt():
-                for command in node.cmds:
+                for command in node.cmds or ():
                     table = relation_name(node.relation)
                     if command.subtype == enums.AlterTableType.AT_AddColumn:
                         self._set(table, command.def_.colname, command.def_.typeName)
                     elif command.subtype == enums.AlterTableType.AT_AlterColumnType:
                         self._set(table, command.name, command.def_.typeName)
             case ast.RenameStmt(renameType=enums.ObjectType.OBJECT_COLUMN, relation=relation) if relation is not None:
-                table = _unqualified(relation_name(relation))
-                if known := self._types.pop((table, node.subname), None):
-                    self._types[table, node.newname] = known
+                table, column = _unqualified(relation_name(relation)), str(node.subname)
+                if known := self._types.pop((table, column), None):
+                    self._types[table, str(node.newname)] = known
             case ast.RenameStmt(renameType=enums.ObjectType.OBJECT_TABLE):
-                old, new = _unqualified(relation_name(node.relation)), node.newname
+                old, new = _unqualified(relation_name(node.relation)), str(node.newname)
                 self._types = {
                     (new if table == old else table, column): kind for (table, column), kind in self._types.items()
                 }
 
-    def _set(self, table: str, column: str, type_name: Any) -> None:
+    def _set(self, table: str, column: Any, type_name: Any) -> None:
         self._types[_unqualified(table), column] = column_type(type_name)
 
 

@@ -37,7 +37,7 @@ class FileContext:
         if isinstance(node, ast.CreateStmt) and not node.if_not_exists:
             self.made.add(relation_name(node.relation))
         elif isinstance(node, ast.CreateTableAsStmt) and not node.if_not_exists:
-            self.made.add(relation_name(node.into.rel))
+            self.made.add(relation_name(node.into and node.into.rel))
 
 
 def losses(node: Any, text: str, context: FileContext) -> tuple[tuple[str, ...], str]:
@@ -74,14 +74,14 @@ def _losses(node: Any, context: FileContext) -> Iterator[str]:  # noqa: C901 - o
         case ast.DropStmt():
             yield from _of_drop(node, context)
         case ast.DropOwnedStmt():
-            yield f"all that {', '.join(str(RawStream()(role)) for role in node.roles)} owns"
+            yield f"all that {', '.join(str(RawStream()(role)) for role in node.roles or ())} owns"
         case ast.TruncateStmt():
             if tables := [name for name in relation_names(node.relations) if name not in context.made]:
                 yield f"the rows of {', '.join(tables)}"
                 if node.behavior == enums.DropBehavior.DROP_CASCADE:
                     yield f"the rows of each table that references {', '.join(tables)} (CASCADE)"
         case ast.AlterTableStmt() if relation_name(node.relation) not in context.made:
-            for command in node.cmds:
+            for command in node.cmds or ():
                 yield from _of_alteration(command, relation_name(node.relation), context)
         case ast.AlterDomainStmt(behavior=enums.DropBehavior.DROP_CASCADE):
             yield f"what depends on {dotted(node.typeName)} (CASCADE)"
@@ -130,10 +130,11 @@ def _of_write(node: Any, context: FileContext) -> Iterator[str]:  # noqa: C901 -
         case ast.UpdateStmt():
             yield f"values of {_columns(node.targetList)} in {table}, without a batch"
         case ast.InsertStmt() if node.onConflictClause and node.onConflictClause.targetList:
-            if not node.selectStmt.valuesLists:
+            source: Any = node.selectStmt
+            if not source.valuesLists:
                 yield f"values of {_columns(node.onConflictClause.targetList)} in {table}, without a batch"
         case ast.MergeStmt():
-            for clause in node.mergeWhenClauses:
+            for clause in node.mergeWhenClauses or ():
                 if clause.commandType == enums.CmdType.CMD_DELETE:
                     yield f"rows of {table}, without a batch"
                 elif clause.commandType == enums.CmdType.CMD_UPDATE:

@@ -1,7 +1,7 @@
 """Helpers for PostgreSQL's parse tree (pglast): names as a statement writes them, and a walk over all nodes."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from pglast import ast
@@ -13,10 +13,10 @@ _PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _KEYWORDS = COL_NAME_KEYWORDS | RESERVED_KEYWORDS | TYPE_FUNC_NAME_KEYWORDS
 
 
-def quoted(name: str) -> str:
+def quoted(name: Any) -> str:
     """Return a name as `quote_ident()` writes it."""
     plain = _PLAIN_NAME.fullmatch(name) and name not in _KEYWORDS
-    return name if plain else '"' + name.replace('"', '""') + '"'
+    return str(name) if plain else '"' + name.replace('"', '""') + '"'
 
 
 def relation_name(relation: Any) -> str:
@@ -29,7 +29,7 @@ def relation_names(relations: Any) -> tuple[str, ...]:
     return tuple(relation_name(relation) for relation in relations or ())
 
 
-def dotted(parts: Iterable[Any]) -> str:
+def dotted(parts: Any) -> str:
     """Return a qualified name from its parts."""
     return ".".join(quoted(part if isinstance(part, str) else part.sval) for part in parts)
 

@@ -141,7 +141,7 @@ def _of_objects(node: Any) -> Effect | None:  # noqa: C901, PLR0911 - one case a
             return Effect(f"CREATE {object_words(node.kind)}", name=dotted(node.defnames))
         case ast.DropOwnedStmt() | ast.ReassignOwnedStmt():
             kind = "DROP OWNED" if isinstance(node, ast.DropOwnedStmt) else "REASSIGN OWNED"
-            return Effect(kind, name=", ".join(str(RawStream()(role)) for role in node.roles))
+            return Effect(kind, name=", ".join(str(RawStream()(role)) for role in node.roles or ()))
     return None
 
 
@@ -149,11 +149,12 @@ def _of_rows(node: Any) -> Effect | None:  # noqa: PLR0911 - one case a kind
     match node:
         case ast.CallStmt():
             # In a transaction block the procedure could not COMMIT: https://www.postgresql.org/docs/17/sql-call.html
-            return Effect("CALL", in_transaction=False, name=f"{dotted(node.funccall.funcname)}()")
+            called: Any = node.funccall
+            return Effect("CALL", in_transaction=False, name=f"{dotted(called.funcname)}()")
         case ast.CreateTableAsStmt():
             view = node.objtype == enums.ObjectType.OBJECT_MATVIEW
             kind = "CREATE MATERIALIZED VIEW" if view else "CREATE TABLE AS"
-            return Effect(kind, name=relation_name(node.into.rel))
+            return Effect(kind, name=relation_name(node.into and node.into.rel))
         case ast.RefreshMatViewStmt():
             lock = "EXCLUSIVE" if node.concurrent else "ACCESS EXCLUSIVE"
             return Effect("REFRESH MATERIALIZED VIEW", lock, relation_names([node.relation]))
@@ -166,8 +167,8 @@ def _of_rows(node: Any) -> Effect | None:  # noqa: PLR0911 - one case a kind
             return Effect(kind, "ROW EXCLUSIVE", relation_names([node.relation]))
         case ast.SelectStmt():
             # The grammar cannot tell what a function locks.
-            called = _called(node)
-            return Effect("SELECT", None if called else "ACCESS SHARE", name=called)
+            function = _called(node)
+            return Effect("SELECT", None if function else "ACCESS SHARE", name=function)
     return None
 
 
@@ -195,7 +196,7 @@ def refuse_settings(node: Any) -> None:
     if isinstance(node, ast.CreateFunctionStmt | ast.ViewStmt | ast.RuleStmt):
         return
     for inner in nodes(node):
-        if isinstance(inner, ast.FuncCall) and inner.funcname[-1].sval == "set_config":
+        if isinstance(inner, ast.FuncCall) and dotted(inner.funcname).rpartition(".")[2] == "set_config":
             raise UnsupportedStatementError(
                 "set_config() outlives its statement, and the runner sets what a statement depends on; leave it out, "
                 "or write CREATE FUNCTION ... SET name = value, which holds while the function runs"
