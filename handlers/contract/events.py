@@ -13,12 +13,17 @@ class MigrateAction(StrEnum):
 
 
 class RefreshAction(StrEnum):
-    """What `refresh` does. `after_deploy` waits for RDS Proxy, refreshes, and verifies where that is quick."""
+    """What `refresh` does.
+
+    `after_deploy` waits for RDS Proxy, refreshes, and verifies where that is quick. `retire` deletes finished jobs whose
+    last update is older than the event's `older_than_days`.
+    """
 
     REFRESH = "refresh"
     VERIFY = "verify"
     REBUILD = "rebuild"
     AFTER_DEPLOY = "after_deploy"
+    RETIRE = "retire"
 
 
 class ReleaseEvent(TypedDict):
@@ -40,6 +45,7 @@ class RefreshEvent(TypedDict):
 
     source: NotRequired[str]
     action: NotRequired[str]
+    older_than_days: NotRequired[int]
 
 
 class DoctorEvent(TypedDict):

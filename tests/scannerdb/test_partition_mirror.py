@@ -12,7 +12,7 @@ import psycopg2.errors
 import pytest
 
 from scannerdb.partition import run
-from scannerdb.partition.batches import FIRST_ROWS, Batches
+from handlers.batches import FIRST_ROWS, Batches
 from scannerdb.partition.copy import Copier
 from scannerdb.partition.errors import LongTransactionError
 from scannerdb.partition.names import SHADOW
