@@ -1,4 +1,4 @@
-"""Lambda `refresh`: refreshes job_progress as `progress_refresher`, verifies it at night, rebuilds it on demand, retires jobs."""
+"""Lambda `refresh`: refreshes, verifies and rebuilds job_progress, and retires jobs, as `progress_refresher`."""
 
 from typing import Any
 

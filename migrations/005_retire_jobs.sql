@@ -29,9 +29,6 @@ CREATE TABLE IF NOT EXISTS retired_jobs (
     after_etag text NOT NULL DEFAULT ''
 );
 
--- Serves retirable_jobs(): the deletions that are not finished.
-CREATE INDEX IF NOT EXISTS idx_retired_jobs_unfinished ON retired_jobs (retired_at) WHERE deleted_at IS NULL;
-
 -- The jobs that retire_job() would retire: first those whose deletion has begun, then those whose objects all succeeded or
 -- failed (or that have none) and that were created and last updated longer ago than the given age, oldest first.
 -- Step Functions cannot be asked here; so an execution that still lists objects must have written within this age.
@@ -56,11 +53,13 @@ AS $$
         SELECT *, greatest(created_at, updated_at, last_object_update) AS last_update
         FROM public.job_progress_source
     ),
-    -- Of a partitioned table the size of its partitions.
+    -- Of a partitioned table the size of its partitions; pg_partition_tree() knows no other table.
     sizes AS (
-        SELECT (SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('public.job_objects') WHERE isleaf)
+        SELECT coalesce((SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('public.job_objects')),
+                        pg_total_relation_size('public.job_objects'))
                    / nullif(sum(total_objects), 0) AS bytes_an_object,
-               (SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('public.findings') WHERE isleaf)
+               coalesce((SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('public.findings')),
+                        pg_total_relation_size('public.findings'))
                    / nullif(sum(total_findings), 0) AS bytes_a_finding
         FROM progress
     )
@@ -121,6 +120,11 @@ BEGIN
                 upper(current_setting('transaction_isolation'))
             USING ERRCODE = 'feature_not_supported',
                   HINT = 'BEGIN ISOLATION LEVEL READ COMMITTED; SELECT * FROM retire_job(...); COMMIT;';
+    END IF;
+    -- Against a slip (90m for 90 days), and so that this right is none to delete what was written today.
+    IF older_than < INTERVAL '1 day' THEN
+        RAISE EXCEPTION 'older_than is %, and must be 1 day at least', older_than
+            USING ERRCODE = 'invalid_parameter_value';
     END IF;
     objects := 0;
     findings := 0;

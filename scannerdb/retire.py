@@ -17,24 +17,32 @@ from scannerdb.partition.progress_reporter import ProgressReporter
 from scannerdb.partition.terminal import confirm, reporter
 
 LEFT = 1
+# As retire_job() has it.
+LEAST_AGE = timedelta(days=1)
+
+
+def _age(context: click.Context, parameter: click.Parameter, value: str) -> timedelta:
+    age = timedelta(seconds=duration_s(context, parameter, value))
+    if age < LEAST_AGE:
+        raise click.BadParameter(f"{value} is less than a day; write 90d for 90 days")
+    return age
 
 
 @click.command("retire")
 @database_options
 @click.option(
     "--older-than",
-    "age_s",
-    callback=duration_s,
+    callback=_age,
     required=True,
     metavar="AGE",
-    help="The age of the job and of the last update of its objects: 90d, 36h.",
+    help="The age of the job and of the last update of its objects: 90d, 36h; a day at least.",
 )
 @click.option("--dry-run", is_flag=True, help="List the jobs, with counts and bytes; change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @deadline_option
 @json_option
 def retire_jobs(
-    dsn: str | None, environment: str | None, age_s: float, *, dry_run: bool, yes: bool, as_json: bool
+    dsn: str | None, environment: str | None, older_than: timedelta, *, dry_run: bool, yes: bool, as_json: bool
 ) -> None:
     """Delete old finished jobs with their objects and findings.
 
@@ -54,7 +62,6 @@ def retire_jobs(
     Exit code 0: done.
               1: other sessions hold rows of a job; an error.
     """  # noqa: D301 - click takes the character for "do not wrap"
-    older_than = timedelta(seconds=age_s)
     session = Session(require_dsn(dsn, environment, user=REFRESHER))
     jobs = list_retirable(session, older_than)
     if dry_run or not jobs:

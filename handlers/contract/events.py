@@ -15,8 +15,8 @@ class MigrateAction(StrEnum):
 class RefreshAction(StrEnum):
     """What `refresh` does.
 
-    `after_deploy` waits for RDS Proxy, refreshes, and verifies where that is quick. `retire` deletes finished jobs whose
-    last update is older than the event's `older_than_days`.
+    `after_deploy` waits for RDS Proxy, refreshes, and verifies where that is quick. `retire` deletes finished jobs
+    whose last update is older than the event's `older_than_days`.
     """
 
     REFRESH = "refresh"

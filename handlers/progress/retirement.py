@@ -67,7 +67,7 @@ class Tally:
         jobs: retired.
         objects: deleted.
         findings: deleted.
-        kept: jobs that were to be retired and stay, because they were written to; each with the objects that are deleted.
+        kept: jobs that stay, because they were written to; each with the number of objects that were deleted before.
 
     """
 

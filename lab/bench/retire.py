@@ -144,11 +144,15 @@ def write(results: dict[str, Any], console: Console) -> None:
         "jobs that differ from a full count afterwards": str(results["drifted_jobs"]),
         "rows of the job afterwards": str(results["rows_left"]),
     }
+    setting = (
+        f"`make bench-retire ROWS={results['rows']}`, on the embedded PostgreSQL {results['version']}, "
+        f"{results['cores']} cores. One object in {OBJECTS_A_FINDING} has a finding. The writers "
+        "update and insert objects of another job."
+    )
     lines = [
         f"# Retiring a job of {results['rows']:,} objects under {WRITERS} writers",
         "",
-        f"One object in {OBJECTS_A_FINDING} has a finding. The writers update and insert objects of another job, on the "
-        f"embedded PostgreSQL {results['version']}, {results['cores']} cores; `make bench-retire ROWS={results['rows']}`.",
+        setting,
         "",
         "| | |",
         "|---|---|",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tests.support.database import TestDatabase
 
 DONE = {"succeeded": 5, "failed": 2}
+IDLE = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'scannerdb' AND state = 'idle'"
 INTERRUPTED = "what is deleted stays deleted; the same command goes on from there"
 
 
@@ -39,13 +40,19 @@ def test_a_dry_run_lists_the_jobs_with_counts_and_bytes_and_changes_nothing(
     answer = json.loads(capsys.readouterr().out)
     assert (answer["objects"], answer["findings"], [job["job_id"] for job in answer["jobs"]]) == (14, 6, jobs)
     # Of the pages of three jobs two thirds.
-    ((size,),) = database.query("SELECT pg_total_relation_size('job_objects') * 2 / 3 + pg_total_relation_size('findings')")
+    ((size,),) = database.query(
+        "SELECT pg_total_relation_size('job_objects') * 2 / 3 + pg_total_relation_size('findings')"
+    )
     assert answer["bytes"] == pytest.approx(size, abs=2)
     assert left(database, jobs[0]) == (1, 7, 3)
 
 
 def test_the_jobs_are_retired_and_the_rest_stays(database: TestDatabase, capsys: pytest.CaptureFixture[str]) -> None:
-    old, young, active = old_job(database, DONE, findings=3), old_job(database, DONE, days=80), old_job(database, {"queued": 1})
+    old, young, active = (
+        old_job(database, DONE, findings=3),
+        old_job(database, DONE, days=80),
+        old_job(database, {"queued": 1}),
+    )
     retire(database, "--yes")
     printed = capsys.readouterr()
     assert printed.out == "Retired 1 job: 7 objects and 3 findings deleted.\n"
@@ -65,7 +72,7 @@ def test_nothing_is_deleted_without_a_confirmation(database: TestDatabase, capsy
     assert left(database, job) == (1, 7, 0)
 
 
-@pytest.mark.parametrize("age", ["90", "ninety days", "-1d", "1w", ""])
+@pytest.mark.parametrize("age", ["90", "ninety days", "-1d", "1w", "", "90m", "23h"])
 def test_an_age_that_is_none_is_refused(database: TestDatabase, age: str) -> None:
     retire(database, "--yes", age=age, code=2)
 
@@ -105,7 +112,7 @@ def test_a_lock_on_a_table_makes_it_wait_and_no_writer_with_it(database: TestDat
     job = old_job(database, DONE)
     holder = held(database, "LOCK TABLE job_objects IN SHARE MODE", "scanner_admin")  # as CREATE INDEX
     process = start_scannerdb("retire", "--older-than", "90d", "--yes", "--dsn", dsn(database))
-    wait_until(lambda: database.query("SELECT FROM pg_stat_activity WHERE application_name = 'scannerdb' AND state = 'idle'"))
+    wait_until(lambda: database.query(IDLE))
     assert left(database, job)[1] == 7
     holder.rollback()
     holder.close()
@@ -119,7 +126,7 @@ def test_it_stops_in_the_middle_and_the_same_command_goes_on(database: TestDatab
     arguments = ["retire", "--older-than", "90d", "--yes", "--dsn", dsn(database)]
     process = start_scannerdb(*arguments, *(["--deadline-s", "0.5"] if way == "deadline" else []))
     if way == "ctrl-c":
-        wait_until(lambda: database.query("SELECT FROM retired_jobs"))
+        wait_until(lambda: database.query("SELECT 1 FROM retired_jobs"))
         process.send_signal(signal.SIGINT)
     _, complaint = process.communicate(timeout=20)
     assert process.returncode == (130 if way == "ctrl-c" else 1)
