@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,9 @@ import psycopg2.errors
 import pytest
 
 from tests.support.migrating import migrate, roll_back, roll_back_to
-from tests.support.partitioning import finish, partition
+from tests.support.partitioning import differences, finish, partition
 from tests.support.progress import DIFFERENCES, REFRESHED_DIFFERENCES
-from tests.support.retiring import AGE, PROGRESS, age, batch, held, left, old_job
+from tests.support.retiring import AGE, PROGRESS, age, batch, held, large_old_job, left, old_job
 from tests.support.schema import schema
 
 if TYPE_CHECKING:
@@ -63,6 +64,17 @@ def test_a_job_leaves_in_batches_and_is_exact_and_complete_after_each(
         assert database.query("SELECT count(*) FROM active_jobs_progress") == [(0,)]
     assert (states[-1], len(states)) == ("retired", 11)
     assert (left(database, job), left(database, other)) == ((0, 0, 0), (1, 40, 5))
+
+
+def test_a_job_leaves_both_tables_while_one_is_made_of_the_other(database: TestDatabase) -> None:
+    job = old_job(database, DONE, findings=2)
+    old_job(database, DONE, days=1)
+    partition(database, until_copied=True)
+    assert batch(database, job, 5) == ("deleting", 3, 2)
+    assert batch(database, job, 5) == ("retired", 4, 0)
+    assert differences(database) == []
+    partition(database)
+    assert_exact(database)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +180,22 @@ def test_two_runs_meet_without_waiting_and_share_the_rows(database: TestDatabase
     other.close()
     assert batch(database, job, 4) == ("retired", 2, 0)
     assert_exact(database)
+
+
+@pytest.mark.parametrize("partitioned", [False, True])
+def test_a_batch_is_quick_also_where_the_statistics_are_those_of_an_empty_table(
+    database: TestDatabase, *, partitioned: bool
+) -> None:
+    if partitioned:
+        partition(database)
+        finish(database)
+    for table in ("job_objects", "findings"):
+        database.query(f"ANALYZE {table}")
+    job = large_old_job(database, 40_000)
+    started = time.monotonic()
+    assert batch(database, job, 20_000) == ("deleting", 16_000, 4_000)
+    # An index scan that compares each row of the job with each address takes 20 times as long.
+    assert time.monotonic() - started < 2
 
 
 def test_a_job_that_came_back_under_its_id_is_retired_again(database: TestDatabase) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -63,6 +64,15 @@ def test_the_jobs_are_retired_and_the_rest_stays(database: TestDatabase, capsys:
     retire(database, "--yes", "--json", age="79d")
     answer = json.loads(capsys.readouterr().out)
     assert answer == {"jobs": 1, "objects": 7, "findings": 0, "kept": {}, "left": 0}
+
+
+def test_the_status_of_a_retired_job_says_when_it_was_retired(
+    database: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = old_job(database, DONE)
+    batch(database, job)
+    scannerdb("status", job, "--watch", "--dsn", dsn(database))
+    assert f"Job {job}  completed  retired {datetime.now().astimezone():%Y-%m-%d}" in capsys.readouterr().out
 
 
 def test_nothing_is_deleted_without_a_confirmation(database: TestDatabase, capsys: pytest.CaptureFixture[str]) -> None:
