@@ -134,7 +134,7 @@ def test_a_lock_on_a_table_makes_it_wait_and_no_writer_with_it(database: TestDat
 def test_it_stops_in_the_middle_and_the_same_command_goes_on(database: TestDatabase, way: str) -> None:
     job = large_old_job(database, 60_000)
     arguments = ["retire", "--older-than", "90d", "--yes", "--dsn", dsn(database)]
-    process = start_scannerdb(*arguments, *(["--deadline-s", "0.5"] if way == "deadline" else []))
+    process = start_scannerdb(*arguments, *(["--deadline-s", "0.15"] if way == "deadline" else []))
     if way == "ctrl-c":
         wait_until(lambda: database.query("SELECT 1 FROM retired_jobs"))
         process.send_signal(signal.SIGINT)
