@@ -117,6 +117,10 @@ test-partition: setup ## Kill the partitioning KILLS=20 times over ROWS=5000000 
 exit-test: setup ## Synthesise with CDK Terrain, the fork of cdktf, from a copy of the code; red if the JSON differs (a minute)
 	@$(RUN) -m lab.exit_test
 
+.PHONY: test-retire
+test-retire: setup ## Kill the retirement of jobs KILLS=20 times over ROWS=1000000 rows under 4 writers (about 10 minutes)
+	@KILLS=$${KILLS:-20} ROWS=$${ROWS:-1000000} $(RUN) -m pytest -s tests/scannerdb/test_retire_kill.py
+
 ## Measure
 
 .PHONY: bench
@@ -134,6 +138,10 @@ bench-migrations: setup ## Time the longest wait of a writer while ROWS=5000000 
 .PHONY: bench-partitions
 bench-partitions: setup ## Measure what partitions change at OBJECTS=10000000 (about an hour)
 	@$(RUN) -m lab.bench.partitions --objects $${OBJECTS:-10000000}
+
+.PHONY: bench-retire
+bench-retire: setup ## Retire a job of ROWS=5000000 objects under 4 writers: their longest statement, rows per second
+	@$(RUN) -m lab.bench.retire --rows $${ROWS:-5000000}
 
 ## Renew what is generated
 

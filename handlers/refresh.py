@@ -1,4 +1,4 @@
-"""Lambda `refresh`: refreshes job_progress as `progress_refresher`, verifies it at night, rebuilds it on demand."""
+"""Lambda `refresh`: refreshes, verifies and rebuilds job_progress, and retires jobs, as `progress_refresher`."""
 
 from typing import Any
 
@@ -19,7 +19,8 @@ def handler(event: RefreshEvent, _context: LambdaContext) -> dict[str, Any]:
     """Run `event["action"]`, by default `refresh`. An error fails the invocation, which the alarms count.
 
     Raises:
-        InvalidRequestError: the action is none of `RefreshAction`.
+        InvalidRequestError: the action is none of `RefreshAction`, or `retire` has no age.
 
     """
-    return actions.run_action(database, event.get("action", RefreshAction.REFRESH))
+    action = event.get("action", RefreshAction.REFRESH)
+    return actions.run_action(database, action, older_than_days=event.get("older_than_days"))

@@ -708,8 +708,10 @@ CROSS JOIN LATERAL (
 ) AS total;
 
 -- One job as JSON, in one round trip; null when there is no such job. Reads job_progress where it has the job, the job
--- is older than five minutes and real_time is false; otherwise job_progress_live. STABLE: row and cache_refreshed_at
--- come from the snapshot of the calling statement.
+-- is older than five minutes and real_time is false; otherwise job_progress_live. A job that is retired, or is being
+-- deleted for that, has the row of retired_jobs (migration 005), with retired_at: unless a writer has changed it since, or
+-- it came back under the same id. Jobs that are not at 100 % do not pay for the search. STABLE: row and
+-- cache_refreshed_at come from the snapshot of the calling statement.
 -- A function, because a session caches its plans; a prepared statement would pin the connection in RDS Proxy.
 -- Locks: ACCESS SHARE, which no refresh waits for.
 CREATE OR REPLACE FUNCTION read_job_progress(job_id uuid, real_time boolean)
@@ -720,10 +722,12 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     progress json;
+    percent numeric;
+    retired json;
 BEGIN
     IF NOT real_time THEN
-        SELECT row_to_json(cached)
-        INTO progress
+        SELECT row_to_json(cached), cached.progress_percent
+        INTO progress, percent
         FROM (
             SELECT job_progress.*,
                    log.last_refreshed_at AS cache_refreshed_at,
@@ -733,16 +737,30 @@ BEGIN
             WHERE job_progress.job_id = read_job_progress.job_id
               AND job_progress.created_at < now() - INTERVAL '5 minutes'
         ) AS cached;
-        IF FOUND THEN
-            RETURN progress;
-        END IF;
     END IF;
 
-    SELECT row_to_json(live)
-    INTO progress
-    FROM public.job_progress_live AS live
-    WHERE live.job_id = read_job_progress.job_id;
-    RETURN progress;
+    IF progress IS NULL THEN
+        SELECT row_to_json(live), live.progress_percent
+        INTO progress, percent
+        FROM public.job_progress_live AS live
+        WHERE live.job_id = read_job_progress.job_id;
+    END IF;
+
+    IF percent < 100 OR to_regclass('public.retired_jobs') IS NULL THEN
+        RETURN progress;
+    END IF;
+    SELECT row_to_json(last)
+    INTO retired
+    FROM public.retired_jobs AS last
+    WHERE last.job_id = read_job_progress.job_id
+      AND (progress IS NULL
+           -- Being deleted, or deleted since job_progress was refreshed.
+           OR (coalesce(last.deleted_at >= (progress->>'cache_refreshed_at')::timestamptz, last.deleted_at IS NULL)
+               AND (progress->>'total_objects')::bigint <= last.total_objects
+               AND (progress->>'total_findings')::bigint <= last.total_findings
+               AND (progress->>'updated_at')::timestamptz IS NOT DISTINCT FROM last.updated_at
+               AND ((progress->>'last_object_update')::timestamptz > last.last_object_update) IS NOT TRUE));
+    RETURN coalesce(retired, progress);
 END
 $$;
 

@@ -94,7 +94,7 @@ AS $$
                ('progress_reader',
                 ARRAY['SELECT'],
                 ARRAY['job_progress', 'job_progress_source', 'job_progress_direct', 'job_progress_live',
-                      'active_jobs_progress', 'job_statistics', 'materialized_view_refresh_log']),
+                      'active_jobs_progress', 'job_statistics', 'materialized_view_refresh_log', 'retired_jobs']),
                ('scanner_doctor',
                 ARRAY['SELECT'],
                 ARRAY['job_progress', 'job_progress_live', 'job_progress_counts', 'job_progress_deltas',
@@ -113,7 +113,7 @@ AS $$
     on_functions (role_name, names) AS (
         VALUES ('progress_refresher',
                 ARRAY['refresh_job_progress()', 'verify_job_progress()', 'rebuild_job_progress()',
-                      'measure_sessions()']),
+                      'measure_sessions()', 'retirable_jobs(interval)', 'retire_job(uuid,interval,bigint)']),
                ('progress_reader', ARRAY['read_job_progress(uuid,boolean)']),
                ('scanner_doctor', ARRAY['verify_job_progress()', 'measure_sessions()', 'expected_rights()']),
                -- They run with their owner's rights, or create objects.
@@ -121,7 +121,7 @@ AS $$
                 ARRAY['refresh_job_progress()', 'verify_job_progress()', 'rebuild_job_progress()',
                       'measure_sessions()', 'compact_job_progress_deltas(uuid[])', 'track_job_objects()',
                       'track_findings()', 'fold_and_refresh_job_progress()', 'build_job_progress(text)',
-                      'restore_job_progress()'])
+                      'restore_job_progress()', 'retirable_jobs(interval)', 'retire_job(uuid,interval,bigint)'])
     ),
     older (names) AS (
         SELECT ARRAY['job_progress', 'active_jobs_progress', 'job_statistics', 'materialized_view_refresh_log',

@@ -536,7 +536,7 @@ CREATE FUNCTION public.expected_rights() RETURNS TABLE(role_name text, privilege
                ('progress_reader',
                 ARRAY['SELECT'],
                 ARRAY['job_progress', 'job_progress_source', 'job_progress_direct', 'job_progress_live',
-                      'active_jobs_progress', 'job_statistics', 'materialized_view_refresh_log']),
+                      'active_jobs_progress', 'job_statistics', 'materialized_view_refresh_log', 'retired_jobs']),
                ('scanner_doctor',
                 ARRAY['SELECT'],
                 ARRAY['job_progress', 'job_progress_live', 'job_progress_counts', 'job_progress_deltas',
@@ -555,7 +555,7 @@ CREATE FUNCTION public.expected_rights() RETURNS TABLE(role_name text, privilege
     on_functions (role_name, names) AS (
         VALUES ('progress_refresher',
                 ARRAY['refresh_job_progress()', 'verify_job_progress()', 'rebuild_job_progress()',
-                      'measure_sessions()']),
+                      'measure_sessions()', 'retirable_jobs(interval)', 'retire_job(uuid,interval,bigint)']),
                ('progress_reader', ARRAY['read_job_progress(uuid,boolean)']),
                ('scanner_doctor', ARRAY['verify_job_progress()', 'measure_sessions()', 'expected_rights()']),
                -- They run with their owner's rights, or create objects.
@@ -563,7 +563,7 @@ CREATE FUNCTION public.expected_rights() RETURNS TABLE(role_name text, privilege
                 ARRAY['refresh_job_progress()', 'verify_job_progress()', 'rebuild_job_progress()',
                       'measure_sessions()', 'compact_job_progress_deltas(uuid[])', 'track_job_objects()',
                       'track_findings()', 'fold_and_refresh_job_progress()', 'build_job_progress(text)',
-                      'restore_job_progress()'])
+                      'restore_job_progress()', 'retirable_jobs(interval)', 'retire_job(uuid,interval,bigint)'])
     ),
     older (names) AS (
         SELECT ARRAY['job_progress', 'active_jobs_progress', 'job_statistics', 'materialized_view_refresh_log',
@@ -956,10 +956,12 @@ CREATE FUNCTION public.read_job_progress(job_id uuid, real_time boolean) RETURNS
 #variable_conflict use_variable
 DECLARE
     progress json;
+    percent numeric;
+    retired json;
 BEGIN
     IF NOT real_time THEN
-        SELECT row_to_json(cached)
-        INTO progress
+        SELECT row_to_json(cached), cached.progress_percent
+        INTO progress, percent
         FROM (
             SELECT job_progress.*,
                    log.last_refreshed_at AS cache_refreshed_at,
@@ -969,16 +971,30 @@ BEGIN
             WHERE job_progress.job_id = read_job_progress.job_id
               AND job_progress.created_at < now() - INTERVAL '5 minutes'
         ) AS cached;
-        IF FOUND THEN
-            RETURN progress;
-        END IF;
     END IF;
 
-    SELECT row_to_json(live)
-    INTO progress
-    FROM public.job_progress_live AS live
-    WHERE live.job_id = read_job_progress.job_id;
-    RETURN progress;
+    IF progress IS NULL THEN
+        SELECT row_to_json(live), live.progress_percent
+        INTO progress, percent
+        FROM public.job_progress_live AS live
+        WHERE live.job_id = read_job_progress.job_id;
+    END IF;
+
+    IF percent < 100 OR to_regclass('public.retired_jobs') IS NULL THEN
+        RETURN progress;
+    END IF;
+    SELECT row_to_json(last)
+    INTO retired
+    FROM public.retired_jobs AS last
+    WHERE last.job_id = read_job_progress.job_id
+      AND (progress IS NULL
+           -- Being deleted, or deleted since job_progress was refreshed.
+           OR (coalesce(last.deleted_at >= (progress->>'cache_refreshed_at')::timestamptz, last.deleted_at IS NULL)
+               AND (progress->>'total_objects')::bigint <= last.total_objects
+               AND (progress->>'total_findings')::bigint <= last.total_findings
+               AND (progress->>'updated_at')::timestamptz IS NOT DISTINCT FROM last.updated_at
+               AND ((progress->>'last_object_update')::timestamptz > last.last_object_update) IS NOT TRUE));
+    RETURN coalesce(retired, progress);
 END
 $$;
 
@@ -1116,6 +1132,216 @@ BEGIN
     END IF;
     PERFORM public.grant_rights();
     RETURN restored;
+END
+$$;
+
+CREATE FUNCTION public.retirable_jobs(older_than interval) RETURNS TABLE(job_id uuid, objects bigint, findings bigint, bytes bigint, deleted_objects bigint, last_update timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'off'
+    AS $$
+    WITH progress AS MATERIALIZED (
+        SELECT *, greatest(created_at, updated_at, last_object_update) AS last_update
+        FROM public.job_progress_source
+    ),
+    -- Of a partitioned table the size of its partitions; pg_partition_tree() knows no other table.
+    sizes AS (
+        SELECT coalesce((SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('public.job_objects')),
+                        pg_total_relation_size('public.job_objects'))
+                   / nullif(sum(total_objects), 0) AS bytes_an_object,
+               coalesce((SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('public.findings')),
+                        pg_total_relation_size('public.findings'))
+                   / nullif(sum(total_findings), 0) AS bytes_a_finding
+        FROM progress
+    )
+    SELECT job_id,
+           coalesce(progress.total_objects, 0),
+           coalesce(progress.total_findings, 0),
+           (coalesce(progress.total_objects * bytes_an_object, 0)
+            + coalesce(progress.total_findings * bytes_a_finding, 0))::bigint,
+           coalesce(begun.deleted_objects, 0),
+           progress.last_update
+    FROM progress
+    FULL JOIN (
+        SELECT * FROM public.retired_jobs WHERE deleted_at IS NULL
+    ) AS begun USING (job_id)
+    CROSS JOIN sizes
+    WHERE begun.retired_at IS NOT NULL
+       OR (progress.succeeded_count + progress.failed_count = progress.total_objects
+           AND progress.last_update < now() - older_than)
+    ORDER BY begun.retired_at, progress.last_update, job_id
+$$;
+
+CREATE FUNCTION public.retire_job(job uuid, older_than interval, most_rows bigint, OUT state text, OUT objects bigint, OUT findings bigint) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'off'
+    SET lock_timeout TO '100ms'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_indexscan TO 'on'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    claim public.retired_jobs;
+    is_untouched boolean;
+    finding_addresses tid[];
+    object_addresses tid[];
+    -- Where the next batch begins; NULL after an empty one.
+    last_bucket text;
+    last_key text;
+    last_etag text;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'retire_job() cannot run in a % transaction, whose snapshot may be too old',
+                upper(current_setting('transaction_isolation'))
+            USING ERRCODE = 'feature_not_supported',
+                  HINT = 'BEGIN ISOLATION LEVEL READ COMMITTED; SELECT * FROM retire_job(...); COMMIT;';
+    END IF;
+    -- Against a slip (90m for 90 days), and so that this right is none to delete what was written today.
+    IF older_than < INTERVAL '1 day' THEN
+        RAISE EXCEPTION 'older_than is %, and must be 1 day at least', older_than
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    objects := 0;
+    findings := 0;
+
+    SELECT * INTO claim FROM public.retired_jobs WHERE job_id = job AND deleted_at IS NULL FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        IF EXISTS (SELECT FROM public.retired_jobs WHERE job_id = job AND deleted_at IS NULL) THEN
+            state := 'busy';
+            RETURN;
+        END IF;
+        -- A job may come back under the id of a retired one, and be retired again.
+        INSERT INTO public.retired_jobs AS retired
+            (job_id, bucket, prefix, execution_arn, created_at, updated_at, total_objects, queued_count,
+             processing_count, succeeded_count, failed_count, total_findings, progress_percent, last_object_update)
+        SELECT progress.*
+        FROM public.job_progress_live AS progress
+        WHERE progress.job_id = job
+          AND progress.succeeded_count + progress.failed_count = progress.total_objects
+          AND greatest(progress.created_at, progress.updated_at, progress.last_object_update) < now() - older_than
+        ON CONFLICT (job_id) DO UPDATE
+        SET bucket = excluded.bucket,
+            prefix = excluded.prefix,
+            execution_arn = excluded.execution_arn,
+            created_at = excluded.created_at,
+            updated_at = excluded.updated_at,
+            total_objects = excluded.total_objects,
+            succeeded_count = excluded.succeeded_count,
+            failed_count = excluded.failed_count,
+            total_findings = excluded.total_findings,
+            progress_percent = excluded.progress_percent,
+            last_object_update = excluded.last_object_update,
+            retired_at = excluded.retired_at,
+            deleted_at = NULL,
+            deleted_objects = 0,
+            deleted_findings = 0,
+            after_bucket = '',
+            after_key = '',
+            after_etag = ''
+        WHERE retired.deleted_at IS NOT NULL
+        RETURNING * INTO claim;
+        IF NOT FOUND THEN
+            state := 'kept';
+            RETURN;
+        END IF;
+    END IF;
+
+    -- One statement, so one snapshot: what a writer commits after the check is neither seen nor taken. A change shows in
+    -- the counts, or in the time of an object, which the scanner sets in each update.
+    -- Findings first: the job then has objects until its last batch.
+    -- Objects in the order of the primary key, from where the batch before ended, past the entries of deleted rows.
+    WITH untouched AS MATERIALIZED (
+        SELECT
+        FROM public.job_progress_live AS progress
+        WHERE progress.job_id = job
+          AND progress.total_objects = claim.total_objects - claim.deleted_objects
+          AND progress.succeeded_count + progress.failed_count = progress.total_objects
+          AND progress.total_findings = claim.total_findings - claim.deleted_findings
+          AND progress.updated_at IS NOT DISTINCT FROM claim.updated_at
+          AND NOT EXISTS (SELECT
+                          FROM public.job_objects
+                          WHERE job_objects.job_id = job AND job_objects.updated_at > claim.last_object_update)
+    ),
+    taken_findings AS MATERIALIZED (
+        SELECT ctid
+        FROM public.findings
+        WHERE job_id = job
+          AND EXISTS (SELECT FROM untouched)
+        LIMIT most_rows
+        FOR UPDATE SKIP LOCKED
+    ),
+    taken_objects AS MATERIALIZED (
+        SELECT ctid, bucket, key, etag
+        FROM public.job_objects
+        WHERE job_id = job
+          AND (bucket, key, etag) >= (claim.after_bucket, claim.after_key, claim.after_etag)
+          AND status::text IN ('succeeded', 'failed')
+          AND (updated_at > claim.last_object_update) IS NOT TRUE
+          AND EXISTS (SELECT FROM untouched)
+        ORDER BY bucket, key, etag
+        LIMIT most_rows - (SELECT count(*) FROM taken_findings)
+        FOR UPDATE SKIP LOCKED
+    )
+    SELECT EXISTS (SELECT FROM untouched),
+           ARRAY(SELECT ctid FROM taken_findings),
+           ARRAY(SELECT ctid FROM taken_objects),
+           last.bucket,
+           last.key,
+           last.etag
+    INTO is_untouched, finding_addresses, object_addresses, last_bucket, last_key, last_etag
+    FROM (VALUES (true)) AS one (row)
+    LEFT JOIN (
+        SELECT bucket, key, etag
+        FROM taken_objects
+        ORDER BY bucket DESC, key DESC, etag DESC
+        LIMIT 1
+    ) AS last ON true;
+
+    IF NOT is_untouched THEN
+        DELETE FROM public.retired_jobs WHERE job_id = job;
+        state := 'kept';
+        RETURN;
+    END IF;
+
+    -- By address, in the partition of the job. An index scan would search the whole array for each row of the job, and a
+    -- plan from old statistics chooses it.
+    PERFORM set_config('enable_indexscan', 'off', true);
+    DELETE FROM public.findings WHERE job_id = job AND ctid = ANY (finding_addresses);
+    GET DIAGNOSTICS findings = ROW_COUNT;
+    DELETE FROM public.job_objects WHERE job_id = job AND ctid = ANY (object_addresses);
+    GET DIAGNOSTICS objects = ROW_COUNT;
+    PERFORM set_config('enable_indexscan', 'on', true);
+
+    state := 'deleting';
+    IF objects + findings < most_rows THEN
+        -- Nothing is left, or rows that others hold or have changed. With this lock no other can insert an object.
+        PERFORM
+        FROM public.jobs
+        WHERE job_id = job AND updated_at IS NOT DISTINCT FROM claim.updated_at
+        FOR UPDATE SKIP LOCKED;
+        IF FOUND
+           AND NOT EXISTS (SELECT FROM public.job_objects WHERE job_id = job)
+           AND NOT EXISTS (SELECT FROM public.findings WHERE job_id = job) THEN
+            DELETE FROM public.jobs WHERE job_id = job;
+            state := 'retired';
+        ELSE
+            -- From the beginning again, for the rows that were passed over.
+            state := 'busy';
+            last_bucket := NULL;
+        END IF;
+    END IF;
+
+    UPDATE public.retired_jobs
+    SET deleted_objects = deleted_objects + objects,
+        deleted_findings = deleted_findings + findings,
+        after_bucket = coalesce(last_bucket, ''),
+        after_key = CASE WHEN last_bucket IS NULL THEN '' ELSE last_key END,
+        after_etag = CASE WHEN last_bucket IS NULL THEN '' ELSE last_etag END,
+        deleted_at = CASE WHEN state = 'retired' THEN clock_timestamp() END
+    WHERE job_id = job;
 END
 $$;
 
@@ -1819,6 +2045,30 @@ CREATE TABLE public.materialized_view_refresh_log (
     total_objects bigint
 );
 
+CREATE TABLE public.retired_jobs (
+    job_id uuid NOT NULL,
+    bucket text NOT NULL,
+    prefix text,
+    execution_arn text,
+    created_at timestamp with time zone,
+    updated_at timestamp with time zone,
+    total_objects bigint NOT NULL,
+    queued_count bigint NOT NULL,
+    processing_count bigint NOT NULL,
+    succeeded_count bigint NOT NULL,
+    failed_count bigint NOT NULL,
+    total_findings bigint NOT NULL,
+    progress_percent numeric NOT NULL,
+    last_object_update timestamp with time zone,
+    retired_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    deleted_at timestamp with time zone,
+    deleted_objects bigint DEFAULT 0 NOT NULL,
+    deleted_findings bigint DEFAULT 0 NOT NULL,
+    after_bucket text DEFAULT ''::text NOT NULL,
+    after_key text DEFAULT ''::text NOT NULL,
+    after_etag text DEFAULT ''::text NOT NULL
+);
+
 CREATE TABLE public.schema_migrations (
     version integer NOT NULL,
     name text NOT NULL,
@@ -1858,6 +2108,9 @@ ALTER TABLE ONLY public.jobs
 
 ALTER TABLE ONLY public.materialized_view_refresh_log
     ADD CONSTRAINT materialized_view_refresh_log_pkey PRIMARY KEY (view_name);
+
+ALTER TABLE ONLY public.retired_jobs
+    ADD CONSTRAINT retired_jobs_pkey PRIMARY KEY (job_id);
 
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
@@ -1923,6 +2176,12 @@ REVOKE ALL ON FUNCTION public.refresh_job_progress(OUT refreshed boolean, OUT re
 GRANT ALL ON FUNCTION public.refresh_job_progress(OUT refreshed boolean, OUT refresh_duration_ms integer, OUT total_jobs bigint, OUT total_objects bigint, OUT folded_rows bigint, OUT backlog_rows bigint, OUT lag_seconds double precision) TO progress_refresher;
 
 REVOKE ALL ON FUNCTION public.restore_job_progress() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.retirable_jobs(older_than interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.retirable_jobs(older_than interval) TO progress_refresher;
+
+REVOKE ALL ON FUNCTION public.retire_job(job uuid, older_than interval, most_rows bigint, OUT state text, OUT objects bigint, OUT findings bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.retire_job(job uuid, older_than interval, most_rows bigint, OUT state text, OUT objects bigint, OUT findings bigint) TO progress_refresher;
 
 REVOKE ALL ON FUNCTION public.track_findings() FROM PUBLIC;
 
@@ -1991,5 +2250,7 @@ GRANT SELECT ON TABLE public.job_statistics TO scanner_app;
 GRANT SELECT ON TABLE public.materialized_view_refresh_log TO progress_reader;
 GRANT SELECT ON TABLE public.materialized_view_refresh_log TO scanner_app;
 GRANT SELECT ON TABLE public.materialized_view_refresh_log TO scanner_doctor;
+
+GRANT SELECT ON TABLE public.retired_jobs TO progress_reader;
 
 GRANT SELECT ON TABLE public.schema_migrations TO scanner_doctor;

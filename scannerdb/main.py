@@ -18,6 +18,7 @@ from scannerdb.maintenance import rebuild, refresh, verify
 from scannerdb.migrations import migrate, plan, rollback
 from scannerdb.partition.command import partition
 from scannerdb.preflight.command import preflight
+from scannerdb.retire import retire_jobs
 from scannerdb.review.command import review
 from scannerdb.settings import show_settings
 from scannerdb.status.command import status
@@ -29,7 +30,7 @@ from stacks.settings import SettingsError
 COMMANDS = {
     "Look": (status, doctor, logs, show_settings, cost),
     "Keep progress exact": (refresh, verify, rebuild),
-    "Change the database": (plan, migrate, rollback, partition),
+    "Change the database": (plan, migrate, rollback, partition, retire_jobs),
     "Deployments": (preflight, review, accept, tunnel, invoke),
 }
 
@@ -43,6 +44,7 @@ LEFT = {
     "accept": "nothing was changed, but for a refresh that it may have begun",
     "migrate": "what was applied is recorded; `scannerdb migrate` goes on from there",
     "rollback": "what was undone is recorded; `scannerdb rollback` goes on from there",
+    "retire": "what is deleted stays deleted; the same command goes on from there",
     "partition": "what is done stays; the same command goes on from there, --revert undoes it",
 }
 

@@ -20,7 +20,8 @@ class RefreshAction(StrEnum):
     """What `refresh` does.
 
     `after_deploy` waits for RDS Proxy, refreshes, and verifies where that is quick. `await_proxy` does the same, and
-    returns what failed instead of raising it.
+    returns what failed instead of raising it. `retire` deletes finished jobs whose last update is older than the
+    event's `older_than_days`.
     """
 
     REFRESH = "refresh"
@@ -28,6 +29,7 @@ class RefreshAction(StrEnum):
     REBUILD = "rebuild"
     AFTER_DEPLOY = "after_deploy"
     AWAIT_PROXY = "await_proxy"
+    RETIRE = "retire"
 
 
 class ReleaseEvent(TypedDict):
@@ -49,6 +51,7 @@ class RefreshEvent(TypedDict):
 
     source: NotRequired[str]
     action: NotRequired[str]
+    older_than_days: NotRequired[int]
 
 
 class DoctorEvent(TypedDict):

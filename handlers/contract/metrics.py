@@ -20,6 +20,9 @@ OLDEST_TRANSACTION_AGE = "OldestTransactionAge"
 # Jobs that differ from a full count, and jobs that were corrected.
 DRIFTED_JOBS = "DriftedJobs"
 MENDED_JOBS = "MendedJobs"
+# Jobs that were retired, and objects and findings that were deleted for that.
+RETIRED_JOBS = "RetiredJobs"
+RETIRED_ROWS = "RetiredRows"
 
 # Milliseconds of each slow statement, and 1 for each refused one, from the database's log.
 SLOW_QUERY_DURATION = "SlowQueryDuration"

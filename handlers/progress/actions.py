@@ -1,6 +1,7 @@
 """The actions of the function `refresh`: maintenance, with the metrics and log lines that the alarms watch."""
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import psycopg2
@@ -11,7 +12,7 @@ from handlers.contract import metrics as names
 from handlers.contract.events import RefreshAction
 from handlers.contract.timeouts import PROXY_PATIENCE_S
 from handlers.errors import DatabaseUnavailableError, InvalidRequestError
-from handlers.progress import maintenance
+from handlers.progress import maintenance, retirement
 from handlers.telemetry import logger, metrics
 
 PROXY_POLL_INTERVAL_S = 5
@@ -19,17 +20,20 @@ PROXY_POLL_INTERVAL_S = 5
 MOST_OBJECTS_VERIFIED_AT_DEPLOY = 1_000_000
 # A log line holds no more than that, and the first are enough to begin with.
 MAX_LISTED_JOBS = 20
+# A retirement stops after the batch that ends later than this, long before the function's time is up. The next goes on.
+RETIRE_FOR_S = 240
 
 
-def run_action(database: Rows, action: str) -> dict[str, Any]:
+def run_action(database: Rows, action: str, *, older_than_days: object = None) -> dict[str, Any]:
     """Run one of `RefreshAction` and return what it did.
 
     Args:
         database: a connection as `progress_refresher`.
         action: its name.
+        older_than_days: of `retire`: a whole number of days, 1 at least.
 
     Raises:
-        InvalidRequestError: the action is unknown.
+        InvalidRequestError: the action is unknown, or has no age and needs one.
         DatabaseUnavailableError: the database cannot be reached; `await_proxy` returns it.
 
     """
@@ -44,6 +48,8 @@ def run_action(database: Rows, action: str) -> dict[str, Any]:
             return _after_deploy(database)
         case RefreshAction.AWAIT_PROXY:
             return _await_proxy(database)
+        case RefreshAction.RETIRE:
+            return _retire(database, older_than_days)
         case _:
             raise InvalidRequestError("invalid_action", f"action {action!r} is none of {', '.join(RefreshAction)}")
 
@@ -130,3 +136,27 @@ def _rebuild(database: Rows) -> dict[str, Any]:
     metrics.add_metric(names.MENDED_JOBS, MetricUnit.Count, mended)
     logger.info("rebuilt", mended_jobs=mended)
     return {"mended_jobs": mended}
+
+
+def _retire(database: Rows, older_than_days: object) -> dict[str, Any]:
+    if type(older_than_days) is not int or older_than_days < 1:
+        message = f"older_than_days is {older_than_days!r}; retire needs a whole number of days, 1 at least"
+        raise InvalidRequestError("invalid_older_than_days", message)
+    until = time.monotonic() + RETIRE_FOR_S
+    older_than = timedelta(days=older_than_days)
+    jobs, tally = retirement.list_retirable(database, older_than), retirement.Tally()
+    for batch in retirement.retire(database, jobs, older_than):
+        tally.add(batch)
+        if time.monotonic() > until:
+            break
+    result: dict[str, Any] = {
+        "retired_jobs": tally.jobs,
+        "deleted_objects": tally.objects,
+        "deleted_findings": tally.findings,
+        "kept_jobs": list(tally.kept)[:MAX_LISTED_JOBS],
+        "left_jobs": len(jobs) - tally.jobs - len(tally.kept),
+    }
+    metrics.add_metric(names.RETIRED_JOBS, MetricUnit.Count, tally.jobs)
+    metrics.add_metric(names.RETIRED_ROWS, MetricUnit.Count, tally.objects + tally.findings)
+    logger.info("retired", **result)
+    return result

@@ -132,7 +132,8 @@ def status_message(row: Mapping[str, Any], execution: str | None) -> tuple[str, 
         return _ENDED_BADLY[execution], f"The execution {ending}; {done:,} of {total:,} objects were done"
     if execution in _LISTING:
         return "listing", f"Listing objects: {total:,} found so far, {done:,} done"
-    listing_ended = execution == "SUCCEEDED" or not row["execution_arn"]
+    # Step Functions forgets an execution after 90 days; a retired job has no more objects to come.
+    listing_ended = execution == "SUCCEEDED" or not row["execution_arn"] or "retired_at" in row
     if done < total or not (total or listing_ended):
         return "processing", f"Processing objects: {done:,} of {total:,} done"
     if not total:
@@ -187,7 +188,9 @@ def _progress(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _source(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Say where a row comes from, and how old it is when it comes from the view."""
+    """Say where a row comes from, and how old it is when it does not come from the live numbers."""
+    if row.get("retired_at"):
+        return {"data_source": "retired", "retired_at": _time(row["retired_at"])}
     if "cache_refreshed_at" not in row:
         return {"data_source": "real_time"}
     return {

@@ -1,7 +1,6 @@
 """`scannerdb logs` and `scannerdb invoke`: read the log of a deployed function, and invoke it."""
 
 import json
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -12,22 +11,15 @@ from rich.console import Console
 
 from handlers.contract.names import FUNCTIONS, function_log_group, function_name
 from scannerdb.aws import calling, client
+from scannerdb.durations import duration_s
 from scannerdb.errors import OperatorError
 from scannerdb.functions.log_lines import lines_of
 from scannerdb.options import ENVIRONMENT_VARIABLE, complete_environment, environment_file, json_option
 from stacks.settings import Settings, load_settings
 
-UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 POLL_INTERVAL_S = 2
 # CloudWatch Logs shows an event some seconds after it happened, and not always in order.
 LATE_MS = 30_000
-
-
-def _seconds(_context: click.Context, _parameter: click.Parameter, value: str) -> float:
-    found = re.fullmatch(r"(\d+)([smhd])", value)
-    if found is None:
-        raise click.BadParameter(f"{value!r} is not a duration; write 90s, 15m, 1h or 2d")
-    return float(found[1]) * UNITS_S[found[2]]
 
 
 function_argument = click.argument("function", type=click.Choice(FUNCTIONS))
@@ -44,7 +36,7 @@ deployment_option = click.option(
 @click.command()
 @function_argument
 @deployment_option
-@click.option("--since", callback=_seconds, default="1h", show_default=True, help="How far back: 90s, 15m, 1h, 2d.")
+@click.option("--since", callback=duration_s, default="1h", show_default=True, help="How far back: 90s, 15m, 1h, 2d.")
 @click.option("--follow", "-f", is_flag=True, help="Print new events until Ctrl-C.")
 @json_option
 def logs(function: str, environment: str, since: float, *, follow: bool, as_json: bool) -> None:

@@ -7,12 +7,11 @@ import psycopg2
 import psycopg2.errors
 from psycopg2 import sql
 
+from handlers.batches import BUSY, FEWEST_ROWS, Batches
 from handlers.migrator.session import Session
 from scannerdb.partition import state as states
-from scannerdb.partition.batches import FEWEST_ROWS, Batches
 from scannerdb.partition.definition import Definition
 from scannerdb.partition.errors import BusyTableError
-from scannerdb.partition.locks import BUSY
 from scannerdb.partition.names import (
     ORIGINAL,
     QUERIES,

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
-import psycopg2.errors
 from psycopg2 import sql
 
+from handlers.batches import BUSY
 from handlers.migrator.ledger import QUERIES as LEDGER
 from handlers.migrator.session import Session
 from scannerdb.partition.errors import BusyTableError, MigrationInProgressError
@@ -18,7 +18,6 @@ from scannerdb.partition.names import QUERIES, identifier
 
 # After deadlock_timeout, 1 s, PostgreSQL looks for a deadlock and may cancel a writer instead of this session. So every
 # wait here that may be part of a cycle with a writer is shorter.
-BUSY = (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected)
 _MOST_MS = 900
 # How long writers may queue behind a lock request of ours; the work under the locks comes on top.
 LOCK_TIMEOUT_MS = 300

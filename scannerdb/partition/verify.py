@@ -2,8 +2,8 @@
 
 import time
 
+from handlers.batches import Batches
 from handlers.migrator.session import Session
-from scannerdb.partition.batches import Batches
 from scannerdb.partition.definition import Definition
 from scannerdb.partition.errors import CopyDiffersError
 from scannerdb.partition.names import MIRROR_TRIGGERS, ORIGINAL, QUERIES, WORKSHOP, Columns, Key, identifier, key_values

@@ -131,6 +131,8 @@ def _bar(job: Answer) -> ProgressBar:
 
 def _age(answer: Answer) -> tuple[str, str]:
     """Return the age of the numbers as styled text."""
+    if (retired_at := answer.get("retired_at")) is not None:
+        return f"retired {retired_at.astimezone():%Y-%m-%d}", "dim"
     refreshed_at = answer.get("cache_refreshed_at")
     if refreshed_at is None:
         return "exact now" if answer.get("data_source") == "real_time" else "never refreshed", "dim"

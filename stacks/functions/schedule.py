@@ -1,4 +1,4 @@
-"""EventBridge Scheduler invokes `refresh` every few minutes, and every night to verify what it did."""
+"""EventBridge Scheduler invokes `refresh` every few minutes, and at night to retire jobs and to verify."""
 
 import json
 from collections.abc import Sequence
@@ -22,6 +22,8 @@ from stacks.functions.function import Function
 
 # In UTC, at night, and not on the hour, when most schedules run.
 VERIFY_AT = "cron(17 3 * * ? *)"
+# Each retires for some minutes, so that the rows of a large job take several of them; all before the verification.
+RETIRE_AT = "cron(7/10 0-2 * * ? *)"
 
 
 class Schedule(Construct):
@@ -87,3 +89,10 @@ class Schedule(Construct):
             expression=VERIFY_AT,
             event=RefreshEvent(source="schedule", action=RefreshAction.VERIFY),
         )
+        if (days := context.settings.schedule.retire_older_than_days) is not None:
+            invoke(
+                "retire",
+                description=f"Deletes finished jobs whose last update is older than {days} days",
+                expression=RETIRE_AT,
+                event=RefreshEvent(source="schedule", action=RefreshAction.RETIRE, older_than_days=days),
+            )

@@ -113,9 +113,16 @@ class ReleaseSettings(Model):
 
 
 class ScheduleSettings(Model):
-    """When progress is refreshed."""
+    """When progress is refreshed, and which jobs are retired at night."""
 
     refresh_minutes: int = Field(5, ge=1, le=60, description="a whole number from 1 to 60")
+    retire_older_than_days: int | None = Field(
+        None,
+        ge=1,
+        le=3650,
+        description="a whole number from 1 to 3650: the age at which finished jobs are deleted; none: never",
+        json_schema_extra=on_change("in place; the next night **deletes** the jobs that are older"),
+    )
 
     @property
     def refresh_interval_s(self) -> int:

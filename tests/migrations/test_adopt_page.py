@@ -94,7 +94,7 @@ def test_the_page_shows_what_its_commands_print_and_its_way_back_ends_where_it_b
         assert done.returncode == 0, done.stdout
         assert missing(shown, done.stdout) == [], f"scannerdb {' '.join(arguments)} printed:\n{done.stdout}"
         names.append(arguments[0])
-    assert names == ["plan", "migrate", "plan", "verify", "refresh", "doctor", "rollback", "rollback", "rollback"]
+    assert names == ["plan", "migrate", "plan", "verify", "refresh", "doctor", *["rollback"] * 4]
     for sql in blocks("sql"):
         deployed.query(sql.replace("scanner_db", deployed.name))
     assert schema(deployed) == before

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scannerdb.partition import batches
-from scannerdb.partition.batches import FEWEST_ROWS, FIRST_ROWS, LONGEST_REST_S, MOST_ROWS, Batches, rest_s
+from handlers import batches
+from handlers.batches import FEWEST_ROWS, FIRST_ROWS, LONGEST_REST_S, MOST_ROWS, Batches, rest_s
 
 
 @pytest.mark.parametrize(("took_s", "rest"), [(0.0, 0.0), (0.1, 0.02), (0.15, 0.03), (1.3, 1.0), (60, LONGEST_REST_S)])

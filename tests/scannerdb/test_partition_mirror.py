@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg2.errors
 import pytest
 
+from handlers.batches import FIRST_ROWS, Batches
 from scannerdb.partition import run
-from scannerdb.partition.batches import FIRST_ROWS, Batches
 from scannerdb.partition.copy import Copier
 from scannerdb.partition.errors import LongTransactionError
 from scannerdb.partition.names import SHADOW

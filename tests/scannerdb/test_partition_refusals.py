@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from handlers.batches import FIRST_ROWS
 from handlers.migrator.ledger import QUERIES as LEDGER
 from scannerdb.partition import errors, preflight, steps, swap
-from scannerdb.partition.batches import FIRST_ROWS
 from scannerdb.partition.names import KEPT, MIRROR_TRIGGERS, ORIGINAL, SHADOW
 from scannerdb.partition.verify import verify
 from tests.support.partitioning import IMPATIENT, fill, finish, partition, phase, revert

@@ -32,6 +32,7 @@ RELATIONS = {
     "job_progress_folded": "v",
     "job_progress_unfolded": "v",
     "materialized_view_refresh_log": "t",
+    "retired_jobs": "t",
     "schema_migrations": "t",
 }
 PROGRESS_COLUMNS = (

@@ -2,6 +2,11 @@
 
 import time
 
+import psycopg2.errors
+
+# A batch that meets these was undone, and is tried again.
+BUSY = (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected)
+
 # The aim: a writer may wait for a batch for this long.
 BATCH_S = 0.15
 FEWEST_ROWS, FIRST_ROWS, MOST_ROWS = 50, 1000, 20_000
@@ -25,6 +30,10 @@ class Batches:
         # At most doubled: the next rows may be slower.
         wanted = self.rows * min(BATCH_S / max(seconds, 0.001), 2)
         self.rows = int(min(max(wanted, FEWEST_ROWS), MOST_ROWS))
+        self.rest(seconds)
+
+    def rest(self, seconds: float) -> None:
+        """Rest after a batch that was smaller than it could have been, so that its time does not tell the next size."""
         time.sleep(rest_s(seconds))
 
     def failed(self) -> None:
