@@ -107,8 +107,9 @@ def list_jobs(database: Rows, *, state: str, limit: int, cursor: str | None, rea
         raise InvalidRequestError("invalid_state", f"state {state!r} is none of {', '.join(STATES)}")
     if not 1 <= limit <= MAX_JOBS:
         raise InvalidRequestError("invalid_limit", f"limit {limit} is not between 1 and {MAX_JOBS}")
-    kind = {"state": state, "real_time": real_time}
-    created_at, job_id = cursors.BEFORE_THE_FIRST if cursor is None else cursors.decode(cursor, **kind)
+    created_at, job_id = cursors.BEFORE_THE_FIRST
+    if cursor is not None:
+        created_at, job_id = cursors.decode(cursor, state=state, real_time=real_time)
     # One more than are examined shows whether there is a next page.
     parameters = {"created_at": created_at, "job_id": job_id, "limit": MAX_JOBS + 1}
     rows = _fetch(database, f"{state}_jobs", parameters, real_time=real_time)
@@ -127,9 +128,10 @@ def list_jobs(database: Rows, *, state: str, limit: int, cursor: str | None, rea
             status, _ = status_message(row, execution.status, counted_after_end=counted_after_end)
             if (statuses := STATES[state]) is None or status in statuses:
                 page.append({**_progress(row), "status": status})
+    following = cursors.encode(jobs[examined - 1], state=state, real_time=real_time) if examined < len(jobs) else None
     return {
         "jobs": page,
-        "next_cursor": cursors.encode(jobs[examined - 1], **kind) if examined < len(jobs) else None,
+        "next_cursor": following,
         "unknown_executions": unknown,
         **_source(rows[0] if rows else {}),
     }

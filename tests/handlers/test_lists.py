@@ -112,8 +112,9 @@ def test_an_execution_that_succeeded_is_asked_for_once(
 
 @pytest.mark.parametrize(("state", "real_time"), [("all", False), ("completed", False), ("active", True)])
 def test_a_cursor_of_another_list_is_refused_with_the_parameters_that_differ(
-    reader: Reader, every_case: dict[str, str], *, state: str, real_time: bool
+    reader: Reader, database: TestDatabase, every_case: dict[str, str], *, state: str, real_time: bool
 ) -> None:
+    database.query("SELECT refresh_job_progress()")
     cursor = reads.list_jobs(reader, state="active", limit=1, cursor=None, real_time=False)["next_cursor"]
     with pytest.raises(InvalidRequestError, match=f"another list than state={state}&real_time=") as refused:
         reads.list_jobs(reader, state=state, limit=1, cursor=cursor, real_time=real_time)

@@ -29,18 +29,25 @@ def old_tables(empty_database: TestDatabase) -> TestDatabase:
 
 
 @pytest.mark.parametrize("real_time", [False, True])
-def test_jobs_without_a_time_are_the_last_of_the_pages(old_tables: TestDatabase, *, real_time: bool) -> None:
+@pytest.mark.parametrize("state", ["active", "all"])
+def test_jobs_without_a_time_are_the_last_of_the_pages(
+    old_tables: TestDatabase, state: str, *, real_time: bool
+) -> None:
     old_tables.query(
         "INSERT INTO jobs (bucket, prefix, created_at, updated_at) "
         "SELECT 'b', NULL, CASE WHEN n > 3 THEN now() - n * INTERVAL '1 hour' END, NULL FROM generate_series(1, 7) AS n"
     )
+    old_tables.query("INSERT INTO job_objects SELECT job_id, 'b', 'k', 'e', 'queued' FROM jobs")
     old_tables.query("SELECT refresh_job_progress()")
-    listed, cursor = [], None
+    listed: list[str] = []
+    cursor = None
     with Reader(old_tables) as reader:
-        while not listed or cursor:
-            page = reads.list_jobs(reader, state="active", limit=2, cursor=cursor, real_time=real_time)
+        while True:
+            page = reads.list_jobs(reader, state=state, limit=2, cursor=cursor, real_time=real_time)
             listed += [job["job_id"] for job in page["jobs"]]
             cursor = page["next_cursor"]
+            if cursor is None:
+                break
         wanted = old_tables.query("SELECT job_id::text FROM jobs ORDER BY created_at DESC NULLS LAST, job_id DESC")
         assert listed == [job_id for (job_id,) in wanted]
         assert reads.job_status(reader, listed[-1], real_time=real_time)["created_at"] is None

@@ -6,7 +6,7 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request
 
 from handlers import status
@@ -51,7 +51,7 @@ class ServedApi:
         ]
         self._api = HttpApi(routes=lambda: routes, invoke=_invoke, region=REGION, **KEYS)
         # One thread, because the handler's connection serves one request at a time, as in Lambda.
-        self._server = make_server("127.0.0.1", 0, self._serve)
+        self._server = make_server("127.0.0.1", 0, self._serve, request_handler=_Quiet)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
@@ -67,6 +67,11 @@ class ServedApi:
         if self.first:
             return self.first.pop(0)(environ, start_response)
         return self._api(environ, start_response)
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_request(self, *_: object) -> None:
+        """Print nothing."""
 
 
 def _invoke(_route: Route, event: dict[str, Any]) -> Invocation:
