@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import urllib.error
+import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +17,7 @@ from handlers.progress.job_state import STATES
 from tests.support.invocations import Context
 from tests.support.migrating import roll_back_to
 from tests.support.openapi import DOCUMENT, complaints
+from tests.support.served_api import ServedApi
 from tests.support.step_functions import EXECUTION, StepFunctions
 
 if TYPE_CHECKING:
@@ -155,3 +158,25 @@ def test_an_unavailable_database_is_answered_as_defined(monkeypatch: pytest.Monk
     nowhere = {"RDS_PROXY_ENDPOINT": "127.0.0.1:1", "RDS_DBNAME": "d", "RDS_USERNAME": "u", "RDS_PASSWORD": "p"}
     monkeypatch.setattr(status, "database", Database(nowhere, query_timeout_s=3))
     assert asked(STATISTICS)[1]["error"] == "database_unavailable"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("GET", "/statistics", 403),
+        ("HEAD", "/statistics", 404),
+        ("OPTIONS", "/jobs", 404),
+        ("POST", "/jobs", 404),
+        ("GET", "/health", 404),
+    ],
+)
+def test_answers_of_api_gateway_itself_are_as_defined_and_name_the_request(method: str, path: str, code: int) -> None:
+    with ServedApi() as api:
+        request = urllib.request.Request(f"{api.url}{path}", method=method)
+        with pytest.raises(urllib.error.HTTPError) as refused, urllib.request.urlopen(request, timeout=10):
+            pass
+    assert refused.value.code == code
+    assert refused.value.headers["apigw-requestid"]
+    if method != "HEAD":
+        body, headers = json.load(refused.value), {"content-type": refused.value.headers["content-type"]}
+        assert complaints(JOB, code, headers, body) == []
