@@ -23,6 +23,13 @@ class InvalidRequestError(ScannerDatabaseError):
         self.code = code
 
 
+class MalformedEventError(InvalidRequestError):
+    """An event is not one that API Gateway sends."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("invalid_event", message)
+
+
 class JobNotFoundError(ScannerDatabaseError):
     """No job has this id."""
 

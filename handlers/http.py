@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg2
 
-from handlers.errors import DatabaseUnavailableError, InvalidRequestError, JobNotFoundError
+from handlers.errors import DatabaseUnavailableError, InvalidRequestError, JobNotFoundError, MalformedEventError
 from handlers.lazy_logger import get_logger
 
 RETRY_AFTER_S = 5
@@ -30,6 +30,9 @@ def error_response(error: Exception) -> dict[str, Any]:
     """Return the answer that an error gives; raise an unknown error again, so that the invocation counts as failed."""
     match error:
         case InvalidRequestError():
+            if isinstance(error, MalformedEventError):
+                # API Gateway's access log has the other refusals. This event came from another sender.
+                get_logger().error("the event is not one of API Gateway", reason=str(error))
             return response(400, {"error": error.code, "message": str(error)})
         case JobNotFoundError():
             return response(404, {"error": "job_not_found", "message": str(error)})

@@ -9,15 +9,18 @@ if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-_keys: dict[str, str] = {}
+_keys: dict[str, str | None] = {}
 
 
 def set_request(event: dict[str, Any], context: "LambdaContext") -> None:
-    """Keep the ids of this request, under the names that Powertools gives them, for its log lines."""
+    """Keep the ids of this request, under the names that Powertools gives them, for its log lines.
+
+    `correlation_id` is null for an event that API Gateway did not send.
+    """
+    request = event.get("requestContext") if isinstance(event, dict) else None
+    request_id = request.get("requestId") if isinstance(request, dict) else None
     _keys.update(
-        function_name=context.function_name,
-        function_request_id=context.aws_request_id,
-        correlation_id=event["requestContext"]["requestId"],
+        function_name=context.function_name, function_request_id=context.aws_request_id, correlation_id=request_id
     )
 
 

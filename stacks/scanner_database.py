@@ -140,7 +140,11 @@ class ScannerDatabase(TerraformStack):
         status = function(
             names.STATUS,
             timeout_s=timeouts.STATUS.function_s,
-            environment={**through_proxy, variables.RDS_USERNAME: roles.READER},
+            environment={
+                **through_proxy,
+                variables.RDS_USERNAME: roles.READER,
+                variables.REFRESH_MINUTES: str(settings.schedule.refresh_minutes),
+            },
             statements={
                 "LogIn": proxy.login(roles.READER),
                 "ReadExecutions": iam.statement(

@@ -38,9 +38,12 @@ class StatementLimits(FunctionLimits):
 # 900 s is the most that Lambda allows. At `client_s` the runner leaves a build to the server, which has no limit.
 MIGRATE = FunctionLimits(client_s=870, function_s=900)
 REFRESH = StatementLimits(statement_s=280, client_s=285, function_s=300)
-# `status` answers within three seconds, also while the database is away or silent. What is left of the function's time
-# is for a cold start and for Step Functions.
+# `status` answers within `ANSWER_S`, also while the database is away or silent. What is left of the function's time is
+# for a cold start.
 STATUS = StatementLimits(statement_s=2, client_s=2.8, function_s=10)
+ANSWER_S = 3
+# All questions of one request to Step Functions together.
+EXECUTIONS_S = 1
 DOCTOR = StatementLimits(statement_s=20, client_s=23, function_s=60)
 # The `lock_timeout` of the doctor's role: it waits for no lock that writers would then wait behind.
 DOCTOR_LOCK_S = 2

@@ -25,6 +25,9 @@ MASTER_SECRET_ARN = "MASTER_SECRET_ARN"  # noqa: S105 - the variable's name
 DOCTOR_LIMITS = "DOCTOR_LIMITS"
 DEPLOYMENT = "DEPLOYMENT"
 
+# How often `refresh` runs, for `status`; without it an answer does not say when the next refresh comes.
+REFRESH_MINUTES = "REFRESH_MINUTES"
+
 # The function's name, the namespace of its metrics, and its level of logging, for Powertools.
 POWERTOOLS_SERVICE_NAME = "POWERTOOLS_SERVICE_NAME"
 POWERTOOLS_METRICS_NAMESPACE = "POWERTOOLS_METRICS_NAMESPACE"

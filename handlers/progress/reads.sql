@@ -16,36 +16,87 @@ SELECT row_to_json(direct) AS progress
 FROM public.job_progress_direct AS direct
 WHERE job_id = %(job_id)s;
 
+-- name: jobs_of_active
+-- Which jobs a list examines for a state; Step Functions decides about those with an execution. Not done, or all found
+-- objects are done and the execution may list more: where it does, an object was added or changed a short time ago.
+CASE
+    WHEN succeeded_count + failed_count < total_objects THEN true
+    WHEN coalesce(execution_arn, '') = '' THEN false
+    ELSE total_objects = 0 OR last_object_update > now() - INTERVAL '30 minutes'
+END
+
+-- name: jobs_of_completed
+-- All found objects are done.
+succeeded_count + failed_count = total_objects
+
+-- name: jobs_of_failed
+-- Only an execution fails a job.
+execution_arn <> ''
+
+-- name: jobs_of_all
+-- Each job.
+true
+
+-- name: jobs_cached
+-- The jobs of a state after a cursor, newest first, from job_progress; at least one row, which holds its age. Jobs
+-- without created_at come last: their cursor is -infinity.
+SELECT listed.*,
+       log.last_refreshed_at AS cache_refreshed_at,
+       log.refresh_duration_ms AS cache_refresh_duration_ms
+FROM (VALUES ('job_progress')) AS cache (view_name)
+LEFT JOIN public.materialized_view_refresh_log AS log USING (view_name)
+LEFT JOIN (
+    SELECT *
+    FROM public.job_progress
+    WHERE /* of the state */ true
+      AND (coalesce(created_at, '-infinity'), job_id) < (%(created_at)s::timestamptz, %(job_id)s::uuid)
+    ORDER BY created_at DESC NULLS LAST, job_id DESC
+    LIMIT %(limit)s
+) AS listed ON true
+ORDER BY listed.created_at DESC NULLS LAST, listed.job_id DESC;
+
 -- name: active_jobs_cached
--- The jobs below 100 % after a cursor, newest first, from job_progress; at least one row, which holds its age. Jobs
--- without created_at come last: their cursor is -infinity. Two branches, because an index serves each, and not an OR.
-SELECT active.*,
+-- The same for the state active. The index of the jobs below 100 % serves the first two branches, and would serve no OR.
+SELECT listed.*,
        log.last_refreshed_at AS cache_refreshed_at,
        log.refresh_duration_ms AS cache_refresh_duration_ms
 FROM (VALUES ('job_progress')) AS cache (view_name)
 LEFT JOIN public.materialized_view_refresh_log AS log USING (view_name)
 LEFT JOIN (
     (SELECT *
-     FROM public.active_jobs_progress
-     WHERE (created_at, job_id) < (%(created_at)s::timestamptz, %(job_id)s::uuid)
+     FROM public.job_progress
+     WHERE progress_percent < 100
+       AND (total_objects > 0 OR execution_arn <> '')
+       AND (created_at, job_id) < (%(created_at)s::timestamptz, %(job_id)s::uuid)
      ORDER BY created_at DESC, job_id DESC
      LIMIT %(limit)s)
     UNION ALL
     (SELECT *
-     FROM public.active_jobs_progress
-     WHERE created_at IS NULL
+     FROM public.job_progress
+     WHERE progress_percent < 100
+       AND (total_objects > 0 OR execution_arn <> '')
+       AND created_at IS NULL
        AND (%(created_at)s::timestamptz > '-infinity' OR job_id < %(job_id)s::uuid)
      ORDER BY job_id DESC
      LIMIT %(limit)s)
-) AS active ON true
-ORDER BY active.created_at DESC NULLS LAST, active.job_id DESC
+    UNION ALL
+    (SELECT *
+     FROM public.job_progress
+     WHERE progress_percent = 100
+       AND execution_arn <> ''
+       AND last_object_update > now() - INTERVAL '30 minutes'
+       AND (coalesce(created_at, '-infinity'), job_id) < (%(created_at)s::timestamptz, %(job_id)s::uuid)
+     ORDER BY created_at DESC NULLS LAST, job_id DESC
+     LIMIT %(limit)s)
+) AS listed ON true
+ORDER BY listed.created_at DESC NULLS LAST, listed.job_id DESC
 LIMIT %(limit)s;
 
--- name: active_jobs_real_time
+-- name: jobs_real_time
 -- The same from the live numbers, which no index of created_at serves.
 SELECT *
 FROM public.job_progress_source
-WHERE progress_percent < 100
+WHERE /* of the state */ true
   AND (coalesce(created_at, '-infinity'), job_id) < (%(created_at)s::timestamptz, %(job_id)s::uuid)
 ORDER BY created_at DESC NULLS LAST, job_id DESC
 LIMIT %(limit)s;

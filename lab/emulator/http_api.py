@@ -6,7 +6,6 @@ Source: "Create AWS Lambda proxy integrations for HTTP APIs", payload format ver
 import base64
 import json
 import re
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -61,7 +60,7 @@ def find_route(routes: Iterable[Route], method: str, path: str) -> tuple[Route, 
     return None
 
 
-def build_event(request: Request, route: Route, path_parameters: dict[str, str]) -> dict[str, Any]:
+def build_event(request: Request, route: Route, path_parameters: dict[str, str], request_id: str) -> dict[str, Any]:
     """Return the event of payload format version 2.0."""
     now = datetime.now(UTC)
     query: dict[str, str] = {name: ",".join(values) for name, values in request.args.lists()}
@@ -83,7 +82,7 @@ def build_event(request: Request, route: Route, path_parameters: dict[str, str])
                 "sourceIp": request.remote_addr,
                 "userAgent": request.headers.get("User-Agent", ""),
             },
-            "requestId": str(uuid.uuid4()),
+            "requestId": request_id,
             "routeKey": route.key,
             "stage": "$default",
             "time": f"{now:%d/%b/%Y:%H:%M:%S +0000}",

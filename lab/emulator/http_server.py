@@ -5,6 +5,7 @@ API to invoke it answers 500. Not checked: the caller's `execute-api:Invoke` pol
 timeout.
 """
 
+import uuid
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
@@ -45,7 +46,13 @@ class HttpApi:
         return self.answer(Request(environ))(environ, start_response)
 
     def answer(self, request: Request) -> Response:
-        """Return the response to one request."""
+        """Return the response to one request; its header names the request as the access log does."""
+        request_id = str(uuid.uuid4())
+        response = self._answer(request, request_id)
+        response.headers["apigw-requestid"] = request_id
+        return response
+
+    def _answer(self, request: Request, request_id: str) -> Response:
         found = find_route(self._routes(), request.method, request.path)
         if found is None:
             return message(HTTPStatus.NOT_FOUND, "Not Found")
@@ -53,7 +60,7 @@ class HttpApi:
         if not self._may_call(request, route):
             return message(HTTPStatus.FORBIDDEN, "Forbidden")
         try:
-            invocation = self._invoke(route, build_event(request, route, path_parameters))
+            invocation = self._invoke(route, build_event(request, route, path_parameters, request_id))
         except PermissionError:
             return message(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal Server Error")
         if invocation.is_error:

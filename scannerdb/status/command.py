@@ -80,9 +80,13 @@ def status(
 
 def _reader(session: Session, job_id: str | None, *, real_time: bool) -> Read:
     if job_id is None:
-        return lambda at: reads.active_jobs(at, limit=reads.MAX_JOBS, cursor=None, real_time=real_time)
+        return lambda at: _active_jobs(at, real_time=real_time)
     key = _whole_id(session, job_id)
     return lambda at: reads.job_status(at, key, real_time=real_time)
+
+
+def _active_jobs(session: Session, *, real_time: bool) -> dict[str, Any]:
+    return reads.list_jobs(session, state="active", limit=reads.MAX_JOBS, cursor=None, real_time=real_time)
 
 
 def _whole_id(session: Session, job_id: str) -> str:
@@ -90,7 +94,7 @@ def _whole_id(session: Session, job_id: str) -> str:
     try:
         return str(UUID(job_id))
     except ValueError:
-        active = reads.active_jobs(session, limit=reads.MAX_JOBS, cursor=None, real_time=True)["jobs"]
+        active = _active_jobs(session, real_time=True)["jobs"]
         begun = [str(job["job_id"]) for job in active if str(job["job_id"]).startswith(job_id.lower())]
         if len(begun) > 1:
             raise OperatorError(f"{len(begun)} active jobs begin with {job_id!r}: {', '.join(begun)}") from None

@@ -29,18 +29,25 @@ def old_tables(empty_database: TestDatabase) -> TestDatabase:
 
 
 @pytest.mark.parametrize("real_time", [False, True])
-def test_jobs_without_a_time_are_the_last_of_the_pages(old_tables: TestDatabase, *, real_time: bool) -> None:
+@pytest.mark.parametrize("state", ["active", "all"])
+def test_jobs_without_a_time_are_the_last_of_the_pages(
+    old_tables: TestDatabase, state: str, *, real_time: bool
+) -> None:
     old_tables.query(
         "INSERT INTO jobs (bucket, prefix, created_at, updated_at) "
         "SELECT 'b', NULL, CASE WHEN n > 3 THEN now() - n * INTERVAL '1 hour' END, NULL FROM generate_series(1, 7) AS n"
     )
+    old_tables.query("INSERT INTO job_objects SELECT job_id, 'b', 'k', 'e', 'queued' FROM jobs")
     old_tables.query("SELECT refresh_job_progress()")
-    listed, cursor = [], None
+    listed: list[str] = []
+    cursor = None
     with Reader(old_tables) as reader:
-        while not listed or cursor:
-            page = reads.active_jobs(reader, limit=2, cursor=cursor, real_time=real_time)
+        while True:
+            page = reads.list_jobs(reader, state=state, limit=2, cursor=cursor, real_time=real_time)
             listed += [job["job_id"] for job in page["jobs"]]
             cursor = page["next_cursor"]
+            if cursor is None:
+                break
         wanted = old_tables.query("SELECT job_id::text FROM jobs ORDER BY created_at DESC NULLS LAST, job_id DESC")
         assert listed == [job_id for (job_id,) in wanted]
         assert reads.job_status(reader, listed[-1], real_time=real_time)["created_at"] is None
@@ -61,7 +68,7 @@ def test_a_time_that_python_does_not_know_breaks_no_answer(
     old_tables.query("INSERT INTO job_objects SELECT job_id, 'b', 'k', 'e', 'queued', NULL, %s FROM jobs", (time,))
     old_tables.query("SELECT refresh_job_progress()")
     with Reader(old_tables) as reader:
-        jobs = reads.active_jobs(reader, limit=10, cursor=None, real_time=real_time)["jobs"]
+        jobs = reads.list_jobs(reader, state="active", limit=10, cursor=None, real_time=real_time)["jobs"]
         assert {job["bucket"] for job in jobs} == {"odd", "b"}
         for job in jobs:
             assert reads.job_status(reader, job["job_id"], real_time=real_time)["total"] == 1
@@ -111,6 +118,6 @@ def test_lists_and_statistics_are_live_while_job_progress_is_not_filled(old_tabl
     old_tables.add_job({"queued": 1})
     old_tables.query("REFRESH MATERIALIZED VIEW job_progress WITH NO DATA")
     with Reader(old_tables) as reader:
-        page = reads.active_jobs(reader, limit=10, cursor=None, real_time=False)
+        page = reads.list_jobs(reader, state="active", limit=10, cursor=None, real_time=False)
         assert (page["data_source"], len(page["jobs"])) == ("real_time", 1)
         assert reads.statistics(reader, real_time=False)["data_source"] == "real_time"

@@ -14,6 +14,7 @@ from handlers.contract.timeouts import PROXY_WAITS
 from stacks import ROOT
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.settings import load_settings
+from tests.support.openapi import DOCUMENT
 from tests.support.synthesis import ENVIRONMENTS, read_stack, run_main, statements
 
 if TYPE_CHECKING:
@@ -330,6 +331,22 @@ def test_each_route_wants_iam_and_may_invoke_status(stack: Synthesised) -> None:
     assert routes == dict.fromkeys(["GET /jobs/{job_id}", "GET /jobs", "GET /statistics"], "AWS_IAM")
     permitted = {body["source_arn"].partition("/")[2] for body in stack.every("aws_lambda_permission").values()}
     assert permitted == {"*/GET/jobs/{job_id}", "*/GET/jobs", "*/GET/statistics"}
+
+
+def test_api_gateway_has_the_routes_that_the_definition_has(stack: Synthesised) -> None:
+    routes = {body["route_key"] for body in stack.every("aws_apigatewayv2_route").values()}
+    assert routes == {f"{method.upper()} {path}" for path, item in DOCUMENT["paths"].items() for method in item}
+    (api,) = stack.every("aws_apigatewayv2_api").values()
+    # The definition says that there is no CORS, so OPTIONS has no route.
+    assert "cors_configuration" not in api
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_status_knows_how_often_refreshes_run(stacks: dict[str, Synthesised], environment: str) -> None:
+    stack = stacks[environment]
+    minutes = function(stack, "status")["environment"]["variables"]["REFRESH_MINUTES"]
+    expression = stack.one("aws_scheduler_schedule", "schedule_refresh")["schedule_expression"]
+    assert expression.split()[0] == f"rate({minutes}"
 
 
 def test_the_api_logs_and_throttles(prod: Synthesised) -> None:

@@ -24,7 +24,7 @@ def _job(database: Rows, job_id: str, *, real_time: bool) -> tuple[int, Answer]:
 
 
 def _list(database: Rows, _job_id: str, *, real_time: bool) -> tuple[int, Answer]:
-    answer = reads.active_jobs(database, limit=10, cursor=None, real_time=real_time)
+    answer = reads.list_jobs(database, state="active", limit=10, cursor=None, real_time=real_time)
     return sum(job["total"] for job in answer["jobs"]), answer
 
 
