@@ -23,8 +23,8 @@ def block_statements(text: str) -> list[tuple[str, Any]]:
         UnreadableBlockError: the parser does not understand the block.
 
     """
-    options = parse_sql(text)[0].stmt.args
-    language = next((option.arg.sval for option in options if option.defname == "language"), "plpgsql")
+    statement: Any = parse_sql(text)[0].stmt
+    language = next((option.arg.sval for option in statement.args if option.defname == "language"), "plpgsql")
     if language != "plpgsql":
         raise UnreadableBlockError(f"the block is in {language}")
     try:
@@ -32,9 +32,9 @@ def block_statements(text: str) -> list[tuple[str, Any]]:
     except parser.ParseError as error:
         raise UnreadableBlockError(f"the parser of PL/pgSQL says: {error.args[0]}") from error
     return [
-        (shown, statement.stmt)
+        (shown, found.stmt)
         for shown, candidates in _queries(block)
-        for statement in next(filter(None, map(_parsed, candidates)), ())
+        for found in next(filter(None, map(_parsed, candidates)), ())
     ]
 
 
@@ -63,9 +63,13 @@ def _queries(tree: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
 def _dynamic_sql(expression: str) -> str:
     """Return the SQL that EXECUTE runs, with a placeholder as a name of its own; empty where it is not known."""
     for statement in _parsed(f"SELECT {expression}"):
-        value = statement.stmt.targetList[0].val
-        if isinstance(value, ast.FuncCall) and value.funcname[-1].sval == "format" and value.args:
+        value: Any = statement.stmt.targetList[0].val
+        if (
+            isinstance(value, ast.FuncCall)
+            and value.args
+            and [name.sval for name in value.funcname or ()][-1] == "format"
+        ):
             value = value.args[0]
         if isinstance(value, ast.A_Const) and isinstance(value.val, ast.String):
-            return _PLACEHOLDER.sub(lambda found: "''" if found[1] == "L" else f'"{found[0]}"', value.val.sval)
+            return _PLACEHOLDER.sub(lambda found: "''" if found[1] == "L" else f'"{found[0]}"', str(value.val.sval))
     return ""
