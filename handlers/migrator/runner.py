@@ -219,10 +219,11 @@ def _in_transaction(
         for statement in statements:
             try:
                 session.execute(statement.sql, what=f"{file}: {statement.title}", may_outlive=False)
+                # What it set, or a function that it called, ends with it.
+                session.cursor.execute(f"{RESET};\n{_lock_timeout(session)}")
             except psycopg2.Error as error:
                 raise _failure(session, file, statement, error) from error
         try:
-            session.cursor.execute(RESET)
             if record:
                 session.cursor.execute(*record)
             session.cursor.execute("COMMIT")

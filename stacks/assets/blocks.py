@@ -6,6 +6,8 @@ from typing import Any
 
 from pglast import ast, parse_plpgsql, parse_sql, parser
 
+from stacks.assets.grammar import dotted
+
 # What format() puts into dynamic SQL: a name, a literal, or text.
 _PLACEHOLDER = re.compile(r"%(?:\d+\$)?-?\d*([IsL])")
 
@@ -23,8 +25,8 @@ def block_statements(text: str) -> list[tuple[str, Any]]:
         UnreadableBlockError: the parser does not understand the block.
 
     """
-    statement: Any = parse_sql(text)[0].stmt
-    language = next((option.arg.sval for option in statement.args if option.defname == "language"), "plpgsql")
+    node: Any = parse_sql(text)[0].stmt
+    language = next((option.arg.sval for option in node.args if option.defname == "language"), "plpgsql")
     if language != "plpgsql":
         raise UnreadableBlockError(f"the block is in {language}")
     try:
@@ -32,9 +34,9 @@ def block_statements(text: str) -> list[tuple[str, Any]]:
     except parser.ParseError as error:
         raise UnreadableBlockError(f"the parser of PL/pgSQL says: {error.args[0]}") from error
     return [
-        (shown, found.stmt)
+        (shown, statement.stmt)
         for shown, candidates in _queries(block)
-        for found in next(filter(None, map(_parsed, candidates)), ())
+        for statement in next(filter(None, map(_parsed, candidates)), ())
     ]
 
 
@@ -64,11 +66,7 @@ def _dynamic_sql(expression: str) -> str:
     """Return the SQL that EXECUTE runs, with a placeholder as a name of its own; empty where it is not known."""
     for statement in _parsed(f"SELECT {expression}"):
         value: Any = statement.stmt.targetList[0].val
-        if (
-            isinstance(value, ast.FuncCall)
-            and value.args
-            and [name.sval for name in value.funcname or ()][-1] == "format"
-        ):
+        if isinstance(value, ast.FuncCall) and dotted(value.funcname) == "format" and value.args:
             value = value.args[0]
         if isinstance(value, ast.A_Const) and isinstance(value.val, ast.String):
             return _PLACEHOLDER.sub(lambda found: "''" if found[1] == "L" else f'"{found[0]}"', str(value.val.sval))

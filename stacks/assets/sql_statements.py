@@ -3,18 +3,16 @@
 Split and classified with PostgreSQL's own grammar (pglast), never with a regular expression.
 """
 
-import contextlib
 import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
-from pglast import ast, parse_sql, parser
+from pglast import parse_sql, parser
 
 from handlers.contract.release import SqlStatement
-from stacks.assets.blocks import UnreadableBlockError, block_statements
 from stacks.assets.data_losses import FileContext, losses, one_line
 from stacks.assets.effect import BLOCKS_WRITERS, UnsupportedStatementError
-from stacks.assets.statement_kinds import classify, refuse_settings
+from stacks.assets.statement_kinds import classify
 
 # Spaces and invisible characters beyond ASCII: PostgreSQL takes them for letters of a name.
 _UNSEEN = frozenset({"Zs", "Zl", "Zp", "Cf", "Cc"})
@@ -40,7 +38,6 @@ def split(sql: str, context: FileContext | None = None) -> Iterator[SqlStatement
         node: Any = parse_sql(text)[0].stmt
         try:
             effect = classify(node)
-            _refuse_settings(node, text)
         except UnsupportedStatementError as error:
             raise UnsupportedStatementError(f"line {line}: {error}") from error
         lost, clause = losses(node, text, context)
@@ -60,13 +57,6 @@ def split(sql: str, context: FileContext | None = None) -> Iterator[SqlStatement
             clause=clause or (one_line(text) if blocks_writers and effect.every_row else ""),
         )
         context.learn(node)
-
-
-def _refuse_settings(node: Any, text: str) -> None:
-    """Refuse what outlives its statement, in a DO block too."""
-    with contextlib.suppress(UnreadableBlockError):
-        for _, inner in block_statements(text) if isinstance(node, ast.DoStmt) else [(text, node)]:
-            refuse_settings(inner)
 
 
 def _refuse_unseen(sql: str, first_line: int = 1) -> None:

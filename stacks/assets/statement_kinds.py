@@ -9,7 +9,7 @@ from pglast import ast, enums
 from pglast.stream import RawStream
 
 from stacks.assets.effect import Effect, UnsupportedStatementError
-from stacks.assets.grammar import dotted, nodes, object_words, quoted, relation_name, relation_names
+from stacks.assets.grammar import dotted, object_words, quoted, relation_name, relation_names
 from stacks.assets.index_effects import cluster, create_index, reindex, vacuum
 from stacks.assets.table_effects import alter_table, create_table, drop
 
@@ -181,26 +181,6 @@ def _alter_domain(node: Any) -> Effect:
     adds = node.subtype in {"C", "O"} and not getattr(node.def_, "skip_validation", False)
     checks = adds or node.subtype == "V"
     return Effect("ALTER DOMAIN", "SHARE" if checks else None, name=dotted(node.typeName), every_row=checks)
-
-
-def refuse_settings(node: Any) -> None:
-    """Refuse SET, and a call of set_config(), which is a SET under another name.
-
-    Raises:
-        UnsupportedStatementError: the statement changes a setting that outlives it.
-
-    """
-    if isinstance(node, ast.VariableSetStmt):
-        raise UnsupportedStatementError(_FORBIDDEN[ast.VariableSetStmt])
-    # The body of a function runs later, under settings of its caller.
-    if isinstance(node, ast.CreateFunctionStmt | ast.ViewStmt | ast.RuleStmt):
-        return
-    for inner in nodes(node):
-        if isinstance(inner, ast.FuncCall) and dotted(inner.funcname).rpartition(".")[2] == "set_config":
-            raise UnsupportedStatementError(
-                "set_config() outlives its statement, and the runner sets what a statement depends on; leave it out, "
-                "or write CREATE FUNCTION ... SET name = value, which holds while the function runs"
-            )
 
 
 def _name_of_harmless(node: Any) -> str | None:

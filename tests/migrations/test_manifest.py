@@ -90,7 +90,6 @@ def test_a_file_that_would_be_left_out_is_refused_also_where_the_release_was_bui
         (b"SELECT 1;\n\nSELECT '\xe4'", "line 3: byte 19 is not UTF-8"),
         ("SELECT 1;\nSELECT\u00a02".encode(), "line 2: .*U\\+00A0 NO-BREAK SPACE"),
         ("SELECT 1;\n\ufeffSELECT 2".encode(), "line 2: .*U\\+FEFF ZERO WIDTH NO-BREAK SPACE"),
-        (b"SELECT 1;\nSELECT set_config('a.b', '', false)", "line 2: set_config\\(\\) outlives its statement"),
     ],
 )
 def test_bytes_that_postgresql_would_read_otherwise_are_refused_with_file_and_line(

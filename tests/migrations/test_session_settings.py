@@ -162,6 +162,19 @@ def test_what_a_statement_sets_does_not_reach_the_next(
     assert elsewhere.query(where) == []
 
 
+@pytest.mark.parametrize("is_local", ["true", "false"])
+@pytest.mark.parametrize("called", ["set_config('search_path', 'elsewhere', {})", "hide({})"], ids=["itself", "hidden"])
+def test_what_a_statement_sets_does_not_reach_the_next_of_its_transaction(
+    elsewhere: TestDatabase, release_of: ReleaseOf, called: str, is_local: str
+) -> None:
+    # GIVEN a file of one transaction, in which a statement, or a function that it calls, sets the search_path
+    body = "SELECT set_config('search_path', 'elsewhere', is_local)"
+    hide = f"CREATE FUNCTION hide(is_local boolean) RETURNS text LANGUAGE sql AS $${body}$$"
+    files = {"001_a.sql": hide, "002_b.sql": f"SELECT {called.format(is_local)}; CREATE TABLE c (a int)"}
+    run(elsewhere.connect, release_of(files))
+    assert elsewhere.query("SELECT relnamespace::regnamespace::text FROM pg_class WHERE relname = 'c'") == [("public",)]
+
+
 def test_a_ledger_in_another_schema_is_refused_with_its_name_and_the_way_out(
     elsewhere: TestDatabase, release_of: ReleaseOf
 ) -> None:

@@ -80,11 +80,6 @@ def test_invisible_characters_in_quotes_and_comments_are_data() -> None:
     assert [statement.kind for statement in split("SELECT 'a\u00a0b', \"c\u00a0d\" -- e\u00a0f")] == ["SELECT"]
 
 
-def test_the_code_of_a_function_may_set_what_it_needs() -> None:
-    body = "BEGIN PERFORM set_config('search_path', 'x', true); END"
-    assert one(f"CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $${body}$$").title == "CREATE FUNCTION f"
-
-
 def test_semicolons_inside_quotes_comments_and_bodies_end_no_statement() -> None:
     sql = """
         SELECT 'a;b'; -- c;d
@@ -155,9 +150,6 @@ def test_what_keeps_its_lock_while_it_reads_each_row_says_so(sql: str, every_row
         *("BEGIN", "COMMIT", "SET lock_timeout = 1", "SET LOCAL lock_timeout = 1", "CREATE INDEX ON t (a)", "LISTEN x"),
         *("REINDEX DATABASE d", "REINDEX SYSTEM d", "REINDEX SCHEMA s", "REINDEX (CONCURRENTLY) DATABASE d"),
         *("VACUUM FULL", "CLUSTER", "DISCARD ALL", "COPY t FROM STDIN"),
-        *("SELECT set_config('search_path', 'x', false)", "SELECT 1 WHERE pg_catalog.set_config('a.b', '', true) = ''"),
-        "DO $$ BEGIN PERFORM set_config('search_path', 'x', false); END $$",
-        *("DO $$ BEGIN SET LOCAL lock_timeout = 0; END $$", "DO $$ BEGIN EXECUTE 'SET lock_timeout = 0'; END $$"),
         *(
             "SELECT\u00a01",
             "CREATE TABLE t\u00a0(a int)",
