@@ -27,6 +27,12 @@ NOT_FOUND = frozenset(
 # A bucket that another account owns.
 FORBIDDEN = "403"
 
+# Not a command: what a deployment in service needs must not be deleted because its state was not found.
+OF_ANOTHER_STATE = (
+    "delete nothing: a database of this name is there, so this state is not its own; correct [state], or give the "
+    "environment another name"
+)
+
 # Asks AWS for one name; it may raise a `ClientError` that says that there is none.
 IsTaken = Callable[[Context, str], object]
 
@@ -56,8 +62,12 @@ class Kind:
         """Ask for each name that the deploy will create."""
         names = context.to_create(self.type, self.attribute)
         taken = [name for name in names if _exists(self.is_taken, context, name)]
+        is_left = not taken or not _database_lives(context)
         for name in taken:
-            yield refused(f"{name} exists, and the Terraform state does not hold it", next=self.free.format(name=name))
+            yield refused(
+                f"{name} exists, and the Terraform state does not hold it",
+                next=self.free.format(name=name) if is_left else OF_ANOTHER_STATE,
+            )
         if not taken:
             yield ok(f"{len(names)} free" if names else "nothing of it will be created")
 
@@ -71,6 +81,12 @@ def _exists(is_taken: IsTaken, context: Context, name: str) -> bool:
         if code_of(error) in NOT_FOUND:
             return False
         raise
+
+
+def _database_lives(context: Context) -> bool:
+    """Return whether there is a database of this name that the state does not hold: then nothing was left behind."""
+    is_taken = _of_rds("describe_db_instances", "DBInstanceIdentifier", "DBInstances")
+    return any(_exists(is_taken, context, name) for name in context.to_create("aws_db_instance", "identifier"))
 
 
 def _log_group(context: Context, name: str) -> bool:
@@ -148,7 +164,7 @@ KINDS = (
         type="aws_db_instance",
         attribute="identifier",
         is_taken=_of_rds("describe_db_instances", "DBInstanceIdentifier", "DBInstances"),
-        free="give the environment another name; {name} is a database that this state does not know",
+        free=OF_ANOTHER_STATE,
     ),
     Kind(
         name="subnet-group",

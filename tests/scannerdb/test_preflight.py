@@ -286,6 +286,14 @@ def test_what_the_state_holds_is_ours_and_no_collision(prod: Synthesised) -> Non
     assert faults(answers(prod, logs__describe_log_groups=taken, s3__get_object=stored)) == []
 
 
+def test_of_a_deployment_whose_state_is_not_found_nothing_is_told_to_be_deleted(prod: Synthesised) -> None:
+    alive = {"DBInstances": [{"DBInstanceIdentifier": PREFIX}]}
+    alias = {"Aliases": [{"AliasName": f"alias/{PREFIX}"}]}
+    found = faults(answers(prod, rds__describe_db_instances=alive, kms__list_aliases=alias))
+    assert [answer.check for answer in found] == ["name-key-alias", "name-database"]
+    assert {answer.next.partition(":")[0] for answer in found} == {"delete nothing"}
+
+
 def test_every_name_of_the_stack_that_is_unique_is_asked_for(prod: Synthesised) -> None:
     """The collisions come from the stack: what it names is asked for, with the account's number filled in."""
     aws = ScriptedAws(WELL)
