@@ -100,7 +100,7 @@ def test_a_job_that_came_back_under_its_id_is_answered_with_its_own_numbers(get:
 def test_a_retired_job_has_ended_although_step_functions_forgot_its_execution(
     get: Get, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executions, "execution_status", lambda _arn: None)
+    monkeypatch.setattr(executions, "ask", lambda _arns, **_: {})
     job = old_job(database, {})
     database.query("UPDATE jobs SET execution_arn = %s", (ARN,))
     batch(database, job)

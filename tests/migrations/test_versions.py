@@ -103,7 +103,7 @@ def _ask(route: str, job_id: str | None = None, **query: str) -> dict[str, Any]:
     event = {
         "routeKey": route,
         "requestContext": {"requestId": "r-1"},
-        "pathParameters": {"job_id": job_id},
+        "pathParameters": {"job_id": job_id} if job_id else {},
         "queryStringParameters": query,
     }
     answer = status.handler(event, Context())
