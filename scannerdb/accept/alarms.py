@@ -36,14 +36,14 @@ def _alarms(context: Context) -> Iterator[Answer]:
     if missing := [name for name in (*records, OUTAGE.name) if name not in described]:
         deploy = f"node_modules/.bin/cdktf deploy {context.settings.environment}"
         yield refused(f"not deployed: {', '.join(missing)}", next=deploy)
-    answers = [_state(described[name], alarm) for name, alarm in records.items() if name in described]
+    answers = [_state(described[name], alarm, context.now) for name, alarm in records.items() if name in described]
     bad = [answer for answer in answers if answer.state != "ok"]
     yield from bad
     if not missing and not bad:
         yield ok(f"{len(described)} deployed, none rings, each has the data that it should have")
 
 
-def _state(described: dict[str, Any], alarm: Alarm) -> Answer:
+def _state(described: dict[str, Any], alarm: Alarm, now: dt.datetime) -> Answer:
     """Judge one alarm. Before its evaluation periods have passed, it cannot have data."""
     if described["StateValue"] == "ALARM":
         return warning(f"{alarm.name} rings: {described['StateReason']}", next=f"scannerdb doctor {alarm.name}")
@@ -51,7 +51,7 @@ def _state(described: dict[str, Any], alarm: Alarm) -> Answer:
         return ok(alarm.name)
     is_daily = any(metric.name in DAILY for metric in alarm.metrics())
     due_s = max(alarm.period_s * alarm.evaluation_periods, DAY_S if is_daily else 0) + LATE_S
-    age_s = (dt.datetime.now(dt.UTC) - described["AlarmConfigurationUpdatedTimestamp"]).total_seconds()
+    age_s = (now - described["AlarmConfigurationUpdatedTimestamp"]).total_seconds()
     if age_s < due_s:
         return not_answered(
             f"{alarm.name} has no data yet, {age_s / 60:.0f} min after it was made",
@@ -81,7 +81,7 @@ def _metric_math(context: Context) -> Iterator[Answer]:
 
 
 def _data(context: Context, alarm: Alarm, queries: list[dict[str, Any]]) -> Answer:
-    now = dt.datetime.now(dt.UTC)
+    now = context.now
     answer = context.aws("cloudwatch").get_metric_data(
         MetricDataQueries=queries,
         StartTime=now - dt.timedelta(seconds=max(PERIODS * alarm.period_s, SHORTEST_S)),

@@ -28,7 +28,7 @@ def _last_run(context: Context) -> Iterator[Answer]:
     """Ask for the scheduler's own metrics: a refresh in the log may be another caller's."""
     interval_s = context.settings.schedule.refresh_interval_s
     names = (ATTEMPTS, *FAILURES)
-    now = dt.datetime.now(dt.UTC)
+    now = context.now
     answer = context.aws("cloudwatch").get_metric_data(
         MetricDataQueries=[_query(context, name, f"m{number}") for number, name in enumerate(names)],
         StartTime=now - dt.timedelta(seconds=STALE_AFTER_INTERVALS * interval_s),

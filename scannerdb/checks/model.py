@@ -1,5 +1,6 @@
 """What a check is made of: what it asks, what it may use, and its answers."""
 
+import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -79,6 +80,7 @@ class Context:
         caller: the ARN of the credentials.
         stack: the synthesised Terraform JSON; empty for `accept`, which asks what is deployed.
         state: the Terraform state; `None` where there is none.
+        now: when the questions begin.
 
     """
 
@@ -88,6 +90,7 @@ class Context:
     caller: str
     stack: Mapping[str, Any] = field(default_factory=dict)
     state: Mapping[str, Any] | None = None
+    now: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
 
     @cached_property
     def outputs(self) -> dict[str, str]:

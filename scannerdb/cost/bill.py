@@ -24,7 +24,7 @@ KEYS = 1
 COMPOSITE_ALARMS = 1
 DASHBOARDS = 1
 # Those of the functions' logs, and one for each metric filter on the database's log.
-CUSTOM_METRICS = 12 + 2
+CUSTOM_METRICS = 14 + 2
 # RDS Proxy bills two virtual CPUs at least.
 LEAST_PROXY_VCPUS = 2
 

@@ -57,7 +57,9 @@ def context_of(settings: Settings, aws: Clients, stack: Mapping[str, Any], **who
         state = read_state(settings, aws("s3") if settings.state.bucket else None)
     except OperatorError:
         state = None
-    return Context(settings=settings, aws=aws, stack=stack, state=state, **who)
+    return Context(
+        settings=settings, aws=aws, stack=stack, state=state, account_id=who["account_id"], caller=who["caller"]
+    )
 
 
 def synthesised(settings: Settings, directory: Path = DIRECTORY) -> dict[str, Any]:

@@ -398,7 +398,14 @@ def local_context(deployed: Deployed) -> Context:
     settings = load_settings(ROOT / "environments" / "local.toml")
     aws = ScriptedAws(WELL).clients(settings)
     state = json.loads(deployed.state.read_text())
-    return Context(settings=settings, aws=aws, account_id=ACCOUNT, caller=well_deployment.CALLER, state=state)
+    return Context(
+        settings=settings,
+        aws=aws,
+        account_id=ACCOUNT,
+        caller=well_deployment.CALLER,
+        state=state,
+        now=well_deployment.NOW,
+    )
 
 
 def test_every_role_logs_in_through_the_tunnel_on_both_ways_with_tls(deployed: Deployed, fake_aws: Path) -> None:

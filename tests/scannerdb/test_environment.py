@@ -189,7 +189,7 @@ def test_a_shell_completes_commands_functions_and_environments() -> None:
         )
         return [line.partition(",")[2] for line in done.stdout.splitlines()]
 
-    assert completed("scannerdb re", 1) == ["rebuild", "refresh", "review"]
+    assert completed("scannerdb re", 1) == ["rebuild", "refresh", "retire", "review"]
     assert completed("scannerdb logs d", 2) == ["doctor"]
     assert completed("scannerdb status -e ", 3) == ["dev", "local", "prod"]
     assert completed("scannerdb tunnel p", 2) == ["prod"]

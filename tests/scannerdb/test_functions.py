@@ -32,7 +32,9 @@ TRUST = {
 
 @pytest.fixture(scope="module")
 def refresh_function(aws: Emulator) -> None:
-    role = aws.client("iam").create_role(RoleName="ops", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
+    role = aws.client("iam").create_role(
+        Path="/unchecked/", RoleName="ops", AssumeRolePolicyDocument=json.dumps(TRUST)
+    )["Role"]["Arn"]
     aws.client("lambda").create_function(
         FunctionName=f"{PREFIX}-refresh",
         Runtime="python3.13",

@@ -308,7 +308,9 @@ def test_the_deployed_function_is_asked_for_the_ledger(
     monkeypatch.setenv("SCANNER__AWS__ENDPOINT", aws.aws_url)
     settings = load_settings(ROOT / "environments" / "local.toml")
     trust = {"Version": "2012-10-17", "Statement": []}
-    role = aws.client("iam").create_role(RoleName=f"review{len(unknown)}", AssumeRolePolicyDocument=json.dumps(trust))
+    role = aws.client("iam").create_role(
+        Path="/unchecked/", RoleName=f"review{len(unknown)}", AssumeRolePolicyDocument=json.dumps(trust)
+    )
     name = f"{PREFIX}-migrate"
     aws.client("lambda").create_function(
         FunctionName=name,

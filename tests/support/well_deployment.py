@@ -34,10 +34,12 @@ LOGINS = [
     {"check": "connection", "state": "ok", "value": "PostgreSQL 17.6, answers in 2 ms", "why": "", "next": ""},
     {"check": "proxy", "state": "ok", "value": "connects and answers in 3 ms", "why": "", "next": ""},
 ]
+# When the questions begin.
+NOW = dt.datetime.now(dt.UTC)
 
 
 def ago(**time: float) -> dt.datetime:
-    return dt.datetime.now(dt.UTC) - dt.timedelta(**time)
+    return NOW - dt.timedelta(**time)
 
 
 def state() -> dict[str, Any]:
@@ -132,4 +134,4 @@ WELL: dict[str, Any] = {
 def context(script: dict[str, Any], *, settings: Settings = SETTINGS) -> Context:
     """Return the context of a well deployment, changed by `script`."""
     aws = ScriptedAws(WELL | script).clients(settings)
-    return Context(settings=settings, aws=aws, account_id=ACCOUNT, caller=CALLER, state=state())
+    return Context(settings=settings, aws=aws, account_id=ACCOUNT, caller=CALLER, state=state(), now=NOW)
