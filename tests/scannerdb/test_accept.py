@@ -183,7 +183,7 @@ def test_of_a_well_deployment_every_question_is_answered_well(checks: Sequence[C
         (
             ALARMS,
             {
-                "cloudwatch.describe_alarms": alarms(
+                "cloudwatch.describe_alarms": lambda _: alarms(
                     storage_low={"StateValue": "INSUFFICIENT_DATA", "StateReason": "no datum"}
                 )
             },
@@ -194,7 +194,7 @@ def test_of_a_well_deployment_every_question_is_answered_well(checks: Sequence[C
         (
             ALARMS,
             {
-                "cloudwatch.describe_alarms": alarms(
+                "cloudwatch.describe_alarms": lambda _: alarms(
                     storage_low={
                         "StateValue": "INSUFFICIENT_DATA",
                         "AlarmConfigurationUpdatedTimestamp": ago(minutes=5),

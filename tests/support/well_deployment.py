@@ -114,7 +114,7 @@ def subscribed(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 WELL: dict[str, Any] = {
-    "cloudwatch.describe_alarms": alarms(),
+    "cloudwatch.describe_alarms": lambda _: alarms(),
     "cloudwatch.get_metric_data": metric_data,
     "lambda.invoke": invoke,
     "logs.describe_metric_filters": {
