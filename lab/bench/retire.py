@@ -45,7 +45,7 @@ FROM generate_series(1, %(rows)s) AS n
 """
 LOAD_FINDINGS = f"""
 INSERT INTO findings (job_id, bucket, key, etag, detector, masked_match, context, byte_offset)
-SELECT %(job)s, 'b', n::text, 'e', 'email_address', '****' || n %% 10000, 'column 3', n %% 65536
+SELECT %(job)s, 'b', n::text, %(job)s, 'email_address', '****' || n %% 10000, 'column 3', n %% 65536
 FROM generate_series({OBJECTS_A_FINDING}, %(rows)s, {OBJECTS_A_FINDING}) AS n
 """
 
@@ -90,29 +90,24 @@ class Bench:
             with self.server.connect(user="postgres", database=DATABASE) as connection, connection.cursor() as cursor:
                 cursor.execute(sql)
 
-    def load(self) -> WriteLoad:
-        """Return writers that only the retirement could keep waiting."""
-        return WriteLoad(lambda: self.connect("scanner_app"), self.active, self.rows // ACTIVE_SHARE, writers=WRITERS)
-
-    def alone(self) -> float:
-        """Return a writer's longest statement without a retirement, in seconds."""
-        with self.load() as load:
-            time.sleep(ALONE_S)
-        _raise(load)
-        return load.longest_wait_s
-
-    def retire(self) -> dict[str, Any]:
-        """Retire the job under writers; return what it took and what is left of it."""
+    def measure(self) -> dict[str, Any]:
+        """Run writers, alone first and then beside the retirement; return both, and what is left of the job."""
         session = Session(self.server.dsn(database=DATABASE, user="progress_refresher"))
         deleted, longest_batch_s, batches, state = 0, 0.0, 0, JobState.KEPT
-        with self.load() as load:
+        objects = self.rows // ACTIVE_SHARE
+        with WriteLoad(lambda: self.connect("scanner_app"), self.active, objects, writers=WRITERS) as load:
+            self.console.log(f"{WRITERS} writers alone")
+            time.sleep(ALONE_S)
+            alone_s, load.longest_wait_s = load.longest_wait_s, 0.0
+            self.console.log("retiring")
             started = batch_at = time.monotonic()
             for batch in retire(session, list_retirable(session, AGE), AGE):
                 longest_batch_s = max(longest_batch_s, time.monotonic() - batch_at)
                 deleted += batch.objects + batch.findings
                 batches, state, batch_at = batches + 1, batch.state, time.monotonic()
             duration_s = time.monotonic() - started
-        _raise(load)
+        if load.errors:
+            raise load.errors[0]
         return {
             "duration_s": round(duration_s, 1),
             "deleted_rows": deleted,
@@ -121,14 +116,10 @@ class Bench:
             "longest_batch_with_rest_s": round(longest_batch_s, 3),
             "last_state": str(state),
             "longest_wait_s": round(load.longest_wait_s, 3),
+            "longest_wait_alone_s": round(alone_s, 3),
             "drifted_jobs": self.query("SELECT count(*) FROM verify_job_progress()"),
             "rows_left": self.query("SELECT count(*) FROM job_objects WHERE job_id = %(job)s", {"job": self.retiring}),
         }
-
-
-def _raise(load: WriteLoad) -> None:
-    if load.errors:
-        raise load.errors[0]
 
 
 def write(results: dict[str, Any], console: Console) -> None:
@@ -171,10 +162,7 @@ def measure(server: EmbeddedPostgres, rows: int, console: Console) -> None:
     """Measure both in one run and write the results."""
     bench = Bench(server, rows, console)
     bench.prepare()
-    console.log(f"{WRITERS} writers alone")
-    alone_s = bench.alone()
-    console.log("retiring")
-    results = {"rows": rows, "writers": WRITERS, **bench.retire(), "longest_wait_alone_s": round(alone_s, 3)}
+    results = {"rows": rows, "writers": WRITERS, **bench.measure()}
     write({**results, "version": bench.query("SHOW server_version"), **report.machine()}, console)
 
 
