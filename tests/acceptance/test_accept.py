@@ -24,4 +24,4 @@ def test_a_fresh_deployment_is_accepted_but_for_what_the_emulator_lacks(
     scannerdb("accept", "local", "--json", code=1)
     found = json.loads(capsys.readouterr().out)["findings"]
     by_state = {state: {each["check"] for each in found if each["state"] == state} for state in ("refused", "warning")}
-    assert by_state == {"refused": set(), "warning": {"last-run", "metric-math", "topics"}}
+    assert by_state == {"refused": set(), "warning": {"last-run", "metric-math"}}
