@@ -16,7 +16,15 @@ RENAMES = {
     r"\bcdktf_cdktf_provider_aws\b": "cdktn_provider_aws",
     r"^(\s*)(from|import) cdktf\b": r"\1\2 cdktn",
 }
-CODE = ("main.py", "stacks", "handlers", "migrations", "environments", "requirements.lock")
+CODE = (
+    "main.py",
+    "stacks",
+    "handlers",
+    "migrations",
+    "environments",
+    "requirements.lock",
+    ".terraform.lock.hcl",
+)
 # Shared with the copy: packages that are built from the same files are the same, and take long.
 SHARED = ("node_modules", "build")
 # In front of the packages of the same names: an import that the renames missed must not find cdktf.
