@@ -105,20 +105,26 @@ def _answers(asked: list[str], within_s: float) -> Iterable[tuple[str, "Executio
         yield asked[0], "Step Functions has not answered the questions before"
         return
     for _ in range(free):
-        threading.Thread(target=_work, args=(client, questions, answers, ends_at), daemon=True).start()
+        threading.Thread(target=_work, args=(client, questions, answers, ends_at, _threads), daemon=True).start()
     with contextlib.suppress(queue.Empty):
         for _ in asked:
             yield answers.get(timeout=max(ends_at - time.monotonic(), 0))
 
 
-def _work(client: Any, questions: "queue.SimpleQueue[str]", answers: "queue.SimpleQueue[Any]", ends_at: float) -> None:
+def _work(
+    client: Any,
+    questions: "queue.SimpleQueue[str]",
+    answers: "queue.SimpleQueue[Any]",
+    ends_at: float,
+    threads: threading.BoundedSemaphore,
+) -> None:
     try:
         with contextlib.suppress(queue.Empty):
             while time.monotonic() < ends_at:
                 arn = questions.get_nowait()
                 answers.put((arn, _describe(client, arn)))
     finally:
-        _threads.release()
+        threads.release()
 
 
 def _describe(client: Any, arn: str) -> "Execution | str":

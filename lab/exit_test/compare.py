@@ -16,7 +16,7 @@ def read_stack(file: Path, root: Path) -> dict[str, Any]:
 
 
 def difference(one: dict[str, Any], other: dict[str, Any], *, names: tuple[str, str]) -> list[str]:
-    """Return the lines that differ, with some around them; none when both say the same in whatever order."""
+    """Return the lines that differ, with some around them; none when both say the same in any order."""
     if one == other:
         return []
     before, after = (json.dumps(stack, indent=2, sort_keys=True).splitlines() for stack in (one, other))

@@ -85,8 +85,7 @@ def _exists(is_taken: IsTaken, context: Context, name: str) -> bool:
 
 def _database_lives(context: Context) -> bool:
     """Return whether there is a database of this name that the state does not hold: then nothing was left behind."""
-    is_taken = _of_rds("describe_db_instances", "DBInstanceIdentifier", "DBInstances")
-    return any(_exists(is_taken, context, name) for name in context.to_create("aws_db_instance", "identifier"))
+    return any(_exists(_DATABASE, context, name) for name in context.to_create("aws_db_instance", "identifier"))
 
 
 def _log_group(context: Context, name: str) -> bool:
@@ -114,6 +113,8 @@ def _alias(context: Context, name: str) -> bool:
 def _of_rds(operation: str, argument: str, found: str) -> IsTaken:
     return lambda context, name: getattr(context.aws("rds"), operation)(**{argument: name})[found]
 
+
+_DATABASE = _of_rds("describe_db_instances", "DBInstanceIdentifier", "DBInstances")
 
 KINDS = (
     Kind(
@@ -163,7 +164,7 @@ KINDS = (
         asked="names: database",
         type="aws_db_instance",
         attribute="identifier",
-        is_taken=_of_rds("describe_db_instances", "DBInstanceIdentifier", "DBInstances"),
+        is_taken=_DATABASE,
         free=OF_ANOTHER_STATE,
     ),
     Kind(

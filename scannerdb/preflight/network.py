@@ -4,21 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from scannerdb.checks.model import Answer, Check, Context, ok, refused
-
-# RDS Proxy's recommended minimum of free addresses, by the size of the instance; a smaller instance needs 10:
-# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-network-prereqs.html
-PROXY_ADDRESSES = {
-    "2xlarge": 15,
-    "4xlarge": 25,
-    "8xlarge": 45,
-    "12xlarge": 60,
-    "16xlarge": 75,
-    "24xlarge": 110,
-    "48xlarge": 110,
-}
-FEWEST_PROXY_ADDRESSES = 10
-# The instance and the standby or its replacement, and the bastion.
-OTHER_ADDRESSES = 3
+from stacks.settings.subnet_addresses import used_addresses
 
 
 def _zones(context: Context) -> Iterator[Answer]:
@@ -40,7 +26,7 @@ def _addresses(context: Context) -> Iterator[Answer]:
     if not network.exists:
         yield ok("a network of its own")
         return
-    needed = _needed_addresses(context)
+    needed = used_addresses(network, context.settings.database)
     for subnet in _subnets(context):
         free, name = subnet["AvailableIpAddressCount"], subnet["SubnetId"]
         seen = f"{name} in {subnet['AvailabilityZone']} has {free} free, {needed} needed"
@@ -52,18 +38,6 @@ def _addresses(context: Context) -> Iterator[Answer]:
             yield refused(seen, next="choose larger subnets in network.subnet_ids, or free addresses in this one")
         else:
             yield ok(seen)
-
-
-def _needed_addresses(context: Context) -> int:
-    """Return the most addresses of one subnet that a deploy may use.
-
-    A function uses one in each subnet, because Lambda shares a network interface between functions only where subnet
-    and security groups are the same: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
-    """
-    size = context.settings.database.instance_class.rpartition(".")[2]
-    endpoints = [each for each in context.planned("aws_vpc_endpoint") if each["vpc_endpoint_type"] == "Interface"]
-    proxy = PROXY_ADDRESSES.get(size, FEWEST_PROXY_ADDRESSES)
-    return len(endpoints) + len(context.planned("aws_lambda_function")) + proxy + OTHER_ADDRESSES
 
 
 def _endpoint_services(context: Context) -> Iterator[Answer]:

@@ -45,16 +45,12 @@ class Quota:
         if not needed:
             yield ok("nothing of it will be created")
             return
-        limit, used = self._limit(context), self.used(context)
-        seen = f"{used} of {limit} in use, {needed} more needed"
-        if used + needed > limit:
-            raise_it = (
-                f"aws service-quotas request-service-quota-increase --region {context.settings.region} "
-                f"--service-code {self.service} --quota-code {self.code} --desired-value {used + needed}"
-            )
-            yield refused(seen, next=raise_it)
-        else:
-            yield ok(seen)
+        used = self.used(context)
+        raise_it = (
+            f"aws service-quotas request-service-quota-increase --region {context.settings.region} "
+            f"--service-code {self.service} --quota-code {self.code} --desired-value {used + needed}"
+        )
+        yield _compare(used, self._limit(context), needed, raise_it=raise_it)
 
     def _limit(self, context: Context) -> int:
         quotas = context.aws("service-quotas")
@@ -66,6 +62,12 @@ class Quota:
             # https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
             answer = quotas.get_aws_default_service_quota(**which)
         return int(answer["Quota"]["Value"])
+
+
+def _compare(used: int, limit: int, needed: int, *, raise_it: str, what: str = "") -> Answer:
+    """Return whether a quota leaves room, or how to raise it."""
+    seen = f"{what}{used} of {limit} in use, {needed} more needed"
+    return refused(seen, next=raise_it) if used + needed > limit else ok(seen)
 
 
 def _count(context: Context, service: str, operation: str, key: str, **arguments: Any) -> int:
@@ -178,11 +180,8 @@ def _rds(context: Context) -> Iterator[Answer]:
     for name, needed in _of_rds(context).items():
         if (quota := quotas.get(name)) is None:
             continue
-        seen = f"{name}: {quota['Used']} of {quota['Max']} in use, {needed} more needed"
-        if quota["Used"] + needed > quota["Max"]:
-            yield refused(seen, next="raise it in the console of Service Quotas, Amazon RDS")
-        else:
-            yield ok(seen)
+        raise_it = "raise it in the console of Service Quotas, Amazon RDS"
+        yield _compare(quota["Used"], quota["Max"], needed, raise_it=raise_it, what=f"{name}: ")
 
 
 def _concurrency(context: Context) -> Iterator[Answer]:

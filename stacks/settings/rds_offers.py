@@ -18,7 +18,7 @@ FILE = Path(__file__).with_suffix(".toml")
 
 @dataclass(frozen=True, kw_only=True)
 class RdsOffers:
-    """The data of one engine, and what is true of RDS in a region whatever the engine.
+    """The data of one engine, and what is true of RDS in a region for every engine.
 
     Attributes:
         date: of the data.

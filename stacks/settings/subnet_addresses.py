@@ -22,14 +22,14 @@ PROXY = {4: 10, 8: 15, 16: 25, 32: 45, 48: 60, 64: 75, 96: 110}
 MOST_OF_PROXY = 215
 
 
-def needed_addresses(network: NetworkSettings, database: DatabaseSettings) -> int:
-    """Return the addresses that each subnet needs, with those that AWS reserves in it."""
+def used_addresses(network: NetworkSettings, database: DatabaseSettings) -> int:
+    """Return the most addresses of one subnet that a deployment uses."""
     endpoints = ENDPOINTS if network.has_endpoints else 0
     vcpus = instance_class(database.instance_class).vcpus
     proxy = next((addresses for most, addresses in PROXY.items() if vcpus <= most), MOST_OF_PROXY)
     # Lambda shares an interface among the executions with the same subnet and security group, and each function has a
     # group of its own: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-enis
-    return RESERVED_BY_AWS + endpoints + DATABASE + BASTION + len(FUNCTIONS) + proxy
+    return endpoints + DATABASE + BASTION + len(FUNCTIONS) + proxy
 
 
 def check_subnet_sizes(network: NetworkSettings, database: DatabaseSettings) -> None:
@@ -39,7 +39,7 @@ def check_subnet_sizes(network: NetworkSettings, database: DatabaseSettings) -> 
         MisfitError: with the longest prefix that is enough.
 
     """
-    needed = needed_addresses(network, database)
+    needed = RESERVED_BY_AWS + used_addresses(network, database)
     longest = ipaddress.IPV4LENGTH - (needed - 1).bit_length()
     for cidr in network.subnet_cidrs:
         if ipaddress.IPv4Network(cidr).prefixlen > longest:

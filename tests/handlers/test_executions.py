@@ -1,4 +1,4 @@
-"""Step Functions has one second for all questions of a request, whatever it does with its answers."""
+"""Step Functions has one second for all questions of a request, also where its answers drip or never end."""
 
 from __future__ import annotations
 

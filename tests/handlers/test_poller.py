@@ -41,15 +41,15 @@ class Poller:
 
     def __init__(self) -> None:
         self.slept: list[float] = []
-        self.meanwhile: list[Any] = []
+        self.during_waits: list[Any] = []
         self.code: dict[str, Any] = {}
         exec(compile(SOURCE, "docs/api.md", "exec"), self.code)
         self.code["time"] = SimpleNamespace(sleep=self._sleep, monotonic=time.monotonic)
 
     def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        if self.meanwhile:
-            self.meanwhile.pop(0)()
+        if self.during_waits:
+            self.during_waits.pop(0)()
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_a_wait_ends_when_the_status_says_so_and_not_at_100_percent(
     job_id = database.add_job({"succeeded": 1})
     database.query("UPDATE jobs SET execution_arn = %s", (EXECUTION,))
     step_functions.states[EXECUTION] = "RUNNING"
-    poller.meanwhile = [
+    poller.during_waits = [
         lambda: database.query("INSERT INTO job_objects VALUES (%s, 'b', 'late', 'e', 'queued')", (job_id,)),
         step_functions.states.clear,
         lambda: step_functions.states.update({EXECUTION: "SUCCEEDED"}),

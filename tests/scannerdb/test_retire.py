@@ -104,7 +104,7 @@ def test_a_job_whose_rows_others_hold_is_left_and_named_by_the_exit_code(
     assert left(database, held_job) == (0, 0, 0)
 
 
-def test_a_job_that_was_written_to_meanwhile_is_told_with_what_it_lost(
+def test_a_job_that_was_written_to_while_it_was_deleted_is_told_with_what_it_lost(
     database: TestDatabase, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job = old_job(database, DONE)
