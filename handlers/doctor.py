@@ -8,9 +8,17 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from handlers.connection import Endpoint, connect, password_for
+from handlers.contract.databases import RdsDatabase
 from handlers.contract.events import DoctorEvent
 from handlers.contract.thresholds import Thresholds
-from handlers.contract.variables import DEPLOYMENT, DOCTOR_LIMITS, RDS_ENDPOINT, RDS_PROXY_ENDPOINT, release_event
+from handlers.contract.variables import (
+    DATABASE,
+    DEPLOYMENT,
+    DOCTOR_LIMITS,
+    RDS_ENDPOINT,
+    RDS_PROXY_ENDPOINT,
+    release_event,
+)
 from handlers.diagnosis import Commands, checks_of, examine, looks, overall
 from handlers.stored_release import fetch_release
 from handlers.telemetry import logger
@@ -36,7 +44,9 @@ def handler(event: DoctorEvent, _context: LambdaContext) -> dict[str, Any]:
     alarm = event.get("alarm")
     checks = checks_of(alarm)
     release = release_event(os.environ)
-    commands = Commands(prefix=os.environ[DEPLOYMENT], release=release)
+    commands = Commands(
+        prefix=os.environ[DEPLOYMENT], database=RdsDatabase.parse(os.environ[DATABASE]), release=release
+    )
     findings = examine(
         lambda: _connect(RDS_ENDPOINT),
         Thresholds(**json.loads(os.environ[DOCTOR_LIMITS])),

@@ -103,7 +103,7 @@ def diagnose(
 
     """
     environment = settings.environment
-    commands = Commands(prefix=settings.prefix)
+    commands = Commands(prefix=settings.prefix, database=settings.rds_database)
     findings = examine(
         _seeing_sessions(connect_to(dsn or deployment_dsn(settings, user=DOCTOR)), environment),
         thresholds,

@@ -167,7 +167,7 @@ def _authorities_of_aws() -> Path:
 
 def _master_password(settings: Settings) -> str:
     with calling(settings, "the master secret of the database"):
-        found = client(settings, "rds").describe_db_instances(DBInstanceIdentifier=settings.prefix)
+        found = client(settings, "rds").describe_db_instances(DBInstanceIdentifier=settings.rds_database.identifier)
         secret_arn = found["DBInstances"][0]["MasterUserSecret"]["SecretArn"]
         secret = client(settings, "secretsmanager").get_secret_value(SecretId=secret_arn)
     return str(json.loads(secret["SecretString"])["password"])

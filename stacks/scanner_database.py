@@ -17,7 +17,7 @@ from stacks.access.bastion import Bastion
 from stacks.access.proxy import Proxy
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.assets.package import Package
-from stacks.database.instance import Instance
+from stacks.database.choice import database
 from stacks.foundation import iam
 from stacks.foundation.artifacts import Artifacts
 from stacks.foundation.context import Context
@@ -60,7 +60,7 @@ class ScannerDatabase(TerraformStack):
         artifacts = Artifacts(self, "artifacts", context=context, key_arn=key_arn)
         network = Network(self, "network", context=context, key_arn=key_arn)
         endpoints = Endpoints(self, "endpoints", context=context, network=network, release_bucket=artifacts.bucket_name)
-        db = Instance(self, "database", context=context, network=network, key_arn=key_arn)
+        db = database(self, "database", context=context, network=network, key_arn=key_arn)
         proxy = Proxy(self, "proxy", context=context, network=network, database=db, key_arn=key_arn)
         bastion = Bastion(
             self,
@@ -165,6 +165,7 @@ class ScannerDatabase(TerraformStack):
                 variables.RDS_USERNAME: roles.DOCTOR,
                 variables.DOCTOR_LIMITS: json.dumps(asdict(doctor_thresholds(settings))),
                 variables.DEPLOYMENT: settings.prefix,
+                variables.DATABASE: str(settings.rds_database),
                 **variables.release_variables(release_event),
             },
             statements={

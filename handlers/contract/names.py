@@ -37,8 +37,3 @@ def access_log_group(deployment: str) -> str:
 def release_bucket(deployment: str, account_id: str) -> str:
     """Return the bucket of releases and packages; bucket names are shared by all accounts, so it names the account."""
     return f"{deployment}-releases-{account_id}"
-
-
-def database_log_group(identifier: str, log: str = "postgresql") -> str:
-    """Return the log group that RDS writes one of an instance's logs to; its identifier is the deployment's name."""
-    return f"/aws/rds/instance/{identifier}/{log}"

@@ -21,9 +21,10 @@ RDS_CA_BUNDLE = "RDS_CA_BUNDLE"
 # ARN of the secret in which RDS keeps the owner's name and password, for `migrate`.
 MASTER_SECRET_ARN = "MASTER_SECRET_ARN"  # noqa: S105 - the variable's name
 
-# For `doctor`: its thresholds as JSON, and how the names of the deployment's resources begin.
+# For `doctor`: its thresholds as JSON, how the names of the deployment's resources begin, and an `RdsDatabase` as text.
 DOCTOR_LIMITS = "DOCTOR_LIMITS"
 DEPLOYMENT = "DEPLOYMENT"
+DATABASE = "DATABASE"
 
 # How often `refresh` runs, for `status`; without it an answer does not say when the next refresh comes.
 REFRESH_MINUTES = "REFRESH_MINUTES"

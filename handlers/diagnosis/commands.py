@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from handlers.contract.alarms.model import Look
+from handlers.contract.databases import RdsDatabase
 from handlers.contract.names import environment_of
 from handlers.contract.release import SqlStatement
 
@@ -25,12 +26,14 @@ class Commands:
 
     Args:
         prefix: how the names of its resources begin, as `scanner-database-dev`.
+        database: by what RDS names the database.
         release: the event that makes `migrate` apply the release in service; `None`: there is a checkout, and its
             folder migrations/ is the release.
 
     """
 
     prefix: str
+    database: RdsDatabase
     release: Mapping[str, object] | None = None
 
     @property
@@ -69,7 +72,7 @@ class Commands:
         """Return the command that shows what the database cannot."""
         if look.function and self.release is None:
             return f"scannerdb logs {look.function} -e {self.environment} --since 1h"
-        return look.command.format(prefix=self.prefix)
+        return look.command.format(prefix=self.prefix, database=self.database)
 
     def _invoke(self, function: str, event: Mapping[str, object]) -> str:
         payload = f"--payload '{json.dumps(event)}'"

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from handlers.contract.names import database_log_group
 from scannerdb.checks.model import Answer, Check, Context, ok, refused
 from stacks.alarms.log_lines import DENIED_LIMITS, FORMS, SLOW_LIMITS, Entry, events, read_corpus
 from stacks.alarms.log_patterns import DENIED_STATEMENTS, SLOW_STATEMENTS
@@ -13,7 +12,7 @@ SHOWN_CHARACTERS = 100
 
 
 def _deployed(context: Context) -> Iterator[Answer]:
-    group = database_log_group(context.settings.prefix)
+    group = context.settings.rds_database.log_group()
     found = context.aws("logs").describe_metric_filters(logGroupName=group)["metricFilters"]
     deployed = {each["filterPattern"] for each in found}
     wanted = {**SLOW_STATEMENTS, **DENIED_STATEMENTS}

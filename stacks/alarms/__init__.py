@@ -14,6 +14,7 @@ def facts(settings: Settings, *, api_id: str = "") -> Deployment:
     instance = instance_class(settings.database.instance_class)
     return Deployment(
         prefix=settings.prefix,
+        database=settings.rds_database,
         environment=settings.environment,
         api_id=api_id,
         refresh_interval_s=settings.schedule.refresh_interval_s,

@@ -5,7 +5,7 @@ from cdktf_cdktf_provider_aws.db_parameter_group import DbParameterGroup, DbPara
 from cdktf_cdktf_provider_aws.db_subnet_group import DbSubnetGroup
 from constructs import Construct
 
-from handlers.contract import names, roles
+from handlers.contract import roles
 from stacks.database.database import Database
 from stacks.database.parameters import family, parameters
 from stacks.foundation import iam
@@ -28,7 +28,7 @@ class Instance(Database):
     def __init__(self, scope: Construct, id_: str, *, context: Context, network: Network, key_arn: str) -> None:
         super().__init__(scope, id_, context=context)
         settings = context.settings.database
-        self.identifier = context.settings.prefix
+        self.identifier = context.settings.rds_database.identifier
         self.port = settings.port
         self.security_group = security_groups.security_group(
             self, name=context.name("database"), vpc_id=network.vpc_id, description="PostgreSQL instance"
@@ -38,7 +38,7 @@ class Instance(Database):
                 self,
                 f"{kind}_log_group",
                 context=context,
-                name=names.database_log_group(self.identifier, kind),
+                name=context.settings.rds_database.log_group(kind),
                 key_arn=key_arn,
             )
             for kind in LOG_TYPES

@@ -8,7 +8,6 @@ from handlers.contract.names import (
     REFRESH,
     STATUS,
     access_log_group,
-    database_log_group,
     function_log_group,
 )
 from stacks.settings import Settings
@@ -39,7 +38,7 @@ def log_queries(settings: Settings) -> tuple[LogQuery, ...]:
         slowest_statements(settings),
         LogQuery(
             name="denied statements",
-            log_groups=(database_log_group(settings.prefix),),
+            log_groups=(settings.rds_database.log_group(),),
             text=rf"""
 parse @message /{LINE_PREFIX}:ERROR:  (?<refusal>(?:permission denied|must be owner|cannot execute).*)/
 | filter ispresent(refusal)
@@ -104,7 +103,7 @@ def slowest_statements(settings: Settings) -> LogQuery:
     """
     return LogQuery(
         name="slowest statements",
-        log_groups=(database_log_group(settings.prefix),),
+        log_groups=(settings.rds_database.log_group(),),
         # Without auto_explain's plans, which repeat the statement.
         text=rf"""
 parse @message /{LINE_PREFIX}:LOG:  duration: (?<duration_ms>[0-9.]+) ms(?:  (?<kind>[^:]+):\s*(?<statement>.*))?/

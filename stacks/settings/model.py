@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from handlers.contract.databases import RdsDatabase, RdsKind
 from handlers.contract.names import deployment_name
 from stacks import ROOT
 from stacks.settings import regions
@@ -202,3 +203,8 @@ class Settings(Model):
     def prefix(self) -> str:
         """How the names of all resources begin."""
         return deployment_name(self.environment)
+
+    @property
+    def rds_database(self) -> RdsDatabase:
+        """By what RDS names the database."""
+        return RdsDatabase(kind=RdsKind.INSTANCE, identifier=self.prefix)

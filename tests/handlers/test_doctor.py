@@ -49,6 +49,7 @@ def invoke(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         "RDS_USERNAME": "scanner_doctor",
         "RDS_PASSWORD": "unused",
         "RDS_CA_BUNDLE": str(server.certificate_authority),
+        "DATABASE": "instance/scanner-database-test",
         "DOCTOR_LIMITS": json.dumps(asdict(doctor_thresholds(settings))),
         "DEPLOYMENT": settings.prefix,
         "RELEASE_BUCKET": "releases",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handlers.contract.alarms import TOLD
+from handlers.contract.databases import RdsDatabase
 from handlers.diagnosis import Commands
 from scannerdb.main import main
 from tests.support.command_line import dsn, scannerdb
@@ -121,7 +122,7 @@ def test_a_mistake_is_told_with_what_is_known(
     assert message in capsys.readouterr().err
 
 
-COMMANDS = Commands(prefix="scanner-database-dev")
+COMMANDS = Commands(prefix="scanner-database-dev", database=RdsDatabase.parse("instance/scanner-database-dev"))
 
 
 @pytest.mark.parametrize(

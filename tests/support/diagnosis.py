@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 
 from handlers.connection import Database
+from handlers.contract.databases import RdsDatabase
 from handlers.contract.thresholds import Thresholds
 from handlers.diagnosis import Commands, Finding, examine
 from handlers.migrator.runner import run
@@ -36,7 +37,11 @@ THRESHOLDS = {
     "storage_gib": 100,
 }
 RELEASE_EVENT = {"release_bucket": "b", "release_key": "k", "release_sha256": "s"}
-COMMANDS = Commands(prefix="scanner-database-test", release=RELEASE_EVENT)
+COMMANDS = Commands(
+    prefix="scanner-database-test",
+    database=RdsDatabase.parse("instance/scanner-database-test"),
+    release=RELEASE_EVENT,
+)
 _INVOKE = (
     "aws lambda invoke --function-name scanner-database-test-%s "
     "--cli-binary-format raw-in-base64-out --payload '%s' /dev/stdout --cli-read-timeout 0"

@@ -37,11 +37,14 @@ def function_log(function: str) -> Look:
 
 INSTANCE_LOOK = Look(
     what="the instance: its state, class and storage",
-    command="aws rds describe-db-instances --db-instance-identifier {prefix}",
+    command="aws rds describe-db-instances --db-instance-identifier {database.identifier}",
 )
 EVENTS_LOOK = Look(
     what="the latest events of the instance",
-    command="aws rds describe-events --source-type db-instance --source-identifier {prefix} --duration 1440",
+    command=(
+        "aws rds describe-events --source-type db-{database.kind} --source-identifier {database.identifier} "
+        "--duration 1440"
+    ),
 )
 CONCURRENCY_LOOK = Look(
     what="the account's limit of concurrent executions",

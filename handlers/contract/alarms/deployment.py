@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 
+from handlers.contract.databases import RdsDatabase
 from handlers.contract.timeouts import STALE_AFTER_INTERVALS
 
 T = TypeVar("T")
@@ -15,6 +16,7 @@ class Deployment:
 
     Args:
         prefix: how the names of its resources begin, as `scanner-database-dev`.
+        database: by what RDS names its database.
         environment: its name, as `dev`.
         api_id: of the status API.
         refresh_interval_s: from one refresh to the next.
@@ -30,6 +32,7 @@ class Deployment:
     """
 
     prefix: str
+    database: RdsDatabase
     environment: str
     api_id: str
     refresh_interval_s: int

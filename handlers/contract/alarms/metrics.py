@@ -29,7 +29,9 @@ def refresh_metric(name: str) -> Metric:
 
 def database_metric(name: str) -> Metric:
     """Return a metric that RDS publishes of the instance."""
-    return Metric(namespace="AWS/RDS", name=name, dimensions={"DBInstanceIdentifier": "{deployment.prefix}"})
+    return Metric(
+        namespace="AWS/RDS", name=name, dimensions={"DBInstanceIdentifier": "{deployment.database.identifier}"}
+    )
 
 
 def proxy_metric(name: str) -> Metric:

@@ -59,7 +59,8 @@ class Look:
 
     Args:
         what: in words.
-        command: of the AWS CLI; `{prefix}` is how the names of the deployment's resources begin.
+        command: of the AWS CLI; `{prefix}` is how the names of the deployment's resources begin,
+            `{database}` its `RdsDatabase`.
         function: set where `scannerdb logs FUNCTION` shows the same.
 
     """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import psycopg2
 import pytest
 
+from handlers.contract.databases import RdsDatabase
 from handlers.contract.thresholds import Thresholds
 from handlers.diagnosis import Commands, examine
 from stacks import ROOT
@@ -110,7 +111,10 @@ def test_a_function_that_was_replaced_is_found_and_a_checkout_runs_its_statement
     (changed,) = examine(
         lambda: well.connect("scanner_doctor"),
         Thresholds(**THRESHOLDS),
-        commands=Commands(prefix="scanner-database-test"),
+        commands=Commands(
+            prefix="scanner-database-test",
+            database=RdsDatabase.parse("instance/scanner-database-test"),
+        ),
         checks=("triggers",),
         read_release=lambda: build_release(MIGRATIONS),
     )

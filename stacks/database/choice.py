@@ -1,0 +1,13 @@
+"""Which kind of database the settings ask for."""
+
+from constructs import Construct
+
+from stacks.database.database import Database
+from stacks.database.instance import Instance
+from stacks.foundation.context import Context
+from stacks.network.network import Network
+
+
+def database(scope: Construct, id_: str, *, context: Context, network: Network, key_arn: str) -> Database:
+    """Create the database of a deployment, of the kind that its settings ask for."""
+    return Instance(scope, id_, context=context, network=network, key_arn=key_arn)
