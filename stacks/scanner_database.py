@@ -93,7 +93,7 @@ class ScannerDatabase(TerraformStack):
                 package=package,
                 stored_package=stored_package,
                 timeout_s=timeout_s,
-                variables={variables.RDS_DBNAME: roles.DATABASE, **environment},
+                variables={variables.RDS_DBNAME: settings.database.name, **environment},
                 statements=statements,
                 depends_on=depends_on,
             )
@@ -109,6 +109,7 @@ class ScannerDatabase(TerraformStack):
             statements={
                 "ReadReleases": iam.statement("s3:GetObject", resources=[f"{artifacts.bucket_arn}/*"]),
                 "ReadMasterSecret": iam.statement("secretsmanager:GetSecretValue", resources=[db.master_secret_arn]),
+                **({"DecryptMasterSecret": decrypt} if (decrypt := db.master_secret_key()) else {}),
             },
         )
         migrate_rules = [
@@ -241,6 +242,7 @@ class ScannerDatabase(TerraformStack):
             ticket_topic_arn=topics.ticket_arn,
             dashboard_url=dashboard.url,
             release_sha256=release.sha256,
+            **({"access_rules": "\n".join(db.access_rules)} if db.access_rules else {}),
         )
 
     # Overrides cdktf's own method: an address is the construct's path without a hash, so that people can type

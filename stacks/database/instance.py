@@ -5,7 +5,6 @@ from cdktf_cdktf_provider_aws.db_parameter_group import DbParameterGroup, DbPara
 from cdktf_cdktf_provider_aws.db_subnet_group import DbSubnetGroup
 from constructs import Construct
 
-from handlers.contract import roles
 from stacks.database.database import Database
 from stacks.database.parameters import family, parameters
 from stacks.foundation import iam
@@ -79,7 +78,7 @@ class Instance(Database):
             self,
             "instance",
             identifier=self.identifier,
-            db_name=roles.DATABASE,
+            db_name=settings.name,
             port=self.port,
             # Version
             engine="postgres",
@@ -104,7 +103,7 @@ class Instance(Database):
             publicly_accessible=False,
             ca_cert_identifier=settings.ca_certificate,
             # Access
-            username=roles.OWNER,
+            username=settings.master_username,
             manage_master_user_password=True,
             master_user_secret_kms_key_id=key_arn,
             iam_database_authentication_enabled=True,

@@ -10,7 +10,7 @@ from handlers.contract.names import deployment_name
 from stacks import ROOT
 from stacks.settings import regions
 from stacks.settings.alarms import AlarmsSettings
-from stacks.settings.base import Model, on_change
+from stacks.settings.base import MisfitError, Model, on_change
 from stacks.settings.database import DatabaseSettings
 from stacks.settings.environment_name import LONGEST_ENVIRONMENT_NAME
 from stacks.settings.network import NetworkSettings
@@ -197,6 +197,13 @@ class Settings(Model):
         regions.check_instance_class(self.region, self.database.instance_class)
         regions.check_certificates(self.region, has_own=self.functions.ca_bundle is not None)
         check_subnet_sizes(self.network, self.database)
+        if self.database.existing_identifier is not None and not self.network.exists:
+            raise MisfitError(
+                ("network", "vpc_cidr"),
+                self.network.vpc_cidr,
+                f"{self.database.existing_identifier} lies in a network that exists: name it in network.vpc_id, with "
+                "subnet_ids",
+            )
         return self
 
     @property
@@ -207,4 +214,4 @@ class Settings(Model):
     @property
     def rds_database(self) -> RdsDatabase:
         """By what RDS names the database."""
-        return RdsDatabase(kind=RdsKind.INSTANCE, identifier=self.prefix)
+        return RdsDatabase(kind=RdsKind.INSTANCE, identifier=self.database.existing_identifier or self.prefix)
