@@ -33,6 +33,7 @@ from scannerdb.options import (
 )
 from scannerdb.terminal import row_lines
 from stacks.alarms.thresholds import doctor_thresholds
+from stacks.database.parameters import expected_parameters
 from stacks.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def diagnose(
         commands=commands,
         checks=checks_of(alarm),
         read_release=lambda: current_release(migrations),
+        expected=expected_parameters(settings),
     )
     findings += looks(alarm, commands)
     state = overall(findings)

@@ -18,6 +18,7 @@ from stacks.access.proxy import Proxy
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.assets.package import Package
 from stacks.database.choice import database
+from stacks.database.parameters import expected_parameters
 from stacks.foundation import iam
 from stacks.foundation.artifacts import Artifacts
 from stacks.foundation.context import Context
@@ -98,6 +99,8 @@ class ScannerDatabase(TerraformStack):
                 depends_on=depends_on,
             )
 
+        found = expected_parameters(settings)
+        expected = {variables.EXPECTED_PARAMETERS: str(found)} if found else {}
         migrate = function(
             names.MIGRATE,
             timeout_s=timeouts.MIGRATE.function_s,
@@ -105,6 +108,7 @@ class ScannerDatabase(TerraformStack):
                 variables.RDS_ENDPOINT: db.address,
                 variables.RDS_PORT: str(db.port),
                 variables.MASTER_SECRET_ARN: db.master_secret_arn,
+                **expected,
             },
             statements={
                 "ReadReleases": iam.statement("s3:GetObject", resources=[f"{artifacts.bucket_arn}/*"]),
@@ -168,6 +172,7 @@ class ScannerDatabase(TerraformStack):
                 variables.DEPLOYMENT: settings.prefix,
                 variables.DATABASE: str(settings.rds_database),
                 **variables.release_variables(release_event),
+                **expected,
             },
             statements={
                 "LogIn": db.login(roles.DOCTOR),

@@ -16,6 +16,7 @@ from scannerdb.options import complete_environment, environment_file, json_optio
 from scannerdb.outputs import read_state
 from scannerdb.preflight.account import ACCOUNT
 from scannerdb.preflight.database import DATABASE
+from scannerdb.preflight.existing import EXISTING
 from scannerdb.preflight.names import NAMES
 from scannerdb.preflight.network import NETWORK
 from scannerdb.preflight.prerequisites import PREREQUISITES
@@ -25,7 +26,7 @@ from scannerdb.review.terraform_errors import PlanningError
 from stacks import ROOT
 from stacks.settings import Settings, load_settings
 
-CHECKS = (*ACCOUNT, *NETWORK, *PREREQUISITES, *DATABASE, *QUOTAS, *NAMES)
+CHECKS = (*ACCOUNT, *NETWORK, *PREREQUISITES, *DATABASE, *EXISTING, *QUOTAS, *NAMES)
 DIRECTORY = ROOT / "build" / "preflight"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from scannerdb import terraform
 from scannerdb.review.emulator import empty_emulator
+from scannerdb.review.stand_in import make_stand_in
 from scannerdb.review.terraform_errors import PlanningError, explain
 from stacks import ROOT
 from stacks.settings import Settings
@@ -60,7 +61,9 @@ def plan_environment(
     with contextlib.ExitStack() as stack:
         if emulated:
             shown, environment = stack.enter_context(_emulated(settings, directory, environ, empty=emulator))
-            against = f"the emulator at {shown}" if shown else "an empty emulator: every resource is new"
+            against = (
+                f"the emulator at {shown}" if shown else f"an empty emulator: every resource is new{_but(settings)}"
+            )
         else:
             environment = {**environ, "TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
             against = "the account of your credentials"
@@ -80,6 +83,11 @@ def plan_environment(
             raise PlanningError(explain(str(error), settings.environment)) from error
 
 
+def _but(settings: Settings) -> str:
+    existing = settings.database.existing_identifier
+    return f", and a stand-in has the place of {existing}" if existing else ""
+
+
 @contextlib.contextmanager
 def _emulated(
     settings: Settings, directory: Path, environ: Mapping[str, str], *, empty: bool
@@ -93,6 +101,8 @@ def _emulated(
         yield settings.aws.endpoint, environment
         return
     with empty_emulator() as address:
+        if settings.database.existing_identifier is not None:
+            make_stand_in(settings.model_copy(update={"aws": settings.aws.model_copy(update={"endpoint": address})}))
         yield None, environment | EMULATED | {"SCANNER__AWS__ENDPOINT": address}
 
 
