@@ -11,7 +11,7 @@ from stacks.settings.rds_offers import rds_offers
 
 
 class DatabaseSettings(ExistingDatabaseSettings):
-    """The RDS instance: one of this stack, or one that exists; then these are what it is."""
+    """The RDS instance: one of the stack's own, or one that exists; then class, storage and port say what it is."""
 
     # The major version alone: RDS installs minor versions itself in the maintenance window.
     engine_version: str = Field(
@@ -55,7 +55,9 @@ class DatabaseSettings(ExistingDatabaseSettings):
         description="a whole number from 1 to 35",
         json_schema_extra=on_change("in place; fewer days delete the older automated backups"),
     )
-    deletion_protection: bool = Field(True, description="true or false")
+    deletion_protection: bool = Field(
+        True, description="true or false; with existing_identifier it keeps the bucket of releases only"
+    )
     final_snapshot: bool = Field(
         True,
         description="true or false; whether a snapshot and the backups outlive it",

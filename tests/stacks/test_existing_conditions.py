@@ -11,6 +11,7 @@ from scannerdb import terraform
 from scannerdb.aws import client
 from scannerdb.review.emulator import empty_emulator
 from scannerdb.review.stand_in import make_stand_in
+from stacks.database.existing_conditions import modify
 from stacks.settings import Settings, load_settings
 from tests.support.existing_instance import IDENTIFIER, around_existing
 from tests.support.synthesis import synthesise_file
@@ -54,7 +55,7 @@ def planned(stack: Synthesised, environment: dict[str, str]) -> str:
     """Return what a plan of the data sources says, or why it fails, in one line."""
     terraform.init(stack.folder, environment)
     try:
-        return terraform.run(stack.folder, environment, "plan", "-no-color", *DATA_SOURCES)
+        return terraform.run(stack.folder, environment, "plan", "-no-color", DATA_SOURCES)
     except terraform.TerraformError as error:
         return " ".join(str(error).replace("│", " ").split())
 
@@ -88,8 +89,10 @@ def test_all_that_does_not_fit_is_told_at_once_with_the_way_out(
     for part in (
         "unfit: it is postgres 14.9, and postgres 15 to 18 is supported. Next: upgrade it",
         "unfit: its storage is not encrypted",
-        "unfit: it does not export its log, and alarms and metrics are made of it. Next: aws rds modify-db-instance "
-        "--db-instance-identifier unfit --apply-immediately --cloudwatch-logs-export-configuration EnableLogTypes=postgresql",
+        (
+            f"unfit: it does not export its log, and alarms and metrics are made of it. Next: {modify('unfit')} "
+            "--cloudwatch-logs-export-configuration EnableLogTypes=postgresql"
+        ),
         "unfit: it listens on port 6543, and database.port is 5432. Next: database.port = 6543",
         'Next: database.instance_class = "db.m7g.large"',
         "unfit: it has 200 GiB, and the alarms are those of 20 to 100 GiB",
