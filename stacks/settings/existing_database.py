@@ -36,11 +36,12 @@ class ExistingDatabaseSettings(Model):
         max_length=63,
         pattern=r"^[a-z](-?[a-z0-9])*$",
         description=(
-            "an RDS for PostgreSQL instance that exists, in network.vpc_id ([adopt.md](adopt.md#deploy-around-it)); with "
-            f"it {', '.join(OF_ITS_OWNER)} are refused. None: the stack makes one"
+            "an RDS for PostgreSQL instance that exists, in network.vpc_id; with it "
+            f"{', '.join(OF_ITS_OWNER)} are refused. None: the stack makes one"
         ),
         json_schema_extra=on_change(
-            "**another database**: the instance that the stack made is destroyed with its rows, one that exists is left"
+            "**another database**: the instance that the stack made is destroyed with its rows, one that exists is "
+            "left; see [adopt.md](adopt.md#deploy-around-it)"
         ),
     )
     access_rules: str = Field(
