@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scannerdb import terraform
-from scannerdb.review.emulator import empty_emulator
-from scannerdb.review.stand_in import make_stand_in
+from scannerdb.review.stand_in import emulated_account
 from scannerdb.review.terraform_errors import PlanningError, explain
 from stacks import ROOT
 from stacks.settings import Settings
@@ -100,9 +99,7 @@ def _emulated(
     if not empty:
         yield settings.aws.endpoint, environment
         return
-    with empty_emulator() as address:
-        if settings.database.existing_identifier is not None:
-            make_stand_in(settings.model_copy(update={"aws": settings.aws.model_copy(update={"endpoint": address})}))
+    with emulated_account(settings) as address:
         yield None, environment | EMULATED | {"SCANNER__AWS__ENDPOINT": address}
 
 

@@ -5,22 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from scannerdb import terraform
 from scannerdb.aws import client
 from scannerdb.review.emulator import empty_emulator
-from scannerdb.review.stand_in import make_stand_in
+from scannerdb.review.stand_in import emulated_account
 from stacks.database.existing_conditions import modify
-from stacks.settings import Settings, load_settings
+from stacks.settings import load_settings
 from tests.support.existing_instance import IDENTIFIER, around_existing
 from tests.support.synthesis import synthesise_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    from tests.support.synthesis import Synthesised
 
 BACKEND = {"terraform": {"backend": {"local": {"path": "terraform.tfstate"}}}}
 DATA_SOURCES = (
@@ -30,29 +25,18 @@ DATA_SOURCES = (
 ELSEWHERE = "sg-0123456789abcdef0"
 
 
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[str]:
-    with empty_emulator() as address:
-        yield address
+def settings_file(folder: Path, name: str, address: str) -> Path:
+    """Write settings around an instance of this name in an emulator."""
+    file = folder / f"{name}.toml"
+    text = around_existing(f'access_rules = "{ELSEWHERE}"').replace(IDENTIFIER, name)
+    file.write_text(text.replace("[aws]", f'[aws]\nendpoint = "{address}"'))
+    return file
 
 
-@pytest.fixture
-def around(tmp_path: Path, emulator: str) -> Callable[..., tuple[Settings, Synthesised]]:
-    """Return a function that synthesises settings around an instance, in the emulator."""
-
-    def make(name: str, *lines: str) -> tuple[Settings, Synthesised]:
-        file = tmp_path / f"{name}.toml"
-        text = around_existing(*lines).replace(IDENTIFIER, name)
-        file.write_text(text.replace("[aws]", f'[aws]\nendpoint = "{emulator}"'))
-        stack = synthesise_file(file, tmp_path / name)
-        (stack.folder / "override.tf.json").write_text(json.dumps(BACKEND))
-        return load_settings(file, {}), stack
-
-    return make
-
-
-def planned(stack: Synthesised, environment: dict[str, str]) -> str:
+def planned(file: Path, environment: dict[str, str]) -> str:
     """Return what a plan of the data sources says, or why it fails, in one line."""
+    stack = synthesise_file(file, file.with_suffix(""))
+    (stack.folder / "override.tf.json").write_text(json.dumps(BACKEND))
     terraform.init(stack.folder, environment)
     try:
         return terraform.run(stack.folder, environment, "plan", "-no-color", DATA_SOURCES)
@@ -60,18 +44,17 @@ def planned(stack: Synthesised, environment: dict[str, str]) -> str:
         return " ".join(str(error).replace("│", " ").split())
 
 
-def test_a_stand_in_fits_the_settings_that_it_is_made_of(
-    around: Callable[..., tuple[Settings, Synthesised]], terraform_environment: dict[str, str]
+def test_a_plan_without_an_account_has_a_stand_in_that_fits_the_settings(
+    tmp_path: Path, terraform_environment: dict[str, str]
 ) -> None:
-    settings, stack = around("fits", f'access_rules = "{ELSEWHERE}"')
-    make_stand_in(settings)
-    assert "No changes" in planned(stack, terraform_environment)
+    settings = load_settings(settings_file(tmp_path, "fits", "http://127.0.0.1:1"), {})
+    with emulated_account(settings) as address:
+        assert "No changes" in planned(settings_file(tmp_path, "fits", address), terraform_environment)
 
 
 def test_all_that_does_not_fit_is_told_at_once_with_the_way_out(
-    around: Callable[..., tuple[Settings, Synthesised]], terraform_environment: dict[str, str]
+    tmp_path: Path, terraform_environment: dict[str, str]
 ) -> None:
-    settings, stack = around("unfit", f'access_rules = "{ELSEWHERE}"')
     wrong: dict[str, Any] = {
         "DBInstanceIdentifier": "unfit",
         "Engine": "postgres",
@@ -84,8 +67,10 @@ def test_all_that_does_not_fit_is_told_at_once_with_the_way_out(
         "MasterUsername": "postgres",
         "MasterUserPassword": "of another team",
     }
-    client(settings, "rds").create_db_instance(**wrong)
-    told = planned(stack, terraform_environment)
+    with empty_emulator() as address:
+        file = settings_file(tmp_path, "unfit", address)
+        client(load_settings(file, {}), "rds").create_db_instance(**wrong)
+        told = planned(file, terraform_environment)
     for part in (
         "unfit: it is postgres 14.9, and postgres 15 to 18 is supported. Next: upgrade it",
         "unfit: its storage is not encrypted",
