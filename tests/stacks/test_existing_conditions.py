@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BACKEND = {"terraform": {"backend": {"local": {"path": "terraform.tfstate"}}}}
-DATA_SOURCES = (
-    "-target=data.aws_db_instance.database_instance",
-    "-target=data.aws_cloudwatch_log_group.database_log_group",
-)
+# The second data source needs the first.
+DATA_SOURCES = "-target=data.aws_cloudwatch_log_group.database_log_group"
 ELSEWHERE = "sg-0123456789abcdef0"
 
 
