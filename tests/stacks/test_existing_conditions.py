@@ -47,7 +47,8 @@ def test_a_plan_without_an_account_has_a_stand_in_that_fits_the_settings(
 ) -> None:
     settings = load_settings(settings_file(tmp_path, "fits", "http://127.0.0.1:1"), {})
     with emulated_account(settings) as address:
-        assert "No changes" in planned(settings_file(tmp_path, "fits", address), terraform_environment)
+        told = planned(settings_file(tmp_path, "fits", address), terraform_environment)
+    assert "data.aws_cloudwatch_log_group.database_log_group: Read complete" in told
 
 
 def test_all_that_does_not_fit_is_told_at_once_with_the_way_out(
