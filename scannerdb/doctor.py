@@ -103,7 +103,9 @@ def diagnose(
 
     """
     environment = settings.environment
-    commands = Commands(prefix=settings.prefix, database=settings.rds_database)
+    # `scannerdb tunnel` sets both variables. A DSN alone may be that of a database which no deployment made.
+    is_deployed = dsn is None or ENVIRONMENT_VARIABLE in os.environ
+    commands = Commands(prefix=settings.prefix, database=settings.rds_database, is_deployed=is_deployed)
     findings = examine(
         _seeing_sessions(connect_to(dsn or deployment_dsn(settings, user=DOCTOR)), environment),
         thresholds,
@@ -112,6 +114,7 @@ def diagnose(
         read_release=lambda: current_release(migrations),
     )
     findings += looks(alarm, commands)
+    findings = [finding for finding in findings if finding.state != "look" or finding.next]
     state = overall(findings)
     if as_json:
         answer = {"environment": environment, "state": state, "findings": [finding.fields() for finding in findings]}

@@ -78,7 +78,10 @@ def test_json_is_what_the_function_answers(
     ]
 
 
-def test_a_database_that_is_away_ends_with_2_and_no_stack_trace(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_database_that_is_away_ends_with_2_and_no_stack_trace(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCANNERDB_ENVIRONMENT", "prod")  # as `scannerdb tunnel` does
     scannerdb("doctor", "--dsn", "host=127.0.0.1 port=1", "-e", "prod", code=2)
     printed = capsys.readouterr()
     assert "critical  connection           no connection: " in printed.out
@@ -144,11 +147,50 @@ def test_the_command_line_takes_what_the_doctor_prints_in_a_checkout(command: st
 
 
 def test_in_a_checkout_the_next_command_is_one_of_scannerdb(
-    well: TestDatabase, capsys: pytest.CaptureFixture[str]
+    well: TestDatabase, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("SCANNERDB_ENVIRONMENT", "dev")  # as `scannerdb tunnel` does
     well.query("UPDATE materialized_view_refresh_log SET last_refreshed_at = now() - interval '1 hour'")
     scannerdb("doctor", "progress-stale", "--dsn", dsn(well), "-e", "dev", code=2)
     printed = capsys.readouterr().out
     assert """next: scannerdb invoke refresh -e dev --payload '{"action": "refresh"}'""" in printed
     assert "next: scannerdb logs refresh -e dev --since 1h" in printed
     assert "aws " not in printed
+
+
+@pytest.mark.parametrize(
+    ("fault", "command"),
+    [
+        (
+            "UPDATE materialized_view_refresh_log SET last_refreshed_at = now() - interval '1 hour'",
+            "refresh",
+        ),
+        ("UPDATE job_progress_counts SET queued_count = 7", "rebuild"),
+        ("DROP VIEW job_statistics", "migrate"),
+    ],
+)
+def test_without_a_deployment_each_command_works_with_the_dsn_and_none_is_of_aws(
+    well: TestDatabase, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, fault: str, command: str
+) -> None:
+    # GIVEN a DSN that no tunnel made: there may be no function, no proxy and no instance of ours
+    monkeypatch.delenv("SCANNERDB_ENVIRONMENT", raising=False)
+    monkeypatch.setenv("SCANNERDB_DSN", dsn(well))
+    well.query(fault)
+    # WHEN the doctor is asked
+    scannerdb("doctor", "-e", "dev", code=2)
+    printed = capsys.readouterr().out
+    # THEN its command is the one that mends the fault from here
+    assert f"next: scannerdb {command}\n" in printed
+    assert not [word for word in ("invoke", "logs", "cdktf", "aws ", "elsewhere") if word in printed]
+    scannerdb(command)
+    scannerdb("doctor", "-e", "dev", code=0)
+
+
+def test_without_a_deployment_a_database_that_is_away_is_told_without_commands_of_aws(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SCANNERDB_ENVIRONMENT", raising=False)
+    scannerdb("doctor", "--dsn", "host=127.0.0.1 port=1", "-e", "prod", code=2)
+    printed = capsys.readouterr().out
+    assert "no connection: " in printed
+    assert "next: " not in printed
