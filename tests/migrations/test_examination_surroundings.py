@@ -109,6 +109,16 @@ def test_a_login_that_may_not_set_the_roles_up_is_refused_with_what_helps(
     assert "roles" not in examine(empty_database, login)
 
 
+def test_a_login_that_does_not_see_other_sessions_is_told_with_the_grant_that_helps(
+    empty_database: TestDatabase, login: str
+) -> None:
+    finding = examine(empty_database, login)["sessions"]
+    assert (finding.subject, finding.refuses) == (f"login {login}", False)
+    statement = finding.way_out.removeprefix("An administrator can run ").removesuffix(".")
+    empty_database.query(statement, user="postgres")
+    assert "sessions" not in examine(empty_database, login)
+
+
 def test_each_relation_that_the_migrations_make_is_examined_under_its_name(database: TestDatabase) -> None:
     made = database.query(
         "SELECT relname, CASE relkind WHEN 'r' THEN 't' ELSE relkind::text END FROM pg_class "

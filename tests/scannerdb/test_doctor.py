@@ -13,6 +13,7 @@ from handlers.contract.databases import RdsDatabase
 from handlers.diagnosis import Commands
 from scannerdb.main import main
 from tests.support.command_line import dsn, scannerdb
+from tests.support.old_deployment import create_role
 
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
@@ -94,14 +95,28 @@ def test_a_database_that_is_away_ends_with_2_and_no_stack_trace(
 
 @pytest.mark.parametrize("user", ["progress_reader", "progress_refresher", "scanner_app"])
 def test_who_does_not_see_other_sessions_is_not_told_that_all_is_well(
-    well: TestDatabase, capsys: pytest.CaptureFixture[str], user: str
+    well: TestDatabase, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, user: str
 ) -> None:
+    monkeypatch.setenv("SCANNERDB_ENVIRONMENT", "prod")  # as `scannerdb tunnel` does
     seen_by = well.server.dsn(user=user, database=well.name)
     scannerdb("doctor", "lock-waits", "--dsn", seen_by, "-e", "prod", code=1)
     printed = capsys.readouterr()
     assert printed.out == ""
     assert f"logged in as {user}, who does not see what other sessions do" in printed.err
     assert "scannerdb tunnel prod --direct -- scannerdb doctor" in printed.err
+
+
+def test_without_a_deployment_an_owner_who_does_not_see_other_sessions_is_told_the_grant_that_helps(
+    well: TestDatabase, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SCANNERDB_ENVIRONMENT", raising=False)
+    create_role(well, '"team owner"')
+    seen_by = well.server.dsn(user="team owner", database=well.name)
+    scannerdb("doctor", "lock-waits", "--dsn", seen_by, "-e", "prod", code=1)
+    said = capsys.readouterr().err
+    assert "log in as scanner_doctor or let an administrator run " in said
+    well.query(said.rpartition(" run ")[2], user="postgres")
+    scannerdb("doctor", "lock-waits", "--dsn", seen_by, "-e", "prod", code=0)
 
 
 @pytest.mark.parametrize("user", ["scanner_doctor", "scanner_admin", "postgres"])

@@ -67,6 +67,12 @@ WHERE NOT login.rolsuper
                   WHERE roleid = memberships.granted::regrole
                     AND member = to_regrole(memberships.name));
 
+-- name: sessions
+SELECT 'login ' || quote_ident(current_user) AS subject,
+       'does not see what other sessions do' AS value,
+       format('GRANT pg_monitor TO %%I', current_user) AS statement
+WHERE NOT pg_has_role('pg_read_all_stats', 'USAGE');
+
 -- name: owners
 -- Relations and functions under our names whose owner's rights this login does not have.
 SELECT object.name AS subject,
