@@ -128,8 +128,8 @@ def diagnose(
 def _seeing_sessions(connect: Connect, way_in: str) -> Connect:
     """Return a `connect` that refuses a user who does not see what other sessions do.
 
-    `way_in` is the command that logs in as one who does; empty without a deployment. The OperatorError ends the command;
-    a `psycopg2.Error` becomes a finding, as any other of `connect`.
+    `way_in` is the command that logs in as one who does; empty without a deployment. The OperatorError ends the
+    command; a `psycopg2.Error` becomes a finding, as any other of `connect`.
     """
 
     def checked() -> "psycopg2.extensions.connection":

@@ -243,7 +243,7 @@ JOIN (VALUES ('session_replication_role', 'replica', true,
               'Its sessions fire no triggers, so what they write is not counted.'),
              ('default_transaction_read_only', 'on|true|1|yes', false, 'The scanner and the refresh cannot write.'),
              ('default_transaction_isolation', 'serializable|repeatable read', false,
-              'The scanner''s writes meet serialization failures, and it cannot TRUNCATE the tables.'),
+              'The scanner''s writes meet serialization failures.'),
              ('search_path', '(?!.*\mpublic\M).*', false,
               'Statements of the scanner that do not name the schema miss the tables in public.')
      ) AS risks (name, values, for_any_role, why)
