@@ -49,7 +49,7 @@ demo: setup ## Deploy everything to this machine, scan OBJECTS=1000000 objects, 
 
 .PHONY: plan
 plan: setup ## Plan ENV=dev: what changes, restarts, migrates; red if data would be lost; ARGS=--emulator needs no account
-	@$(RUN) -m scannerdb review $(ENV) $(ARGS)
+	@$(RUN) -m scannerdb review -e $(ENV) $(ARGS)
 
 .PHONY: synth
 synth: setup ## Write Terraform JSON for every environment to cdktf.out/

@@ -113,7 +113,7 @@ def tunnel_as(user: str, environment: str) -> str:
     """Return the `scannerdb tunnel` command of a user; its defaults are the reader and, with --direct, the owner."""
     direct = " --direct" if user in DIRECT_USERS else ""
     named = "" if user in {READER, OWNER} else f" --user {user}"
-    return f"scannerdb tunnel {environment}{direct}{named}"
+    return f"scannerdb tunnel -e {environment}{direct}{named}"
 
 
 def authorities(settings: Settings) -> Path:

@@ -36,6 +36,8 @@ COMMANDS = {
 }
 
 INTERRUPTED = 130
+# More characters than a first sentence has.
+UNCUT = 1000
 _NOTHING = "nothing was changed"
 _WHOLE = "it is one transaction: the server undoes it, or had finished it"
 # What Ctrl-C and --deadline-s leave.
@@ -76,8 +78,8 @@ class GroupedCommands(click.Group):
         longest = max(map(len, self.commands))
         for heading, commands in COMMANDS.items():
             with formatter.section(heading):
-                limit = formatter.width - longest - 6
-                formatter.write_dl([(f"{each.name:<{longest}}", each.get_short_help_str(limit)) for each in commands])
+                # The whole sentence: it is wrapped, not cut.
+                formatter.write_dl([(f"{each.name:<{longest}}", each.get_short_help_str(UNCUT)) for each in commands])
 
 
 def _left(context: click.Context) -> str:
@@ -109,11 +111,11 @@ def main() -> None:
     \b
     export SCANNERDB_ENVIRONMENT=dev
     scannerdb doctor
-    scannerdb tunnel dev -- scannerdb status --watch
+    scannerdb tunnel -e dev -- scannerdb status --watch
 
     Which database: --dsn or SCANNERDB_DSN, which comes first; else --environment, which looks the address up in the
     Terraform state of a deployment; else the variables of the handlers, RDS_PROXY_ENDPOINT, RDS_PORT, RDS_DBNAME,
-    RDS_USERNAME, RDS_PASSWORD and RDS_CA_BUNDLE. SCANNERDB_ENVIRONMENT is the --environment of doctor, logs and invoke.
+    RDS_USERNAME, RDS_PASSWORD and RDS_CA_BUNDLE. SCANNERDB_ENVIRONMENT is the --environment of each command.
     docs/operations/ shows each command at work.
     """  # noqa: D301 - click takes the character for "do not wrap"
 

@@ -67,7 +67,7 @@ def plan(dsn: str | None, environment: str | None, as_json: bool) -> None:  # no
 
     \b
     scannerdb plan                                      against an empty database
-    scannerdb tunnel prod --direct -- scannerdb plan    against that of prod
+    scannerdb tunnel -e prod --direct -- scannerdb plan    against that of prod
     scannerdb plan --json | jq '.steps[] | select(.blocks_writers)'
     scannerdb plan --json | jq -r '.findings[] | select(.refuses) | .way_out'
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import psycopg2
+from click.core import ParameterSource
 from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED
 from psycopg2.extras import RealDictCursor
 
@@ -27,8 +28,7 @@ CONNECT_TIMEOUT_S = 5
 # A connection whose server stopped answering, for instance after the laptop slept, is closed after 25 seconds.
 KEEPALIVES: Mapping[str, Any] = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 
-# `scannerdb tunnel ENV -- COMMAND` sets both. Only doctor, logs and invoke read the second as their --environment;
-# other commands would take it as a choice of database.
+# `scannerdb tunnel -e ENV -- COMMAND` sets both.
 DSN_VARIABLE = "SCANNERDB_DSN"
 ENVIRONMENT_VARIABLE = "SCANNERDB_ENVIRONMENT"
 
@@ -43,13 +43,18 @@ dsn_option = click.option(
     envvar=DSN_VARIABLE,
     help="Which database: a libpq connection string or URL. Also from SCANNERDB_DSN.",
 )
+# The one way in which each command names an environment.
+_ENVIRONMENT: Mapping[str, Any] = {
+    "envvar": ENVIRONMENT_VARIABLE,
+    "metavar": "NAME",
+    "shell_complete": complete_environment,
+}
 environment_option = click.option(
     *("--environment", "-e"),
-    metavar="NAME",
-    shell_complete=complete_environment,
+    **_ENVIRONMENT,
     help="Without a DSN: the database that this environment's Terraform state names; it is reachable only from inside "
-    "its network. With neither: RDS_PROXY_ENDPOINT, RDS_PORT, RDS_DBNAME, RDS_USERNAME, RDS_PASSWORD and "
-    "RDS_CA_BUNDLE, as the handlers read them.",
+    f"its network. Also from {ENVIRONMENT_VARIABLE}. With neither: RDS_PROXY_ENDPOINT, RDS_PORT, RDS_DBNAME, "
+    "RDS_USERNAME, RDS_PASSWORD and RDS_CA_BUNDLE, as the handlers read them.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 lock_patience_option = click.option(
@@ -75,6 +80,22 @@ deadline_option = click.option(
 )
 
 
+def _named(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str:
+    if not name:
+        known = ", ".join(environment_files(ENVIRONMENTS)) or "none is known without a project"
+        raise click.UsageError(f"which environment? Add -e NAME, or set {ENVIRONMENT_VARIABLE}; there are: {known}")
+    return name
+
+
+# For commands that ask AWS or read settings: they work on an environment, and never on a DSN alone.
+deployment_option = click.option(
+    *("--environment", "-e"),
+    **_ENVIRONMENT,
+    callback=_named,
+    help=f"The environment: a file of environments/. Also from {ENVIRONMENT_VARIABLE}.",
+)
+
+
 def environment_file(environment: str) -> Path:
     """Return the settings file of an environment.
 
@@ -97,7 +118,7 @@ def database_options(function: Callable[..., None]) -> Callable[..., None]:
 def find_dsn(dsn: str | None, environment: str | None = None, *, user: str = OWNER) -> str | None:
     """Return the connection string of the chosen database; `None` when nothing chooses one.
 
-    A DSN wins over an environment: inside of `scannerdb tunnel`, which sets a DSN, `-e` only chooses limits.
+    A DSN wins over an environment: inside of `scannerdb tunnel`, which sets both, the environment only chooses limits.
 
     Args:
         dsn: `--dsn` or SCANNERDB_DSN.
@@ -109,13 +130,18 @@ def find_dsn(dsn: str | None, environment: str | None = None, *, user: str = OWN
 
     """
     if dsn is not None:
-        if environment is not None:
+        if environment is not None and _is_from_command_line("environment"):
             server = psycopg2.extensions.parse_dsn(dsn).get("host", "the default host")
             click.echo(f"scannerdb: the DSN names the database, on {server}; {environment} is not looked up", err=True)
         return dsn
     if environment is not None:
         return deployment_dsn(load_settings(environment_file(environment)), user=user)
     return handler_dsn()
+
+
+def _is_from_command_line(parameter: str) -> bool:
+    context = click.get_current_context(silent=True)
+    return context is None or context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE
 
 
 def require_dsn(dsn: str | None, environment: str | None = None, *, user: str = OWNER) -> str:

@@ -7,22 +7,22 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from scannerdb.options import complete_environment, environment_file, json_option
+from scannerdb.options import deployment_option, environment_file, json_option
 from stacks import ROOT
 from stacks.settings import resolve_settings
 
 
 @click.command("settings")
-@click.argument("environment", shell_complete=complete_environment)
+@deployment_option
 @json_option
 def show_settings(environment: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """Print each setting of ENVIRONMENT and what set it.
+    """Print each setting of an environment, and what set it.
 
     That is its file, a variable, its size or a default. docs/settings.md lists what each setting allows.
 
     \b
-    scannerdb settings prod
-    SCANNER__SIZE=small scannerdb settings prod    a smaller prod
+    scannerdb settings -e prod
+    SCANNER__SIZE=small scannerdb settings -e prod    a smaller prod
     """  # noqa: D301
     file = environment_file(environment)
     resolved = [(key, value, _short(origin)) for key, value, origin in resolve_settings(file)]

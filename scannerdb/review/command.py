@@ -1,4 +1,4 @@
-"""`scannerdb review ENV`: plan with Terraform, and say what the plan would do."""
+"""`scannerdb review -e ENV`: plan with Terraform, and say what the plan would do."""
 
 import datetime as dt
 import functools
@@ -12,7 +12,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from scannerdb.options import complete_environment, environment_file
+from scannerdb.options import deployment_option, environment_file
 from scannerdb.review.allowed import load_allowed
 from scannerdb.review.ledger import Ledger, ReadLedger, UnknownLedgerError, ask_migrate
 from scannerdb.review.planning import plan_environment
@@ -25,7 +25,7 @@ from stacks.settings import Settings, SettingsError, load_settings
 
 
 @click.command()
-@click.argument("environment", metavar="ENV", shell_complete=complete_environment)
+@deployment_option
 @click.option(
     "--emulator", is_flag=True, help="Plan against an empty emulator: needs no account, every resource is new."
 )
@@ -48,14 +48,14 @@ def review(
     markdown_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Plan ENV with Terraform and say what would be created, changed, replaced, lost, restarted and migrated.
+    """Plan a deploy with Terraform; say what is created, changed, replaced, lost, restarted and migrated.
 
     Ends with 0 for green, 1 for red, and 2 where there is no plan to judge.
 
     \b
-    scannerdb review dev                 against the account of your credentials
-    scannerdb review dev --emulator      needs no account: every resource is new
-    scannerdb review prod --expect-empty red if the plan is not empty: finds drift
+    scannerdb review -e dev                 against the account of your credentials
+    scannerdb review -e dev --emulator      needs no account: every resource is new
+    scannerdb review -e prod --expect-empty red if the plan is not empty: finds drift
     """  # noqa: D301 - click takes the character for "do not wrap"
     console = Console(stderr=as_json)
     try:

@@ -98,7 +98,7 @@ def test_who_does_not_see_other_sessions_is_not_told_that_all_is_well(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert f"logged in as {user}, who does not see what other sessions do" in printed.err
-    assert "scannerdb tunnel prod --direct -- scannerdb doctor" in printed.err
+    assert "scannerdb tunnel -e prod --direct -- scannerdb doctor" in printed.err
 
 
 @pytest.mark.parametrize("user", ["scanner_doctor", "scanner_admin", "postgres"])

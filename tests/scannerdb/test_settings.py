@@ -20,7 +20,7 @@ def test_each_setting_comes_with_its_value_and_origin(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCANNER__DATABASE__PORT", "5433")
-    code, out, _ = run(capsys, "settings", "prod", "--json")
+    code, out, _ = run(capsys, "settings", "-e", "prod", "--json")
     settings = json.loads(out)
     assert code == 0
     assert settings["database.port"] == {"value": 5433, "from": "SCANNER__DATABASE__PORT"}
@@ -31,12 +31,12 @@ def test_each_setting_comes_with_its_value_and_origin(
 
 
 def test_the_table_keeps_names_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = run(capsys, "settings", "dev")
+    code, out, _ = run(capsys, "settings", "-e", "dev")
     assert code == 0
     assert any(line.split()[:2] == ["database.max_allocated_storage_gib", "100"] for line in out.splitlines())
 
 
 def test_an_unknown_environment_is_refused_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
-    code, _, error = run(capsys, "settings", "production")
+    code, _, error = run(capsys, "settings", "-e", "production")
     assert code == 2
     assert "environment 'production' is none of dev, local, prod" in error

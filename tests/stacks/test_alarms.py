@@ -231,7 +231,7 @@ def test_every_description_says_what_it_means_links_the_runbook_and_names_the_fi
         meaning, _, rest = text.partition(" Runbook: ")
         assert meaning.startswith(f"{body['alarm_name']}: ")
         assert meaning.endswith(".")
-        first = rf"scannerdb tunnel {stack.folder.name} --direct -- scannerdb doctor {name}"
+        first = rf"scannerdb tunnel -e {stack.folder.name} --direct -- scannerdb doctor {name}"
         dashboard = re.escape(stack.json["output"]["dashboard_url"]["value"])
         assert re.fullmatch(rf"\S+#{name} Dashboard: {dashboard} First: {first}", rest), text
 
@@ -287,6 +287,6 @@ def test_a_section_of_the_runbook_answers_what_the_on_call_asks(name: str) -> No
 def test_a_page_begins_with_a_command_to_paste_and_a_ticket_names_it_where_it_says_to_look(name: str) -> None:
     section = runbook_sections()[name]
     if name in pages():
-        assert section.startswith(f"\n\n```\nscannerdb tunnel prod --direct -- scannerdb doctor {name}\n```\n")
+        assert section.startswith(f"\n\n```\nscannerdb tunnel -e prod --direct -- scannerdb doctor {name}\n```\n")
     else:
         assert f"`scannerdb doctor {name}`" in section[section.index("**Look**") : section.index("**Do**")]
