@@ -30,6 +30,21 @@ def test_each_setting_comes_with_its_value_and_origin(
     assert settings["release.migrations"] == {"value": "migrations", "from": "default"}
 
 
+@pytest.mark.parametrize("columns", ["20", "80", "200"])
+def test_no_width_breaks_a_value(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    url = f"https://example.com/{'runbook/' * 20}"
+    monkeypatch.setenv("SCANNER__ALARMS__RUNBOOK_URL", url)
+    monkeypatch.setenv("COLUMNS", columns)
+    _, out, _ = run(capsys, "settings", "-e", "prod")
+    lines = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert lines["alarms.runbook_url"] == f"{url}  SCANNER__ALARMS__RUNBOOK_URL"
+    assert lines["tags"] == '{"owner": "platform-team"}  environments/prod.toml'
+    _, told, _ = run(capsys, "settings", "-e", "prod", "--json")
+    assert lines.keys() == {"setting", *json.loads(told)}
+
+
 def test_the_table_keeps_names_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "settings", "-e", "dev")
     assert code == 0
