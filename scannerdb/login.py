@@ -136,7 +136,7 @@ def handler_dsn(environ: Mapping[str, str] = os.environ) -> str | None:
     try:
         endpoint = Endpoint.from_environment(environ)
     except ValueError as error:
-        raise OperatorError(f"RDS_PROXY_ENDPOINT or RDS_PORT has a port that is not a number: {error}") from error
+        raise OperatorError(f"RDS_PROXY_ENDPOINT or RDS_PORT has no port of digits 0 to 9: {error}") from error
     arguments = connection_arguments(
         endpoint,
         password=environ[RDS_PASSWORD],

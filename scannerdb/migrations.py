@@ -13,6 +13,7 @@ from handlers.migrator.runner import rollback as roll_back
 from handlers.migrator.runner import run
 from handlers.migrator.session import RunLimits
 from handlers.migrator.steps import migration_plan
+from scannerdb.numbers import Number, WholeNumber
 from scannerdb.options import (
     connect_to,
     current_release,
@@ -28,7 +29,7 @@ from scannerdb.terminal import StatementBar, finding_lines, plan_lines
 LIMIT_OPTIONS = (
     click.option(
         "--lock-timeout-ms",
-        type=click.IntRange(1, 60_000),
+        type=WholeNumber(1, 60_000),
         default=RunLimits.lock_timeout_ms,
         show_default=True,
         help="How long a statement may wait for a lock that blocks writers; then it retries.",
@@ -36,7 +37,7 @@ LIMIT_OPTIONS = (
     lock_patience_option,
     click.option(
         "--deadline-s",
-        type=click.FloatRange(0),
+        type=Number(0),
         help="Return after this; an index build goes on in the database, and the next run waits for it.",
     ),
 )

@@ -18,6 +18,7 @@ from handlers.migrator.release import read_release
 from handlers.migrator.session import Connect, RunLimits
 from scannerdb.console import PROJECT_OPTION, PROJECT_VARIABLE
 from scannerdb.login import Target, handler_dsn
+from scannerdb.numbers import Number
 from stacks import ROOT
 from stacks.assets.package import build_release
 from stacks.settings import Settings, environment_files, load_settings
@@ -59,7 +60,7 @@ environment_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 lock_patience_option = click.option(
     "--lock-patience-s",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=RunLimits.lock_patience_s,
     show_default=True,
     help="How long to retry when a lock cannot be had.",
@@ -73,7 +74,7 @@ def _limit_waits(context: click.Context, _parameter: click.Parameter, limit_s: f
 # The waits of the whole command end at it, so no command has to pass it on. `migrate` has one with another meaning.
 deadline_option = click.option(
     "--deadline-s",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     expose_value=False,
     callback=_limit_waits,
     help="Give up after this; the server undoes what it has not finished.",

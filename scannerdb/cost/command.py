@@ -11,6 +11,7 @@ from rich.table import Table
 
 from scannerdb.cost.bill import BillItem, Use, bill
 from scannerdb.cost.prices import PRICES, Prices
+from scannerdb.numbers import Number, WholeNumber
 from scannerdb.options import deployment_option, environment_file, json_option
 from stacks.settings import Settings, load_settings
 from stacks.settings.profiles import PROFILES
@@ -24,8 +25,8 @@ NOT_COUNTED = (
 @click.command()
 @deployment_option
 @click.option("--profiles", is_flag=True, help="Compare the sizes small, medium and large of it.")
-@click.option("--requests-per-day", type=click.IntRange(0), default=Use.requests_per_day, show_default=True)
-@click.option("--logs-gib-per-day", type=click.FloatRange(0), default=Use.logs_gib_per_day, show_default=True)
+@click.option("--requests-per-day", type=WholeNumber(0), default=Use.requests_per_day, show_default=True)
+@click.option("--logs-gib-per-day", type=Number(0), default=Use.logs_gib_per_day, show_default=True)
 @click.option("--free-tier", is_flag=True, help="Subtract AWS's monthly free tier of an account.")
 @json_option
 def cost(

@@ -17,6 +17,7 @@ from psycopg2.extensions import make_dsn
 from handlers.contract.roles import DOCTOR, OWNER, READER, REFRESHER
 from scannerdb.errors import OperatorError
 from scannerdb.login import DIRECT_USERS, Target
+from scannerdb.numbers import WholeNumber
 from scannerdb.options import DSN_VARIABLE, ENVIRONMENT_VARIABLE, deployment_option, environment_file, json_option
 from scannerdb.outputs import output
 from scannerdb.tunnel.passfile import passfile, write_password
@@ -49,7 +50,7 @@ LIBPQ_VARIABLES = {
     type=click.Choice([READER, REFRESHER, DOCTOR, OWNER]),
     help=f"The user that logs in. [default: {READER} by an IAM token; with --direct {OWNER} by the master secret]",
 )
-@click.option("--port", "local_port", type=click.IntRange(1, 65535), help="Port of this machine. [default: a free one]")
+@click.option("--port", "local_port", type=WholeNumber(1, 65535), help="Port of this machine. [default: a free one]")
 @json_option
 def tunnel(
     environment: str,

@@ -6,9 +6,11 @@ import re
 import tomllib
 from itertools import chain
 
+import click
 import pytest
 
 from scannerdb.main import COMMANDS, main
+from scannerdb.numbers import Number, WholeNumber
 from stacks import ROOT
 from tests.support.command_line import scannerdb
 
@@ -67,6 +69,21 @@ def test_each_command_names_its_environment_alike(name: str) -> None:
     assert named == {"--environment", "-e"}
     (option,) = (parameter for parameter in each.params if parameter.name == "environment")
     assert (option.envvar, option.metavar) == ("SCANNERDB_ENVIRONMENT", "NAME")
+
+
+@pytest.mark.parametrize("text", ["1_0", "\u0661\u0660", " 10", "1e1", "nan", "inf", "+10"])
+def test_an_option_takes_a_number_of_the_digits_0_to_9_alone(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    for line in ("cost -e dev --requests-per-day", "status --interval", "migrate --lock-timeout-ms"):
+        scannerdb(*line.split(), text, code=2)
+        assert f"{text!r} is not a" in capsys.readouterr().err
+
+
+def test_each_option_that_is_a_number_refuses_what_int_and_float_take_beside_it() -> None:
+    loose = (click.types.IntParamType, click.types.FloatParamType)
+    for each in main.commands.values():
+        for parameter in each.params:
+            strict = isinstance(parameter.type, WholeNumber | Number)
+            assert strict or not isinstance(parameter.type, loose), (each.name, parameter.name)
 
 
 @pytest.mark.parametrize("name", ["settings", "cost", "preflight", "review", "accept", "tunnel", "logs", "invoke"])
