@@ -1,7 +1,7 @@
 """`scannerdb`: the group of all commands."""
 
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import psycopg2
@@ -10,7 +10,7 @@ from handlers import waiting
 from handlers.errors import DatabaseUnavailableError, ScannerDatabaseError
 from scannerdb.accept.command import accept
 from scannerdb.causes import sentence
-from scannerdb.console import PROJECT_OPTION, PROJECT_VARIABLE
+from scannerdb.console import INTERRUPTED, PROJECT_OPTION, PROJECT_VARIABLE
 from scannerdb.cost.command import cost
 from scannerdb.doctor import doctor
 from scannerdb.errors import OperatorError
@@ -26,6 +26,7 @@ from scannerdb.status.command import status
 from scannerdb.tunnel.command import tunnel
 from scannerdb.version import version
 from stacks.assets.migration_files import MigrationError
+from stacks.disk_errors import disk_problem
 from stacks.settings import SettingsError
 
 COMMANDS = {
@@ -35,7 +36,6 @@ COMMANDS = {
     "Deployments": (preflight, review, accept, tunnel, invoke),
 }
 
-INTERRUPTED = 130
 # More characters than a first sentence has.
 UNCUT = 1000
 _NOTHING = "nothing was changed"
@@ -125,14 +125,26 @@ for registered in COMMANDS.values():
         main.add_command(each)
 
 
-def command(arguments: list[str] | None = None) -> Any:
+def command(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line; a user's mistake ends with one message and exit code 1, without a stack trace."""
     try:
         with waiting.interruptible():
-            return main(arguments, prog_name="scannerdb", standalone_mode=True)
+            code = main.main(arguments, prog_name="scannerdb", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort as abort:
+        # click makes one of a "no", and of each Ctrl-C that does not reach GroupedCommands.invoke.
+        click.echo("Aborted!", err=True)
+        sys.exit(INTERRUPTED if isinstance(abort.__context__, KeyboardInterrupt) else 1)
     except psycopg2.Error as error:
         message = sentence(error)
     except (ScannerDatabaseError, MigrationError, SettingsError) as error:
         message = str(error).strip()
+    except OSError as error:
+        if (problem := disk_problem(error)) is None:
+            raise
+        message = problem
     click.echo(f"scannerdb: {message}", err=True)
     sys.exit(1)

@@ -12,9 +12,10 @@ from rich.console import Console
 from handlers.migrator.runner import rollback as roll_back
 from handlers.migrator.runner import run
 from handlers.migrator.session import RunLimits
-from handlers.migrator.steps import migration_plan
+from handlers.migrator.steps import migration_plan, rollback_plan
 from scannerdb.numbers import Number, WholeNumber
 from scannerdb.options import (
+    address_of,
     connect_to,
     current_release,
     database_options,
@@ -24,6 +25,7 @@ from scannerdb.options import (
     lock_patience_option,
     require_dsn,
 )
+from scannerdb.partition.terminal import confirm
 from scannerdb.terminal import StatementBar, finding_lines, plan_lines
 
 LIMIT_OPTIONS = (
@@ -112,17 +114,27 @@ def migrate(dsn: str | None, environment: str | None, *, as_json: bool, **option
 @click.command()
 @database_options
 @limit_options
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
-def rollback(dsn: str | None, environment: str | None, *, as_json: bool, **options: Any) -> None:
+def rollback(dsn: str | None, environment: str | None, *, yes: bool, as_json: bool, **options: Any) -> None:
     """Undo the newest migration with its .down.sql.
 
+    It shows the statements, with what each locks and loses, and asks.
+
     \b
-    scannerdb rollback && scannerdb plan    it is pending again
+    scannerdb rollback
+    scannerdb rollback --yes && scannerdb plan    it is pending again
     """  # noqa: D301
+    chosen, release, limits = require_dsn(dsn, environment), current_release(), _limits(options)
+    connect, agreed = connect_to(chosen), None
+    if not yes:
+        steps = rollback_plan(release, connect, limits=limits)
+        agreed = steps[0].file
+        for line in plan_lines(steps):
+            click.echo(line, err=True)
+        confirm(f"{agreed} will run on {address_of(chosen)}, as shown.", yes=False)
     with StatementBar(Console(stderr=True)) as bar:
-        file = roll_back(
-            connect_to(require_dsn(dsn, environment)), current_release(), limits=_limits(options), report=bar
-        )
+        file = roll_back(connect, release, agreed=agreed, limits=limits, report=bar)
     click.echo(json.dumps({"rolled_back": file}) if as_json else f"Ran {file}.")
 
 

@@ -181,14 +181,15 @@ def connect_to(dsn: str) -> Connect:
         except psycopg2.OperationalError as error:
             # With a wait callback, psycopg2 cuts the address off libpq's message.
             why = str(error).strip().rpartition(" failed: ")[2]
-            raise psycopg2.OperationalError(f"no connection to {_address(dsn)}: {why}") from error
+            raise psycopg2.OperationalError(f"no connection to {address_of(dsn)}: {why}") from error
         connection.autocommit = True
         return connection
 
     return connect
 
 
-def _address(dsn: str) -> str:
+def address_of(dsn: str) -> str:
+    """Return where a connection string leads and as whom, for messages; without its password."""
     parts = psycopg2.extensions.parse_dsn(dsn)
     host = parts.get("host") or parts.get("hostaddr") or parts.get("service") or "the default host"
     port = f":{parts['port']}" if "port" in parts else ""

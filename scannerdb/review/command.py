@@ -23,6 +23,8 @@ from scannerdb.review.review import Review, judge
 from scannerdb.review.terraform_errors import PlanningError
 from stacks.settings import Settings, SettingsError, load_settings
 
+HOW_LONG = "a minute or two; the first time Terraform also downloads its provider, 700 MB"
+
 
 @click.command()
 @deployment_option
@@ -87,7 +89,7 @@ def _judge(
     if plan_json:
         plan, against = _read(plan_json), f"what {plan_json.name} was made against"
     else:
-        console.print(f"Planning {settings.environment} ...", style="dim")
+        console.print(f"Planning {settings.environment}: {HOW_LONG} ...", style="dim", soft_wrap=True)
         planned = plan_environment(settings, emulator=emulator)
         plan, against = planned.json, planned.against
         console.print(f"Saved: {os.path.relpath(planned.plan_file)}\n", style="dim", soft_wrap=True)
