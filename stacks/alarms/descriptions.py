@@ -24,7 +24,7 @@ def description(settings: Settings, told: Alarm | Notice, *, event: str = "") ->
     first = f"scannerdb tunnel -e {settings.environment} --direct -- scannerdb doctor {told.name}"
     return (
         f"{settings.prefix}-{told.name}: {event}{told.meaning} Runbook: {runbook} "
-        f"Dashboard: {dashboard_url(settings)} First: {first}"
+        f"Dashboard: {dashboard_url(settings)} First (the runbook begins with how to get it): {first}"
     )
 
 

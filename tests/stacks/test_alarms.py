@@ -220,6 +220,17 @@ def test_the_outage_covers_exactly_the_pages_and_tells_its_begin_and_its_end(sta
     assert outage["tags"] == {"severity": "page"}
 
 
+HOW_TO_GET = re.escape("(the runbook begins with how to get it)")
+
+
+def test_the_runbook_begins_with_how_to_get_the_first_command() -> None:
+    first, second = re.findall(r"^## .*\n(?:(?!## ).*\n)*", RUNBOOK.read_text(), re.MULTILINE)[:2]
+    assert first.startswith("## How to get scannerdb\n")
+    assert "uv tool install" in first
+    assert "--project" in first or "SCANNERDB_PROJECT" in first
+    assert second.startswith("## How to get in\n")
+
+
 def test_every_description_says_what_it_means_links_the_runbook_and_names_the_first_command(stack: Synthesised) -> None:
     alarms = [
         *stack.every("aws_cloudwatch_metric_alarm").values(),
@@ -233,7 +244,7 @@ def test_every_description_says_what_it_means_links_the_runbook_and_names_the_fi
         assert meaning.endswith(".")
         first = rf"scannerdb tunnel -e {stack.folder.name} --direct -- scannerdb doctor {name}"
         dashboard = re.escape(stack.json["output"]["dashboard_url"]["value"])
-        assert re.fullmatch(rf"\S+#{name} Dashboard: {dashboard} First: {first}", rest), text
+        assert re.fullmatch(rf"\S+#{name} Dashboard: {dashboard} First {HOW_TO_GET}: {first}", rest), text
 
 
 @pytest.mark.parametrize(
