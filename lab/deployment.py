@@ -21,7 +21,7 @@ from lab.emulator.server import Emulator, database_host_names
 from lab.processes import end_tree, uninterrupted
 from lab.terraform_output import TerraformOutput
 from scannerdb import terraform
-from scannerdb.options import ENVIRONMENT_VARIABLE
+from scannerdb.options import DSN_VARIABLE, ENVIRONMENT_VARIABLE
 from scannerdb.review.changes import Action, read_changes
 from stacks import ROOT
 from stacks.settings import load_settings
@@ -140,7 +140,10 @@ class Deployment:
             # The database's names resolve nowhere.
             "PGHOSTADDR": "127.0.0.1",
         }
-        if provider:
+        if provider is None:
+            # No state says where the database is.
+            ours[DSN_VARIABLE] = self.postgres.dsn()
+        else:
             ours |= terraform.command_environment(
                 provider, self.directory, {"NO_PROXY": os.environ.get("NO_PROXY", "")}
             )

@@ -48,6 +48,7 @@ def preflight(environment: str, as_json: bool) -> None:  # noqa: FBT001 - click 
     settings = load_settings(environment_file(environment))
     aws = Clients(settings)
     who = identity(settings, aws)
+    click.echo(f"Synthesising {environment}, for the names that a deploy would take: about 10 seconds ...", err=True)
     answer_all(CHECKS, context_of(settings, aws, synthesised(settings), **who), as_json=as_json)
 
 

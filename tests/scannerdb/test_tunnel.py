@@ -93,7 +93,7 @@ def test_the_session_and_the_password_end_with_the_command_whose_exit_code_is_ke
     note = tmp_path / "passfile"
     scannerdb(
         "tunnel",
-        "local",
+        *("-e", "local"),
         "--",
         "sh",
         "-c",
