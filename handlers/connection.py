@@ -1,6 +1,7 @@
 """Connections to PostgreSQL: verified TLS, an IAM token instead of a password, reopened once when lost."""
 
 import os
+import re
 import select
 import socket
 import time
@@ -64,12 +65,16 @@ class Endpoint:
 
         Raises:
             KeyError: one of them, other than the port, is not set.
+            ValueError: the port is not written with the digits 0 to 9 alone, which int() would not ask for.
 
         """
         host, _, port = environ[server].partition(":")
+        port = port or environ.get(RDS_PORT, "5432")
+        if not re.fullmatch("[0-9]+", port):
+            raise ValueError(f"{port!r} is not a port")
         return cls(
             host=host,
-            port=int(port or environ.get(RDS_PORT, "5432")),
+            port=int(port),
             database=environ[RDS_DBNAME],
             user=environ[RDS_USERNAME],
         )

@@ -6,6 +6,7 @@ All state lies in one folder; every process that is started ends with the `with`
 import contextlib
 import fcntl
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from lab.emulator.server import Emulator, database_host_names
 from lab.processes import end_tree, uninterrupted
 from lab.terraform_output import TerraformOutput
 from scannerdb import terraform
+from scannerdb.options import DSN_VARIABLE, ENVIRONMENT_VARIABLE
 from scannerdb.review.changes import Action, read_changes
 from stacks import ROOT
 from stacks.settings import load_settings
@@ -29,6 +31,10 @@ CDKTF = ROOT / "node_modules" / ".bin" / "cdktf"
 DIRECTORY = ROOT / "build" / "local"
 # For a laptop; a million objects stay in memory.
 SERVER_PARAMETERS = {"shared_buffers": "256MB", "max_wal_size": "2GB", "maintenance_work_mem": "128MB"}
+# A shell may hold the credentials of a real account.
+FORGET_ANOTHER_ACCOUNT = """\
+for name in $(env | sed -nE 's/^((AWS|TF|CDKTF)_[A-Za-z0-9_]*)=.*/\\1/p'); do unset "$name"; done
+"""
 
 
 class DeploymentError(RuntimeError):
@@ -92,6 +98,11 @@ class Deployment:
         return self.directory / "logs"
 
     @property
+    def shell_variables(self) -> Path:
+        """Where `write_shell_variables` writes."""
+        return self.directory / "env"
+
+    @property
     def stack_directory(self) -> Path:
         """Where the synthesised Terraform JSON of the stack lies."""
         return self.directory / "cdktf.out" / "stacks" / self.settings.environment
@@ -116,6 +127,32 @@ class Deployment:
         """Return the environment of `cdktf` and `terraform`."""
         environment = terraform.command_environment(provider, self.directory, self._environ)
         return environment | self.settings_variables()
+
+    def write_shell_variables(self, provider: terraform.Provider | None) -> Path:
+        """Write what points a shell at this run's servers, to be sourced; it is deleted with the deployment.
+
+        Args:
+            provider: with which Terraform deploys; `None`: it cannot, and the other commands work.
+
+        """
+        ours = self.settings_variables() | {
+            ENVIRONMENT_VARIABLE: self.settings.environment,
+            # The database's names resolve nowhere.
+            "PGHOSTADDR": "127.0.0.1",
+        }
+        if provider is None:
+            # No state says where the database is.
+            ours[DSN_VARIABLE] = self.postgres.dsn()
+        else:
+            ours |= terraform.command_environment(
+                provider, self.directory, {"NO_PROXY": os.environ.get("NO_PROXY", "")}
+            )
+        self._stack.callback(self.shell_variables.unlink, missing_ok=True)
+        self.shell_variables.write_text(
+            FORGET_ANOTHER_ACCOUNT
+            + "".join(f"export {name}={shlex.quote(text)}\n" for name, text in sorted(ours.items()))
+        )
+        return self.shell_variables
 
     def synthesise(self) -> None:
         """Write the stack's Terraform JSON without `cdktf`.

@@ -91,6 +91,29 @@ def _reachable_by_anyone(path: Path) -> bool:
     return all(parent.stat().st_mode & 0o001 for parent in [path, *path.parents] if parent.exists())
 
 
+def _open_to_anyone(folder: Path) -> None:
+    """Let others read and run what the owner may, whatever the umask is under which it was installed and copied."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode & 0o500
+            path.chmod(path.stat().st_mode | mode >> 3 | mode >> 6)
+
+
+def _unprivileged() -> pwd.struct_passwd:
+    """Return the user as whom root runs the server.
+
+    Raises:
+        EmbeddedPostgresError: there is none.
+
+    """
+    try:
+        return pwd.getpwnam("nobody")
+    except KeyError:
+        raise EmbeddedPostgresError(
+            "PostgreSQL does not run as root, and there is no user `nobody`; add one, or run this as another user"
+        ) from None
+
+
 def free_port() -> int:
     """Return a TCP port that nothing listens on at 127.0.0.1."""
     with socket.socket() as probe:
@@ -132,7 +155,7 @@ class EmbeddedPostgres:
         self._process: subprocess.Popen[bytes] | None = None
         self._binaries = _binaries(version)
         # PostgreSQL refuses to run as root, so root runs it as `nobody`.
-        self._owner = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        self._owner = _unprivileged() if os.geteuid() == 0 else None
         self._home = directory
 
     def __enter__(self) -> Self:
@@ -270,10 +293,15 @@ class EmbeddedPostgres:
         """Move the server's files out of folders that only root may enter."""
         if not _reachable_by_anyone(self.directory) or not _reachable_by_anyone(self._binaries):
             self._home = Path("/var/tmp") / f"scanner-database-{zlib.crc32(str(self.directory.resolve()).encode()):08x}"  # noqa: S108 - writable by its owner only
-            self._home.mkdir(mode=0o755, exist_ok=True)
+            self._home.mkdir(exist_ok=True)
+            self._home.chmod(0o755)
             copy = self._home / f"postgresql-{self.version}"
             if not copy.exists():
-                shutil.copytree(self._binaries, copy, symlinks=True)
+                unfinished = copy.with_suffix(".part")
+                shutil.rmtree(unfinished, ignore_errors=True)
+                shutil.copytree(self._binaries, unfinished, symlinks=True)
+                _open_to_anyone(unfinished)
+                unfinished.rename(copy)
             self._binaries = copy
         self._own(self._home)
 
@@ -293,6 +321,7 @@ class EmbeddedPostgres:
         self._issue_certificate()
         hba = self._home / "pg_hba.conf"
         hba.write_text(HOST_BASED_AUTHENTICATION.format(admin=ADMIN_USER))
+        self._own(hba)
 
     def _stop_orphan(self, data: Path) -> None:
         """Stop a server whose starter was killed, as after `kill -9`."""
@@ -309,6 +338,7 @@ class EmbeddedPostgres:
         self._own(key)
         chain = self._home / "server.pem"
         chain.write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
+        self._own(chain)
 
     def _wait_until_it_answers(self, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s

@@ -58,7 +58,7 @@ def doctor(alarm: str | None, dsn: str | None, environment: str | None, as_json:
 
     \b
     scannerdb doctor -e prod            everything, against the thresholds of prod
-    scannerdb tunnel prod --direct -- scannerdb doctor lock-waits
+    scannerdb tunnel -e prod --direct -- scannerdb doctor lock-waits
     scannerdb doctor -e prod --json | jq '.findings[] | select(.state == "critical")'
 
     \b
@@ -71,7 +71,7 @@ def doctor(alarm: str | None, dsn: str | None, environment: str | None, as_json:
     name = environment or os.environ.get(ENVIRONMENT_VARIABLE)
     if not name:
         raise click.UsageError(
-            f"whose thresholds? Add -e NAME, or set {ENVIRONMENT_VARIABLE}, as `scannerdb tunnel NAME -- ...` does"
+            f"whose thresholds? Add -e NAME, or set {ENVIRONMENT_VARIABLE}, as `scannerdb tunnel -e NAME -- ...` does"
         )
     settings = load_settings(environment_file(name))
     thresholds = doctor_thresholds(settings)

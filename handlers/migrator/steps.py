@@ -9,7 +9,7 @@ from handlers.migrator import indexes
 from handlers.migrator.connecting import connect_to_supported
 from handlers.migrator.examination import ADOPTION, ExaminationFinding, examine_database
 from handlers.migrator.ledger import QUERIES, read_ledger
-from handlers.migrator.plan import PendingMigration, plan
+from handlers.migrator.plan import PendingMigration, newest_to_undo, plan
 from handlers.migrator.session import Connect, RunLimits
 
 # Bytes of a B-tree entry besides its columns: tuple header and line pointer, on pages of 8 KiB that are 90 % full.
@@ -94,6 +94,26 @@ def migration_plan(
             pending = plan(release, read_ledger(cursor))
             findings = examine_database(cursor, release, pending)
             return MigrationPlan(findings=tuple(findings), steps=tuple(_steps(pending, cursor, timeout_ms)))
+    finally:
+        connection.close()
+
+
+def rollback_plan(release: Release, connect: Connect, *, limits: RunLimits | None = None) -> tuple[Step, ...]:
+    """Return the steps that would take the newest migration back; the database is only read.
+
+    Raises:
+        NoRollbackError: nothing is applied, or the newest migration has no `.down.sql`.
+        DriftError: release and ledger contradict each other.
+        ScannerDatabaseError: as `connect_to_supported`.
+
+    """
+    timeout_ms = (limits or RunLimits()).lock_timeout_ms
+    connection = connect_to_supported(connect)
+    try:
+        with connection.cursor() as cursor:
+            down = newest_to_undo(release, read_ledger(cursor)).down
+            assert down is not None
+            return tuple(_step(down.file, statement, cursor, timeout_ms) for statement in down.statements)
     finally:
         connection.close()
 

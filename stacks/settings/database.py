@@ -36,7 +36,7 @@ class DatabaseSettings(Model):
         json_schema_extra=on_change("grows in the maintenance window without a restart; RDS refuses to shrink it"),
     )
     max_allocated_storage_gib: int = Field(
-        ge=20, le=65536, description="a whole number up to 65536, at least a tenth above allocated_storage_gib"
+        ge=20, le=65536, description="a whole number from 20 to 65536, at least a tenth above allocated_storage_gib"
     )
     multi_az: bool = Field(
         description="true or false",

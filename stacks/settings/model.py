@@ -10,7 +10,7 @@ from handlers.contract.names import deployment_name
 from stacks import ROOT
 from stacks.settings import regions
 from stacks.settings.alarms import AlarmsSettings
-from stacks.settings.base import Model, on_change
+from stacks.settings.base import WHOLE_NUMBER, Model, on_change
 from stacks.settings.database import DatabaseSettings
 from stacks.settings.environment_name import LONGEST_ENVIRONMENT_NAME
 from stacks.settings.network import NetworkSettings
@@ -23,7 +23,9 @@ _KnownRetention = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
 ]
 # A variable's text becomes a number first, because a literal takes its exact type only.
-RetentionDays = Annotated[_KnownRetention, BeforeValidator(lambda value: int(value) if str(value).isdigit() else value)]
+RetentionDays = Annotated[
+    _KnownRetention, BeforeValidator(lambda value: int(value) if WHOLE_NUMBER.fullmatch(str(value)) else value)
+]
 
 
 class AwsSettings(Model):

@@ -103,7 +103,7 @@ def test_who_does_not_see_other_sessions_is_not_told_that_all_is_well(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert f"logged in as {user}, who does not see what other sessions do" in printed.err
-    assert "scannerdb tunnel prod --direct -- scannerdb doctor" in printed.err
+    assert "scannerdb tunnel -e prod --direct -- scannerdb doctor" in printed.err
 
 
 def test_without_a_deployment_an_owner_who_does_not_see_other_sessions_is_told_the_grant_that_helps(

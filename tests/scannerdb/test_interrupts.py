@@ -12,6 +12,8 @@ import psycopg2
 import pytest
 
 from handlers.migrator.ledger import QUERIES
+from scannerdb import console
+from scannerdb.main import main
 from tests.support.command_line import dsn, scannerdb, start_scannerdb
 from tests.support.processes import interrupted, stopped, wait_until
 
@@ -184,3 +186,33 @@ def test_a_deadline_ends_a_partitioning_that_waits_for_another_deployer(
     deployer.close()
     complaint = capsys.readouterr().err.splitlines()[-1]
     assert complaint.endswith(f"; {PARTITION}")
+
+
+@pytest.mark.parametrize("place", ["make_context", "invoke"])
+def test_ctrl_c_anywhere_in_a_command_ends_with_130(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setattr(type(main), place, interrupted)
+    scannerdb("settings", "-e", "dev", code=130)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_ctrl_c_while_the_modules_are_loaded_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scannerdb.main.command", interrupted)
+    monkeypatch.setattr("sys.argv", ["scannerdb"])
+    with pytest.raises(SystemExit) as ended:
+        console.command()
+    assert ended.value.code == 130
+
+
+def test_ctrl_c_at_a_question_ends_with_130(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("click.termui.visible_prompt_func", interrupted)
+    scannerdb("rollback", "--dsn", dsn(database), code=130)
+    assert capsys.readouterr().err.endswith("Aborted!\n")
+
+
+def interrupted(*_arguments: object, **_options: object) -> None:
+    raise KeyboardInterrupt
