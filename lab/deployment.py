@@ -76,7 +76,10 @@ class Deployment:
             self._stack.callback(self.postgres.discard)
             self.postgres.start()
             self.emulator = Emulator(
-                self.directory, region=self.settings.region, database_password=self.postgres.password
+                self.directory,
+                region=self.settings.region,
+                database_password=self.postgres.password,
+                database=self.postgres,
             )
             self._stack.enter_context(self.emulator)
             self._stack = self._stack.pop_all()

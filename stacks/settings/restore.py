@@ -12,7 +12,7 @@ READ_ONCE = on_change("nothing: it is read when the database is made, and may be
 
 
 class RestoreFrom(Model):
-    """A snapshot, or a point in time of the backups of a database; see docs/runbook/restore.md."""
+    """A snapshot, or a point in time of the backups of a database; see docs/operations/recovery.md."""
 
     snapshot: str | None = Field(
         None,
