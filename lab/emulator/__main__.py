@@ -21,7 +21,7 @@ from lab.emulator.access.control import AccessControl
 from lab.emulator.access.layer import AccessLayer
 from lab.emulator.access.moto_account import ACCOUNT_ID, read_account
 from lab.emulator.contract.check import ContractCheck
-from lab.emulator.database_servers import DatabaseServers
+from lab.emulator.database_servers import BACKUPS, DatabaseServers
 from lab.emulator.http_server import HttpApi
 from lab.emulator.lambda_runtime import LambdaRuntime
 from lab.emulator.patch_access import patch_access
@@ -42,7 +42,7 @@ def main() -> None:
     region, directory = configuration["region"], Path(configuration["directory"])
     control = AccessControl(functools.partial(read_account, region), directory / "logs" / ACCESS_RECORD)
     contract = ContractCheck(DomainDispatcherApplication(create_backend_app))
-    servers = DatabaseServers(_attached(configuration["database"]), directory / "backups")
+    servers = DatabaseServers(_attached(configuration["database"]), directory / BACKUPS)
     checked = AccessLayer(RetryReplay(contract), control, servers)
     aws = make_server("127.0.0.1", 0, checked, threaded=True, request_handler=MotoRequestHandler)
     port = aws.server_address[1]

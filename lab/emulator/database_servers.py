@@ -15,6 +15,10 @@ from pathlib import Path
 from lab import base_backup
 from lab.embedded_postgres import EmbeddedPostgres
 
+# In the folder of an emulator: its backups, and the folders of restored servers among them.
+BACKUPS = "backups"
+RESTORED = f"{BACKUPS}/restored-*"
+
 
 class NoBackupError(Exception):
     """Nothing can be restored from this; the message says why."""

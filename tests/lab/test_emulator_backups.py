@@ -1,4 +1,4 @@
-"""Snapshots and restores of the emulated RDS: data come back, beside the older instance, and as RDS makes an instance."""
+"""Snapshots and restores of the emulated RDS: data come back in an instance beside the older one."""
 
 from __future__ import annotations
 
