@@ -8,6 +8,7 @@ from constructs import Construct
 from stacks.database import restore
 from stacks.database.database import Database
 from stacks.database.parameters import family, parameters
+from stacks.database.replicated_backups import REPLICATION, replicate_backups
 from stacks.foundation import iam
 from stacks.foundation.context import Context
 from stacks.foundation.log_groups import log_group
@@ -127,7 +128,8 @@ class Instance(Database):
             performance_insights_retention_period=INSIGHTS_RETENTION_DAYS,
             depends_on=[*log_groups.values(), monitoring_policy],
         )
-        addresses = {"instance": "aws_db_instance"}
+        replicate_backups(self, scope, context=context, instance=instance)
+        addresses = {"instance": "aws_db_instance", REPLICATION: "aws_db_instance_automated_backups_replication"}
         addresses |= {f"{kind}_log_group": "aws_cloudwatch_log_group" for kind in LOG_TYPES}
         restore.leave_older(self, addresses, generation=settings.generation)
         self.address = instance.address

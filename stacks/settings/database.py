@@ -55,6 +55,11 @@ class DatabaseSettings(Model):
         description="a whole number from 1 to 35",
         json_schema_extra=on_change("in place; fewer days delete the older automated backups"),
     )
+    backup_region: str | None = Field(
+        None,
+        description="another AWS region to which RDS copies the automated backups; none: they are lost with the region",
+        json_schema_extra=on_change("starts or stops the copies; those of before are kept for backup_retention_days"),
+    )
     deletion_protection: bool = Field(True, description="true or false")
     final_snapshot: bool = Field(
         True,

@@ -14,7 +14,7 @@ from stacks.settings.base import Model, on_change
 from stacks.settings.database import DatabaseSettings
 from stacks.settings.environment_name import LONGEST_ENVIRONMENT_NAME
 from stacks.settings.network import NetworkSettings
-from stacks.settings.restore import check_restore
+from stacks.settings.restore import check_backup_region, check_restore
 from stacks.settings.state import StateSettings
 from stacks.settings.subnet_addresses import check_subnet_sizes
 from stacks.settings.tags import MOST_CHOSEN, Tags
@@ -198,6 +198,7 @@ class Settings(Model):
         regions.check_instance_class(self.region, self.database.instance_class)
         regions.check_certificates(self.region, has_own=self.functions.ca_bundle is not None)
         check_subnet_sizes(self.network, self.database)
+        check_backup_region(self.database.backup_region, self.region)
         check_restore(self.database.restore_from, self.rds_database.identifier)
         return self
 

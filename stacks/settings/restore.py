@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 
 from stacks.settings.base import MisfitError, Model, on_change
+from stacks.settings.regions import check_region
 
 LATEST = "latest"
 READ_ONCE = on_change("nothing: it is read when the database is made, and may be removed afterwards")
@@ -68,3 +69,23 @@ def check_restore(restore_from: RestoreFrom | None, identifier: str) -> None:
             identifier,
             "a restore makes a new database beside it: raise database.generation by one",
         )
+
+
+def check_backup_region(backup_region: str | None, region: str) -> None:
+    """Refuse to copy backups to where they are, or to where RDS has no such engine.
+
+    Which pairs of regions RDS copies between, only AWS knows.
+
+    Raises:
+        MisfitError: with the reason.
+
+    """
+    if backup_region is None:
+        return
+    key = ("database", "backup_region")
+    if backup_region == region:
+        raise MisfitError(key, backup_region, "the database is there: its loss would take both")
+    try:
+        check_region(backup_region)
+    except ValueError as error:
+        raise MisfitError(key, backup_region, str(error)) from error

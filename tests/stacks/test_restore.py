@@ -59,12 +59,13 @@ def test_the_older_instance_and_its_logs_are_forgotten_and_not_destroyed(restore
         "aws_db_instance.database_instance": {"destroy": False},
         "aws_cloudwatch_log_group.database_postgresql_log_group": {"destroy": False},
         "aws_cloudwatch_log_group.database_upgrade_log_group": {"destroy": False},
+        "aws_db_instance_automated_backups_replication.database_backups_replication": {"destroy": False},
     }
 
 
 def test_every_earlier_generation_stays_forgotten(tmp_path: Path) -> None:
     stack = synthesise(tmp_path, {"SCANNER__DATABASE__GENERATION": "3"})
-    instances = [each["from"] for each in stack.json["removed"] if each["from"].startswith("aws_db_instance")]
+    instances = [each["from"] for each in stack.json["removed"] if each["from"].startswith("aws_db_instance.")]
     assert instances == ["aws_db_instance.database_instance", "aws_db_instance.database_2_instance"]
 
 
@@ -177,4 +178,33 @@ def test_a_restore_that_cannot_be_is_refused_with_the_way_out(tmp_path: Path, ta
     file = tmp_path / "dev.toml"
     file.write_text(COMPLETE.replace("[functions]", f"restore_from = {table}\n\n[functions]"))
     with pytest.raises(SettingsError, match=re.escape(said)):
+        load_settings(file, {})
+
+
+def test_backups_are_copied_to_another_region_under_a_key_of_that_region(tmp_path: Path) -> None:
+    stack = synthesise(tmp_path, {"SCANNER__DATABASE__BACKUP_REGION": "eu-west-1"})
+    copies = stack.one("aws_db_instance_automated_backups_replication")
+    assert copies == {
+        "region": "eu-west-1",
+        "source_db_instance_arn": "${aws_db_instance.database_instance.arn}",
+        "kms_key_id": "${aws_kms_key.database_backups_key.arn}",
+        "retention_period": 14,
+    }
+    key = stack.one("aws_kms_key", "database_backups_key")
+    assert (key["region"], key["enable_key_rotation"]) == ("eu-west-1", True)
+
+
+def test_no_backups_are_copied_unless_the_settings_say_so(stack: Synthesised) -> None:
+    assert stack.every("aws_db_instance_automated_backups_replication") == {}
+    assert len(stack.every("aws_kms_key")) == 1
+
+
+@pytest.mark.parametrize(
+    ("region", "said"),
+    [("eu-central-1", "the database is there"), ("us-gov-east-1", "GovCloud"), ("x", "no such region")],
+)
+def test_a_region_that_keeps_nothing_is_refused(tmp_path: Path, region: str, said: str) -> None:
+    file = tmp_path / "dev.toml"
+    file.write_text(COMPLETE.replace("[functions]", f'backup_region = "{region}"\n\n[functions]'))
+    with pytest.raises(SettingsError, match=said):
         load_settings(file, {})

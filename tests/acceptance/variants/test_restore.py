@@ -26,6 +26,7 @@ pytestmark = pytest.mark.deployment
 
 VARIANT = Variant(name="restored", size="small")
 FIRST, SECOND, THIRD = (f"scanner-database-restored{end}" for end in ("", "-2", "-3"))
+BACKUP_REGION = "eu-west-1"
 OBJECTS = 2000
 SNAPSHOT = "before-the-loss"
 FROM_SNAPSHOT = {"SCANNER__DATABASE__GENERATION": "2", "SCANNER__DATABASE__RESTORE_FROM__SNAPSHOT": SNAPSHOT}
@@ -83,7 +84,7 @@ def recovery(provider: terraform.Provider, tmp_path_factory: pytest.TempPathFact
     file = folder / f"{VARIANT.name}.toml"
     file.write_text(settings_of(VARIANT))
     with Deployment(folder / "deployment", settings_file=file, report=lambda _: None) as deployment:
-        deployment.overrides.update(EMULATED)
+        deployment.overrides.update(EMULATED | {"SCANNER__DATABASE__BACKUP_REGION": BACKUP_REGION})
         rds = deployment.emulator.client("rds")
         deployment.synthesise()
         terraform.init(deployment.stack_directory, deployment.environment(provider))
