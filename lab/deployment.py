@@ -61,6 +61,7 @@ class Deployment:
             directory / "postgresql",
             host_names=database_host_names(self.settings.region),
             parameters=SERVER_PARAMETERS,
+            version=int(self.settings.database.engine_version.partition(".")[0]),
         )
         self.emulator: Emulator
         self.overrides: dict[str, str] = {}

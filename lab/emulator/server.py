@@ -138,8 +138,8 @@ class Emulator:
 
         """
         with urllib.request.urlopen(f"{self.aws_url}/emulator/database-servers", timeout=60) as answer:  # noqa: S310 - loopback
-            directory, port = json.load(answer)[identifier]
-        server = EmbeddedPostgres(Path(directory))
+            directory, port, version = json.load(answer)[identifier]
+        server = EmbeddedPostgres(Path(directory), version=version)
         server.attach(port)
         return server
 

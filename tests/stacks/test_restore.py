@@ -184,7 +184,7 @@ def test_a_restore_that_cannot_be_is_refused_with_the_way_out(tmp_path: Path, ta
 def test_backups_are_copied_to_another_region_under_a_key_of_that_region(tmp_path: Path) -> None:
     stack = synthesise(tmp_path, {"SCANNER__DATABASE__BACKUP_REGION": "eu-west-1"})
     copies = stack.one("aws_db_instance_automated_backups_replication")
-    assert copies == {
+    assert {name: value for name, value in copies.items() if name != "//"} == {
         "region": "eu-west-1",
         "source_db_instance_arn": "${aws_db_instance.database_instance.arn}",
         "kms_key_id": "${aws_kms_key.database_backups_key.arn}",

@@ -24,7 +24,7 @@ from lab.emulator.database_servers import DatabaseServers
 
 # Answers the reasons of refusals, after a check of what AWS services do in the deployment.
 SERVICES_PATH = "/emulator/check-services"
-# Answers folder and port of the server of each restored instance.
+# Answers folder, port and version of the server of each restored instance.
 SERVERS_PATH = "/emulator/database-servers"
 ACCESS_KEY = re.compile(r"Credential=(ASIA[0-9A-F]{16})/")
 # Code and status of a refusal by protocol; `json` is Step Functions' and Secrets Manager's.

@@ -1,4 +1,4 @@
-"""A deployment loses its findings and is restored twice: from a snapshot, then to a point in time.
+"""A deployment of PostgreSQL 18 loses its findings and is restored twice: from a snapshot, then to a point in time.
 
 Each restore is a deploy with `database.restore_from` and the next `database.generation`. What was lost is back,
 Terraform finds nothing left to change, with the setting and without it, and the older instance is left as it was.
@@ -43,7 +43,7 @@ LOSS = "DROP TABLE findings CASCADE"
 class Restored:
     """What was seen after one restore."""
 
-    applied: str = ""
+    version: str = ""
     digests: dict[str, Any] = field(default_factory=dict)
     verified: dict[str, Any] = field(default_factory=dict)
     answer: Any = None
@@ -61,6 +61,7 @@ class Recovery:
     from_snapshot: Restored = field(default_factory=Restored)
     to_point_in_time: Restored = field(default_factory=Restored)
     again: str = ""
+    served_meanwhile: int = 0
     older: list[str] = field(default_factory=list)
     lost_in_older: Any = None
     destroyed: list[str] = field(default_factory=list)
@@ -82,7 +83,7 @@ def digests(server: EmbeddedPostgres) -> dict[str, Any]:
 def recovery(provider: terraform.Provider, tmp_path_factory: pytest.TempPathFactory) -> Recovery:
     seen, folder = Recovery(), tmp_path_factory.mktemp("recovery")
     file = folder / f"{VARIANT.name}.toml"
-    file.write_text(settings_of(VARIANT))
+    file.write_text(settings_of(VARIANT).replace("[database]", '[database]\nengine_version = "18"'))
     with Deployment(folder / "deployment", settings_file=file, report=lambda _: None) as deployment:
         deployment.overrides.update(EMULATED | {"SCANNER__DATABASE__BACKUP_REGION": BACKUP_REGION})
         rds = deployment.emulator.client("rds")
@@ -113,6 +114,12 @@ def recovery(provider: terraform.Provider, tmp_path_factory: pytest.TempPathFact
                 "SCANNER__DATABASE__RESTORE_FROM__TIME": f"{until:%Y-%m-%dT%H:%M:%SZ}",
             }
         )
+        # The instance first, so that callers are served while it is restored: docs/operations/recovery.md.
+        deployment.synthesise()
+        stack, environment = deployment.stack_directory, deployment.environment(provider)
+        terraform.run(stack, environment, "apply", *AGREE, "-target=aws_db_instance.database_3_instance")
+        answer = get(f"{deployment.emulator.api_url}{path}", region=deployment.settings.region)
+        seen.served_meanwhile = answer.status_code
         seen.to_point_in_time = _restore(deployment, provider, THIRD, path)
         seen.older = [each["DBInstanceIdentifier"] for each in rds.describe_db_instances()["DBInstances"]]
         seen.lost_in_older = ask(deployment.postgres, "SELECT to_regclass('findings')")
@@ -130,14 +137,15 @@ def recovery(provider: terraform.Provider, tmp_path_factory: pytest.TempPathFact
     return seen
 
 
-def _apply(deployment: Deployment, provider: terraform.Provider) -> str:
+def _apply(deployment: Deployment, provider: terraform.Provider) -> None:
     deployment.synthesise()
-    return terraform.run(deployment.stack_directory, deployment.environment(provider), "apply", *AGREE)
+    terraform.run(deployment.stack_directory, deployment.environment(provider), "apply", *AGREE)
 
 
 def _restore(deployment: Deployment, provider: terraform.Provider, identifier: str, path: str) -> Restored:
-    restored = Restored(applied=_apply(deployment, provider))
+    _apply(deployment, provider)
     server = deployment.emulator.restored_server(identifier)
+    restored = Restored(version=ask(server, "SHOW server_version")[0])
     restored.digests = digests(server)
     (restored.refreshed_after_s,) = ask(
         server, "SELECT extract(epoch FROM now() - last_refreshed_at)::float FROM materialized_view_refresh_log"
@@ -186,6 +194,14 @@ def test_nothing_is_pending_and_progress_is_refreshed_and_exact(restored: Restor
 def test_the_status_api_answers_from_the_restored_database(restored: Restored) -> None:
     assert restored.answer.status_code == 200
     assert restored.answer.body["total_findings"] > 0
+
+
+def test_the_version_is_that_of_the_settings(restored: Restored) -> None:
+    assert restored.version.startswith("18.")
+
+
+def test_callers_are_served_while_the_instance_is_restored_first(recovery: Recovery) -> None:
+    assert recovery.served_meanwhile == 200
 
 
 def test_a_second_plan_changes_nothing_with_the_setting_and_without_it(restored: Restored) -> None:
