@@ -10,7 +10,7 @@ from constructs import Construct
 from handlers.contract import roles
 from handlers.contract.databases import RdsDatabase
 from stacks.settings.database import DatabaseSettings
-from stacks.settings.restore import LATEST, RestoreFrom
+from stacks.settings.restore import RestoreFrom, point_in_time
 
 # Terraform replaces an instance for a change of any of these. The first two are read once, when it is made. A restored
 # instance keeps the key of what it was restored from.
@@ -41,20 +41,6 @@ def content(database: DatabaseSettings, *, key_arn: str) -> dict[str, Any]:
     if database.restore_from.snapshot is not None:
         return {"snapshot_identifier": database.restore_from.snapshot}
     return {"restore_to_point_in_time": DbInstanceRestoreToPointInTime(**point_in_time(database.restore_from))}
-
-
-def point_in_time(restore_from: RestoreFrom) -> dict[str, Any]:
-    """Return the source and the time of a restore, as `restore_to_point_in_time` names them."""
-    source = str(restore_from.source)
-    if source.startswith("arn:"):
-        which = {"source_db_instance_automated_backups_arn": source}
-    elif source.startswith("db-") and source.removeprefix("db-").isupper():
-        which = {"source_dbi_resource_id": source}
-    else:
-        which = {"source_db_instance_identifier": source}
-    if restore_from.time == LATEST:
-        return {**which, "use_latest_restorable_time": True}
-    return {**which, "restore_time": restore_from.time}
 
 
 def lifecycle(database: DatabaseSettings, rds_database: RdsDatabase) -> TerraformResourceLifecycle:

@@ -1,7 +1,7 @@
 """What a database is restored from when it is made."""
 
 import datetime as dt
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -54,6 +54,20 @@ class RestoreFrom(Model):
         if (self.snapshot is None) is (None in of_time) or of_time.count(None) == 1:
             raise ValueError("names either a snapshot, or a source and a time")
         return self
+
+
+def point_in_time(restore_from: RestoreFrom) -> dict[str, Any]:
+    """Return the source and the time of a restore, as `restore_to_point_in_time` names them."""
+    source = str(restore_from.source)
+    if source.startswith("arn:"):
+        which = {"source_db_instance_automated_backups_arn": source}
+    elif source.startswith("db-") and source.removeprefix("db-").isupper():
+        which = {"source_dbi_resource_id": source}
+    else:
+        which = {"source_db_instance_identifier": source}
+    if restore_from.time == LATEST:
+        return {**which, "use_latest_restorable_time": True}
+    return {**which, "restore_time": restore_from.time}
 
 
 def check_restore(restore_from: RestoreFrom | None, identifier: str) -> None:
