@@ -231,7 +231,10 @@ class EmbeddedPostgres:
         self.start(timeout_s=timeout_s)
         deadline = time.monotonic() + timeout_s
         with self.connect(user="postgres", database="postgres") as connection, connection.cursor() as cursor:
-            while cursor.execute("SELECT pg_is_in_recovery()") or cursor.fetchone() != (False,):
+            while True:
+                cursor.execute("SELECT pg_is_in_recovery()")
+                if cursor.fetchone() == (False,):
+                    return
                 if time.monotonic() > deadline:
                     raise EmbeddedPostgresError(f"PostgreSQL on port {self.port} still replays its log")
                 time.sleep(0.05)

@@ -30,7 +30,6 @@ from lab.emulator.patch_backups import database_ports, patch_backups
 from lab.emulator.patch_databases import patch_databases
 from lab.emulator.patch_functions import api_routes, invoke_route, patch_api_address, patch_functions
 from lab.emulator.patch_log_filters import patch_log_filters
-from lab.emulator.patch_replicated_backups import patch_replicated_backups
 from lab.emulator.patch_resources import patch_resources
 from lab.emulator.patch_stages import patch_stages
 from lab.emulator.retries import RetryReplay
@@ -60,7 +59,6 @@ def main() -> None:
     patch_actions()
     patch_databases(password=configuration["database_password"])
     patch_backups(servers)
-    patch_replicated_backups()
     ports = functools.partial(database_ports, servers, region, ACCOUNT_ID)
     patch_functions(runtime, control, ports)
     patch_access(control, region)

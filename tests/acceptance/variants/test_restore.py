@@ -26,7 +26,6 @@ pytestmark = pytest.mark.deployment
 
 VARIANT = Variant(name="restored", size="small")
 FIRST, SECOND, THIRD = (f"scanner-database-restored{end}" for end in ("", "-2", "-3"))
-BACKUP_REGION = "eu-west-1"
 OBJECTS = 2000
 SNAPSHOT = "before-the-loss"
 FROM_SNAPSHOT = {"SCANNER__DATABASE__GENERATION": "2", "SCANNER__DATABASE__RESTORE_FROM__SNAPSHOT": SNAPSHOT}
@@ -85,10 +84,8 @@ def recovery(provider: terraform.Provider, tmp_path_factory: pytest.TempPathFact
     file = folder / f"{VARIANT.name}.toml"
     file.write_text(settings_of(VARIANT).replace("[database]", '[database]\nengine_version = "18"'))
     with Deployment(folder / "deployment", settings_file=file, report=lambda _: None) as deployment:
-        deployment.overrides.update(EMULATED | {"SCANNER__DATABASE__BACKUP_REGION": BACKUP_REGION})
+        deployment.overrides.update(EMULATED)
         rds = deployment.emulator.client("rds")
-        deployment.synthesise()
-        terraform.init(deployment.stack_directory, deployment.environment(provider))
         _apply(deployment, provider)
         jobs = plan_scan(OBJECTS)
         write_scan(deployment.postgres.dsn(user="scanner_app"), jobs)
@@ -115,7 +112,7 @@ def recovery(provider: terraform.Provider, tmp_path_factory: pytest.TempPathFact
             }
         )
         # The instance first, so that callers are served while it is restored: docs/operations/recovery.md.
-        deployment.synthesise()
+        _synthesise(deployment, provider)
         stack, environment = deployment.stack_directory, deployment.environment(provider)
         terraform.run(stack, environment, "apply", *AGREE, "-target=aws_db_instance.database_3_instance")
         answer = get(f"{deployment.emulator.api_url}{path}", region=deployment.settings.region)
@@ -137,8 +134,13 @@ def recovery(provider: terraform.Provider, tmp_path_factory: pytest.TempPathFact
     return seen
 
 
-def _apply(deployment: Deployment, provider: terraform.Provider) -> None:
+def _synthesise(deployment: Deployment, provider: terraform.Provider) -> None:
     deployment.synthesise()
+    terraform.init(deployment.stack_directory, deployment.environment(provider))
+
+
+def _apply(deployment: Deployment, provider: terraform.Provider) -> None:
+    _synthesise(deployment, provider)
     terraform.run(deployment.stack_directory, deployment.environment(provider), "apply", *AGREE)
 
 
@@ -156,7 +158,7 @@ def _restore(deployment: Deployment, provider: terraform.Provider, identifier: s
     restored.plan = changes(deployment.plan(provider))
     for name in [each for each in deployment.overrides if "RESTORE_FROM" in each]:
         del deployment.overrides[name]
-    deployment.synthesise()
+    _synthesise(deployment, provider)
     restored.plan_without_setting = changes(deployment.plan(provider))
     return restored
 
@@ -164,7 +166,7 @@ def _restore(deployment: Deployment, provider: terraform.Provider, identifier: s
 def _plan_again(deployment: Deployment, provider: terraform.Provider) -> str:
     """Ask for another restore of the same generation; return what the plan says."""
     deployment.overrides["SCANNER__DATABASE__RESTORE_FROM__SNAPSHOT"] = "another"
-    deployment.synthesise()
+    _synthesise(deployment, provider)
     try:
         deployment.plan(provider)
     except terraform.TerraformError as error:
