@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from stacks.settings.base import Model, on_change
 from stacks.settings.instance_classes import instance_class
 from stacks.settings.rds_offers import rds_offers
+from stacks.settings.restore import RestoreFrom
 
 
 class DatabaseSettings(Model):
@@ -54,12 +55,31 @@ class DatabaseSettings(Model):
         description="a whole number from 1 to 35",
         json_schema_extra=on_change("in place; fewer days delete the older automated backups"),
     )
+    backup_region: str | None = Field(
+        None,
+        description="another AWS region to which RDS copies the automated backups; none: they are lost with the region",
+        json_schema_extra=on_change("starts or stops the copies; those of before are kept for backup_retention_days"),
+    )
     deletion_protection: bool = Field(True, description="true or false")
     final_snapshot: bool = Field(
         True,
         description="true or false; whether a snapshot and the backups outlive it",
         json_schema_extra=on_change("in place; decides what a later destroy keeps"),
     )
+    generation: int = Field(
+        1,
+        ge=1,
+        le=99,
+        description=(
+            "a whole number from 1 to 99; from 2 on it is part of the identifier. It is raised by one with each "
+            "restore_from, and never lowered"
+        ),
+        json_schema_extra=on_change(
+            "makes **another database**, restored by restore_from and empty without it; the older one stays as it is, "
+            "outside of the deployment"
+        ),
+    )
+    restore_from: RestoreFrom | None = Field(None, description="a table; none: the database begins empty")
     log_min_duration_ms: int = Field(1000, ge=1, le=600_000, description="a whole number from 1 to 600000")
     port: int = Field(
         5432,

@@ -14,6 +14,7 @@ from stacks.settings.base import WHOLE_NUMBER, Model, on_change
 from stacks.settings.database import DatabaseSettings
 from stacks.settings.environment_name import LONGEST_ENVIRONMENT_NAME
 from stacks.settings.network import NetworkSettings
+from stacks.settings.restore import check_backup_region, check_restore
 from stacks.settings.state import StateSettings
 from stacks.settings.subnet_addresses import check_subnet_sizes
 from stacks.settings.tags import MOST_CHOSEN, Tags
@@ -199,6 +200,8 @@ class Settings(Model):
         regions.check_instance_class(self.region, self.database.instance_class)
         regions.check_certificates(self.region, has_own=self.functions.ca_bundle is not None)
         check_subnet_sizes(self.network, self.database)
+        check_backup_region(self.database.backup_region, self.region)
+        check_restore(self.database.restore_from, self.rds_database.identifier)
         return self
 
     @property
@@ -208,5 +211,7 @@ class Settings(Model):
 
     @property
     def rds_database(self) -> RdsDatabase:
-        """By what RDS names the database."""
-        return RdsDatabase(kind=RdsKind.INSTANCE, identifier=self.prefix)
+        """By what RDS names the database. It never depends on `restore_from`, which is removed after the restore."""
+        generation = self.database.generation
+        identifier = self.prefix if generation == 1 else f"{self.prefix}-{generation}"
+        return RdsDatabase(kind=RdsKind.INSTANCE, identifier=identifier)
