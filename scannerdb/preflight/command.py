@@ -16,6 +16,7 @@ from scannerdb.options import deployment_option, environment_file, json_option
 from scannerdb.outputs import read_state
 from scannerdb.preflight.account import ACCOUNT
 from scannerdb.preflight.database import DATABASE
+from scannerdb.preflight.existing import EXISTING
 from scannerdb.preflight.names import NAMES
 from scannerdb.preflight.network import NETWORK
 from scannerdb.preflight.prerequisites import PREREQUISITES
@@ -26,7 +27,7 @@ from scannerdb.review.terraform_errors import PlanningError
 from stacks import ROOT
 from stacks.settings import Settings, load_settings
 
-CHECKS = (*ACCOUNT, *NETWORK, *PREREQUISITES, *DATABASE, *RESTORE, *QUOTAS, *NAMES)
+CHECKS = (*ACCOUNT, *NETWORK, *PREREQUISITES, *DATABASE, *RESTORE, *EXISTING, *QUOTAS, *NAMES)
 DIRECTORY = ROOT / "build" / "preflight"
 
 

@@ -7,14 +7,13 @@ from cdktf import Postcondition, TerraformResourceLifecycle, TerraformStack
 from cdktf_cdktf_provider_aws.db_instance import DbInstanceRestoreToPointInTime
 from constructs import Construct
 
-from handlers.contract import roles
 from handlers.contract.databases import RdsDatabase
 from stacks.settings.database import DatabaseSettings
 from stacks.settings.restore import RestoreFrom, point_in_time
 
-# Terraform replaces an instance for a change of any of these. The first two are read once, when it is made, and with the
-# second taken away the provider replaces it too: https://github.com/hashicorp/terraform-provider-aws/issues/34522. A
-# restored instance keeps the key of what it was restored from.
+# Terraform replaces an instance for a change of any of these. The first two are read once, when it is made, and with
+# the second taken away the provider replaces it too:
+# https://github.com/hashicorp/terraform-provider-aws/issues/34522. A restored instance keeps the key of its source.
 READ_ONCE = ("snapshot_identifier", "restore_to_point_in_time", "kms_key_id")
 
 
@@ -34,8 +33,8 @@ def content(database: DatabaseSettings, *, key_arn: str) -> dict[str, Any]:
     """
     if database.restore_from is None:
         return {
-            "db_name": roles.DATABASE,
-            "username": roles.OWNER,
+            "db_name": database.name,
+            "username": database.master_username,
             "kms_key_id": key_arn,
             "allocated_storage": database.allocated_storage_gib,
         }

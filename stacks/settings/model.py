@@ -10,7 +10,7 @@ from handlers.contract.names import deployment_name
 from stacks import ROOT
 from stacks.settings import regions
 from stacks.settings.alarms import AlarmsSettings
-from stacks.settings.base import WHOLE_NUMBER, Model, on_change
+from stacks.settings.base import WHOLE_NUMBER, MisfitError, Model, on_change
 from stacks.settings.database import DatabaseSettings
 from stacks.settings.environment_name import LONGEST_ENVIRONMENT_NAME
 from stacks.settings.network import NetworkSettings
@@ -202,6 +202,13 @@ class Settings(Model):
         check_subnet_sizes(self.network, self.database)
         check_backup_region(self.database.backup_region, self.region)
         check_restore(self.database.restore_from, self.rds_database.identifier)
+        if self.database.existing_identifier is not None and not self.network.exists:
+            raise MisfitError(
+                ("network", "vpc_cidr"),
+                self.network.vpc_cidr,
+                f"{self.database.existing_identifier} lies in a network that exists: name it in network.vpc_id, with "
+                "subnet_ids",
+            )
         return self
 
     @property
@@ -213,5 +220,5 @@ class Settings(Model):
     def rds_database(self) -> RdsDatabase:
         """By what RDS names the database. It never depends on `restore_from`, which is removed after the restore."""
         generation = self.database.generation
-        identifier = self.prefix if generation == 1 else f"{self.prefix}-{generation}"
-        return RdsDatabase(kind=RdsKind.INSTANCE, identifier=identifier)
+        own = self.prefix if generation == 1 else f"{self.prefix}-{generation}"
+        return RdsDatabase(kind=RdsKind.INSTANCE, identifier=self.database.existing_identifier or own)

@@ -209,10 +209,10 @@ def test_ctrl_c_at_a_question_ends_with_130(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("click.termui.visible_prompt_func", interrupted)
+    monkeypatch.setattr("click.termui.visible_prompt_func", interrupt)
     scannerdb("rollback", "--dsn", dsn(database), code=130)
     assert capsys.readouterr().err.endswith("Aborted!\n")
 
 
-def interrupted(*_arguments: object, **_options: object) -> None:
+def interrupt(*_arguments: object, **_options: object) -> None:
     raise KeyboardInterrupt

@@ -76,7 +76,7 @@ def live(variant: Variant, *, directory: Path, provider: terraform.Provider) -> 
         deployment.overrides.update(EMULATED)
         if variant.in_existing_network:
             ec2 = deployment.emulator.client("ec2")
-            life.network = _make_network(ec2)
+            life.network = make_network(ec2)
             if not variant.has_endpoints:
                 _make_nat(ec2, life.network["subnet_ids"][0], *life.network.pop("route_table_ids"))
             for key, ids in life.network.items():
@@ -109,7 +109,7 @@ def settings_of(variant: Variant) -> str:
     return text
 
 
-def _make_network(ec2: Any) -> dict[str, Any]:
+def make_network(ec2: Any) -> dict[str, Any]:
     """Make what the owner of a network has, a subnet in each of two zones; return the settings that name it."""
     vpc_id = ec2.create_vpc(CidrBlock="10.80.0.0/16")["Vpc"]["VpcId"]
     ec2.modify_vpc_attribute(VpcId=vpc_id, EnableDnsHostnames={"Value": True})
