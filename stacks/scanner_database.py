@@ -131,6 +131,7 @@ class ScannerDatabase(TerraformStack):
             "release",
             migrate=migrate,
             release=release_event,
+            database=settings.rds_database,
             depends_on=[*db.ready, *endpoints.ready, *migrate_rules],
         )
 

@@ -99,6 +99,8 @@ def storage(context: Context) -> Iterable[Finding]:
 def _larger(context: Context) -> tuple[str, str]:
     """Return the command that lets the disk grow further, and what goes with it."""
     setting = f"database.max_allocated_storage_gib in environments/{context.commands.environment}.toml"
+    if not context.commands.is_deployed:
+        return context.commands.deploy(), "Give the server a larger disk; a full disk stops the database."
     if context.expected is None:
         return context.commands.deploy(), f"Raise {setting} first; a full disk stops the database."
     twice = round(2 * context.thresholds.storage_gib)

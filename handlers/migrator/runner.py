@@ -18,7 +18,7 @@ from handlers.migrator import indexes, ledger
 from handlers.migrator.advice import INSUFFICIENT_PRIVILEGE, next_step
 from handlers.migrator.connecting import RESET
 from handlers.migrator.examination import examine_database, refuse
-from handlers.migrator.plan import PendingMigration, plan
+from handlers.migrator.plan import PendingMigration, newest_to_undo, plan
 from handlers.migrator.session import Connect, Report, RunLimits, Session
 
 # A statement and its parameters, as the cursor takes them.
@@ -84,30 +84,37 @@ def run(
     )
 
 
-def rollback(connect: Connect, release: Release, *, limits: RunLimits | None = None, report: Report = _silent) -> str:
+def rollback(
+    connect: Connect,
+    release: Release,
+    *,
+    agreed: str | None = None,
+    limits: RunLimits | None = None,
+    report: Report = _silent,
+) -> str:
     """Take the newest migration back with its `.down.sql`, and return that file's name.
 
     Args:
         connect: as for `run`.
         release: the one that is deployed; its files must be those that were applied.
+        agreed: the only `.down.sql` that may run; `None`: that of the newest migration.
         limits: those of the run.
         report: called with each step.
 
     Raises:
-        NoRollbackError: nothing is applied, or the newest migration has no `.down.sql`.
+        NoRollbackError: nothing is applied, or the newest migration has no `.down.sql`, or another one than `agreed`.
         DriftError: release and ledger contradict each other; nothing was run.
         DeployInProgressError, StillRunningError, MigrationFailedError: as for `run`.
 
     """
     with Session(connect, limits=limits or RunLimits(), report=report) as session, _advised(session, "roll back again"):
         session.acquire_lock()
-        entries = ledger.read_ledger(session.cursor)
-        plan(release, entries)  # refuses drift
-        if not entries:
-            raise NoRollbackError("no migration is applied; there is nothing to roll back")
-        newest = next(item for item in release.migrations if item.version == entries[-1].version)
-        if newest.down is None:
-            raise NoRollbackError(f"migrations/{newest.file} has no .down.sql; add a migration that undoes it instead")
+        newest = newest_to_undo(release, ledger.read_ledger(session.cursor))
+        assert newest.down is not None
+        if agreed not in {None, newest.down.file}:
+            raise NoRollbackError(
+                f"{newest.down.file} would run now, not {agreed}, because another deployer was faster; look again"
+            )
         forget = (ledger.QUERIES["forget"], {"version": newest.version})
         if newest.down.transactional:
             _in_transaction(session, newest.down.file, newest.down.statements, forget)

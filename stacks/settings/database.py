@@ -8,6 +8,7 @@ from stacks.settings.base import MisfitError, on_change
 from stacks.settings.existing_database import ExistingDatabaseSettings
 from stacks.settings.instance_classes import instance_class
 from stacks.settings.rds_offers import rds_offers
+from stacks.settings.restore import RestoreFrom
 
 
 class DatabaseSettings(ExistingDatabaseSettings):
@@ -37,7 +38,7 @@ class DatabaseSettings(ExistingDatabaseSettings):
         json_schema_extra=on_change("grows in the maintenance window without a restart; RDS refuses to shrink it"),
     )
     max_allocated_storage_gib: int = Field(
-        ge=20, le=65536, description="a whole number up to 65536, at least a tenth above allocated_storage_gib"
+        ge=20, le=65536, description="a whole number from 20 to 65536, at least a tenth above allocated_storage_gib"
     )
     multi_az: bool | None = Field(
         description="true or false",
@@ -55,6 +56,11 @@ class DatabaseSettings(ExistingDatabaseSettings):
         description="a whole number from 1 to 35",
         json_schema_extra=on_change("in place; fewer days delete the older automated backups"),
     )
+    backup_region: str | None = Field(
+        None,
+        description="another AWS region to which RDS copies the automated backups; none: they are lost with the region",
+        json_schema_extra=on_change("starts or stops the copies; those of before are kept for backup_retention_days"),
+    )
     deletion_protection: bool = Field(
         True, description="true or false; with existing_identifier it keeps the bucket of releases only"
     )
@@ -63,6 +69,20 @@ class DatabaseSettings(ExistingDatabaseSettings):
         description="true or false; whether a snapshot and the backups outlive it",
         json_schema_extra=on_change("in place; decides what a later destroy keeps"),
     )
+    generation: int = Field(
+        1,
+        ge=1,
+        le=99,
+        description=(
+            "a whole number from 1 to 99; from 2 on it is part of the identifier. It is raised by one with each "
+            "restore_from, and never lowered"
+        ),
+        json_schema_extra=on_change(
+            "makes **another database**, restored by restore_from and empty without it; the older one stays as it is, "
+            "outside of the deployment"
+        ),
+    )
+    restore_from: RestoreFrom | None = Field(None, description="a table; none: the database begins empty")
     log_min_duration_ms: int = Field(1000, ge=1, le=600_000, description="a whole number from 1 to 600000")
     port: int = Field(
         5432,

@@ -9,7 +9,10 @@ from stacks.settings.base import MisfitError, Model, on_change
 
 # Arguments of an instance that this stack makes. Of one that exists its owner decides them.
 REQUIRED_OF_OURS = ("multi_az", "backup_retention_days")
-OF_ITS_OWNER = (*REQUIRED_OF_OURS, "engine_version", "ca_certificate", "final_snapshot")
+OF_ITS_OWNER = (
+    *REQUIRED_OF_OURS,
+    *("engine_version", "ca_certificate", "final_snapshot", "restore_from", "generation", "backup_region"),
+)
 # Of an instance that this stack makes the stack knows them.
 OF_EXISTING = ("access_rules", "master_secret_arn", "max_connections", "performance_insights")
 # In the group of the instance itself; or in none, and an output has them for the owner of the group.

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from stacks.settings.existing_database import inapplicable
 from stacks.settings.model import Settings
-from stacks.settings.problems import explain
+from stacks.settings.problems import explain, without_consequences
 from stacks.settings.profiles import PROFILES
 from stacks.settings.source import Profiles, SettingsError, Source
 from stacks.settings.state_owner import refuse_path_of_another
@@ -54,7 +54,8 @@ def _load(source: Source) -> Settings:
     try:
         settings = Settings.model_validate({**source.values, **fixed})
     except ValidationError as invalid:
-        problems = [explain(Settings, source, fixed.keys(), dict(error)) for error in invalid.errors()]
+        errors = without_consequences([dict(error) for error in invalid.errors()])
+        problems = [explain(Settings, source, fixed.keys(), error) for error in errors]
         raise SettingsError("\n".join(problems)) from invalid
     refuse_path_of_another(source, settings)
     return settings

@@ -143,7 +143,7 @@ def test_an_isolated_network_is_answered_with_the_tunnel_of_who_was_to_log_in(
     scannerdb(command, "-e", "local", code=1)
     said = capsys.readouterr().err
     assert "localhost:1 of local cannot be reached from here" in said
-    assert f"from outside: scannerdb tunnel local{options} -- scannerdb ..." in said
+    assert f"from outside: scannerdb tunnel -e local{options} -- scannerdb ..." in said
 
 
 def test_a_state_in_a_bucket_is_read_from_there(aws: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +193,7 @@ def test_a_shell_completes_commands_functions_and_environments() -> None:
     assert completed("scannerdb re", 1) == ["rebuild", "refresh", "retire", "review"]
     assert completed("scannerdb logs d", 2) == ["doctor"]
     assert completed("scannerdb status -e ", 3) == ["dev", "local", "prod"]
-    assert completed("scannerdb tunnel p", 2) == ["prod"]
+    assert completed("scannerdb tunnel -e p", 3) == ["prod"]
 
 
 def test_the_owner_is_the_login_that_the_settings_name_with_the_secret_that_they_name(
@@ -210,4 +210,4 @@ def test_the_owner_is_the_login_that_the_settings_name_with_the_secret_that_they
     target = Target.of(load_settings(file), user=OWNER, outputs=outputs)
     assert target.arguments().items() >= {"dbname": "scans", "user": "scans_owner", "host": "an-instance"}.items()
     assert target.password() == "of another team"
-    assert tunnel_as(target.user, "shared") == "scannerdb tunnel shared --direct"
+    assert tunnel_as(target.user, "shared") == "scannerdb tunnel -e shared --direct"

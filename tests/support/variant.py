@@ -71,7 +71,7 @@ def live(variant: Variant, *, directory: Path, provider: terraform.Provider) -> 
 
     """
     life, file = Life(variant), directory / f"{variant.name}.toml"
-    file.write_text(_settings(variant))
+    file.write_text(settings_of(variant))
     with Deployment(directory / "deployment", settings_file=file, report=lambda _: None) as deployment:
         deployment.overrides.update(EMULATED)
         if variant.in_existing_network:
@@ -98,7 +98,8 @@ def live(variant: Variant, *, directory: Path, provider: terraform.Provider) -> 
     return life
 
 
-def _settings(variant: Variant) -> str:
+def settings_of(variant: Variant) -> str:
+    """Return the settings file of a variant."""
     text = (ROOT / "environments" / "dev.toml").read_text()
     existing = EXISTING_NETWORK + (ROUTE_TABLES if variant.has_endpoints else "")
     network = existing if variant.in_existing_network else OWN_NETWORK

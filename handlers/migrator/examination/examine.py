@@ -7,7 +7,7 @@ from typing import Any
 import psycopg2
 
 from handlers.contract.parameters import ExpectedParameters
-from handlers.contract.release import Index, Release
+from handlers.contract.release import Index, Release, SqlStatement
 from handlers.contract.roles import IAM_ROLES
 from handlers.migrator import indexes
 from handlers.migrator.examination import checks
@@ -19,6 +19,7 @@ from handlers.migrator.examination.parameters import (
     needed_parameters,
     other_parameters,
 )
+from handlers.migrator.examination.restorable import RESTORE_CHECK, restorable
 from handlers.migrator.examination.statuses import STATUS_CHECK, unknown_statuses
 from handlers.migrator.plan import PendingMigration
 
@@ -64,6 +65,7 @@ def examine_database(
         findings += _checked(name, check, partial(fetch, query))
     to_build = _to_build(pending)
     findings += _checked("other_indexes", OTHER_INDEX_CHECK, lambda: list(other_indexes(fetch, to_build)))
+    findings += _checked("restorable", RESTORE_CHECK, lambda: restorable(fetch, _to_run(pending)))
     findings += _checked("statuses", STATUS_CHECK, lambda: unknown_statuses(fetch))
     findings += _checked("needed_parameters", NEEDED_CHECK, lambda: needed_parameters(fetch, expected))
     findings += _checked("parameters", PARAMETER_CHECK, lambda: other_parameters(fetch, expected))
@@ -119,6 +121,9 @@ def _parameters(release: Release, pending: Sequence[PendingMigration]) -> dict[s
     }
 
 
+def _to_run(pending: Sequence[PendingMigration]) -> list[SqlStatement]:
+    return [statement for item in pending for statement in item.migration.statements[item.first_statement :]]
+
+
 def _to_build(pending: Sequence[PendingMigration]) -> list[Index]:
-    statements = [statement for item in pending for statement in item.migration.statements[item.first_statement :]]
-    return [statement.index for statement in statements if statement.index]
+    return [statement.index for statement in _to_run(pending) if statement.index]
