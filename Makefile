@@ -67,7 +67,7 @@ test: setup ## Run every test (about 10 minutes); ARGS="tests/stacks -k alarms" 
 	@$(RUN) -m pytest $(or $(ARGS),$(SIDE_BY_SIDE))
 
 .PHONY: check
-check: setup ## Lint, format check, arrows between the rooms, types, SQL lint, workflows
+check: setup ## Lint, format check, arrows between the rooms, types, SQL lint, workflows, released migrations, inventory
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/lint-imports --no-cache
@@ -78,6 +78,7 @@ check: setup ## Lint, format check, arrows between the rooms, types, SQL lint, w
 	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
 	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-actions .github/actions/*/action.yml
 	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(RUN) -m lab.release check
 
 .PHONY: format
 format: setup ## Format the Python code
@@ -156,6 +157,10 @@ settings: setup ## Renew docs/settings.md from the settings' models
 .PHONY: schema
 schema: setup ## Renew migrations/schema.sql from a migrated database
 	@$(RUN) -m tests.support.schema
+
+.PHONY: inventory
+inventory: setup ## Renew docs/inventory.cdx.json and the tables of docs/licences.md: what ships, with licences and hashes
+	@$(RUN) -m lab.release inventory
 
 .PHONY: rds-offers
 rds-offers: setup ## Renew what RDS offers by region (classes, versions) from the data of the locked cfn-lint

@@ -1,0 +1,110 @@
+"""Python packages as they are installed: their closure, their licences, and the hashes that a lock file accepts."""
+
+import importlib.metadata
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import Distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+_LOCKED = re.compile(
+    r"^(?P<name>\S+)==(?P<version>\S+)[^\n]*(?P<hashes>(?:\n {4}--hash=sha256:\S+(?: \\)?)+)", re.MULTILINE
+)
+# The oldest Python that is supported, so that the answer is the same under each.
+_ENVIRONMENT = {
+    "implementation_name": "cpython",
+    "platform_python_implementation": "CPython",
+    "platform_system": "Linux",
+    "os_name": "posix",
+    "sys_platform": "linux",
+    "python_version": "3.11",
+    "python_full_version": "3.11.0",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """One installed package, and the names of those that it needs."""
+
+    name: str
+    distribution: Distribution
+    needs: tuple[str, ...]
+
+    @property
+    def version(self) -> str:
+        """The version that is installed."""
+        return self.distribution.version
+
+    @property
+    def licence_expression(self) -> str | None:
+        """Its licence in SPDX's words; `None` where its metadata does not say it so."""
+        return next(iter(self.distribution.metadata.get_all("License-Expression") or ()), None)
+
+    @property
+    def purl(self) -> str:
+        """The package URL by which scanners for vulnerabilities know it."""
+        return f"pkg:pypi/{self.name}@{self.version}"
+
+
+def canonical(name: str) -> str:
+    """Return a package's name as lock files write it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def required(requirements: Iterable[str]) -> tuple[tuple[str, frozenset[str]], ...]:
+    """Return the name and the extras of each requirement that holds on Linux."""
+    parsed = (Requirement(text) for text in requirements)
+    return tuple(
+        (canonical(each.name), frozenset(each.extras))
+        for each in parsed
+        if each.marker is None or each.marker.evaluate(_ENVIRONMENT | {"extra": ""})
+    )
+
+
+def closure(requirements: Iterable[str], folder: Path) -> dict[str, Package]:
+    """Return what the requirements need, directly or not, by name.
+
+    Args:
+        requirements: as `psycopg2-binary==2.9.13`.
+        folder: where the packages are installed.
+
+    Raises:
+        ValueError: one is not installed there.
+
+    """
+    installed = {canonical(each.name): each for each in importlib.metadata.distributions(path=[str(folder)])}
+    found: dict[str, Package] = {}
+    waiting = list(required(requirements))
+    while waiting:
+        name, extras = waiting.pop()
+        if name in found and not extras:
+            continue
+        if name not in installed:
+            raise ValueError(f"{name} is not installed in {folder}; run `make setup`")
+        needs = _needs(installed[name], extras)
+        known = found[name].needs if name in found else ()
+        new = [each for each in needs if each[0] not in known]
+        found[name] = Package(
+            name=name, distribution=installed[name], needs=tuple(sorted({*known, *(each for each, _ in new)}))
+        )
+        waiting += new
+    return dict(sorted(found.items()))
+
+
+def _needs(distribution: Distribution, extras: frozenset[str]) -> list[tuple[str, frozenset[str]]]:
+    parsed = [Requirement(text) for text in distribution.requires or ()]
+    return [
+        (canonical(each.name), frozenset(each.extras))
+        for each in parsed
+        if each.marker is None or any(each.marker.evaluate(_ENVIRONMENT | {"extra": extra}) for extra in ("", *extras))
+    ]
+
+
+def locked_hashes(lock: Path) -> dict[tuple[str, str], list[str]]:
+    """Return the SHA-256 of each file that a lock accepts, in hexadecimal, by name and version."""
+    return {
+        (canonical(found["name"]), found["version"]): re.findall(r"sha256:([0-9a-f]{64})", found["hashes"])
+        for found in _LOCKED.finditer(lock.read_text())
+    }
