@@ -40,7 +40,8 @@ class Package:
     @property
     def licence_expression(self) -> str | None:
         """Its licence in SPDX's words; `None` where its metadata does not say it so."""
-        return next(iter(self.distribution.metadata.get_all("License-Expression") or ()), None)
+        found = self.distribution.metadata.get_all("License-Expression")
+        return str(found[0]) if found else None
 
     @property
     def purl(self) -> str:
