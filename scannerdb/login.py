@@ -9,17 +9,14 @@ from pathlib import Path
 
 from psycopg2.extensions import make_dsn
 
-from handlers.connection import Endpoint, connection_arguments, iam_token
+from handlers.connection import CERTIFICATES, Endpoint, connection_arguments, iam_token
 from handlers.contract.roles import DATABASE, DOCTOR, OWNER, READER
 from handlers.contract.variables import RDS_CA_BUNDLE, RDS_DBNAME, RDS_PASSWORD, RDS_PROXY_ENDPOINT, RDS_USERNAME
 from scannerdb.aws import calling, client, token_variables
 from scannerdb.errors import OperatorError
 from scannerdb.outputs import output, stack_outputs
-from stacks import ROOT
-from stacks.assets.package import PackageError, certificates
 from stacks.settings import Settings
 
-AUTHORITIES = ROOT / "build" / "certificates.pem"
 # The owner logs in by password, which the proxy does not take. The doctor examines the proxy, so it connects past it.
 DIRECT_USERS = frozenset({OWNER, DOCTOR})
 REACH_TIMEOUT_S = 5
@@ -120,14 +117,9 @@ def tunnel_as(user: str, environment: str) -> str:
 
 
 def authorities(settings: Settings) -> Path:
-    """Return the file of certificate authorities: the setting `functions.ca_bundle`, or those of AWS.
-
-    Raises:
-        OperatorError: those of AWS cannot be read.
-
-    """
+    """Return the file of certificate authorities: the setting `functions.ca_bundle`, or those of AWS."""
     # Absolute: a command inside a tunnel may run in another folder.
-    return (settings.functions.ca_bundle or _authorities_of_aws()).resolve()
+    return (settings.functions.ca_bundle or CERTIFICATES).resolve()
 
 
 def handler_dsn(environ: Mapping[str, str] = os.environ) -> str | None:
@@ -145,24 +137,13 @@ def handler_dsn(environ: Mapping[str, str] = os.environ) -> str | None:
         endpoint = Endpoint.from_environment(environ)
     except ValueError as error:
         raise OperatorError(f"RDS_PROXY_ENDPOINT or RDS_PORT has a port that is not a number: {error}") from error
-    bundle = environ.get(RDS_CA_BUNDLE) or str(_authorities_of_aws())
     arguments = connection_arguments(
         endpoint,
         password=environ[RDS_PASSWORD],
         application_name="scannerdb",
-        environ={RDS_CA_BUNDLE: bundle},
+        environ={RDS_CA_BUNDLE: environ.get(RDS_CA_BUNDLE) or str(CERTIFICATES)},
     )
     return make_dsn(None, **arguments)
-
-
-def _authorities_of_aws() -> Path:
-    try:
-        pem = certificates(ROOT)
-    except PackageError as error:
-        raise OperatorError(str(error)) from error
-    AUTHORITIES.parent.mkdir(parents=True, exist_ok=True)
-    AUTHORITIES.write_bytes(pem)
-    return AUTHORITIES
 
 
 def _master_password(settings: Settings) -> str:

@@ -10,6 +10,7 @@ from handlers import waiting
 from handlers.errors import DatabaseUnavailableError, ScannerDatabaseError
 from scannerdb.accept.command import accept
 from scannerdb.causes import sentence
+from scannerdb.console import PROJECT_OPTION, PROJECT_VARIABLE
 from scannerdb.cost.command import cost
 from scannerdb.doctor import doctor
 from scannerdb.errors import OperatorError
@@ -94,6 +95,13 @@ def print_version(context: click.Context, _parameter: click.Parameter, wanted: b
 @click.group(cls=GroupedCommands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version, help="Print the version."
+)
+@click.option(
+    PROJECT_OPTION,
+    metavar="DIR",
+    expose_value=False,
+    help=f"The checkout whose environments/ and migrations/ are used. Also from {PROJECT_VARIABLE}. [default: that of "
+    "this command]",
 )
 def main() -> None:
     """Find out what is wrong, keep progress exact, and migrate.

@@ -1,5 +1,6 @@
 """What the commands share: which database, the form of the answer, the release."""
 
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from handlers.contract.release import Release
 from handlers.contract.roles import OWNER
 from handlers.migrator.release import read_release
 from handlers.migrator.session import Connect, RunLimits
+from scannerdb.console import PROJECT_OPTION, PROJECT_VARIABLE
 from scannerdb.login import Target, handler_dsn
 from stacks import ROOT
 from stacks.assets.package import build_release
@@ -77,9 +79,10 @@ def environment_file(environment: str) -> Path:
     """Return the settings file of an environment.
 
     Raises:
-        click.UsageError: no environment has this name.
+        click.UsageError: no environment has this name, or no project is known.
 
     """
+    _require_project(ENVIRONMENTS)
     known = environment_files(ENVIRONMENTS)
     if environment not in known:
         raise click.UsageError(f"environment {environment!r} is none of {', '.join(known)}")
@@ -167,9 +170,31 @@ def _address(dsn: str) -> str:
 
 
 def current_release(migrations: Path = MIGRATIONS) -> Release:
-    """Return the release of a folder of migrations."""
-    package = build_release(migrations)
-    return read_release(package.path.read_bytes(), expected_sha256=package.sha256)
+    """Return the release of a folder of migrations.
+
+    Raises:
+        click.UsageError: no project is known.
+        MigrationError: the folder cannot become a release.
+
+    """
+    _require_project(migrations)
+    try:
+        package = build_release(migrations)
+        archive = package.path.read_bytes()
+    except OSError:
+        # The project belongs to another user, or its disk is full or read-only: no cache, so half a second more.
+        with tempfile.TemporaryDirectory() as folder:
+            package = build_release(migrations, folder=Path(folder))
+            archive = package.path.read_bytes()
+    return read_release(archive, expected_sha256=package.sha256)
+
+
+def _require_project(folder: Path) -> None:
+    if not folder.is_dir():
+        raise click.UsageError(
+            f"which project? This scannerdb is not in a checkout: name the one that holds {folder.name}/ with "
+            f"`scannerdb {PROJECT_OPTION} DIR ...` or {PROJECT_VARIABLE}"
+        )
 
 
 class Session:

@@ -4,13 +4,13 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scannerdb import terraform
+from scannerdb.project import project_python
 from scannerdb.review.emulator import empty_emulator
 from scannerdb.review.terraform_errors import PlanningError, explain
 from stacks import ROOT
@@ -104,7 +104,7 @@ def synthesise(environment: str, directory: Path, variables: Mapping[str, str]) 
 
     """
     done = subprocess.run(
-        [sys.executable, "main.py"],
+        [str(project_python()), "main.py"],
         cwd=ROOT,
         env={**variables, "SCANNER_ENVIRONMENTS": environment, "CDKTF_OUTDIR": str(directory)},
         capture_output=True,

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 import re
-import shutil
-import subprocess
-import sys
 import tomllib
-from typing import TYPE_CHECKING
 
 import pytest
 
-from scannerdb.main import COMMANDS, command
+from scannerdb.main import COMMANDS
 from stacks import ROOT
 from tests.support.command_line import scannerdb
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -58,26 +49,3 @@ def test_the_help_lists_every_command_once_under_its_heading(capsys: pytest.Capt
 def test_the_version_is_that_of_the_project_and_the_commit(capsys: pytest.CaptureFixture[str]) -> None:
     scannerdb("--version")
     assert re.fullmatch(rf"scannerdb {re.escape(PROJECT['version'])}( \([0-9a-f]{{7,}}\))?\n", capsys.readouterr().out)
-
-
-def test_the_wrapper_that_make_writes_runs_the_entry_point_of_the_project_from_any_folder(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    module, _, name = PROJECT["scripts"]["scannerdb"].partition(":")
-    assert getattr(importlib.import_module(module), name) is command
-    folder = ROOT / "build" / "tests" / f"wrapper-{os.getpid()}"
-    (folder / "bin").mkdir(parents=True)
-    (folder / ".installed").touch()
-    python = folder / "bin" / "python"
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    python.chmod(0o755)
-    venv = folder.relative_to(ROOT)
-    make = ["make", "-s", f"VENV={venv}", "-o", f"{venv}/.installed", f"{venv}/bin/scannerdb"]
-    try:
-        subprocess.run(make, cwd=ROOT, check=True, env={**os.environ, "MAKEFLAGS": ""})
-        wrapper = [folder / "bin" / "scannerdb", "--version"]
-        printed = subprocess.run(wrapper, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-    finally:
-        shutil.rmtree(folder)
-    scannerdb("--version")
-    assert printed == capsys.readouterr().out
