@@ -197,6 +197,17 @@ provider-lock: setup ## Lock the newest allowed AWS provider into .terraform.loc
 		-platform=linux_amd64 -platform=linux_arm64 -platform=darwin_amd64 -platform=darwin_arm64
 	@cp build/provider-lock/stacks/dev/.terraform.lock.hcl .
 
+## Release
+
+.PHONY: wheel
+wheel: setup ## Build the command line's wheel into build/dist/, and try it in an empty environment
+	@$(RUN) -m lab.release.wheel
+
+.PHONY: release
+release: setup ## Record the version of pyproject.toml as released (CHANGELOG.md, migrations/released.toml), check, build the wheel
+	@$(RUN) -m lab.release record
+	@$(MAKE) -s check wheel
+
 ## Install and clean up
 
 # The Python and the Node tools have nothing to do with each other: install them side by side.

@@ -12,6 +12,7 @@ from stacks import ROOT
 
 MIGRATIONS = ROOT / "migrations"
 CHANGELOG = ROOT / "CHANGELOG.md"
+NOTES = ROOT / "docs" / "releases"
 
 
 def main() -> int:
@@ -49,11 +50,18 @@ def _write_inventory() -> int:
 
 def _record() -> int:
     version = project_version()
+    if not (NOTES / f"{version}.md").exists():
+        raise ValueError(f"docs/releases/{version}.md does not exist; write the notes of the release there")
     changelog = dated(CHANGELOG.read_text(), version, datetime.now(UTC).date())
     recorded = record_release(MIGRATIONS, version)
     CHANGELOG.write_text(changelog)
-    print(f"{version}: {len(recorded)} files recorded in migrations/released.toml, CHANGELOG.md is dated.")
-    return _write_inventory()
+    write_inventory()
+    print(
+        f"{version}: CHANGELOG.md has its date, migrations/released.toml {len(recorded)} more files.",
+        f"Commit what changed when the rest is green, and tag it: git tag --annotate v{version} --message {version}",
+        sep="\n",
+    )
+    return 0
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pglast import parser
 from lab.release.libraries import Library, libraries
 from lab.release.packages import Package, closure, locked_hashes, required
 from stacks import ROOT
-from stacks.assets.package import CERTIFICATES, certificates, install_dependencies
+from stacks.assets.package import CERTIFICATES, install_dependencies
 
 KNOWN = tomllib.loads((Path(__file__).parent / "licences.toml").read_text())
 CONSOLE, FUNCTIONS = "scannerdb", "functions"
@@ -36,6 +36,7 @@ def inventory() -> Component:
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     functions, below = _functions()
+    certificate = _certificates(CONSOLE)
     console = closure(project["dependencies"], _site_packages())
     hashes = locked_hashes(ROOT / "requirements.lock")
     own = {"version": project["version"], **_licence(project["license"])}
@@ -62,13 +63,14 @@ def inventory() -> Component:
                 "name": CONSOLE,
                 "description": "the operator's command line; its wheel holds none of what it depends on",
                 **own,
+                "components": [certificate],
             },
             *(_package(each, hashes, "requirements.lock") for each in console.values()),
         ],
         "dependencies": [
             {"ref": project["name"], "dependsOn": [FUNCTIONS, CONSOLE]},
             *below,
-            *_graph(CONSOLE, (name for name, _ in required(project["dependencies"])), console),
+            *_graph(CONSOLE, project["dependencies"], console, certificate),
         ],
     }
 
@@ -88,9 +90,8 @@ def _functions() -> tuple[list[Component], list[Component]]:
     parts = [_package(each, hashes, "handlers/requirements.lock", inside=FUNCTIONS) for each in packages.values()]
     by_name = {each["name"]: each for each in parts}
     by_name["psycopg2-binary"]["components"] = [_library(each, folder) for each in libraries(folder, KNOWN["library"])]
-    certificate = _certificates()
-    below = _graph(FUNCTIONS, (name for name, _ in required(direct)), packages, inside=FUNCTIONS)
-    below[0]["dependsOn"].append(certificate["bom-ref"])
+    certificate = _certificates(FUNCTIONS)
+    below = _graph(FUNCTIONS, direct, packages, certificate, inside=FUNCTIONS)
     return [*parts, certificate], below
 
 
@@ -140,20 +141,20 @@ def _library(library: Library, folder: Path) -> Component:
     }
 
 
-def _certificates() -> Component:
+def _certificates(inside: str) -> Component:
     entry = json.loads((ROOT / "package-lock.json").read_text())["packages"][f"node_modules/{CERTIFICATE_PACKAGE}"]
     algorithm, _, digest = entry["integrity"].partition("-")
     purl = f"pkg:npm/{CERTIFICATE_PACKAGE}@{entry['version']}"
     return {
         "type": "data",
-        "bom-ref": f"{FUNCTIONS}:{purl}",
+        "bom-ref": f"{inside}:{purl}",
         "name": CERTIFICATE_PACKAGE,
         "version": entry["version"],
         "description": "the certificate authorities of Amazon RDS and of RDS Proxy, taken from this package",
         "hashes": [{"alg": algorithm.upper().replace("SHA", "SHA-"), "content": base64.b64decode(digest).hex()}],
         **_licence(entry["license"]),
         "purl": purl,
-        "components": [_file(CERTIFICATES, certificates(ROOT))],
+        "components": [_file(CERTIFICATES, (ROOT / CERTIFICATES).read_bytes())],
     }
 
 
@@ -172,10 +173,15 @@ def _licence(text: str) -> Component:
     return {"licenses": [{"license": {"name" if " " in text else "id": text}}]}
 
 
-def _graph(root: str, direct: Iterable[str], packages: Mapping[str, Package], *, inside: str = "") -> list[Component]:
+def _graph(
+    root: str, direct: Iterable[str], packages: Mapping[str, Package], certificate: Component, *, inside: str = ""
+) -> list[Component]:
     references = {name: _reference(package, inside) for name, package in packages.items()}
     return [
-        {"ref": root, "dependsOn": sorted(references[name] for name in direct)},
+        {
+            "ref": root,
+            "dependsOn": sorted([certificate["bom-ref"], *(references[name] for name, _ in required(direct))]),
+        },
         *(
             {"ref": references[name], "dependsOn": sorted(references[need] for need in package.needs)}
             for name, package in packages.items()

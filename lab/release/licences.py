@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lab.release.inventory import inventory, to_json
+from lab.release.inventory import CONSOLE, FUNCTIONS, inventory, to_json
 from stacks import ROOT
 
 INVENTORY = ROOT / "docs" / "inventory.cdx.json"
@@ -31,8 +31,9 @@ def inventory_problems() -> list[str]:
 def _written() -> dict[Path, str]:
     document = inventory()
     functions, console, *packages = document["components"]
+    tables = {FUNCTIONS: functions["components"], CONSOLE: [*packages, *console["components"]]}
     page = PAGE.read_text()
-    for name, components in ((functions["name"], functions["components"]), (console["name"], packages)):
+    for name, components in tables.items():
         page = _with_table(page, name, HEAD + "".join(_rows(components)))
     return {INVENTORY: to_json(document), PAGE: page}
 

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import Distribution
 from pathlib import Path
@@ -101,6 +101,20 @@ def _needs(distribution: Distribution, extras: frozenset[str]) -> list[tuple[str
         for each in parsed
         if each.marker is None or any(each.marker.evaluate(_ENVIRONMENT | {"extra": extra}) for extra in ("", *extras))
     ]
+
+
+def locked_text(lock: Path, packages: Mapping[str, Package]) -> str:
+    """Return the lines of a lock that name these packages, as `pip install --require-hashes` reads them.
+
+    Raises:
+        ValueError: the lock has another version than what is installed.
+
+    """
+    locked = {(canonical(found["name"]), found["version"]): found[0] for found in _LOCKED.finditer(lock.read_text())}
+    wanted = [(package.name, package.version) for package in packages.values()]
+    if missing := [f"{name} {version}" for name, version in wanted if (name, version) not in locked]:
+        raise ValueError(f"installed and not in {lock.name}: {', '.join(missing)}; run `make setup`")
+    return "".join(f"{locked[each]}\n" for each in wanted)
 
 
 def locked_hashes(lock: Path) -> dict[tuple[str, str], list[str]]:
