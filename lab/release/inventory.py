@@ -180,7 +180,7 @@ def _graph(
     return [
         {
             "ref": root,
-            "dependsOn": sorted([certificate["bom-ref"], *(references[name] for name, _ in required(direct))]),
+            "dependsOn": sorted([certificate["bom-ref"], *(references[name] for name in required(direct))]),
         },
         *(
             {"ref": references[name], "dependsOn": sorted(references[need] for need in package.needs)}

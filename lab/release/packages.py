@@ -54,14 +54,18 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def required(requirements: Iterable[str]) -> tuple[tuple[str, frozenset[str]], ...]:
-    """Return the name and the extras of each requirement that holds on Linux."""
-    parsed = (Requirement(text) for text in requirements)
-    return tuple(
-        (canonical(each.name), frozenset(each.extras))
-        for each in parsed
-        if each.marker is None or each.marker.evaluate(_ENVIRONMENT | {"extra": ""})
-    )
+def required(requirements: Iterable[str]) -> list[str]:
+    """Return the name of each requirement that holds on Linux.
+
+    Raises:
+        ValueError: one asks for an extra.
+
+    """
+    parsed = [Requirement(text) for text in requirements]
+    wanted = [each for each in parsed if each.marker is None or each.marker.evaluate(_ENVIRONMENT | {"extra": ""})]
+    if extras := [str(each) for each in wanted if each.extras]:
+        raise ValueError(f"extras are not followed, as that of {extras[0]}; teach lab/release/packages.py to")
+    return [canonical(each.name) for each in wanted]
 
 
 def closure(requirements: Iterable[str], folder: Path) -> dict[str, Package]:
@@ -77,30 +81,16 @@ def closure(requirements: Iterable[str], folder: Path) -> dict[str, Package]:
     """
     installed = {canonical(each.name): each for each in importlib.metadata.distributions(path=[str(folder)])}
     found: dict[str, Package] = {}
-    waiting = list(required(requirements))
+    waiting = required(requirements)
     while waiting:
-        name, extras = waiting.pop()
-        if name in found and not extras:
-            continue
+        name = waiting.pop()
         if name not in installed:
             raise ValueError(f"{name} is not installed in {folder}; run `make setup`")
-        needs = _needs(installed[name], extras)
-        known = found[name].needs if name in found else ()
-        new = [each for each in needs if each[0] not in known]
-        found[name] = Package(
-            name=name, distribution=installed[name], needs=tuple(sorted({*known, *(each for each, _ in new)}))
-        )
-        waiting += new
+        if name not in found:
+            needs = required(installed[name].requires or ())
+            found[name] = Package(name=name, distribution=installed[name], needs=tuple(sorted(needs)))
+            waiting += needs
     return dict(sorted(found.items()))
-
-
-def _needs(distribution: Distribution, extras: frozenset[str]) -> list[tuple[str, frozenset[str]]]:
-    parsed = [Requirement(text) for text in distribution.requires or ()]
-    return [
-        (canonical(each.name), frozenset(each.extras))
-        for each in parsed
-        if each.marker is None or any(each.marker.evaluate(_ENVIRONMENT | {"extra": extra}) for extra in ("", *extras))
-    ]
 
 
 def locked_text(lock: Path, packages: Mapping[str, Package]) -> str:
