@@ -3,6 +3,7 @@
 import os
 import re
 import select
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from handlers.contract.variables import (
     RDS_USERNAME,
 )
 from handlers.errors import DatabaseUnavailableError
+from handlers.waiting import in_thread
 
 # The certificate authorities of RDS and of RDS Proxy; the package carries them.
 CERTIFICATES = Path(__file__).with_name("certificates.pem")
@@ -36,6 +38,8 @@ CONNECTION_EXCEPTION = "08"
 _ANOTHER_SERVER = ("57P", "25006")
 # What `iam_token` imports.
 _SIGNING = ("botocore.auth", "botocore.awsrequest", "botocore.credentials")
+# How often the wait for an address looks at the clock.
+_TICK_S = 0.05
 # A peer that stopped answering is given up after this; without it the kernel tries for a quarter of an hour.
 TCP_USER_TIMEOUT_MS = 3000
 
@@ -230,11 +234,40 @@ class Database:
         name = self._environ.get(POWERTOOLS_SERVICE_NAME, "scanner-database")
         arguments = connection_arguments(endpoint, password=password, application_name=name, environ=self._environ)
         try:
+            arguments |= _addresses(endpoint, connected_by)
             connection: psycopg2.extensions.connection = psycopg2.connect(**arguments, async_=1)
             _wait(connection, connected_by, "no answer")
         except (psycopg2.OperationalError, DatabaseUnavailableError) as error:
             raise _unreachable(endpoint, error) from error
         return connection
+
+
+def _addresses(endpoint: Endpoint, ends_at: float) -> dict[str, str]:
+    """Return libpq's parameters for each address of the host; none where PGHOSTADDR gives the address.
+
+    libpq would resolve the name by a call that nothing can interrupt. `host` stays, once for each address: the
+    certificate is checked against it.
+
+    Raises:
+        DatabaseUnavailableError: the name has no address, or it is later than `ends_at` (of `time.monotonic()`).
+
+    """
+    if "PGHOSTADDR" in os.environ:
+        return {}
+
+    def check() -> None:
+        if time.monotonic() >= ends_at:
+            raise DatabaseUnavailableError("its name was not resolved in time")
+
+    def resolve() -> list[str]:
+        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+        return [str(address[0]) for *_, address in found]
+
+    try:
+        addresses = in_thread(resolve, check=check, every_s=_TICK_S)
+    except socket.gaierror as error:
+        raise DatabaseUnavailableError(f"its name could not be resolved: {error.strerror}") from error
+    return {"host": ",".join([endpoint.host] * len(addresses)), "hostaddr": ",".join(addresses)}
 
 
 def _wait(connection: "psycopg2.extensions.connection", ends_at: float, complaint: str) -> None:

@@ -175,8 +175,13 @@ def connect_to(dsn: str) -> Connect:
 
     def connect() -> "psycopg2.extensions.connection":
         try:
-            connection: psycopg2.extensions.connection = psycopg2.connect(
-                dsn, application_name="scannerdb", connect_timeout=CONNECT_TIMEOUT_S, **KEEPALIVES
+            # In a thread, because libpq resolves the name by a call that hears neither Ctrl-C nor a deadline.
+            connection: psycopg2.extensions.connection = waiting.in_thread(
+                lambda: psycopg2.connect(
+                    dsn, application_name="scannerdb", connect_timeout=CONNECT_TIMEOUT_S, **KEEPALIVES
+                ),
+                check=lambda: waiting.sleep(0),
+                every_s=0.1,
             )
         except psycopg2.OperationalError as error:
             # With a wait callback, psycopg2 cuts the address off libpq's message.

@@ -87,8 +87,11 @@ def storage(context: Context) -> Iterable[Finding]:
     )
     slots = list(_slots(context, most_bytes))
     yield from slots
-    environment = f"environments/{context.commands.environment}.toml"
-    raise_it = f"Raise database.max_allocated_storage_gib in {environment} first; a full disk stops the database."
+    raise_it = (
+        f"Raise database.max_allocated_storage_gib in environments/{context.commands.environment}.toml first; "
+        if context.commands.is_deployed
+        else "Give the server a larger disk; "
+    ) + "a full disk stops the database."
     if percent >= FULL_PERCENT:
         yield critical(value, next=context.commands.deploy(), why=raise_it)
     elif hours < context.thresholds.storage_hours:

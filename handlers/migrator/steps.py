@@ -7,7 +7,7 @@ from typing import Any
 from handlers.contract.release import Index, Release, SqlStatement
 from handlers.migrator import indexes
 from handlers.migrator.connecting import connect_to_supported
-from handlers.migrator.examination import ExaminationFinding, examine_database
+from handlers.migrator.examination import ADOPTION, ExaminationFinding, examine_database
 from handlers.migrator.ledger import QUERIES, read_ledger
 from handlers.migrator.plan import PendingMigration, newest_to_undo, plan
 from handlers.migrator.session import Connect, RunLimits
@@ -16,8 +16,6 @@ from handlers.migrator.session import Connect, RunLimits
 # https://www.postgresql.org/docs/17/btree.html#BTREE-IMPLEMENTATION
 _ENTRY_OVERHEAD_BYTES = 12
 _FILL_FACTOR = 0.9
-# The statement of 002 that replaces an older deployment's views.
-_ADOPTION = "SELECT adopt_older_views()"
 _KEPT = "exists, and stays as it is"
 _CHECKED = "exists, and is checked"
 _INVALID = "a build left it INVALID: one that goes on is waited for, one that died is dropped and made again"
@@ -152,7 +150,7 @@ def _step(file: str, statement: SqlStatement, cursor: Any, timeout_ms: int) -> S
         blocks_writers=locks and statement.blocks_writers,
         estimate_bytes=_estimate(cursor, statement.index) if builds and statement.index else None,
         note="; ".join(notes),
-        changes=tuple(_adoption(cursor)) if cursor is not None and statement.sql == _ADOPTION else (),
+        changes=tuple(_adoption(cursor)) if cursor is not None and statement.sql == ADOPTION else (),
         losses=statement.losses,
     )
 
