@@ -16,8 +16,8 @@ INVOCATION_ERROR = re.compile(r"invoking Lambda Function \((.+?)\): (\{.*\})")
 # Precedes the standard error of a failed `main.py`.
 SYNTHESIS_ERROR = "Command output on stderr:"
 REPORT_EVERY_S = 10.0
-# The provider polls these at its own pace, also where the answer is there at once: seconds that a creation takes against
-# the emulator, measured with provider 5.100. https://github.com/hashicorp/terraform-provider-aws/issues/23352 is of one.
+# The provider polls these at its own pace, also where the answer is there at once. Seconds of a creation, with provider
+# 5.100: https://github.com/hashicorp/terraform-provider-aws/issues/23352
 PROVIDER_WAITS_S = {"aws_s3_bucket_lifecycle_configuration": 55, "aws_db_instance": 80}
 
 
