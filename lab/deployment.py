@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from handlers.contract import names
 from lab.embedded_postgres import EmbeddedPostgres
+from lab.emulator.database_servers import RESTORED
 from lab.emulator.server import Emulator, database_host_names
 from lab.processes import end_tree, uninterrupted
 from lab.terraform_output import TerraformOutput
@@ -66,6 +67,7 @@ class Deployment:
             directory / "postgresql",
             host_names=database_host_names(self.settings.region),
             parameters=SERVER_PARAMETERS,
+            version=int(self.settings.database.engine_version.partition(".")[0]),
         )
         self.emulator: Emulator
         self.overrides: dict[str, str] = {}
@@ -78,11 +80,15 @@ class Deployment:
         with self._stack:
             self._stack.enter_context(_locked(self.directory))
             self.postgres.discard()
+            _discard_restored(self.directory)
             _empty(self.directory)
             self._stack.callback(self.postgres.discard)
             self.postgres.start()
             self.emulator = Emulator(
-                self.directory, region=self.settings.region, database_password=self.postgres.password
+                self.directory,
+                region=self.settings.region,
+                database_password=self.postgres.password,
+                database=self.postgres,
             )
             self._stack.enter_context(self.emulator)
             self._stack = self._stack.pop_all()
@@ -258,6 +264,12 @@ def _locked(directory: Path) -> Iterator[None]:
         lock.write(f"process {os.getpid()}, running since {time.strftime('%H:%M:%S')}")
         lock.flush()
         yield
+
+
+def _discard_restored(directory: Path) -> None:
+    """Stop the servers of restored instances that a killed emulator left."""
+    for left in directory.glob(RESTORED):
+        EmbeddedPostgres(left).discard()
 
 
 def _empty(directory: Path) -> None:

@@ -18,6 +18,7 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -219,6 +220,48 @@ class EmbeddedPostgres:
         if fresh:
             self._create_roles_and_database()
 
+    def attach(self, port: int) -> None:
+        """Use the running server of this folder, which another process started."""
+        if self._owner is not None:
+            self._make_readable_for_owner()
+        self.port, self.password = port, (self._home / "password").read_text()
+
+    def take_over(self, source: "EmbeddedPostgres", backup: Path) -> None:
+        """Begin with a backup of another server, and with its certificate and password."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        if self._owner is not None:
+            self._make_readable_for_owner()
+        shutil.copytree(backup, self.data, symlinks=True)
+        shutil.copy2(source.certificate_authority, self.certificate_authority)
+        for name in ("password", "server.pem", "server.key", "pg_hba.conf"):
+            shutil.copy2(source.data.parent / name, self._home / name)
+            self._own(self._home / name)
+        self.data.chmod(0o700)
+        self._own_data()
+
+    def recover(self, until: datetime, *, timeout_s: float = 600) -> None:
+        """Start with a replay of the log up to a time, and wait for its end.
+
+        Raises:
+            EmbeddedPostgresError: it ended; the message has the end of its log.
+
+        """
+        (self.data / "recovery.signal").touch()
+        self._own_data()
+        # The log lies in the data folder already, so there is nothing to fetch.
+        target = {"restore_command": "false", "recovery_target_time": until.isoformat()}
+        self._parameters |= {**target, "recovery_target_action": "promote"}
+        self.start(timeout_s=timeout_s)
+        deadline = time.monotonic() + timeout_s
+        with self.connect(user="postgres", database="postgres") as connection, connection.cursor() as cursor:
+            while True:
+                cursor.execute("SELECT pg_is_in_recovery()")
+                if cursor.fetchone() == (False,):
+                    return
+                if time.monotonic() > deadline:
+                    raise EmbeddedPostgresError(f"PostgreSQL on port {self.port} still replays its log")
+                time.sleep(0.05)
+
     def stop(self, *, immediate: bool = False) -> None:
         """Stop the server and end its connections; `immediate` skips the shutdown checkpoint, like a crash."""
         process, self._process = self._process, None
@@ -288,6 +331,10 @@ class EmbeddedPostgres:
     def _own(self, path: Path) -> None:
         if self._owner is not None:
             os.chown(path, self._owner.pw_uid, self._owner.pw_gid)
+
+    def _own_data(self) -> None:
+        for path in (self.data, *self.data.rglob("*")):
+            self._own(path)
 
     def _make_readable_for_owner(self) -> None:
         """Move the server's files out of folders that only root may enter."""

@@ -33,6 +33,7 @@ from scannerdb.options import (
 )
 from scannerdb.terminal import row_lines
 from stacks.alarms.thresholds import doctor_thresholds
+from stacks.database.parameters import expected_parameters
 from stacks.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def diagnose(
         commands=commands,
         checks=checks_of(alarm),
         read_release=lambda: current_release(migrations),
+        expected=expected_parameters(settings),
     )
     findings += looks(alarm, commands)
     findings = [finding for finding in findings if finding.state != "look" or finding.next]

@@ -10,7 +10,7 @@ from pathlib import Path
 from psycopg2.extensions import make_dsn
 
 from handlers.connection import CERTIFICATES, Endpoint, connection_arguments, iam_token
-from handlers.contract.roles import DATABASE, DOCTOR, OWNER, READER
+from handlers.contract.roles import DOCTOR, OWNER, READER
 from handlers.contract.variables import RDS_CA_BUNDLE, RDS_DBNAME, RDS_PASSWORD, RDS_PROXY_ENDPOINT, RDS_USERNAME
 from scannerdb.aws import calling, client, token_variables
 from scannerdb.errors import OperatorError
@@ -28,11 +28,13 @@ class Target:
     """A deployment's database, reached as one of its users.
 
     Attributes:
+        user: who logs in; `OWNER` stands for the login of that name in the settings.
         outputs: of the deployment's stack, by name.
 
     """
 
     settings: Settings
+    user: str
     endpoint: Endpoint
     outputs: Mapping[str, str]
 
@@ -49,7 +51,7 @@ class Target:
 
         Args:
             settings: of the environment.
-            user: logs in.
+            user: logs in, as the attribute.
             direct: whether past the proxy; `None`: as this user has to.
             outputs: of the deployment's stack, by name; `None`: read from its state.
 
@@ -61,8 +63,10 @@ class Target:
         way = "database" if (user in DIRECT_USERS if direct is None else direct) else "proxy"
         host = output(outputs, f"{way}_endpoint", settings)
         port = int(output(outputs, f"{way}_port", settings))
-        endpoint = Endpoint(host=host, port=port, database=DATABASE, user=user)
-        return cls(settings=settings, endpoint=endpoint, outputs=outputs)
+        database = settings.database
+        login = database.master_username if user == OWNER else user
+        endpoint = Endpoint(host=host, port=port, database=database.name, user=login)
+        return cls(settings=settings, user=user, endpoint=endpoint, outputs=outputs)
 
     def check_reachable(self) -> None:
         """Open a TCP connection and close it, so that a command outside of the isolated network is told at once.
@@ -79,7 +83,7 @@ class Target:
             environment = self.settings.environment
             raise OperatorError(
                 f"{self.endpoint.host}:{self.endpoint.port} of {environment} cannot be reached from here: {error}. "
-                f"Its network is isolated; from outside: {tunnel_as(self.endpoint.user, environment)} -- scannerdb ..."
+                f"Its network is isolated; from outside: {tunnel_as(self.user, environment)} -- scannerdb ..."
             ) from error
 
     def password(self) -> str:
@@ -89,7 +93,7 @@ class Target:
             OperatorError: AWS refuses it.
 
         """
-        if self.endpoint.user == OWNER:
+        if self.user == OWNER:
             return _master_password(self.settings)
         return iam_token(self.endpoint, token_variables(self.settings))
 
@@ -148,7 +152,8 @@ def handler_dsn(environ: Mapping[str, str] = os.environ) -> str | None:
 
 def _master_password(settings: Settings) -> str:
     with calling(settings, "the master secret of the database"):
-        found = client(settings, "rds").describe_db_instances(DBInstanceIdentifier=settings.rds_database.identifier)
-        secret_arn = found["DBInstances"][0]["MasterUserSecret"]["SecretArn"]
+        if (secret_arn := settings.database.master_secret_arn) is None:
+            found = client(settings, "rds").describe_db_instances(DBInstanceIdentifier=settings.rds_database.identifier)
+            secret_arn = found["DBInstances"][0]["MasterUserSecret"]["SecretArn"]
         secret = client(settings, "secretsmanager").get_secret_value(SecretId=secret_arn)
     return str(json.loads(secret["SecretString"])["password"])

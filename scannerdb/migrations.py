@@ -9,6 +9,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from handlers.contract.parameters import ExpectedParameters
 from handlers.migrator.runner import rollback as roll_back
 from handlers.migrator.runner import run
 from handlers.migrator.session import RunLimits
@@ -20,6 +21,7 @@ from scannerdb.options import (
     current_release,
     database_options,
     deadline_option,
+    environment_file,
     find_dsn,
     json_option,
     lock_patience_option,
@@ -27,6 +29,8 @@ from scannerdb.options import (
 )
 from scannerdb.partition.terminal import confirm
 from scannerdb.terminal import StatementBar, finding_lines, plan_lines
+from stacks.database.parameters import expected_parameters
+from stacks.settings import load_settings
 
 LIMIT_OPTIONS = (
     click.option(
@@ -78,7 +82,7 @@ def plan(dsn: str | None, environment: str | None, as_json: bool) -> None:  # no
     Exit code 0: migrate would run.  1: an error.  2: migrate would refuse.
     """  # noqa: D301
     chosen = find_dsn(dsn, environment)
-    planned = migration_plan(current_release(), connect_to(chosen) if chosen else None)
+    planned = migration_plan(current_release(), connect_to(chosen) if chosen else None, expected=_expected(environment))
     if as_json:
         click.echo(json.dumps(planned.fields()))
     else:
@@ -103,7 +107,13 @@ def migrate(dsn: str | None, environment: str | None, *, as_json: bool, **option
     scannerdb migrate --deadline-s 60    return then; an index build goes on in the database
     """  # noqa: D301
     with StatementBar(Console(stderr=True)) as bar:
-        result = run(connect_to(require_dsn(dsn, environment)), current_release(), limits=_limits(options), report=bar)
+        result = run(
+            connect_to(require_dsn(dsn, environment)),
+            current_release(),
+            limits=_limits(options),
+            report=bar,
+            expected=_expected(environment),
+        )
     if as_json:
         click.echo(json.dumps(asdict(result)))
     else:
@@ -136,6 +146,10 @@ def rollback(dsn: str | None, environment: str | None, *, yes: bool, as_json: bo
     with StatementBar(Console(stderr=True)) as bar:
         file = roll_back(connect, release, agreed=agreed, limits=limits, report=bar)
     click.echo(json.dumps({"rolled_back": file}) if as_json else f"Ran {file}.")
+
+
+def _expected(environment: str | None) -> ExpectedParameters | None:
+    return expected_parameters(load_settings(environment_file(environment))) if environment else None
 
 
 def _limits(options: Mapping[str, Any]) -> RunLimits:

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg2
 import psycopg2.errors
 
+from handlers.contract.parameters import ExpectedParameters
 from handlers.contract.release import Index, Migration, Release, SqlStatement
 from handlers.errors import MigrationFailedError, NoRollbackError
 from handlers.migrator import indexes, ledger
@@ -39,7 +40,14 @@ def _silent(_message: str, **_fields: Any) -> None:
     pass
 
 
-def run(connect: Connect, release: Release, *, limits: RunLimits | None = None, report: Report = _silent) -> Result:
+def run(
+    connect: Connect,
+    release: Release,
+    *,
+    limits: RunLimits | None = None,
+    report: Report = _silent,
+    expected: ExpectedParameters | None = None,
+) -> Result:
     """Bring a database to a release.
 
     Args:
@@ -47,6 +55,7 @@ def run(connect: Connect, release: Release, *, limits: RunLimits | None = None, 
         release: what to bring it to.
         limits: those of the run.
         report: called with each step.
+        expected: what a deployment expects of the server's parameters.
 
     Raises:
         DeployInProgressError: another deployer still worked at the deadline.
@@ -59,7 +68,7 @@ def run(connect: Connect, release: Release, *, limits: RunLimits | None = None, 
     with Session(connect, limits=limits or RunLimits(), report=report) as session, _advised(session, "migrate again"):
         session.acquire_lock()
         pending = plan(release, ledger.read_ledger(session.cursor))
-        _examine(session, release, pending)
+        _examine(session, release, pending, expected)
         _in_transaction(session, release.roles.file, release.roles.statements)
         session.cursor.execute(ledger.QUERIES["create_ledger"])
         for item in pending:
@@ -121,9 +130,11 @@ def rollback(
         return newest.down.file
 
 
-def _examine(session: Session, release: Release, pending: list[PendingMigration]) -> None:
+def _examine(
+    session: Session, release: Release, pending: list[PendingMigration], expected: ExpectedParameters | None
+) -> None:
     """Report what does not refuse, and raise what does."""
-    findings = examine_database(session.cursor, release, pending)
+    findings = examine_database(session.cursor, release, pending, expected=expected)
     refuse(findings)
     for finding in findings:
         session.report(f"found {finding}")

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from handlers.contract.parameters import ExpectedParameters
 from handlers.contract.release import Index, Release, SqlStatement
 from handlers.migrator import indexes
 from handlers.migrator.connecting import connect_to_supported
@@ -71,7 +72,11 @@ class MigrationPlan:
 
 
 def migration_plan(
-    release: Release, connect: Connect | None = None, *, limits: RunLimits | None = None
+    release: Release,
+    connect: Connect | None = None,
+    *,
+    limits: RunLimits | None = None,
+    expected: ExpectedParameters | None = None,
 ) -> MigrationPlan:
     """Return what a run of this release would find and do; all its steps when there is no database to ask.
 
@@ -79,6 +84,7 @@ def migration_plan(
         release: what would be run.
         connect: opens a connection to the database; it is only read.
         limits: those of the run.
+        expected: what a deployment expects of the server's parameters.
 
     Raises:
         DriftError: release and ledger contradict each other.
@@ -92,7 +98,7 @@ def migration_plan(
     try:
         with connection.cursor() as cursor:
             pending = plan(release, read_ledger(cursor))
-            findings = examine_database(cursor, release, pending)
+            findings = examine_database(cursor, release, pending, expected=expected)
             return MigrationPlan(findings=tuple(findings), steps=tuple(_steps(pending, cursor, timeout_ms)))
     finally:
         connection.close()

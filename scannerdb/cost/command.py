@@ -130,6 +130,9 @@ def _print_notes(console: Console, settings: Settings, lines: list[BillItem]) ->
         f"~ assumes {assumed}.",
         "* is not verified: see the table." if any(not line.price.verified for line in lines) else "",
         NOT_COUNTED,
+        f"Nor {settings.database.existing_identifier}, which exists: its instance, storage and secret."
+        if settings.database.existing_identifier
+        else "",
     )
     for note in filter(None, notes):
         console.print(f"\n{note}", style="dim", end="")

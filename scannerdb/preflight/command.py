@@ -16,16 +16,18 @@ from scannerdb.options import deployment_option, environment_file, json_option
 from scannerdb.outputs import read_state
 from scannerdb.preflight.account import ACCOUNT
 from scannerdb.preflight.database import DATABASE
+from scannerdb.preflight.existing import EXISTING
 from scannerdb.preflight.names import NAMES
 from scannerdb.preflight.network import NETWORK
 from scannerdb.preflight.prerequisites import PREREQUISITES
 from scannerdb.preflight.quotas import QUOTAS
+from scannerdb.preflight.restore import RESTORE
 from scannerdb.review.planning import synthesise
 from scannerdb.review.terraform_errors import PlanningError
 from stacks import ROOT
 from stacks.settings import Settings, load_settings
 
-CHECKS = (*ACCOUNT, *NETWORK, *PREREQUISITES, *DATABASE, *QUOTAS, *NAMES)
+CHECKS = (*ACCOUNT, *NETWORK, *PREREQUISITES, *DATABASE, *RESTORE, *EXISTING, *QUOTAS, *NAMES)
 DIRECTORY = ROOT / "build" / "preflight"
 
 
@@ -35,8 +37,8 @@ DIRECTORY = ROOT / "build" / "preflight"
 def preflight(environment: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
     """Ask AWS what would stop a deploy; change nothing.
 
-    Account, zones, image, state bucket, service-linked roles, engine version, instance class, quotas, and names that
-    something already has. A denied call is told with the permission that is missing.
+    Account, zones, image, state bucket, service-linked roles, engine version, instance class, what is restored, quotas,
+    and names that something already has. A denied call is told with the permission that is missing.
 
     \b
     scannerdb preflight -e prod

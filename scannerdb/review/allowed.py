@@ -25,10 +25,10 @@ class _Entry(BaseModel):
 
 
 class AllowedChange(_Entry):
-    """A protected resource that may be replaced or destroyed until the end of a day (UTC)."""
+    """A protected resource that may be replaced, destroyed or left until the end of a day (UTC)."""
 
     address: str = Field(pattern=r"^[a-z0-9_]+\.\S+$")
-    action: Literal["replace", "destroy"]
+    action: Literal["replace", "destroy", "forget"]
     expires: dt.date
 
     @property

@@ -48,7 +48,7 @@ LIBPQ_VARIABLES = {
 @click.option(
     "--user",
     type=click.Choice([READER, REFRESHER, DOCTOR, OWNER]),
-    help=f"The user that logs in. [default: {READER} by an IAM token; with --direct {OWNER} by the master secret]",
+    help=f"The user that logs in. [default: {READER} by an IAM token; with --direct the {OWNER} by the master secret]",
 )
 @click.option("--port", "local_port", type=WholeNumber(1, 65535), help="Port of this machine. [default: a free one]")
 @json_option
@@ -80,7 +80,7 @@ def tunnel(
         raise click.UsageError("--json prints how to connect; a COMMAND gets that in variables: leave --json out")
     chosen = user or (OWNER if direct else READER)
     if chosen == OWNER and not direct:
-        raise click.UsageError(f"{OWNER} logs in by password, which the proxy does not take; add --direct")
+        raise click.UsageError(f"the {OWNER} logs in by password, which the proxy does not take; add --direct")
     check_tools()
     settings = load_settings(environment_file(environment))
     target = Target.of(settings, user=chosen, direct=direct or chosen in DIRECT_USERS)
@@ -96,7 +96,7 @@ def tunnel(
 
         def renew() -> None:
             password = target.password()
-            write_password(file, host=endpoint.host, port=port, user=chosen, password=password)
+            write_password(file, host=endpoint.host, port=port, user=endpoint.user, password=password)
 
         renew()
         arguments = {**target.arguments(), "hostaddr": LOCALHOST, "port": str(port), "passfile": str(file)}

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from stacks.settings.existing_database import inapplicable
 from stacks.settings.model import Settings
 from stacks.settings.problems import explain, without_consequences
 from stacks.settings.profiles import PROFILES
@@ -37,7 +38,7 @@ def resolve_settings(path: Path, environ: Mapping[str, str] = os.environ) -> lis
     return [
         (".".join(key), value, source.origin(key) if source.is_set(key) else "default")
         for key, value in _leaves(settings)
-        if key not in {(name,) for name in _fixed(path)}
+        if key not in {*((name,) for name in _fixed(path)), *inapplicable(source.values)}
     ]
 
 
@@ -45,7 +46,7 @@ def _read(path: Path, environ: Mapping[str, str]) -> Source:
     source = Source.read(path, environ, profiles=Profiles(key="size", values=PROFILES))
     for name in _fixed(path).keys() & source.values.keys():
         raise SettingsError(f"{source.origin((name,))}: {name} follows from the file's name; remove it")
-    return source
+    return source.without_profile(inapplicable(source.values))
 
 
 def _load(source: Source) -> Settings:

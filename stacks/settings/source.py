@@ -5,8 +5,8 @@ import copy
 import os
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -79,6 +79,17 @@ class Source:
         made = ", ".join(inside.values()) if key and key not in self.in_file else ""
         from_profile = bool(key) and key not in self.in_file and self.is_set(key)
         return made or (self.profile if from_profile else str(self.path))
+
+    def without_profile(self, keys: Iterable[Key]) -> Self:
+        """Return it without what the profile sets for these keys; what the file or a variable sets stays."""
+        values = copy.deepcopy(dict(self.values))
+        for key in keys:
+            if self.is_set(key) and self.origin(key) == self.profile:
+                table = values
+                for part in key[:-1]:
+                    table = table[part]
+                del table[key[-1]]
+        return replace(self, values=values)
 
     def is_set(self, key: Key) -> bool:
         """Return whether anything sets the key; else it is the model's own default."""

@@ -19,6 +19,7 @@ from stacks.settings import load_settings
 from stacks.settings.instance_classes import FAMILIES
 from stacks.settings.profiles import PROFILES
 from tests.support.command_line import scannerdb
+from tests.support.existing_instance import IDENTIFIER, around_existing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -201,3 +202,20 @@ def test_profiles_are_compared_line_by_line(capsys: pytest.CaptureFixture[str]) 
     rows = {line.split("  ")[0]: line.split()[-3:] for line in capsys.readouterr().out.splitlines() if line}
     assert rows["database"] == ["27.01", "283.24", "402.96"]
     assert rows["proxy, 2 vCPUs"] == ["26.28"] * 3
+
+
+def test_neither_an_environment_nor_profiles_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    scannerdb("cost", code=2)
+    assert "name an environment, such as dev, or add --profiles" in capsys.readouterr().err
+
+
+def test_an_instance_that_exists_is_left_out_of_the_bill_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "shared.toml").write_text(around_existing())
+    monkeypatch.setattr("scannerdb.options.ENVIRONMENTS", tmp_path)
+    scannerdb("cost", "-e", "shared")
+    told = capsys.readouterr().out
+    assert f"Nor {IDENTIFIER}, which exists" in told
+    assert "proxy, 2 vCPUs" in told
+    assert not [line for line in told.splitlines() if line.startswith(("database ", "storage, ", "master secret"))]

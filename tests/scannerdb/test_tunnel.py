@@ -195,7 +195,7 @@ def test_a_port_in_use_a_missing_command_and_a_wrong_user_are_refused(
     assert f"port {port} of this machine is in use" in capsys.readouterr().err
     scannerdb("tunnel", "-e", "local", "--", "no-such-program", code=1)
     assert "no-such-program is not on PATH" in capsys.readouterr().err
-    scannerdb("tunnel", "-e", "local", "--user", "scanner_admin", code=2)
+    scannerdb("tunnel", "-e", "local", "--user", "owner", code=2)
     assert "add --direct" in capsys.readouterr().err
 
 

@@ -123,7 +123,7 @@ def test_settings_cannot_be_changed_after_loading() -> None:
         (
             "multi_az = false",
             "multi_az = false\nmulti_zone = true",
-            "unknown key database.multi_zone; did you mean multi_az? allowed: allocated_storage_gib, ",
+            "unknown key database.multi_zone; did you mean multi_az? allowed: access_rules, ",
         ),
         ("[schedule]", "[schedul]", "unknown key schedul; did you mean schedule? allowed: alarms, aws, database,"),
         ('region = "eu', 'environment = "prod"\nregion = "eu', "environment follows from the file's name; remove it"),
