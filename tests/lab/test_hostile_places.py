@@ -119,7 +119,27 @@ def test_setup_in_a_folder_that_cannot_be_written_to_says_so(public_folder: Path
 def test_what_a_disk_stands_in_the_way_of_has_a_way_out(code: str) -> None:
     told = disk_problem(OSError(getattr(errno, code), "why", "/x"))
     assert told is not None
-    assert told.startswith("/x cannot be written or read: why; ")
+    assert told.startswith("/x cannot be written or read: ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "EROFS: read-only file system, mkdir '/checkout/cdktf.out'",
+        "Error: EROFS: read-only file system, copyfile '/elsewhere/a.zip' -> '/checkout/cdktf.out'",
+    ],
+)
+def test_an_error_of_the_node_process_that_writes_the_stack_is_told_alike(text: str) -> None:
+    told = disk_problem(RuntimeError(text))
+    assert told is not None
+    assert told.startswith("/checkout/cdktf.out cannot be written or read: Read-only file system; ")
+
+
+@pytest.mark.parametrize(
+    "text", ["ENOENT: no such file or directory, open '/x'", "Cannot read properties of undefined"]
+)
+def test_another_error_of_the_node_process_is_a_fault_of_the_program(text: str) -> None:
+    assert disk_problem(RuntimeError(text)) is None
 
 
 def test_an_error_of_another_kind_is_a_fault_of_the_program() -> None:
