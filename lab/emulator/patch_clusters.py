@@ -1,5 +1,6 @@
 """Patches moto's RDS with what Aurora has and moto lacks: names, storage, endpoints of a proxy, a failover."""
 
+import contextlib
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -85,14 +86,14 @@ def interrupt(port: int, password: str) -> None:
         host="127.0.0.1", port=port, user=roles.OWNER, password=password, dbname="postgres", sslmode="require"
     )
     connection.autocommit = True
-    with connection, connection.cursor() as cursor:
+    # Not `with connection`, which would begin a transaction: others must see the first statement at once.
+    with contextlib.closing(connection), connection.cursor() as cursor:
         cursor.execute(f"ALTER DATABASE {roles.DATABASE} ALLOW_CONNECTIONS false")
         try:
             cursor.execute(f"SELECT pg_terminate_backend(pid) {_ALL_OTHERS}", [roles.DATABASE])
             cursor.execute("SELECT pg_sleep(%s)", [FAILOVER_S])
         finally:
             cursor.execute(f"ALTER DATABASE {roles.DATABASE} ALLOW_CONNECTIONS true")
-    connection.close()
 
 
 def endpoints_of(backend: Any, proxy_name: str | None = None) -> list[DBProxyEndpoint]:
