@@ -23,6 +23,11 @@ LOST_WITH = {
     "aws_sns_topic": "its subscriptions: each address must confirm again before an alarm reaches it",
 }
 
+# The two kinds of database server: where one goes and the other comes, `database.engine` has changed.
+_SERVERS = frozenset({"aws_db_instance", "aws_rds_cluster"})
+_MOVE_THE_ROWS = "{address} begins empty, because database.engine changes: move the rows first, as in {page}"
+_PAGE = "docs/operations/cluster.md"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
@@ -30,6 +35,7 @@ class Loss:
 
     Attributes:
         lost: what is lost with it.
+        instead: what comes in its place, where that is a database of another engine; else empty.
         allowed: the entry of the allow list that agrees to it.
         expired: whether that entry has expired.
 
@@ -37,6 +43,7 @@ class Loss:
 
     change: Change
     lost: str
+    instead: str
     allowed: AllowedChange | None
     expired: bool
 
@@ -50,10 +57,19 @@ def losses(changes: Iterable[Change], allowed: Allowed, *, today: dt.date) -> li
     """Return what would be lost, each with its entry of the allow list."""
     # A valid entry wins over an expired one that was not removed.
     entries = sorted(allowed.change, key=lambda entry: entry.expires, reverse=True)
+    changes = tuple(changes)
     found: list[Loss] = []
     for change in changes:
         if change.type in LOST_WITH and change.action in {Action.REPLACE, Action.DESTROY}:
             entry = next((entry for entry in entries if entry.matches(change.address, change.action)), None)
             expired = entry is not None and entry.expires < today
-            found.append(Loss(change=change, lost=LOST_WITH[change.type], allowed=entry, expired=expired))
+            lost, instead = LOST_WITH[change.type], _instead(change, changes)
+            found.append(Loss(change=change, lost=lost, instead=instead, allowed=entry, expired=expired))
     return found
+
+
+def _instead(lost: Change, changes: Iterable[Change]) -> str:
+    """Return what comes in the place of a database server of one kind, where that is one of the other."""
+    others = _SERVERS - {lost.type} if lost.type in _SERVERS else frozenset()
+    created = [each.address for each in changes if each.type in others and each.action is Action.CREATE]
+    return _MOVE_THE_ROWS.format(address=created[0], page=_PAGE) if created else ""

@@ -1,5 +1,6 @@
 """An Aurora PostgreSQL cluster: a writer and readers on one volume, which follows a failover to the next writer."""
 
+from cdktf import TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.db_subnet_group import DbSubnetGroup
 from cdktf_cdktf_provider_aws.rds_cluster import RdsCluster, RdsClusterServerlessv2ScalingConfiguration
 from cdktf_cdktf_provider_aws.rds_cluster_instance import RdsClusterInstance
@@ -91,6 +92,8 @@ class Cluster(Database):
             # Observation
             enabled_cloudwatch_logs_exports=list(rds.facts.logs),
             depends_on=list(log_groups.values()),
+            # RDS reads it when it makes a cluster. One that was promoted from a replica has none, and is kept.
+            lifecycle=TerraformResourceLifecycle(ignore_changes=["database_name"]),
         )
         self.ready = [
             RdsClusterInstance(

@@ -58,13 +58,14 @@ def diagnose(
     user: str = "scanner_doctor",
     connect_proxy: Callable[[], Any] | None = None,
     time_limit_s: float = 30,
+    commands: Commands = COMMANDS,
     **thresholds: float,
 ) -> list[Finding]:
     """Return what the checks find in a database."""
     return examine(
         lambda: database.connect(user),
         Thresholds(**{**THRESHOLDS, **thresholds}),
-        commands=COMMANDS,
+        commands=commands,
         checks=checks,
         read_release=lambda: build_release(MIGRATIONS),
         connect_proxy=connect_proxy,
