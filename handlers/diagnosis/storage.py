@@ -88,19 +88,28 @@ def storage(context: Context) -> Iterable[Finding]:
     value = f"{size(used_bytes)} of {size(most_bytes)} ({percent:.0f} %){wal}; {growth}; largest: {top}"
     slots = list(_idle_slots(context) if is_cluster else _slots(context, most_bytes))
     yield from slots
-    advice = {"why": _RETIRE} if is_cluster else _grow(context)
+    next_, why = ("", _RETIRE) if is_cluster else _larger(context)
     if percent >= FULL_PERCENT:
-        yield critical(value, **advice)
+        yield critical(value, next=next_, why=why)
     elif hours < context.thresholds.storage_hours:
-        yield warning(f"{value}; full in {hours:.0f} h", **advice)
+        yield warning(f"{value}; full in {hours:.0f} h", next=next_, why=why)
     elif not slots:
         yield ok(value)
 
 
-def _grow(context: Context) -> dict[str, str]:
-    environment = f"environments/{context.commands.environment}.toml"
-    raise_it = f"Raise database.max_allocated_storage_gib in {environment} first; a full disk stops the database."
-    return {"next": context.commands.deploy(), "why": raise_it}
+def _larger(context: Context) -> tuple[str, str]:
+    """Return the command that lets the disk grow further, and what goes with it."""
+    setting = f"database.max_allocated_storage_gib in environments/{context.commands.environment}.toml"
+    if not context.commands.is_deployed:
+        return context.commands.deploy(), "Give the server a larger disk; a full disk stops the database."
+    if context.expected is None:
+        return context.commands.deploy(), f"Raise {setting} first; a full disk stops the database."
+    twice = round(2 * context.thresholds.storage_gib)
+    command = (
+        f"aws rds modify-db-instance --db-instance-identifier {context.expected.identifier} "
+        f"--max-allocated-storage {twice} --apply-immediately"
+    )
+    return command, f"A full disk stops the database. Then set {setting} to {twice}."
 
 
 def _growth(context: Context) -> float | None:

@@ -13,7 +13,6 @@ from moto.rds.exceptions import DBProxyNotFoundFault, RDSClientError
 from moto.rds.models import DBCluster, DBClusterParameterGroup, DBProxy, RDSBackend, RDSBaseModel
 from moto.rds.responses import RDSResponse
 
-from handlers.contract import roles
 from lab.emulator.patching import after, replace
 from lab.emulator.server import CLUSTER_DOMAIN, ENDPOINT_DOMAIN, READERS_DOMAIN
 
@@ -75,25 +74,34 @@ def patch_clusters(*, password: str) -> None:
 
     def fail_over(backend: Any, arguments: Mapping[str, Any]) -> None:
         cluster = backend.clusters[arguments["db_cluster_identifier"]]
-        threading.Thread(target=interrupt, args=(int(cluster.port), password), daemon=True).start()
+        login = {"port": int(cluster.port), "user": cluster.master_username, "password": password}
+        threading.Thread(target=interrupt, args=(cluster.database_name,), kwargs=login, daemon=True).start()
 
     after(RDSBackend, "failover_db_cluster", fail_over)
 
 
-def interrupt(port: int, password: str) -> None:
-    """End every session of the database and take none for a while, as clients see a failover."""
+def interrupt(database: str, *, port: int, user: str, password: str) -> None:
+    """End every session of a database and take none for a while, as clients see a failover.
+
+    Args:
+        database: its name.
+        port: of its server on this machine.
+        user: its owner.
+        password: of the owner.
+
+    """
     connection = psycopg2.connect(
-        host="127.0.0.1", port=port, user=roles.OWNER, password=password, dbname="postgres", sslmode="require"
+        host="127.0.0.1", port=port, user=user, password=password, dbname="postgres", sslmode="require"
     )
     connection.autocommit = True
     # Not `with connection`, which would begin a transaction: others must see the first statement at once.
     with contextlib.closing(connection), connection.cursor() as cursor:
-        cursor.execute(f"ALTER DATABASE {roles.DATABASE} ALLOW_CONNECTIONS false")
+        cursor.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")
         try:
-            cursor.execute(f"SELECT pg_terminate_backend(pid) {_ALL_OTHERS}", [roles.DATABASE])
+            cursor.execute(f"SELECT pg_terminate_backend(pid) {_ALL_OTHERS}", [database])
             cursor.execute("SELECT pg_sleep(%s)", [FAILOVER_S])
         finally:
-            cursor.execute(f"ALTER DATABASE {roles.DATABASE} ALLOW_CONNECTIONS true")
+            cursor.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS true")
 
 
 def endpoints_of(backend: Any, proxy_name: str | None = None) -> list[DBProxyEndpoint]:

@@ -81,15 +81,24 @@ def bill(settings: Settings, use: Use) -> list[BillItem]:
 
     """
     prices = Prices.of(settings.region)
-    database = _cluster(settings, prices, use) if settings.database.is_cluster else _instance(settings, prices)
-    lines = [*database, *_secrets(prices), *_network(settings, prices), *_watch(settings, prices, use)]
+    lines = [*_database(settings, prices, use), *_network(settings, prices), *_watch(settings, prices, use)]
     lines += _traffic(settings, prices, use)
     if use.free_tier:
         return [BillItem(**{**vars(line), "free": line.price.free}) for line in lines]
     return lines
 
 
+def _database(settings: Settings, prices: Prices, use: Use) -> Iterator[BillItem]:
+    if settings.database.is_cluster:
+        yield from _cluster(settings, prices, use)
+    elif settings.database.existing_identifier is None:
+        yield from _instance(settings, prices)
+    yield _proxy(settings, prices)
+    yield BillItem(resource="encryption key", quantity=KEYS, price=prices["key_month"])
+
+
 def _instance(settings: Settings, prices: Prices) -> Iterator[BillItem]:
+    """Yield what an instance that exists costs already, and its owner pays."""
     database = settings.database
     zones, twice = (2, ", with its standby") if database.multi_az else (1, "")
     yield BillItem(
@@ -104,20 +113,19 @@ def _instance(settings: Settings, prices: Prices) -> Iterator[BillItem]:
         quantity=database.allocated_storage_gib * zones,
         price=prices["db_storage_gib_month"],
     )
-    yield _proxy(prices, vcpus=max(database.size.vcpus, LEAST_PROXY_VCPUS))
+    yield BillItem(resource="master secret", quantity=SECRETS, price=prices["secret_month"])
 
 
 def _cluster(settings: Settings, prices: Prices, use: Use) -> Iterator[BillItem]:
     database = settings.database
     instances = 1 + database.readers
-    factor = IO_OPTIMIZED if database.io_optimized else 1
     named = f"database, {instances} {database.instance_class}"
+    factor = IO_OPTIMIZED if database.io_optimized else 1
     if database.capacity:
-        acus = (database.capacity.min_acus + database.capacity.max_acus) / 2
         yield BillItem(
-            resource=f"{named}, {acus:g} ACUs",
+            resource=f"{named}, {database.capacity.mean_acus:g} ACUs",
             row="database",
-            quantity=HOURS * instances * acus,
+            quantity=HOURS * instances * database.capacity.mean_acus,
             price=prices["aurora_acu_hour"].times(factor),
             assumes="capacity half way between its least and its most",
         )
@@ -138,29 +146,22 @@ def _cluster(settings: Settings, prices: Prices, use: Use) -> Iterator[BillItem]
             price=prices["aurora_io_million"],
             assumes=f"{use.cluster_io_millions:,} million reads and writes of a cluster's volume a month",
         )
-    if database.capacity:
-        yield _proxy(prices, acus=instances * max(acus, LEAST_PROXY_ACUS))
-    else:
-        yield _proxy(prices, vcpus=instances * max(database.size.vcpus, LEAST_PROXY_VCPUS))
-    if database.readers:
-        zones = len(settings.network.subnet_ids or settings.network.availability_zones)
-        yield BillItem(
-            resource=f"endpoint of the readers in {zones} zones",
-            quantity=HOURS * zones,
-            price=prices["interface_endpoint_hour"],
-        )
-
-
-def _proxy(prices: Prices, *, vcpus: int = 0, acus: float = 0) -> BillItem:
-    what = f"{vcpus} vCPUs" if vcpus else f"{acus:g} ACUs"
-    return BillItem(
-        resource=f"proxy, {what}", row="proxy", quantity=HOURS * (vcpus or acus), price=prices["db_proxy_vcpu_hour"]
-    )
-
-
-def _secrets(prices: Prices) -> Iterator[BillItem]:
     yield BillItem(resource="master secret", quantity=SECRETS, price=prices["secret_month"])
-    yield BillItem(resource="encryption key", quantity=KEYS, price=prices["key_month"])
+
+
+def _proxy(settings: Settings, prices: Prices) -> BillItem:
+    """Return what the proxy costs for all instances behind it."""
+    database, instances = settings.database, 1 + settings.database.readers
+    if database.capacity:
+        each, unit = max(database.capacity.mean_acus, LEAST_PROXY_ACUS), "ACUs"
+    else:
+        each, unit = max(database.size.vcpus, LEAST_PROXY_VCPUS), "vCPUs"
+    return BillItem(
+        resource=f"proxy, {instances * each:g} {unit}",
+        row="proxy",
+        quantity=HOURS * instances * each,
+        price=prices["db_proxy_vcpu_hour"],
+    )
 
 
 def _network(settings: Settings, prices: Prices) -> Iterator[BillItem]:
@@ -169,6 +170,13 @@ def _network(settings: Settings, prices: Prices) -> Iterator[BillItem]:
         yield BillItem(
             resource=f"{INTERFACE_ENDPOINTS} interface endpoints in {zones} zones",
             quantity=HOURS * INTERFACE_ENDPOINTS * zones,
+            price=prices["interface_endpoint_hour"],
+        )
+    if settings.database.readers:
+        zones = len(settings.network.subnet_ids or settings.network.availability_zones)
+        yield BillItem(
+            resource=f"endpoint of the readers in {zones} zones",
+            quantity=HOURS * zones,
             price=prices["interface_endpoint_hour"],
         )
     yield BillItem(resource="bastion t4g.nano", quantity=HOURS, price=prices["bastion_hour"])

@@ -14,6 +14,7 @@ def facts(settings: Settings, *, api_id: str = "") -> Deployment:
     """Return what alarms need to know of a deployment."""
     database = settings.database
     instance = database.size
+    max_connections = database.max_connections or instance.max_connections
     return Deployment(
         prefix=settings.prefix,
         database=settings.rds_database,
@@ -23,10 +24,11 @@ def facts(settings: Settings, *, api_id: str = "") -> Deployment:
         slow_statement_ms=database.log_min_duration_ms,
         vcpus=instance.vcpus,
         memory_bytes=instance.memory_gib * GIB,
-        max_connections=instance.max_connections,
-        proxy_connections=instance.max_connections * PROXY_CONNECTIONS_PERCENT / 100,
+        max_connections=max_connections,
+        proxy_connections=max_connections * PROXY_CONNECTIONS_PERCENT / 100,
         storage_bytes=(VOLUME_GIB if database.is_cluster else database.allocated_storage_gib) * GIB,
         is_burstable=instance.is_burstable,
+        has_performance_insights=database.performance_insights,
         readers=database.readers,
         is_serverless=database.capacity is not None,
         chosen=settings.alarms.model_dump(exclude={"emails", "runbook_url"}),

@@ -10,7 +10,6 @@ from cdktf_cdktf_provider_aws.rds_cluster_parameter_group import (
 )
 from constructs import Construct
 
-from handlers.contract import roles
 from stacks.database.database import BACKUP_WINDOW, MAINTENANCE_WINDOW, Database
 from stacks.database.monitoring import ENHANCED_MONITORING_INTERVAL_S, INSIGHTS_RETENTION_DAYS, enhanced_monitoring
 from stacks.database.parameters import family, parameters
@@ -56,7 +55,7 @@ class Cluster(Database):
             self,
             "cluster",
             cluster_identifier=self.identifier,
-            database_name=roles.DATABASE,
+            database_name=settings.name,
             port=self.port,
             # Version
             engine=settings.engine,
@@ -74,7 +73,7 @@ class Cluster(Database):
             db_subnet_group_name=subnets.name,
             vpc_security_group_ids=[self.security_group.id],
             # Access
-            master_username=roles.OWNER,
+            master_username=settings.master_username,
             manage_master_user_password=True,
             master_user_secret_kms_key_id=key_arn,
             iam_database_authentication_enabled=True,

@@ -4,13 +4,13 @@ Aurora PostgreSQL: a writer and up to 15 readers share one volume, which grows b
 https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Aurora.Overview.html
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from stacks.settings.base import Model, on_change
+from stacks.settings.base import MisfitError, Model, on_change
 from stacks.settings.instance_classes import MOST_CONNECTIONS, InstanceClass
 from stacks.settings.rds_offers import AURORA
 
@@ -54,6 +54,11 @@ class CapacitySettings(Model):
         return self
 
     @property
+    def mean_acus(self) -> float:
+        """Half way between its least and its most."""
+        return (self.min_acus + self.max_acus) / 2
+
+    @property
     def size(self) -> InstanceClass:
         """An instance at its most capacity, which CloudWatch's percentages refer to as well."""
         limited = self.min_acus <= LEAST_ACUS
@@ -63,6 +68,41 @@ class CapacitySettings(Model):
             is_burstable=False,
             most_connections=MOST_CONNECTIONS_AT_LEAST_ACUS if limited else MOST_CONNECTIONS,
         )
+
+
+# What only an instance is given, and so no size of one sets for a cluster.
+OF_AN_INSTANCE = ("allocated_storage_gib", "max_allocated_storage_gib", "multi_az")
+# What restores an instance, whose default a cluster keeps.
+_RESTORES = ("generation", "restore_from", "backup_region")
+
+
+def not_of_a_cluster(values: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the keys that a size does not set, because the database is a cluster.
+
+    Args:
+        values: of the whole file.
+
+    """
+    database = values.get("database")
+    is_cluster = isinstance(database, Mapping) and database.get("engine") == AURORA
+    return [("database", name) for name in OF_AN_INSTANCE] if is_cluster else []
+
+
+def check_restores(given: Mapping[str, Any]) -> None:
+    """Refuse what restores an instance, and a cluster cannot be restored by.
+
+    Args:
+        given: the settings of the database that the file has.
+
+    Raises:
+        MisfitError: with the first.
+
+    """
+    for name in _RESTORES:
+        if name in given:
+            raise MisfitError(
+                ("database", name), given[name], "of an instance only; docs/operations/cluster.md restores a cluster"
+            )
 
 
 def of_an_instance(name: str, value: Any, validate: Callable[[Any], Any], engine: str) -> Any:

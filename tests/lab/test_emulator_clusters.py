@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import psycopg2
 import pytest
 
+from lab.embedded_postgres import ADMIN_USER, DATABASE
 from lab.emulator import patch_clusters
 from tests.support.processes import wait_until
 
@@ -27,8 +28,9 @@ def test_a_failover_ends_every_session_and_takes_none_for_a_while(
             return True
         return False
 
+    login = {"port": postgres.port, "user": ADMIN_USER, "password": postgres.password}
     with postgres.connect() as session, session.cursor() as cursor:
-        failover = threading.Thread(target=patch_clusters.interrupt, args=(postgres.port, postgres.password))
+        failover = threading.Thread(target=patch_clusters.interrupt, args=(DATABASE,), kwargs=login)
         failover.start()
         wait_until(lambda: not is_answering())
         with pytest.raises(psycopg2.OperationalError):

@@ -112,6 +112,20 @@ def test_every_instance_of_a_cluster_needs_an_address_in_each_subnet(file: Path)
     assert used_addresses(many.network, many.database) - used_addresses(few.network, few.database) == 8
 
 
-def test_a_size_of_an_instance_does_not_make_a_cluster(file: Path) -> None:
-    text = 'size = "large"\n' + CLUSTER
-    assert "size large: database.multi_az = True is not allowed" in refusal(file, text)
+def test_a_size_of_an_instance_sets_for_a_cluster_what_a_cluster_has(file: Path) -> None:
+    database = load(file, 'size = "large"\n' + CLUSTER).database
+    assert (database.multi_az, database.allocated_storage_gib) == (False, 0)
+    assert database.log_min_duration_ms == 500
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("GENERATION", "2"), ("BACKUP_REGION", "eu-west-1"), ("RESTORE_FROM__SNAPSHOT", "before")]
+)
+def test_what_restores_an_instance_is_refused_for_a_cluster(file: Path, name: str, value: str) -> None:
+    assert "of an instance only; docs/operations/cluster.md restores a cluster" in refusal(
+        file, CLUSTER, **{name: value}
+    )
+
+
+def test_a_cluster_that_exists_is_not_deployed_around(file: Path) -> None:
+    assert "remove the line" in refusal(file, CLUSTER, EXISTING_IDENTIFIER="scanner")

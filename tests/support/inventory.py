@@ -64,6 +64,9 @@ def inventory(emulator: Emulator) -> Inventory:
     keys = [
         clients["kms"].describe_key(KeyId=each["KeyId"])["KeyMetadata"] for each in clients["kms"].list_keys()["Keys"]
     ]
+    # RDS makes a default group with the first instance of a family, and keeps it.
+    groups = held["DBParameterGroups"]
+    held["DBParameterGroups"] = [each for each in groups if not each["DBParameterGroupName"].startswith("default.")]
     return held | {
         "DBParameters": [
             parameter

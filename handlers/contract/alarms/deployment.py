@@ -29,6 +29,7 @@ class Deployment:
         is_burstable: whether the CPU runs on credits.
         readers: instances of a cluster beside its writer.
         is_serverless: whether the instances are Serverless v2.
+        has_performance_insights: whether RDS publishes the database's load.
         chosen: the thresholds that the settings choose, by their key in `[alarms]`.
 
     """
@@ -47,6 +48,7 @@ class Deployment:
     is_burstable: bool
     readers: int
     is_serverless: bool
+    has_performance_insights: bool
     chosen: Mapping[str, float]
 
     @property

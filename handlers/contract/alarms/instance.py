@@ -21,7 +21,7 @@ INSTANCE = (
     ),
     AlarmRecord(
         name="database-load",
-        is_for=on_an_instance,
+        is_for=lambda deployment: on_an_instance(deployment) and deployment.has_performance_insights,
         watches=Statistic(metric=database_metric("DBLoad"), statistic="Average"),
         period_s=MINUTE_S,
         evaluation_periods=15,
