@@ -153,7 +153,11 @@ def handler_dsn(environ: Mapping[str, str] = os.environ) -> str | None:
 def _master_password(settings: Settings) -> str:
     with calling(settings, "the master secret of the database"):
         if (secret_arn := settings.database.master_secret_arn) is None:
-            found = client(settings, "rds").describe_db_instances(DBInstanceIdentifier=settings.rds_database.identifier)
-            secret_arn = found["DBInstances"][0]["MasterUserSecret"]["SecretArn"]
+            rds, identifier = client(settings, "rds"), settings.rds_database.identifier
+            if settings.database.is_cluster:
+                (found,) = rds.describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"]
+            else:
+                (found,) = rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"]
+            secret_arn = found["MasterUserSecret"]["SecretArn"]
         secret = client(settings, "secretsmanager").get_secret_value(SecretId=secret_arn)
     return str(json.loads(secret["SecretString"])["password"])

@@ -205,7 +205,7 @@ class ScannerDatabase(TerraformStack):
         topics = Topics(self, "topics", context=context, key_arn=key_arn)
         LogMetrics(self, "log_metrics", context=context, log_group=db.query_log_group)
         SavedQueries(self, "saved_queries", context=context)
-        Notices(self, "notices", context=context, database_identifier=db.identifier, topic_arn=topics.ticket_arn)
+        Notices(self, "notices", context=context, topic_arn=topics.ticket_arn)
         alarms = AlarmResources(
             self,
             "alarms",
@@ -231,6 +231,7 @@ class ScannerDatabase(TerraformStack):
             database_port=str(db.port),
             proxy_endpoint=proxy.endpoint,
             proxy_port=str(proxy.port),
+            **({"reader_endpoint": proxy.reader_endpoint} if proxy.reader_endpoint else {}),
             proxy_security_group_id=proxy.security_group.id,
             vpc_id=network.vpc_id,
             route_table_ids=", ".join(network.route_table_ids),

@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg2
 
+from handlers.contract.databases import RdsKind
 from handlers.diagnosis.commands import psql
 from handlers.diagnosis.model import Context, Finding, critical, ok, warning
 from handlers.diagnosis.plans import TABLES
@@ -25,6 +26,7 @@ BLOATED_TIMES = 100
 LAST_TRANSACTION_ID = 2_000_000_000
 FULL_PERCENT = 95
 SLOT_PERCENT = 10
+_RETIRE = "At its limit the volume grows no more and writes fail: let old jobs leave (docs/operations/retirement.md)."
 
 
 def vacuum(context: Context) -> Iterable[Finding]:
@@ -73,25 +75,24 @@ def transaction_ids(context: Context) -> Iterable[Finding]:
 
 
 def storage(context: Context) -> Iterable[Finding]:
-    """Compare what is used, and what a day adds, with the size that the disk may grow to."""
-    (used,) = context.fetch(QUERIES["storage"], {})
+    """Compare what is used, and what a day adds, with the size that the disk, or a cluster's volume, may grow to."""
+    is_cluster = context.commands.database.kind is RdsKind.CLUSTER
+    (used,) = context.fetch(QUERIES["volume" if is_cluster else "storage"], {})
     used_bytes, most_bytes = used["database_bytes"] + used["wal_bytes"], context.thresholds.storage_gib * 1024**3
     percent = 100 * used_bytes / most_bytes
     day_bytes = _growth(context)
     hours = (most_bytes - used_bytes) / (day_bytes / 24) if day_bytes else float("inf")
     top = ", ".join(f"{row['name']} {size(row['bytes'])}" for row in context.fetch(QUERIES["top_relations"], {}))
     growth = "growth unknown" if day_bytes is None else f"grows by about {size(day_bytes)} a day"
-    value = (
-        f"{size(used_bytes)} of {size(most_bytes)} ({percent:.0f} %), WAL {size(used['wal_bytes'])}; {growth}; "
-        f"largest: {top}"
-    )
-    slots = list(_slots(context, most_bytes))
+    wal = "" if is_cluster else f", WAL {size(used['wal_bytes'])}"
+    value = f"{size(used_bytes)} of {size(most_bytes)} ({percent:.0f} %){wal}; {growth}; largest: {top}"
+    slots = list(_idle_slots(context) if is_cluster else _slots(context, most_bytes))
     yield from slots
-    next_, raise_it = _larger(context)
+    next_, why = ("", _RETIRE) if is_cluster else _larger(context)
     if percent >= FULL_PERCENT:
-        yield critical(value, next=next_, why=raise_it)
+        yield critical(value, next=next_, why=why)
     elif hours < context.thresholds.storage_hours:
-        yield warning(f"{value}; full in {hours:.0f} h", next=next_, why=raise_it)
+        yield warning(f"{value}; full in {hours:.0f} h", next=next_, why=why)
     elif not slots:
         yield ok(value)
 
@@ -130,3 +131,12 @@ def _slots(context: Context, most_bytes: float) -> Iterator[Finding]:
                 next=psql(f"SELECT pg_drop_replication_slot('{row['slot_name']}')"),
                 why="The WAL that it keeps grows until the disk is full.",
             )
+
+
+def _idle_slots(context: Context) -> Iterator[Finding]:
+    for row in context.fetch(QUERIES["idle_slots"], {}):
+        yield warning(
+            f"the replication slot {row['slot_name']} has no reader",
+            next=psql(f"SELECT pg_drop_replication_slot('{row['slot_name']}')"),
+            why="The WAL that it keeps takes space in the volume, and old rows that it holds cannot be vacuumed.",
+        )

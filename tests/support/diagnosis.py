@@ -59,6 +59,7 @@ def diagnose(
     user: str = "scanner_doctor",
     connect_proxy: Callable[[], Any] | None = None,
     time_limit_s: float = 30,
+    commands: Commands = COMMANDS,
     expected: ExpectedParameters | None = None,
     **thresholds: float,
 ) -> list[Finding]:
@@ -66,7 +67,7 @@ def diagnose(
     return examine(
         lambda: database.connect(user),
         Thresholds(**{**THRESHOLDS, **thresholds}),
-        commands=COMMANDS,
+        commands=commands,
         checks=checks,
         read_release=lambda: build_release(MIGRATIONS),
         connect_proxy=connect_proxy,

@@ -36,11 +36,11 @@ def function_log(function: str) -> Look:
 
 
 INSTANCE_LOOK = Look(
-    what="the instance: its state, class and storage",
-    command="aws rds describe-db-instances --db-instance-identifier {database.identifier}",
+    what="the database: its state, class and storage",
+    command="aws rds {database.facts.describe} {database.identifier}",
 )
 EVENTS_LOOK = Look(
-    what="the latest events of the instance",
+    what="the latest events of the database",
     command=(
         "aws rds describe-events --source-type db-{database.kind} --source-identifier {database.identifier} "
         "--duration 1440"

@@ -24,7 +24,7 @@ def sections(settings: Settings, deployment: Deployment, alarms: Sequence[Alarm]
         service.functions(),
         database.proxy(deployment),
         database.instance(),
-        database.storage(),
+        database.cluster() if settings.database.is_cluster else database.storage(),
         database.statements(settings),
         service.messages(),
     )

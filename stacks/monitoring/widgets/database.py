@@ -1,8 +1,9 @@
 """What lies behind the functions: proxy, instance, disk, and what the database's log says."""
 
+from handlers.contract.alarms.cluster import CLUSTER
 from handlers.contract.alarms.deployment import Deployment
 from handlers.contract.alarms.instance import INSTANCE
-from handlers.contract.alarms.metrics import SLOW_QUERIES, database_metric, proxy_metric
+from handlers.contract.alarms.metrics import SLOW_QUERIES, database_metric, proxy_metric, volume_metric
 from handlers.contract.alarms.model import FIVE_MINUTES_S
 from handlers.contract.alarms.proxy import PROXY
 from handlers.contract.alarms.sessions import SESSIONS, STATEMENTS
@@ -107,6 +108,38 @@ def storage() -> Section:
                 Graph(title="Bytes a second", series=averages("ReadThroughput", "WriteThroughput")),
                 Graph(title="Operations that wait", series=averages("DiskQueueDepth")),
                 Graph(title="Burst balance, %", alarms=("disk-throughput-spent", "disk-operations-spent")),
+            ),
+        ),
+    )
+
+
+def cluster() -> Section:
+    """Return what the volume, the readers and the capacity of a cluster are short of."""
+
+    def averages(*names: str) -> tuple[Series, ...]:
+        return tuple(series(database_metric(name), "Average") for name in names)
+
+    return Section(
+        heading="Disk: the volume of the cluster, its readers and its capacity",
+        records=STORAGE + CLUSTER,
+        rows=(
+            (
+                Graph(title="Used, bytes", alarms=("volume-nearly-full",)),
+                Graph(title="Hours until the volume is at its limit", alarms=("volume-filling",)),
+                Graph(title="Latency of the volume, s", alarms=("disk-reads-slow", "disk-writes-slow")),
+                Graph(title="Latency of a commit, ms", alarms=("commits-slow",)),
+            ),
+            (
+                Graph(title="Operations a second", series=averages("ReadIOPS", "WriteIOPS")),
+                Graph(
+                    title="Operations that are paid for, in five minutes",
+                    series=tuple(
+                        series(volume_metric(name), "Average", period_s=FIVE_MINUTES_S)
+                        for name in ("VolumeReadIOPs", "VolumeWriteIOPs")
+                    ),
+                ),
+                Graph(title="Reads from the cache, %", alarms=("cache-misses",)),
+                Graph(title="Load of the busiest instance: sessions at work", alarms=("cluster-load",)),
             ),
         ),
     )
