@@ -204,11 +204,6 @@ def test_profiles_are_compared_line_by_line(capsys: pytest.CaptureFixture[str]) 
     assert rows["proxy, 2 vCPUs"] == ["26.28"] * 3
 
 
-def test_neither_an_environment_nor_profiles_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
-    scannerdb("cost", code=2)
-    assert "name an environment, such as dev, or add --profiles" in capsys.readouterr().err
-
-
 def test_an_instance_that_exists_is_left_out_of_the_bill_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
