@@ -33,6 +33,7 @@ from scannerdb.options import (
 )
 from scannerdb.terminal import row_lines
 from stacks.alarms.thresholds import doctor_thresholds
+from stacks.database.parameters import expected_parameters
 from stacks.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ EXIT_CODES = {"ok": 0, "warning": 1, "critical": 2}
 STYLES = {"ok": "green", "look": "cyan", "unknown": "yellow", "warning": "yellow", "critical": "bold red"}
 INDENT = 10
 # Without pg_read_all_stats, which pg_monitor and superusers have, other sessions show neither state nor statement.
-WHO = "SELECT current_user, current_user = %(doctor)s OR pg_has_role('pg_read_all_stats', 'USAGE')"
+WHO = "SELECT quote_ident(current_user), current_user = %(doctor)s OR pg_has_role('pg_read_all_stats', 'USAGE')"
 
 
 @click.command()
@@ -58,7 +59,7 @@ def doctor(alarm: str | None, dsn: str | None, environment: str | None, as_json:
 
     \b
     scannerdb doctor -e prod            everything, against the thresholds of prod
-    scannerdb tunnel prod --direct -- scannerdb doctor lock-waits
+    scannerdb tunnel -e prod --direct -- scannerdb doctor lock-waits
     scannerdb doctor -e prod --json | jq '.findings[] | select(.state == "critical")'
 
     \b
@@ -71,7 +72,7 @@ def doctor(alarm: str | None, dsn: str | None, environment: str | None, as_json:
     name = environment or os.environ.get(ENVIRONMENT_VARIABLE)
     if not name:
         raise click.UsageError(
-            f"whose thresholds? Add -e NAME, or set {ENVIRONMENT_VARIABLE}, as `scannerdb tunnel NAME -- ...` does"
+            f"whose thresholds? Add -e NAME, or set {ENVIRONMENT_VARIABLE}, as `scannerdb tunnel -e NAME -- ...` does"
         )
     settings = load_settings(environment_file(name))
     thresholds = doctor_thresholds(settings)
@@ -103,15 +104,20 @@ def diagnose(
 
     """
     environment = settings.environment
-    commands = Commands(prefix=settings.prefix, database=settings.rds_database)
+    # `scannerdb tunnel` sets both variables. A DSN alone may be that of a database which no deployment made.
+    is_deployed = dsn is None or ENVIRONMENT_VARIABLE in os.environ
+    commands = Commands(prefix=settings.prefix, database=settings.rds_database, is_deployed=is_deployed)
+    way_in = f"{tunnel_as(OWNER, environment)} -- scannerdb doctor" if is_deployed else ""
     findings = examine(
-        _seeing_sessions(connect_to(dsn or deployment_dsn(settings, user=DOCTOR)), environment),
+        _seeing_sessions(connect_to(dsn or deployment_dsn(settings, user=DOCTOR)), way_in),
         thresholds,
         commands=commands,
         checks=checks_of(alarm),
         read_release=lambda: current_release(migrations),
+        expected=expected_parameters(settings),
     )
     findings += looks(alarm, commands)
+    findings = [finding for finding in findings if finding.state != "look" or finding.next]
     state = overall(findings)
     if as_json:
         answer = {"environment": environment, "state": state, "findings": [finding.fields() for finding in findings]}
@@ -121,10 +127,11 @@ def diagnose(
     return state
 
 
-def _seeing_sessions(connect: Connect, environment: str) -> Connect:
+def _seeing_sessions(connect: Connect, way_in: str) -> Connect:
     """Return a `connect` that refuses a user who does not see what other sessions do.
 
-    Its OperatorError ends the command; a `psycopg2.Error` becomes a finding, as any other of `connect`.
+    `way_in` is the command that logs in as one who does; empty without a deployment. The OperatorError ends the
+    command; a `psycopg2.Error` becomes a finding, as any other of `connect`.
     """
 
     def checked() -> "psycopg2.extensions.connection":
@@ -139,9 +146,10 @@ def _seeing_sessions(connect: Connect, environment: str) -> Connect:
             watchdog.stop()
         if not sees:
             connection.close()
+            seeing = f"or the owner: {way_in}" if way_in else f"or let an administrator run GRANT pg_monitor TO {user}"
             raise OperatorError(
                 f"logged in as {user}, who does not see what other sessions do, so every session would look well; "
-                f"log in as {DOCTOR} or the owner: {tunnel_as(OWNER, environment)} -- scannerdb doctor"
+                f"log in as {DOCTOR} {seeing}"
             )
         return connection
 

@@ -29,12 +29,15 @@ class Commands:
         database: by what RDS names the database.
         release: the event that makes `migrate` apply the release in service; `None`: there is a checkout, and its
             folder migrations/ is the release.
+        is_deployed: whether there are functions, a proxy and an instance of ours. Where not, a checkout with a DSN does
+            what a function would do.
 
     """
 
     prefix: str
     database: RdsDatabase
     release: Mapping[str, object] | None = None
+    is_deployed: bool = True
 
     @property
     def environment(self) -> str:
@@ -65,16 +68,20 @@ class Commands:
         return f"sed -n '{statement.line},{last}p' migrations/{file} | psql \"$SCANNERDB_DSN\""
 
     def deploy(self) -> str:
-        """Return the command that deploys the environment, from the folder of a checkout."""
-        return f"node_modules/.bin/cdktf deploy {self.environment}"
+        """Return the command that deploys the environment, from a checkout; empty without a deployment."""
+        return f"node_modules/.bin/cdktf deploy {self.environment}" if self.is_deployed else ""
 
     def look(self, look: Look) -> str:
-        """Return the command that shows what the database cannot."""
+        """Return the command that shows what the database cannot; empty without a deployment."""
+        if not self.is_deployed:
+            return ""
         if look.function and self.release is None:
             return f"scannerdb logs {look.function} -e {self.environment} --since 1h"
         return look.command.format(prefix=self.prefix, database=self.database)
 
     def _invoke(self, function: str, event: Mapping[str, object]) -> str:
+        if not self.is_deployed:
+            return f"scannerdb {event['action']}"
         payload = f"--payload '{json.dumps(event)}'"
         if self.release is None:
             return f"scannerdb invoke {function} -e {self.environment} {payload}"

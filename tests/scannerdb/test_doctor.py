@@ -13,6 +13,7 @@ from handlers.contract.databases import RdsDatabase
 from handlers.diagnosis import Commands
 from scannerdb.main import main
 from tests.support.command_line import dsn, scannerdb
+from tests.support.old_deployment import create_role
 
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
@@ -35,7 +36,7 @@ def test_a_database_that_is_well_ends_with_0_and_says_with_whose_thresholds(
 ) -> None:
     scannerdb("doctor", "--dsn", dsn(well), "--environment", "prod", code=0)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "Held against the thresholds of prod: 22 ok."
+    assert lines[0] == "Held against the thresholds of prod: 23 ok."
     assert any(line.startswith("ok        progress-drift       exact for every job") for line in lines)
 
 
@@ -46,7 +47,7 @@ def test_a_warning_ends_with_1_and_names_the_next_command(
     scannerdb("doctor", "slow-queries", "--dsn", dsn(well), "-e", "dev", code=1)
     lines = capsys.readouterr().out.splitlines()
     assert lines[:4] == [
-        "Held against the thresholds of dev: 1 warning, 5 ok.",
+        "Held against the thresholds of dev: 1 warning, 6 ok.",
         "warning   indexes              idx_findings_job_detector on findings is missing",
         "          Reads that need it scan the whole table.",
         f'          next: psql "$SCANNERDB_DSN" -c "{CREATE}"',
@@ -78,7 +79,10 @@ def test_json_is_what_the_function_answers(
     ]
 
 
-def test_a_database_that_is_away_ends_with_2_and_no_stack_trace(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_database_that_is_away_ends_with_2_and_no_stack_trace(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCANNERDB_ENVIRONMENT", "prod")  # as `scannerdb tunnel` does
     scannerdb("doctor", "--dsn", "host=127.0.0.1 port=1", "-e", "prod", code=2)
     printed = capsys.readouterr()
     assert "critical  connection           no connection: " in printed.out
@@ -91,14 +95,28 @@ def test_a_database_that_is_away_ends_with_2_and_no_stack_trace(capsys: pytest.C
 
 @pytest.mark.parametrize("user", ["progress_reader", "progress_refresher", "scanner_app"])
 def test_who_does_not_see_other_sessions_is_not_told_that_all_is_well(
-    well: TestDatabase, capsys: pytest.CaptureFixture[str], user: str
+    well: TestDatabase, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, user: str
 ) -> None:
+    monkeypatch.setenv("SCANNERDB_ENVIRONMENT", "prod")  # as `scannerdb tunnel` does
     seen_by = well.server.dsn(user=user, database=well.name)
     scannerdb("doctor", "lock-waits", "--dsn", seen_by, "-e", "prod", code=1)
     printed = capsys.readouterr()
     assert printed.out == ""
     assert f"logged in as {user}, who does not see what other sessions do" in printed.err
-    assert "scannerdb tunnel prod --direct -- scannerdb doctor" in printed.err
+    assert "scannerdb tunnel -e prod --direct -- scannerdb doctor" in printed.err
+
+
+def test_without_a_deployment_an_owner_who_does_not_see_other_sessions_is_told_the_grant_that_helps(
+    well: TestDatabase, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SCANNERDB_ENVIRONMENT", raising=False)
+    create_role(well, '"team owner"')
+    seen_by = well.server.dsn(user="team owner", database=well.name)
+    scannerdb("doctor", "lock-waits", "--dsn", seen_by, "-e", "prod", code=1)
+    said = capsys.readouterr().err
+    assert "log in as scanner_doctor or let an administrator run " in said
+    well.query(said.rpartition(" run ")[2], user="postgres")
+    scannerdb("doctor", "lock-waits", "--dsn", seen_by, "-e", "prod", code=0)
 
 
 @pytest.mark.parametrize("user", ["scanner_doctor", "scanner_admin", "postgres"])
@@ -144,11 +162,50 @@ def test_the_command_line_takes_what_the_doctor_prints_in_a_checkout(command: st
 
 
 def test_in_a_checkout_the_next_command_is_one_of_scannerdb(
-    well: TestDatabase, capsys: pytest.CaptureFixture[str]
+    well: TestDatabase, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("SCANNERDB_ENVIRONMENT", "dev")  # as `scannerdb tunnel` does
     well.query("UPDATE materialized_view_refresh_log SET last_refreshed_at = now() - interval '1 hour'")
     scannerdb("doctor", "progress-stale", "--dsn", dsn(well), "-e", "dev", code=2)
     printed = capsys.readouterr().out
     assert """next: scannerdb invoke refresh -e dev --payload '{"action": "refresh"}'""" in printed
     assert "next: scannerdb logs refresh -e dev --since 1h" in printed
     assert "aws " not in printed
+
+
+@pytest.mark.parametrize(
+    ("fault", "command"),
+    [
+        (
+            "UPDATE materialized_view_refresh_log SET last_refreshed_at = now() - interval '1 hour'",
+            "refresh",
+        ),
+        ("UPDATE job_progress_counts SET queued_count = 7", "rebuild"),
+        ("DROP VIEW job_statistics", "migrate"),
+    ],
+)
+def test_without_a_deployment_each_command_works_with_the_dsn_and_none_is_of_aws(
+    well: TestDatabase, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, fault: str, command: str
+) -> None:
+    # GIVEN a DSN that no tunnel made: there may be no function, no proxy and no instance of ours
+    monkeypatch.delenv("SCANNERDB_ENVIRONMENT", raising=False)
+    monkeypatch.setenv("SCANNERDB_DSN", dsn(well))
+    well.query(fault)
+    # WHEN the doctor is asked
+    scannerdb("doctor", "-e", "dev", code=2)
+    printed = capsys.readouterr().out
+    # THEN its command is the one that mends the fault from here
+    assert f"next: scannerdb {command}\n" in printed
+    assert not [word for word in ("invoke", "logs", "cdktf", "aws ", "elsewhere") if word in printed]
+    scannerdb(command)
+    scannerdb("doctor", "-e", "dev", code=0)
+
+
+def test_without_a_deployment_a_database_that_is_away_is_told_without_commands_of_aws(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SCANNERDB_ENVIRONMENT", raising=False)
+    scannerdb("doctor", "--dsn", "host=127.0.0.1 port=1", "-e", "prod", code=2)
+    printed = capsys.readouterr().out
+    assert "no connection: " in printed
+    assert "next: " not in printed
