@@ -5,16 +5,20 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+import psycopg2
+from click.core import ParameterSource
 from rich.console import Console
 from rich.text import Text
 
+from handlers.contract.alarms.messages import OUTAGE
 from handlers.contract.roles import DOCTOR, OWNER
 from handlers.contract.thresholds import Thresholds
-from handlers.diagnosis import STATES, Commands, Finding, checks_of, examine, looks, overall
+from handlers.diagnosis import STATES, Commands, Finding, checks_of, examine, looks, overall, worst_first
+from handlers.diagnosis.examine import is_exhausted
 from handlers.diagnosis.watchdog import ConnectionWatchdog
 from handlers.errors import InvalidRequestError
 from handlers.migrator.session import Connect
@@ -31,12 +35,11 @@ from scannerdb.options import (
     environment_file,
     json_option,
 )
+from scannerdb.ringing import ringing
 from scannerdb.terminal import row_lines
+from scannerdb.tunnel.port_forwarding import LOCALHOST
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.settings import Settings, load_settings
-
-if TYPE_CHECKING:
-    import psycopg2
 
 EXIT_CODES = {"ok": 0, "warning": 1, "critical": 2}
 STYLES = {"ok": "green", "look": "cyan", "unknown": "yellow", "warning": "yellow", "critical": "bold red"}
@@ -48,13 +51,24 @@ WHO = "SELECT current_user, current_user = %(doctor)s OR pg_has_role('pg_read_al
 @click.command()
 @click.argument("alarm", required=False)
 @database_options
+@click.option("--all", "show_all", is_flag=True, help="Show each check that is well on a line of its own.")
 @deadline_option
 @json_option
-def doctor(alarm: str | None, dsn: str | None, environment: str | None, as_json: bool) -> None:  # noqa: FBT001
+@click.pass_context
+def doctor(
+    context: click.Context,
+    alarm: str | None,
+    dsn: str | None,
+    environment: str | None,
+    *,
+    show_all: bool,
+    as_json: bool,
+) -> None:
     """Say what is wrong, why it matters, and the next command; change nothing.
 
     ALARM is the name of an alarm, such as progress-stale: then only the checks that answer it run. The thresholds are
-    those of --environment, or of SCANNERDB_ENVIRONMENT, which `scannerdb tunnel` sets.
+    those of --environment, or of SCANNERDB_ENVIRONMENT, which `scannerdb tunnel` sets. The worst comes first, and again
+    at the end.
 
     \b
     scannerdb doctor -e prod            everything, against the thresholds of prod
@@ -74,9 +88,38 @@ def doctor(alarm: str | None, dsn: str | None, environment: str | None, as_json:
             f"whose thresholds? Add -e NAME, or set {ENVIRONMENT_VARIABLE}, as `scannerdb tunnel NAME -- ...` does"
         )
     settings = load_settings(environment_file(name))
-    thresholds = doctor_thresholds(settings)
-    state = diagnose(alarm, dsn, settings=settings, thresholds=thresholds, migrations=MIGRATIONS, as_json=as_json)
+    is_typed = context.get_parameter_source("dsn") is ParameterSource.COMMANDLINE
+    state = diagnose(
+        alarm,
+        dsn,
+        settings=settings,
+        thresholds=doctor_thresholds(settings),
+        commands=commands_of(settings, dsn, is_typed=is_typed),
+        migrations=MIGRATIONS,
+        show_all=show_all,
+        as_json=as_json,
+    )
     sys.exit(EXIT_CODES[state])
+
+
+def commands_of(settings: Settings, dsn: str | None, *, is_typed: bool) -> Commands:
+    """Return the commands that work where the doctor was asked, also when a tunnel has been closed again.
+
+    Args:
+        settings: of the environment.
+        dsn: the database that was named; `None`: that of the environment.
+        is_typed: whether `--dsn` names it, and not a variable.
+
+    """
+    parts = psycopg2.extensions.parse_dsn(dsn) if dsn is not None else {}
+    # `scannerdb tunnel` keeps the server's own name, for TLS, and connects to its end of the tunnel.
+    in_tunnel = not is_typed and parts.get("hostaddr") == LOCALHOST
+    if dsn is None or in_tunnel:
+        tunnel = f"{tunnel_as(OWNER, settings.environment)} -- " if in_tunnel else ""
+        return Commands(prefix=settings.prefix, database=settings.rds_database, tunnel=tunnel)
+    parts.pop("password", None)  # a command is copied to tickets; libpq finds it in PGPASSWORD or ~/.pgpass
+    named = psycopg2.extensions.make_dsn(None, **parts) if is_typed else ""
+    return Commands(prefix=settings.prefix, database=settings.rds_database, dsn=named)
 
 
 def diagnose(
@@ -85,7 +128,9 @@ def diagnose(
     *,
     settings: Settings,
     thresholds: Thresholds,
+    commands: Commands,
     migrations: Path,
+    show_all: bool = False,
     as_json: bool,
 ) -> str:
     """Examine a database, print the findings, and return the worst state, a key of `EXIT_CODES`.
@@ -95,7 +140,9 @@ def diagnose(
         dsn: the database; `None`: that of the environment.
         settings: of the environment.
         thresholds: what the database is held against.
+        commands: makes the commands that the findings name.
         migrations: the folder of the release that should be applied.
+        show_all: print each finding that is well on a line of its own.
         as_json: print JSON for programs.
 
     Raises:
@@ -103,22 +150,44 @@ def diagnose(
 
     """
     environment = settings.environment
-    commands = Commands(prefix=settings.prefix, database=settings.rds_database)
     findings = examine(
-        _seeing_sessions(connect_to(dsn or deployment_dsn(settings, user=DOCTOR)), environment),
+        _seeing_sessions(_connecting(dsn, settings), environment),
         thresholds,
         commands=commands,
         checks=checks_of(alarm),
         read_release=lambda: current_release(migrations),
     )
-    findings += looks(alarm, commands)
+    # CloudWatch knows the alarms of a deployment only.
+    is_outage = alarm == OUTAGE.name and commands.dsn is None
+    findings = worst_first([*findings, *(ringing(settings) if is_outage else looks(alarm, commands))])
     state = overall(findings)
     if as_json:
         answer = {"environment": environment, "state": state, "findings": [finding.fields() for finding in findings]}
         click.echo(json.dumps(answer))
     else:
-        _print(findings, environment)
+        _print(findings, environment, show_all=show_all)
     return state
+
+
+def _connecting(dsn: str | None, settings: Settings) -> Connect:
+    """Return how to connect: to an environment's database as the doctor, and as the owner where only he gets in.
+
+    RDS reserves connections for `rds_superuser`, of which the owner is a member. From PostgreSQL 16 on the doctor may
+    use some of them too (migrations/roles.sql).
+    """
+    if dsn is not None:
+        return connect_to(dsn)
+    as_doctor = connect_to(deployment_dsn(settings, user=DOCTOR))
+
+    def connect() -> "psycopg2.extensions.connection":
+        try:
+            return as_doctor()
+        except psycopg2.OperationalError as error:
+            if not is_exhausted(str(error)):
+                raise
+            return connect_to(deployment_dsn(settings, user=OWNER))()
+
+    return connect
 
 
 def _seeing_sessions(connect: Connect, environment: str) -> Connect:
@@ -148,18 +217,30 @@ def _seeing_sessions(connect: Connect, environment: str) -> Connect:
     return checked
 
 
-def _print(findings: list[Finding], environment: str) -> None:
+def _print(findings: list[Finding], environment: str, *, show_all: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
     counts = Counter(finding.state for finding in findings)
-    found = ", ".join(f"{counts[state]} {state}" for state in reversed(STATES) if counts[state])
-    console.print(f"Held against the thresholds of {environment}: {found}.")
-    for finding in sorted(findings, key=lambda finding: -STATES.index(finding.state)):
-        for line in lines_of(finding):
+    told = ", ".join(f"{counts[state]} {state}" for state in reversed(STATES) if counts[state])
+    console.print(f"Held against the thresholds of {environment}: {told}.")
+    shown = findings if show_all else [finding for finding in findings if finding.state != "ok"]
+    for finding in shown:
+        for line in lines_of(finding, width=console.width):
+            console.print(line)
+    if well := [finding.check for finding in findings if finding.state == "ok" and not show_all]:
+        names = ", ".join(dict.fromkeys(well))
+        for line in row_lines(
+            "ok", f"{names} (--all shows them)", style=STYLES["ok"], indent=INDENT, way_out="", width=console.width
+        ):
+            console.print(line)
+    if len(shown) > 1 and shown[0].state in {"critical", "warning"}:
+        worst = shown[0]
+        first = replace(worst, value=f"first of all: {worst.value}", why="")
+        for line in lines_of(first, width=console.width):
             console.print(line)
 
 
-def lines_of(finding: Finding) -> Iterator[Text]:
-    """Yield a finding as lines of a table."""
+def lines_of(finding: Finding, *, width: int) -> Iterator[Text]:
+    """Yield a finding as lines of a table of so many columns."""
     return row_lines(
         finding.state,
         f"{finding.check:<21}{finding.value}",
@@ -167,4 +248,5 @@ def lines_of(finding: Finding) -> Iterator[Text]:
         indent=INDENT,
         way_out=finding.next,
         why=finding.why,
+        width=width,
     )

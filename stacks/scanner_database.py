@@ -98,6 +98,12 @@ class ScannerDatabase(TerraformStack):
                 depends_on=depends_on,
             )
 
+        # For `doctor`, and for `migrate`, which runs the statements that its checks name.
+        diagnosis = {
+            variables.DOCTOR_LIMITS: json.dumps(asdict(doctor_thresholds(settings))),
+            variables.DEPLOYMENT: settings.prefix,
+            variables.DATABASE: str(settings.rds_database),
+        }
         migrate = function(
             names.MIGRATE,
             timeout_s=timeouts.MIGRATE.function_s,
@@ -105,6 +111,7 @@ class ScannerDatabase(TerraformStack):
                 variables.RDS_ENDPOINT: db.address,
                 variables.RDS_PORT: str(db.port),
                 variables.MASTER_SECRET_ARN: db.master_secret_arn,
+                **diagnosis,
             },
             statements={
                 "ReadReleases": iam.statement("s3:GetObject", resources=[f"{artifacts.bucket_arn}/*"]),
@@ -163,9 +170,7 @@ class ScannerDatabase(TerraformStack):
                 variables.RDS_PORT: str(db.port),
                 variables.RDS_PROXY_ENDPOINT: f"{proxy.endpoint}:{proxy.port}",
                 variables.RDS_USERNAME: roles.DOCTOR,
-                variables.DOCTOR_LIMITS: json.dumps(asdict(doctor_thresholds(settings))),
-                variables.DEPLOYMENT: settings.prefix,
-                variables.DATABASE: str(settings.rds_database),
+                **diagnosis,
                 **variables.release_variables(release_event),
             },
             statements={

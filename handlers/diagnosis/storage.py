@@ -6,7 +6,6 @@ from typing import Any
 
 import psycopg2
 
-from handlers.diagnosis.commands import psql
 from handlers.diagnosis.model import Context, Finding, critical, ok, warning
 from handlers.diagnosis.plans import TABLES
 from handlers.diagnosis.text import duration, plural, size
@@ -37,7 +36,7 @@ def vacuum(context: Context) -> Iterable[Finding]:
             found = True
             yield warning(
                 f"{name}: {row['dead']:,} dead rows, {row['live']:,} live rows, {last}",
-                next=psql(f"VACUUM (ANALYZE) {row['qualified_name']}"),
+                sql=f"VACUUM (ANALYZE) {row['qualified_name']}",
             )
         elif name == "job_progress_deltas" and row["bytes"] >= max(
             BLOATED_BYTES, BLOATED_TIMES * DELTA_BYTES * row["live"]
@@ -45,7 +44,7 @@ def vacuum(context: Context) -> Iterable[Finding]:
             found = True
             yield warning(
                 f"{name}: {size(row['bytes'])} for {plural(row['live'], 'row')}, {last}",
-                next=psql(f"VACUUM (ANALYZE) {row['qualified_name']}"),
+                sql=f"VACUUM (ANALYZE) {row['qualified_name']}",
             )
     if not found:
         most = f"; most in {rows[0]['name']}, {_vacuumed(rows[0])}" if rows and rows[0]["dead"] else ""
@@ -68,7 +67,7 @@ def transaction_ids(context: Context) -> Iterable[Finding]:
     found = critical if row["age"] >= half_way else warning
     yield found(
         f"{value}; the oldest table here is {row['table_name']} with {row['table_age']:,}",
-        next=psql(f"VACUUM (FREEZE) {row['table_name']}"),
+        sql=f"VACUUM (FREEZE) {row['table_name']}",
     )
 
 
@@ -90,9 +89,13 @@ def storage(context: Context) -> Iterable[Finding]:
     environment = f"environments/{context.commands.environment}.toml"
     raise_it = f"Raise database.max_allocated_storage_gib in {environment} first; a full disk stops the database."
     if percent >= FULL_PERCENT:
-        yield critical(value, next=context.commands.deploy(), why=raise_it)
+        yield critical(value, next=context.commands.grow_disk(context.thresholds.storage_gib), why=raise_it)
     elif hours < context.thresholds.storage_hours:
-        yield warning(f"{value}; full in {hours:.0f} h", next=context.commands.deploy(), why=raise_it)
+        yield warning(
+            f"{value}; full in {hours:.0f} h",
+            next=context.commands.grow_disk(context.thresholds.storage_gib),
+            why=raise_it,
+        )
     elif not slots:
         yield ok(value)
 
@@ -113,6 +116,6 @@ def _slots(context: Context, most_bytes: float) -> Iterator[Finding]:
         if row["bytes"] >= SLOT_PERCENT / 100 * most_bytes and not row["active"]:
             yield warning(
                 f"the replication slot {row['slot_name']}, which has no reader, keeps {size(row['bytes'])} of WAL",
-                next=psql(f"SELECT pg_drop_replication_slot('{row['slot_name']}')"),
+                sql=f"SELECT pg_drop_replication_slot('{row['slot_name']}')",
                 why="The WAL that it keeps grows until the disk is full.",
             )

@@ -69,12 +69,13 @@ def scannerdb(arguments: list[str]) -> int:
                 given["alarm"],
                 given["dsn"],
                 settings=settings,
+                commands=doctor.commands_of(settings, given["dsn"], is_typed=False),
                 thresholds=Thresholds(**real_limits(asdict(doctor_thresholds(settings)))),
                 migrations=migrations,
                 as_json=given["as_json"],
             )
             return doctor.EXIT_CODES[state]
-        case ["migrate"]:
+        case ["migrate", *_]:
             result = run(connect_to(os.environ[DSN_VARIABLE]), current_release(migrations))
             print(f"Applied: {', '.join(result.applied)}.")
             return 0

@@ -59,7 +59,7 @@ def ask_doctor(system: System, alarm: str) -> Diagnosis:
 
     """
     environment = system.settings.environment
-    command = f'scannerdb doctor {alarm} --dsn "$SCANNERDB_DSN" --environment {environment} --json'
+    command = f"scannerdb doctor {alarm} -e {environment} --json"
     done = run_command(system, command)
     try:
         diagnosis = _read(json.loads(done.stdout))
