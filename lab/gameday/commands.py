@@ -1,6 +1,6 @@
-"""`psql`, `aws lambda invoke` and `scannerdb` for a shell without them: the same statement, call and code.
+"""`aws lambda invoke` and `scannerdb` for a shell without them: the same call and code.
 
-python -m lab.gameday.commands psql DSN -c SQL
+python -m lab.gameday.commands scannerdb doctor lock-waits -e local
 """
 
 import argparse
@@ -11,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import boto3
-import psycopg2
 
 from handlers.contract.thresholds import Thresholds
 from handlers.migrator.runner import run
@@ -21,22 +20,6 @@ from scannerdb.main import command
 from scannerdb.options import DSN_VARIABLE, connect_to, current_release, environment_file
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.settings import load_settings
-
-
-def psql(arguments: list[str]) -> int:
-    """Run `psql DSN -c SQL`."""
-    dsn, option, sql = arguments
-    if option != "-c":
-        raise SystemExit(f"psql: only -c is known here, not {option}")
-    connection = psycopg2.connect(dsn)
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
-        if cursor.description:
-            for row in cursor.fetchall():
-                print(" | ".join(map(str, row)))
-    connection.close()
-    return 0
 
 
 def aws(arguments: list[str]) -> int:
@@ -53,9 +36,11 @@ def aws(arguments: list[str]) -> int:
         raise SystemExit("aws: version 2 of the AWS CLI takes JSON only with --cli-binary-format raw-in-base64-out")
     json.loads(options.payload)
     answer = boto3.client("lambda").invoke(FunctionName=options.function_name, Payload=options.payload.encode())
-    options.outfile.write_bytes(answer["Payload"].read())
-    # The AWS CLI ends with 0 also when the function raised an error. Here no person reads the error.
-    return 1 if "FunctionError" in answer else 0
+    body = answer["Payload"].read()
+    options.outfile.write_bytes(body)
+    # The AWS CLI ends with 0 also when the function raised an error, or tells of one. Here no person reads it.
+    said = json.loads(body)
+    return 1 if "FunctionError" in answer or (isinstance(said, dict) and "failed" in said) else 0
 
 
 def scannerdb(arguments: list[str]) -> int:
@@ -88,8 +73,6 @@ def main() -> int:
     name, *arguments = sys.argv[1:]
     os.environ.setdefault("COLUMNS", "200")
     match name:
-        case "psql":
-            return psql(arguments)
         case "aws":
             return aws(arguments)
         case "scannerdb":

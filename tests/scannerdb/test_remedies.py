@@ -54,7 +54,7 @@ def test_a_session_is_shown_and_ended_when_the_answer_is_yes(
     answer(monkeypatch, "n")
     scannerdb("end", str(pid), "--dsn", dsn(database), code=1)
     printed = capsys.readouterr()
-    assert f"pid {pid} (scanner_app, nightly report) from 127.0.0.1/32, connected since " in printed.out
+    assert f"pid {pid} (scanner_app, nightly report) from 127.0.0.1, connected since " in printed.out
     assert "idle in transaction for " in printed.out
     assert "last statement: UPDATE jobs SET bucket = ?" in printed.out
     assert "secret" not in printed.out
