@@ -34,7 +34,7 @@ FLOORS = {
     # A delta of zeros: the counts stay true.
     ONE_ROW: "INSERT INTO public.job_progress_deltas (job_id) SELECT job_id FROM new_rows;",
 }
-WORKS_WITH_FLOORS: tuple[Work, ...] = ("update one job", "update many jobs", "execute_batch")
+WORKS_WITH_FLOORS: tuple[Work, ...] = ("update one job", "update many jobs", "worker", "execute_batch")
 # Like the triggers of 003: statement level, a transition table, SECURITY DEFINER.
 CREATE_TRIGGER = """
 CREATE OR REPLACE FUNCTION bench_trigger() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
