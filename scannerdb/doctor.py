@@ -10,7 +10,6 @@ from pathlib import Path
 
 import click
 import psycopg2
-from click.core import ParameterSource
 from rich.console import Console
 from rich.text import Text
 
@@ -35,9 +34,9 @@ from scannerdb.options import (
     environment_file,
     json_option,
 )
+from scannerdb.printed import commands_of, is_typed
 from scannerdb.ringing import ringing
 from scannerdb.terminal import row_lines
-from scannerdb.tunnel.port_forwarding import LOCALHOST
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.settings import Settings, load_settings
 
@@ -88,38 +87,17 @@ def doctor(
             f"whose thresholds? Add -e NAME, or set {ENVIRONMENT_VARIABLE}, as `scannerdb tunnel NAME -- ...` does"
         )
     settings = load_settings(environment_file(name))
-    is_typed = context.get_parameter_source("dsn") is ParameterSource.COMMANDLINE
     state = diagnose(
         alarm,
         dsn,
         settings=settings,
         thresholds=doctor_thresholds(settings),
-        commands=commands_of(settings, dsn, is_typed=is_typed),
+        commands=commands_of(settings, dsn, is_typed=is_typed(context)),
         migrations=MIGRATIONS,
         show_all=show_all,
         as_json=as_json,
     )
     sys.exit(EXIT_CODES[state])
-
-
-def commands_of(settings: Settings, dsn: str | None, *, is_typed: bool) -> Commands:
-    """Return the commands that work where the doctor was asked, also when a tunnel has been closed again.
-
-    Args:
-        settings: of the environment.
-        dsn: the database that was named; `None`: that of the environment.
-        is_typed: whether `--dsn` names it, and not a variable.
-
-    """
-    parts = psycopg2.extensions.parse_dsn(dsn) if dsn is not None else {}
-    # `scannerdb tunnel` keeps the server's own name, for TLS, and connects to its end of the tunnel.
-    in_tunnel = not is_typed and parts.get("hostaddr") == LOCALHOST
-    if dsn is None or in_tunnel:
-        tunnel = f"{tunnel_as(OWNER, settings.environment)} -- " if in_tunnel else ""
-        return Commands(prefix=settings.prefix, database=settings.rds_database, tunnel=tunnel)
-    parts.pop("password", None)  # a command is copied to tickets; libpq finds it in PGPASSWORD or ~/.pgpass
-    named = psycopg2.extensions.make_dsn(None, **parts) if is_typed else ""
-    return Commands(prefix=settings.prefix, database=settings.rds_database, dsn=named)
 
 
 def diagnose(

@@ -18,6 +18,7 @@ from lab.gameday.clock import real_limits
 from scannerdb import doctor
 from scannerdb.main import command
 from scannerdb.options import DSN_VARIABLE, connect_to, current_release, environment_file
+from scannerdb.printed import commands_of
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.settings import load_settings
 
@@ -54,7 +55,7 @@ def scannerdb(arguments: list[str]) -> int:
                 given["alarm"],
                 given["dsn"],
                 settings=settings,
-                commands=doctor.commands_of(settings, given["dsn"], is_typed=False),
+                commands=commands_of(settings, given["dsn"], is_typed=False),
                 thresholds=Thresholds(**real_limits(asdict(doctor_thresholds(settings)))),
                 migrations=migrations,
                 as_json=given["as_json"],

@@ -1,0 +1,42 @@
+"""The commands that `scannerdb` prints: each works where it is printed, also when a tunnel has been closed again."""
+
+import click
+import psycopg2
+from click.core import ParameterSource
+
+from handlers.contract.roles import OWNER
+from handlers.diagnosis import Commands
+from scannerdb.login import tunnel_as
+from scannerdb.tunnel.port_forwarding import LOCALHOST
+from stacks.settings import Settings
+
+
+def is_typed(context: click.Context) -> bool:
+    """Whether `--dsn` names the database, and not a variable."""
+    return context.get_parameter_source("dsn") is ParameterSource.COMMANDLINE
+
+
+def commands_of(settings: Settings, dsn: str | None, *, is_typed: bool) -> Commands:
+    """Return the commands that work where a command was typed.
+
+    Args:
+        settings: of the environment.
+        dsn: the database that was named; `None`: that of the environment.
+        is_typed: whether `--dsn` names it, and not a variable.
+
+    """
+    parts = psycopg2.extensions.parse_dsn(dsn) if dsn is not None else {}
+    # `scannerdb tunnel` keeps the server's own name, for TLS, and connects to its end of the tunnel.
+    in_tunnel = not is_typed and parts.get("hostaddr") == LOCALHOST
+    if dsn is None or in_tunnel:
+        tunnel = f"{tunnel_as(OWNER, settings.environment)} -- " if in_tunnel else ""
+        return Commands(prefix=settings.prefix, database=settings.rds_database, tunnel=tunnel)
+    named = without_password(dsn) if is_typed else ""
+    return Commands(prefix=settings.prefix, database=settings.rds_database, dsn=named)
+
+
+def without_password(dsn: str) -> str:
+    """Return a connection string for a command, which people copy to tickets; libpq finds the password elsewhere."""
+    parts = psycopg2.extensions.parse_dsn(dsn)
+    parts.pop("password", None)
+    return psycopg2.extensions.make_dsn(None, **parts)
