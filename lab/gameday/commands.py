@@ -9,18 +9,18 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import boto3
 
 from handlers.contract.thresholds import Thresholds
-from handlers.migrator.runner import run
 from lab.gameday.clock import real_limits
-from scannerdb import doctor
+from scannerdb import doctor, remedies
+from scannerdb import migrations as migrate
 from scannerdb.main import command
-from scannerdb.options import DSN_VARIABLE, connect_to, current_release, environment_file
-from scannerdb.printed import commands_of
+from scannerdb.options import current_release
 from stacks.alarms.thresholds import doctor_thresholds
-from stacks.settings import load_settings
+from stacks.settings import Settings
 
 
 def aws(arguments: list[str]) -> int:
@@ -45,26 +45,20 @@ def aws(arguments: list[str]) -> int:
 
 
 def scannerdb(arguments: list[str]) -> int:
-    """Run `scannerdb`; `doctor` with thresholds in real time, `doctor` and `migrate` with the deployed migrations."""
+    """Run `scannerdb` with thresholds in real time, and with the deployed migrations in the place of the checkout's."""
     migrations = Path(os.environ["SCANNER__RELEASE__MIGRATIONS"])
-    match arguments:
-        case ["doctor", *options]:
-            given = doctor.doctor.make_context("doctor", options).params
-            settings = load_settings(environment_file(given["environment"]))
-            state = doctor.diagnose(
-                given["alarm"],
-                given["dsn"],
-                settings=settings,
-                commands=commands_of(settings, given["dsn"], is_typed=False),
-                thresholds=Thresholds(**real_limits(asdict(doctor_thresholds(settings)))),
-                migrations=migrations,
-                as_json=given["as_json"],
-            )
-            return doctor.EXIT_CODES[state]
-        case ["migrate", *_]:
-            result = run(connect_to(os.environ[DSN_VARIABLE]), current_release(migrations))
-            print(f"Applied: {', '.join(result.applied)}.")
-            return 0
+
+    def thresholds(settings: Settings) -> Thresholds:
+        return Thresholds(**real_limits(asdict(doctor_thresholds(settings))))
+
+    replaced: dict[str, Any] = {
+        "doctor_thresholds": thresholds,
+        "current_release": lambda *_: current_release(migrations),
+    }
+    for module in (doctor, migrate, remedies):
+        for name, value in replaced.items():
+            if hasattr(module, name):
+                setattr(module, name, value)
     command(arguments)
     return 0
 
