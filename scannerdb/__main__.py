@@ -1,5 +1,5 @@
-"""`python -m scannerdb`."""
+"""`python -m scannerdb`: the code of the folder that it is started in, which Python puts first."""
 
-from scannerdb.main import command
+from scannerdb.console import command
 
 command()

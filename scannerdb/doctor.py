@@ -38,13 +38,14 @@ from scannerdb.printed import commands_of, is_typed
 from scannerdb.ringing import ringing
 from scannerdb.terminal import row_lines
 from stacks.alarms.thresholds import doctor_thresholds
+from stacks.database.parameters import expected_parameters
 from stacks.settings import Settings, load_settings
 
 EXIT_CODES = {"ok": 0, "warning": 1, "critical": 2}
 STYLES = {"ok": "green", "look": "cyan", "unknown": "yellow", "warning": "yellow", "critical": "bold red"}
 INDENT = 10
 # Without pg_read_all_stats, which pg_monitor and superusers have, other sessions show neither state nor statement.
-WHO = "SELECT current_user, current_user = %(doctor)s OR pg_has_role('pg_read_all_stats', 'USAGE')"
+WHO = "SELECT quote_ident(current_user), current_user = %(doctor)s OR pg_has_role('pg_read_all_stats', 'USAGE')"
 
 
 @click.command()
@@ -71,7 +72,7 @@ def doctor(
 
     \b
     scannerdb doctor -e prod            everything, against the thresholds of prod
-    scannerdb tunnel prod --direct -- scannerdb doctor lock-waits
+    scannerdb tunnel -e prod --direct -- scannerdb doctor lock-waits
     scannerdb doctor -e prod --json | jq '.findings[] | select(.state == "critical")'
 
     \b
@@ -84,7 +85,7 @@ def doctor(
     name = environment or os.environ.get(ENVIRONMENT_VARIABLE)
     if not name:
         raise click.UsageError(
-            f"whose thresholds? Add -e NAME, or set {ENVIRONMENT_VARIABLE}, as `scannerdb tunnel NAME -- ...` does"
+            f"whose thresholds? Add -e NAME, or set {ENVIRONMENT_VARIABLE}, as `scannerdb tunnel -e NAME -- ...` does"
         )
     settings = load_settings(environment_file(name))
     state = diagnose(
@@ -128,16 +129,19 @@ def diagnose(
 
     """
     environment = settings.environment
+    way_in = f"{tunnel_as(OWNER, environment)} -- scannerdb doctor" if commands.is_deployed else ""
     findings = examine(
-        _seeing_sessions(_connecting(dsn, settings), environment),
+        _seeing_sessions(_connecting(dsn, settings), way_in),
         thresholds,
         commands=commands,
         checks=checks_of(alarm),
         read_release=lambda: current_release(migrations),
+        expected=expected_parameters(settings),
     )
     # CloudWatch knows the alarms of a deployment only.
-    is_outage = alarm == OUTAGE.name and commands.dsn is None
+    is_outage = alarm == OUTAGE.name and commands.is_deployed
     findings = worst_first([*findings, *(ringing(settings) if is_outage else looks(alarm, commands))])
+    findings = [finding for finding in findings if finding.state != "look" or finding.next]
     state = overall(findings)
     if as_json:
         answer = {"environment": environment, "state": state, "findings": [finding.fields() for finding in findings]}
@@ -168,10 +172,11 @@ def _connecting(dsn: str | None, settings: Settings) -> Connect:
     return connect
 
 
-def _seeing_sessions(connect: Connect, environment: str) -> Connect:
+def _seeing_sessions(connect: Connect, way_in: str) -> Connect:
     """Return a `connect` that refuses a user who does not see what other sessions do.
 
-    Its OperatorError ends the command; a `psycopg2.Error` becomes a finding, as any other of `connect`.
+    `way_in` is the command that logs in as one who does; empty without a deployment. The OperatorError ends the
+    command; a `psycopg2.Error` becomes a finding, as any other of `connect`.
     """
 
     def checked() -> "psycopg2.extensions.connection":
@@ -186,9 +191,10 @@ def _seeing_sessions(connect: Connect, environment: str) -> Connect:
             watchdog.stop()
         if not sees:
             connection.close()
+            seeing = f"or the owner: {way_in}" if way_in else f"or let an administrator run GRANT pg_monitor TO {user}"
             raise OperatorError(
                 f"logged in as {user}, who does not see what other sessions do, so every session would look well; "
-                f"log in as {DOCTOR} or the owner: {tunnel_as(OWNER, environment)} -- scannerdb doctor"
+                f"log in as {DOCTOR} {seeing}"
             )
         return connection
 

@@ -9,17 +9,14 @@ from pathlib import Path
 
 from psycopg2.extensions import make_dsn
 
-from handlers.connection import Endpoint, connection_arguments, iam_token
-from handlers.contract.roles import DATABASE, DOCTOR, OWNER, READER
+from handlers.connection import CERTIFICATES, Endpoint, connection_arguments, iam_token
+from handlers.contract.roles import DOCTOR, OWNER, READER
 from handlers.contract.variables import RDS_CA_BUNDLE, RDS_DBNAME, RDS_PASSWORD, RDS_PROXY_ENDPOINT, RDS_USERNAME
 from scannerdb.aws import calling, client, token_variables
 from scannerdb.errors import OperatorError
 from scannerdb.outputs import output, stack_outputs
-from stacks import ROOT
-from stacks.assets.package import PackageError, certificates
 from stacks.settings import Settings
 
-AUTHORITIES = ROOT / "build" / "certificates.pem"
 # The owner logs in by password, which the proxy does not take. The doctor examines the proxy, so it connects past it.
 DIRECT_USERS = frozenset({OWNER, DOCTOR})
 REACH_TIMEOUT_S = 5
@@ -31,11 +28,13 @@ class Target:
     """A deployment's database, reached as one of its users.
 
     Attributes:
+        user: who logs in; `OWNER` stands for the login of that name in the settings.
         outputs: of the deployment's stack, by name.
 
     """
 
     settings: Settings
+    user: str
     endpoint: Endpoint
     outputs: Mapping[str, str]
 
@@ -52,7 +51,7 @@ class Target:
 
         Args:
             settings: of the environment.
-            user: logs in.
+            user: logs in, as the attribute.
             direct: whether past the proxy; `None`: as this user has to.
             outputs: of the deployment's stack, by name; `None`: read from its state.
 
@@ -64,8 +63,10 @@ class Target:
         way = "database" if (user in DIRECT_USERS if direct is None else direct) else "proxy"
         host = output(outputs, f"{way}_endpoint", settings)
         port = int(output(outputs, f"{way}_port", settings))
-        endpoint = Endpoint(host=host, port=port, database=DATABASE, user=user)
-        return cls(settings=settings, endpoint=endpoint, outputs=outputs)
+        database = settings.database
+        login = database.master_username if user == OWNER else user
+        endpoint = Endpoint(host=host, port=port, database=database.name, user=login)
+        return cls(settings=settings, user=user, endpoint=endpoint, outputs=outputs)
 
     def check_reachable(self) -> None:
         """Open a TCP connection and close it, so that a command outside of the isolated network is told at once.
@@ -89,7 +90,7 @@ class Target:
             environment = self.settings.environment
             raise OperatorError(
                 f"{self.endpoint.host}:{self.endpoint.port} of {environment} cannot be reached from here: {error}. "
-                f"Its network is isolated; from outside: {tunnel_as(self.endpoint.user, environment)} -- scannerdb ..."
+                f"Its network is isolated; from outside: {tunnel_as(self.user, environment)} -- scannerdb ..."
             ) from error
 
     def password(self) -> str:
@@ -99,7 +100,7 @@ class Target:
             OperatorError: AWS refuses it.
 
         """
-        if self.endpoint.user == OWNER:
+        if self.user == OWNER:
             return _master_password(self.settings)
         return iam_token(self.endpoint, token_variables(self.settings))
 
@@ -123,18 +124,13 @@ def tunnel_as(user: str, environment: str) -> str:
     """Return the `scannerdb tunnel` command of a user; its defaults are the reader and, with --direct, the owner."""
     direct = " --direct" if user in DIRECT_USERS else ""
     named = "" if user in {READER, OWNER} else f" --user {user}"
-    return f"scannerdb tunnel {environment}{direct}{named}"
+    return f"scannerdb tunnel -e {environment}{direct}{named}"
 
 
 def authorities(settings: Settings) -> Path:
-    """Return the file of certificate authorities: the setting `functions.ca_bundle`, or those of AWS.
-
-    Raises:
-        OperatorError: those of AWS cannot be read.
-
-    """
+    """Return the file of certificate authorities: the setting `functions.ca_bundle`, or those of AWS."""
     # Absolute: a command inside a tunnel may run in another folder.
-    return (settings.functions.ca_bundle or _authorities_of_aws()).resolve()
+    return (settings.functions.ca_bundle or CERTIFICATES).resolve()
 
 
 def handler_dsn(environ: Mapping[str, str] = os.environ) -> str | None:
@@ -151,30 +147,20 @@ def handler_dsn(environ: Mapping[str, str] = os.environ) -> str | None:
     try:
         endpoint = Endpoint.from_environment(environ)
     except ValueError as error:
-        raise OperatorError(f"RDS_PROXY_ENDPOINT or RDS_PORT has a port that is not a number: {error}") from error
-    bundle = environ.get(RDS_CA_BUNDLE) or str(_authorities_of_aws())
+        raise OperatorError(f"RDS_PROXY_ENDPOINT or RDS_PORT has no port of digits 0 to 9: {error}") from error
     arguments = connection_arguments(
         endpoint,
         password=environ[RDS_PASSWORD],
         application_name="scannerdb",
-        environ={RDS_CA_BUNDLE: bundle},
+        environ={RDS_CA_BUNDLE: environ.get(RDS_CA_BUNDLE) or str(CERTIFICATES)},
     )
     return make_dsn(None, **arguments)
 
 
-def _authorities_of_aws() -> Path:
-    try:
-        pem = certificates(ROOT)
-    except PackageError as error:
-        raise OperatorError(str(error)) from error
-    AUTHORITIES.parent.mkdir(parents=True, exist_ok=True)
-    AUTHORITIES.write_bytes(pem)
-    return AUTHORITIES
-
-
 def _master_password(settings: Settings) -> str:
     with calling(settings, "the master secret of the database"):
-        found = client(settings, "rds").describe_db_instances(DBInstanceIdentifier=settings.rds_database.identifier)
-        secret_arn = found["DBInstances"][0]["MasterUserSecret"]["SecretArn"]
+        if (secret_arn := settings.database.master_secret_arn) is None:
+            found = client(settings, "rds").describe_db_instances(DBInstanceIdentifier=settings.rds_database.identifier)
+            secret_arn = found["DBInstances"][0]["MasterUserSecret"]["SecretArn"]
         secret = client(settings, "secretsmanager").get_secret_value(SecretId=secret_arn)
     return str(json.loads(secret["SecretString"])["password"])

@@ -1,5 +1,7 @@
 """The commands that `scannerdb` prints: each works where it is printed, also when a tunnel has been closed again."""
 
+import os
+
 import click
 import psycopg2
 from click.core import ParameterSource
@@ -7,7 +9,7 @@ from click.core import ParameterSource
 from handlers.contract.roles import OWNER
 from handlers.diagnosis import Commands
 from scannerdb.login import tunnel_as
-from scannerdb.tunnel.port_forwarding import LOCALHOST
+from scannerdb.options import ENVIRONMENT_VARIABLE
 from stacks.settings import Settings
 
 
@@ -25,9 +27,8 @@ def commands_of(settings: Settings, dsn: str | None, *, is_typed: bool) -> Comma
         is_typed: whether `--dsn` names it, and not a variable.
 
     """
-    parts = psycopg2.extensions.parse_dsn(dsn) if dsn is not None else {}
-    # `scannerdb tunnel` keeps the server's own name, for TLS, and connects to its end of the tunnel.
-    in_tunnel = not is_typed and parts.get("hostaddr") == LOCALHOST
+    # `scannerdb tunnel` sets both variables. A DSN alone may be that of a database which no deployment made.
+    in_tunnel = dsn is not None and not is_typed and ENVIRONMENT_VARIABLE in os.environ
     if dsn is None or in_tunnel:
         tunnel = f"{tunnel_as(OWNER, settings.environment)} -- " if in_tunnel else ""
         return Commands(prefix=settings.prefix, database=settings.rds_database, tunnel=tunnel)

@@ -1,6 +1,5 @@
 """`scannerdb end` and `repair`: end what the doctor found, after showing it and asking."""
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -31,9 +30,11 @@ Act = Callable[[dict[str, Any]], dict[str, Any]]
 
 environment_option = click.option(
     *("--environment", "-e"),
+    envvar=ENVIRONMENT_VARIABLE,
     metavar="NAME",
     shell_complete=complete_environment,
-    help="Without a DSN: the database of this environment, by its function migrate: also from outside of its network.",
+    help="Without a DSN: the database of this environment, by its function migrate: also from outside of its network. "
+    f"Also from {ENVIRONMENT_VARIABLE}.",
 )
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 
@@ -99,19 +100,15 @@ def repair(check: str, dsn: str | None, environment: str | None, *, yes: bool) -
 
     \b
     scannerdb repair indexes -e prod
-    scannerdb tunnel prod --direct -- scannerdb repair triggers
+    scannerdb tunnel -e prod --direct -- scannerdb repair triggers
 
     \b
     Exit code 0: nothing is left of it that a statement ends.  1: one failed, or was not wanted.
     """  # noqa: D301
-    name = environment or os.environ.get(ENVIRONMENT_VARIABLE)
-    if not name:
+    if not environment:
         raise click.UsageError(f"whose thresholds? Add -e NAME, or set {ENVIRONMENT_VARIABLE}")
-    settings = load_settings(environment_file(name))
-    if _has_no_dsn(dsn, name):
-        act = _repairing_by_function(settings)
-    else:
-        act = _repairing(settings, require_dsn(dsn, environment))
+    settings = load_settings(environment_file(environment))
+    act = _repairing_by_function(settings) if dsn is None else _repairing(settings, require_dsn(dsn, environment))
     event = {"action": MigrateAction.REPAIR, "check": check}
     found = act({**event, "dry_run": True})["would"]
     if not found:

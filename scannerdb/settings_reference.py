@@ -25,11 +25,11 @@ Made from the models in `stacks/settings/` by `make settings`; edit those, not t
 
 An environment is a file `environments/<name>.toml`. A variable overrides one value: `SCANNER__DATABASE__PORT=5433` sets
 `port` of `[database]`. `size` sets what the file does not: where a default differs by size, all three are listed.
-`scannerdb settings prod` prints what holds for prod, and what set each value.
+`scannerdb settings -e prod` prints what holds for prod, and what set each value.
 
 The last column says what a change does to an environment that is deployed. *In place* means that nothing restarts and
-nothing is replaced. The maintenance window is `tue:02:30-tue:03:30`, UTC. `scannerdb review prod` shows the effects of
-an actual change before the deploy, and is red when data would be lost.
+nothing is replaced. The maintenance window is `tue:02:30-tue:03:30`, UTC. `scannerdb review -e prod` shows the effects
+of an actual change before the deploy, and is red when data would be lost.
 """
 
 

@@ -19,5 +19,6 @@ DESCRIPTIONS = {
     "page_topic_arn": "SNS topic of the alarms that page.",
     "ticket_topic_arn": "SNS topic of the alarms that open a ticket.",
     "dashboard_url": "CloudWatch dashboard of this environment.",
+    "access_rules": "Commands for the owner of the database's security group: one for each client that must get in.",
     "release_sha256": "SHA-256 of the migrations release that was deployed last.",
 }

@@ -18,6 +18,7 @@ from stacks.access.proxy import Proxy
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.assets.package import Package
 from stacks.database.choice import database
+from stacks.database.parameters import expected_parameters
 from stacks.foundation import iam
 from stacks.foundation.artifacts import Artifacts
 from stacks.foundation.context import Context
@@ -93,7 +94,7 @@ class ScannerDatabase(TerraformStack):
                 package=package,
                 stored_package=stored_package,
                 timeout_s=timeout_s,
-                variables={variables.RDS_DBNAME: roles.DATABASE, **environment},
+                variables={variables.RDS_DBNAME: settings.database.name, **environment},
                 statements=statements,
                 depends_on=depends_on,
             )
@@ -104,6 +105,8 @@ class ScannerDatabase(TerraformStack):
             variables.DEPLOYMENT: settings.prefix,
             variables.DATABASE: str(settings.rds_database),
         }
+        found = expected_parameters(settings)
+        expected = {variables.EXPECTED_PARAMETERS: str(found)} if found else {}
         migrate = function(
             names.MIGRATE,
             timeout_s=timeouts.MIGRATE.function_s,
@@ -112,10 +115,12 @@ class ScannerDatabase(TerraformStack):
                 variables.RDS_PORT: str(db.port),
                 variables.MASTER_SECRET_ARN: db.master_secret_arn,
                 **diagnosis,
+                **expected,
             },
             statements={
                 "ReadReleases": iam.statement("s3:GetObject", resources=[f"{artifacts.bucket_arn}/*"]),
                 "ReadMasterSecret": iam.statement("secretsmanager:GetSecretValue", resources=[db.master_secret_arn]),
+                **({"DecryptMasterSecret": decrypt} if (decrypt := db.master_secret_key()) else {}),
             },
         )
         migrate_rules = [
@@ -133,6 +138,7 @@ class ScannerDatabase(TerraformStack):
             "release",
             migrate=migrate,
             release=release_event,
+            database=settings.rds_database,
             depends_on=[*db.ready, *endpoints.ready, *migrate_rules],
         )
 
@@ -172,6 +178,7 @@ class ScannerDatabase(TerraformStack):
                 variables.RDS_USERNAME: roles.DOCTOR,
                 **diagnosis,
                 **variables.release_variables(release_event),
+                **expected,
             },
             statements={
                 "LogIn": db.login(roles.DOCTOR),
@@ -246,6 +253,7 @@ class ScannerDatabase(TerraformStack):
             ticket_topic_arn=topics.ticket_arn,
             dashboard_url=dashboard.url,
             release_sha256=release.sha256,
+            **({"access_rules": "\n".join(db.access_rules)} if db.access_rules else {}),
         )
 
     # Overrides cdktf's own method: an address is the construct's path without a hash, so that people can type

@@ -40,6 +40,11 @@ class Commands:
     tunnel: str = ""
 
     @property
+    def is_deployed(self) -> bool:
+        """Whether there are functions, a proxy and an instance of ours; a DSN does what a function would do."""
+        return self.dsn is None
+
+    @property
     def environment(self) -> str:
         """The name of the environment."""
         return environment_of(self.prefix)
@@ -60,7 +65,7 @@ class Commands:
         """Return the command that applies what is pending and gives the roles their rights to log in."""
         if self.release is not None:
             return self._invoke("migrate", self.release)
-        if self.tunnel and self.dsn is None:
+        if self.tunnel:
             return f"{self.tunnel}scannerdb migrate"
         return self._scannerdb("migrate")
 
@@ -97,12 +102,14 @@ class Commands:
         The statement itself is in it where no person is asked first: `migrate` runs it only while the check names it.
         """
         if self.release is None:
-            return self._scannerdb("repair", check)
+            # Besides a DSN, an environment lends its thresholds.
+            return self._scannerdb("repair", check, *([] if self.is_deployed else ["-e", self.environment]))
         return self._invoke("migrate", {**self.release, "action": MigrateAction.REPAIR, "check": check, "sql": sql})
 
     def deploy(self) -> str:
-        """Return the command that deploys the environment, from the folder of a checkout; empty without one."""
-        return "" if self.release is not None else f"node_modules/.bin/cdktf deploy {self.environment}"
+        """Return the command that deploys the environment, from a checkout; empty without one or a deployment."""
+        has_none = self.release is not None or not self.is_deployed
+        return "" if has_none else f"node_modules/.bin/cdktf deploy {self.environment}"
 
     def mend_proxy(self) -> str:
         """Return the command that deploys the proxy as it should be; without a checkout, what RDS says of it."""
@@ -120,19 +127,21 @@ class Commands:
         )
 
     def look(self, look: Look) -> str:
-        """Return the command that shows what the database cannot."""
+        """Return the command that shows what the database cannot; empty without a deployment."""
+        if not self.is_deployed:
+            return ""
         if look.function and self.release is None:
             return f"scannerdb logs {look.function} -e {self.environment} --since 1h"
         return look.command.format(prefix=self.prefix, database=self.database)
 
     def _refresh(self, action: RefreshAction) -> str:
-        if self.dsn is not None and self.release is None:
+        if not self.is_deployed:
             return self._scannerdb(action)
         return self._invoke("refresh", {"action": action})
 
     def _scannerdb(self, *words: str) -> str:
-        named = ["--dsn", self.dsn] if self.dsn else []
-        return f"scannerdb {shlex.join([*words, *named])} -e {self.environment}"
+        target = ["-e", self.environment] if self.dsn is None else ["--dsn", self.dsn] if self.dsn else []
+        return shlex.join(["scannerdb", *words, *target])
 
     def _invoke(self, function: str, event: Mapping[str, object]) -> str:
         payload = f"--payload {shlex.quote(json.dumps(event))}"

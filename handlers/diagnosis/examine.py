@@ -11,6 +11,7 @@ import psycopg2
 from psycopg2.extras import RealDictCursor
 
 from handlers.contract.alarms.answers import EVENTS_LOOK
+from handlers.contract.parameters import ExpectedParameters
 from handlers.contract.release import Release
 from handlers.contract.thresholds import Thresholds
 from handlers.contract.timeouts import DOCTOR, DOCTOR_LOCK_S
@@ -78,6 +79,7 @@ def examine(
     checks: Sequence[str] = tuple(CHECKS),
     read_release: Callable[[], Release] | None = None,
     connect_proxy: Connect | None = None,
+    expected: ExpectedParameters | None = None,
     time_limit_s: float = TIME_LIMIT_S,
 ) -> list[Finding]:
     """Examine a database. Nothing is changed in it.
@@ -89,6 +91,7 @@ def examine(
         checks: the names of the checks to run.
         read_release: reads the migrations that should be applied; `None` when they are not known.
         connect_proxy: opens a connection through RDS Proxy.
+        expected: what the deployment expects of the server's parameters.
         time_limit_s: how long all checks may take together; a check that would start later is `unknown`.
 
     Returns:
@@ -119,6 +122,7 @@ def examine(
             commands=commands,
             read_release=cache(read_release) if read_release else None,
             connect_proxy=connect_proxy,
+            expected=expected,
         )
         findings.extend(_run(context, fetch, checks, time.monotonic() + time_limit_s))
     except PoolerError as error:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from handlers.contract.parameters import ExpectedParameters
 from handlers.contract.release import Release
 from handlers.contract.thresholds import Thresholds
 from handlers.diagnosis.commands import Commands
@@ -85,6 +86,7 @@ class Context:
         commands: makes the commands that a finding names.
         read_release: reads the migrations that should be applied; `None` when they are not known.
         connect_proxy: opens a connection through RDS Proxy; `None` where there is none.
+        expected: what the deployment expects of the server's parameters; `None`: Terraform sets them.
 
     """
 
@@ -94,6 +96,7 @@ class Context:
     commands: Commands
     read_release: Callable[[], Release] | None
     connect_proxy: Connect | None
+    expected: ExpectedParameters | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

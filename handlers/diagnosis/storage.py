@@ -86,18 +86,29 @@ def storage(context: Context) -> Iterable[Finding]:
     )
     slots = list(_slots(context, most_bytes))
     yield from slots
-    environment = f"environments/{context.commands.environment}.toml"
-    raise_it = f"Raise database.max_allocated_storage_gib in {environment} first; a full disk stops the database."
+    next_, raise_it = _larger(context)
     if percent >= FULL_PERCENT:
-        yield critical(value, next=context.commands.grow_disk(context.thresholds.storage_gib), why=raise_it)
+        yield critical(value, next=next_, why=raise_it)
     elif hours < context.thresholds.storage_hours:
-        yield warning(
-            f"{value}; full in {hours:.0f} h",
-            next=context.commands.grow_disk(context.thresholds.storage_gib),
-            why=raise_it,
-        )
+        yield warning(f"{value}; full in {hours:.0f} h", next=next_, why=raise_it)
     elif not slots:
         yield ok(value)
+
+
+def _larger(context: Context) -> tuple[str, str]:
+    """Return the command that lets the disk grow further, and what goes with it."""
+    setting = f"database.max_allocated_storage_gib in environments/{context.commands.environment}.toml"
+    if not context.commands.is_deployed:
+        return context.commands.deploy(), "Give the server a larger disk; a full disk stops the database."
+    if context.expected is None:
+        grow = context.commands.grow_disk(context.thresholds.storage_gib)
+        return grow, f"Raise {setting}, or the next deploy takes it back; a full disk stops the database."
+    twice = round(2 * context.thresholds.storage_gib)
+    command = (
+        f"aws rds modify-db-instance --db-instance-identifier {context.expected.identifier} "
+        f"--max-allocated-storage {twice} --apply-immediately"
+    )
+    return command, f"A full disk stops the database. Then set {setting} to {twice}."
 
 
 def _growth(context: Context) -> float | None:

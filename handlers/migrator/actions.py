@@ -12,8 +12,9 @@ import psycopg2
 
 from handlers.connection import Endpoint, connect
 from handlers.contract.events import MigrateAction
+from handlers.contract.parameters import ExpectedParameters
 from handlers.contract.release import Release
-from handlers.contract.variables import MASTER_SECRET_ARN, RDS_ENDPOINT, RDS_USERNAME
+from handlers.contract.variables import EXPECTED_PARAMETERS, MASTER_SECRET_ARN, RDS_ENDPOINT, RDS_USERNAME
 from handlers.errors import InvalidRequestError, ScannerDatabaseError
 from handlers.migrator.connecting import connect_to_supported
 from handlers.migrator.first_use import FirstUse
@@ -49,14 +50,16 @@ def run_action(action: str, release: Release, *, first_use: FirstUse, deadline_s
     began_at = time.monotonic()
     owner = connect_as_owner(f"migrate {release.sha256[:12]}", first_use.call)
     left_s = max(deadline_s - (time.monotonic() - began_at), 0)
+    expected = ExpectedParameters.parse(os.environ.get(EXPECTED_PARAMETERS))
     limits = RunLimits(deadline_s=left_s, poll_interval_s=POLL_INTERVAL_S)
     match action:
         case MigrateAction.MIGRATE:
-            result = run(owner, release, limits=limits, report=logger.info)
+            result = run(owner, release, limits=limits, report=logger.info, expected=expected)
             logger.info("migrated", applied=result.applied, already_applied=result.already_applied)
             return {**asdict(result), "applied": list(result.applied)}
         case MigrateAction.PLAN:
-            return {"release_sha256": release.sha256, **migration_plan(release, owner, limits=limits).fields()}
+            planned = migration_plan(release, owner, limits=limits, expected=expected)
+            return {"release_sha256": release.sha256, **planned.fields()}
         case MigrateAction.ROLLBACK:
             file = rollback(owner, release, limits=limits, report=logger.info)
             return {"release_sha256": release.sha256, "rolled_back": file}

@@ -22,7 +22,6 @@ CODE = (
     "handlers",
     "migrations",
     "environments",
-    "requirements.lock",
     ".terraform.lock.hcl",
 )
 # Shared with the copy: packages that are built from the same files are the same, and take long.

@@ -99,7 +99,7 @@ class System:
         return api_client.get(f"{self.deployment.emulator.api_url}{path}", region=self.settings.region)
 
     def environment(self) -> dict[str, str]:
-        """Return the environment of the on-call's shell."""
+        """Return the environment of the on-call's shell, as inside of `scannerdb tunnel`."""
         return {
             **os.environ,
             **SETTINGS,
@@ -108,6 +108,7 @@ class System:
             "AWS_ENDPOINT_URL": self.deployment.emulator.aws_url,
             "AWS_DEFAULT_REGION": self.settings.region,
             "SCANNERDB_DSN": self.postgres.dsn(),
+            "SCANNERDB_ENVIRONMENT": self.settings.environment,
         }
 
 

@@ -80,7 +80,16 @@ def bill(settings: Settings, use: Use) -> list[BillItem]:
 
 def _database(settings: Settings, prices: Prices) -> Iterator[BillItem]:
     database = settings.database
-    size = instance_class(database.instance_class)
+    if database.existing_identifier is None:
+        yield from _instance(settings, prices)
+    vcpus = max(instance_class(database.instance_class).vcpus, LEAST_PROXY_VCPUS)
+    yield BillItem(resource=f"proxy, {vcpus} vCPUs", quantity=HOURS * vcpus, price=prices["db_proxy_vcpu_hour"])
+    yield BillItem(resource="encryption key", quantity=KEYS, price=prices["key_month"])
+
+
+def _instance(settings: Settings, prices: Prices) -> Iterator[BillItem]:
+    """Yield what an instance that exists costs already, and its owner pays."""
+    database = settings.database
     zones, twice = (2, ", with its standby") if database.multi_az else (1, "")
     yield BillItem(
         resource=f"database {database.instance_class}{twice}",
@@ -92,10 +101,7 @@ def _database(settings: Settings, prices: Prices) -> Iterator[BillItem]:
         quantity=database.allocated_storage_gib * zones,
         price=prices["db_storage_gib_month"],
     )
-    vcpus = max(size.vcpus, LEAST_PROXY_VCPUS)
-    yield BillItem(resource=f"proxy, {vcpus} vCPUs", quantity=HOURS * vcpus, price=prices["db_proxy_vcpu_hour"])
     yield BillItem(resource="master secret", quantity=SECRETS, price=prices["secret_month"])
-    yield BillItem(resource="encryption key", quantity=KEYS, price=prices["key_month"])
 
 
 def _network(settings: Settings, prices: Prices) -> Iterator[BillItem]:

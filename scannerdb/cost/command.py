@@ -11,11 +11,11 @@ from rich.table import Table
 
 from scannerdb.cost.bill import BillItem, Use, bill
 from scannerdb.cost.prices import PRICES, Prices
-from scannerdb.options import complete_environment, environment_file, json_option
+from scannerdb.numbers import Number, WholeNumber
+from scannerdb.options import deployment_option, environment_file, json_option
 from stacks.settings import Settings, load_settings
 from stacks.settings.profiles import PROFILES
 
-DEFAULT_ENVIRONMENT = "dev"
 NOT_COUNTED = (
     "Not counted: backups beyond the size of the database, storage that autoscaling adds, data through endpoints and "
     "between zones, CPU credits, requests to the key, the secret and the bucket, messages, the scanner itself."
@@ -23,14 +23,14 @@ NOT_COUNTED = (
 
 
 @click.command()
-@click.argument("environment", metavar="[ENV]", required=False, shell_complete=complete_environment)
-@click.option("--profiles", is_flag=True, help="Compare the sizes small, medium and large of ENV. [default: of dev]")
-@click.option("--requests-per-day", type=click.IntRange(0), default=Use.requests_per_day, show_default=True)
-@click.option("--logs-gib-per-day", type=click.FloatRange(0), default=Use.logs_gib_per_day, show_default=True)
+@deployment_option
+@click.option("--profiles", is_flag=True, help="Compare the sizes small, medium and large of it.")
+@click.option("--requests-per-day", type=WholeNumber(0), default=Use.requests_per_day, show_default=True)
+@click.option("--logs-gib-per-day", type=Number(0), default=Use.logs_gib_per_day, show_default=True)
 @click.option("--free-tier", is_flag=True, help="Subtract AWS's monthly free tier of an account.")
 @json_option
 def cost(
-    environment: str | None,
+    environment: str,
     requests_per_day: int,
     logs_gib_per_day: float,
     *,
@@ -38,22 +38,20 @@ def cost(
     free_tier: bool,
     as_json: bool,
 ) -> None:
-    """Estimate the monthly bill of ENV, resource by resource.
+    """Estimate the monthly bill of an environment, resource by resource.
 
     It needs no AWS account: the prices are those of scannerdb/cost/prices.toml, with their date and pages. * marks a
     price that could not be verified, ~ a line whose quantity is an assumption.
 
     \b
-    scannerdb cost prod
-    scannerdb cost prod --requests-per-day 1000000 --logs-gib-per-day 2
-    scannerdb cost prod --json | jq .usd_per_month
-    scannerdb cost --profiles                    small, medium and large compared
-    SCANNER__DATABASE__MULTI_AZ=false scannerdb cost prod
+    scannerdb cost -e prod
+    scannerdb cost -e prod --requests-per-day 1000000 --logs-gib-per-day 2
+    scannerdb cost -e prod --json | jq .usd_per_month
+    scannerdb cost -e dev --profiles             small, medium and large compared
+    SCANNER__DATABASE__MULTI_AZ=false scannerdb cost -e prod
     """  # noqa: D301
-    if environment is None and not profiles:
-        raise click.UsageError("name an environment, such as dev, or add --profiles")
     use = Use(requests_per_day=requests_per_day, logs_gib_per_day=logs_gib_per_day, free_tier=free_tier)
-    file = environment_file(environment or DEFAULT_ENVIRONMENT)
+    file = environment_file(environment)
     if profiles:
         sizes = {size: load_settings(file, {**os.environ, "SCANNER__SIZE": size}) for size in PROFILES}
         bills = {size: bill(settings, use) for size, settings in sizes.items()}
@@ -132,6 +130,9 @@ def _print_notes(console: Console, settings: Settings, lines: list[BillItem]) ->
         f"~ assumes {assumed}.",
         "* is not verified: see the table." if any(not line.price.verified for line in lines) else "",
         NOT_COUNTED,
+        f"Nor {settings.database.existing_identifier}, which exists: its instance, storage and secret."
+        if settings.database.existing_identifier
+        else "",
     )
     for note in filter(None, notes):
         console.print(f"\n{note}", style="dim", end="")

@@ -14,7 +14,7 @@ from scannerdb.aws import calling, client
 from scannerdb.durations import duration_s
 from scannerdb.functions.invocation import invoke_function
 from scannerdb.functions.log_lines import lines_of
-from scannerdb.options import ENVIRONMENT_VARIABLE, complete_environment, environment_file, json_option
+from scannerdb.options import deployment_option, environment_file, json_option
 from stacks.settings import Settings, load_settings
 
 POLL_INTERVAL_S = 2
@@ -23,14 +23,6 @@ LATE_MS = 30_000
 
 
 function_argument = click.argument("function", type=click.Choice(FUNCTIONS))
-deployment_option = click.option(
-    *("--environment", "-e"),
-    envvar=ENVIRONMENT_VARIABLE,
-    required=True,
-    metavar="NAME",
-    shell_complete=complete_environment,
-    help=f"The environment: a file of environments/. Also from {ENVIRONMENT_VARIABLE}.",
-)
 
 
 @click.command()

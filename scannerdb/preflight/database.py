@@ -43,6 +43,9 @@ def _of_major(context: Context, major: str) -> list[str]:
 
 
 def _engine_version(context: Context) -> Iterator[Answer]:
+    if existing := context.settings.database.existing_identifier:
+        yield ok(f"that of {existing}")
+        return
     wanted = context.settings.database.engine_version
     if created := _created_version(context):
         yield ok(f"{wanted} creates {ENGINE} {created}")
@@ -57,6 +60,9 @@ def _engine_version(context: Context) -> Iterator[Answer]:
 
 def _instance_class(context: Context) -> Iterator[Answer]:
     database = context.settings.database
+    if database.existing_identifier:
+        yield ok(f"that of {database.existing_identifier}")
+        return
     version, wanted = _created_version(context), zones(context)
     if version is None:
         yield not_answered(f"not asked: RDS creates no {ENGINE} {database.engine_version} here")

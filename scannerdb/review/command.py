@@ -1,4 +1,4 @@
-"""`scannerdb review ENV`: plan with Terraform, and say what the plan would do."""
+"""`scannerdb review -e ENV`: plan with Terraform, and say what the plan would do."""
 
 import datetime as dt
 import functools
@@ -12,7 +12,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from scannerdb.options import complete_environment, environment_file
+from scannerdb.options import deployment_option, environment_file
 from scannerdb.review.allowed import load_allowed
 from scannerdb.review.ledger import Ledger, ReadLedger, UnknownLedgerError, ask_migrate
 from scannerdb.review.planning import plan_environment
@@ -23,9 +23,11 @@ from scannerdb.review.review import Review, judge
 from scannerdb.review.terraform_errors import PlanningError
 from stacks.settings import Settings, SettingsError, load_settings
 
+HOW_LONG = "a minute or two; the first time Terraform also downloads its provider, 700 MB"
+
 
 @click.command()
-@click.argument("environment", metavar="ENV", shell_complete=complete_environment)
+@deployment_option
 @click.option(
     "--emulator", is_flag=True, help="Plan against an empty emulator: needs no account, every resource is new."
 )
@@ -48,14 +50,14 @@ def review(
     markdown_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Plan ENV with Terraform and say what would be created, changed, replaced, lost, restarted and migrated.
+    """Plan a deploy with Terraform; say what is created, changed, replaced, lost, restarted and migrated.
 
     Ends with 0 for green, 1 for red, and 2 where there is no plan to judge.
 
     \b
-    scannerdb review dev                 against the account of your credentials
-    scannerdb review dev --emulator      needs no account: every resource is new
-    scannerdb review prod --expect-empty red if the plan is not empty: finds drift
+    scannerdb review -e dev                 against the account of your credentials
+    scannerdb review -e dev --emulator      needs no account: every resource is new
+    scannerdb review -e prod --expect-empty red if the plan is not empty: finds drift
     """  # noqa: D301 - click takes the character for "do not wrap"
     console = Console(stderr=as_json)
     try:
@@ -87,7 +89,7 @@ def _judge(
     if plan_json:
         plan, against = _read(plan_json), f"what {plan_json.name} was made against"
     else:
-        console.print(f"Planning {settings.environment} ...", style="dim")
+        console.print(f"Planning {settings.environment}: {HOW_LONG} ...", style="dim", soft_wrap=True)
         planned = plan_environment(settings, emulator=emulator)
         plan, against = planned.json, planned.against
         console.print(f"Saved: {os.path.relpath(planned.plan_file)}\n", style="dim", soft_wrap=True)

@@ -4,10 +4,10 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
+from scannerdb.project import project_python
 from stacks import ROOT
 
 END_TIMEOUT_S = 10
@@ -68,7 +68,7 @@ def stop_server(process: "subprocess.Popen[str]") -> None:
 @contextlib.contextmanager
 def empty_emulator() -> Iterator[str]:
     """Start moto on loopback and yield its address."""
-    process, port = start_server([sys.executable, "-c", _EMPTY])
+    process, port = start_server([str(project_python()), "-c", _EMPTY])
     try:
         yield f"http://127.0.0.1:{int(port)}"
     finally:

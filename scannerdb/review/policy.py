@@ -5,13 +5,13 @@ It gets Terraform's plan: in the synthesised `cdk.tf.json` checkov finds nothing
 
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scannerdb.project import project_python
 from scannerdb.review.terraform_errors import PlanningError
 from stacks import ROOT
 
@@ -54,7 +54,7 @@ def check_policy(plan: Mapping[str, Any], options: Iterable[str] = ("--config-fi
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "plan.json"
         file.write_text(json.dumps(plan))
-        command = [str(Path(sys.executable).with_name("checkov")), *options, "--file", str(file), "--output", "json"]
+        command = [str(project_python().with_name("checkov")), *options, "--file", str(file), "--output", "json"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     try:
         told = json.loads(done.stdout)

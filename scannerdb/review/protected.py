@@ -1,11 +1,12 @@
 """Finds resources whose replacement or destruction must be agreed to, and what is lost with each."""
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scannerdb.review.allowed import Allowed, AllowedChange
 from scannerdb.review.changes import Action, Change
+from scannerdb.review.databases import DATABASES, makes_empty_database
 
 # Types of resources that hold data, or whose name or address is used outside the stack.
 LOST_WITH = {
@@ -26,7 +27,7 @@ LOST_WITH = {
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
-    """A protected resource that would be replaced or destroyed.
+    """A protected resource that would be replaced or destroyed, or a database that is left for an empty one.
 
     Attributes:
         lost: what is lost with it.
@@ -41,18 +42,27 @@ class Loss:
     expired: bool
 
     @property
+    def done(self) -> str:
+        """What the deployment would do to it."""
+        if self.change.action is Action.FORGET:
+            return "left for a new and empty database (set database.restore_from)"
+        return "replaced" if self.change.action is Action.REPLACE else "destroyed"
+
+    @property
     def agreed(self) -> bool:
         """Whether the deployment may go on."""
         return self.allowed is not None and not self.expired
 
 
-def losses(changes: Iterable[Change], allowed: Allowed, *, today: dt.date) -> list[Loss]:
+def losses(changes: Sequence[Change], allowed: Allowed, *, today: dt.date) -> list[Loss]:
     """Return what would be lost, each with its entry of the allow list."""
     # A valid entry wins over an expired one that was not removed.
     entries = sorted(allowed.change, key=lambda entry: entry.expires, reverse=True)
     found: list[Loss] = []
+    is_left = makes_empty_database(changes)
     for change in changes:
-        if change.type in LOST_WITH and change.action in {Action.REPLACE, Action.DESTROY}:
+        protected = {Action.REPLACE, Action.DESTROY, *([Action.FORGET] if is_left and change.type in DATABASES else [])}
+        if change.type in LOST_WITH and change.action in protected:
             entry = next((entry for entry in entries if entry.matches(change.address, change.action)), None)
             expired = entry is not None and entry.expires < today
             found.append(Loss(change=change, lost=LOST_WITH[change.type], allowed=entry, expired=expired))

@@ -111,7 +111,8 @@ def _iam_access(database: Database) -> dict[str, PolicyStatement]:
 def _secret_access(context: Context, database: Database, key_arn: str) -> dict[str, PolicyStatement]:
     return {
         "ReadSecret": iam.statement("secretsmanager:GetSecretValue", resources=[database.master_secret_arn]),
-        "DecryptSecret": iam.statement(
+        "DecryptSecret": database.master_secret_key()
+        or iam.statement(
             "kms:Decrypt",
             resources=[key_arn],
             conditions={"StringEquals": {"kms:ViaService": f"secretsmanager.{context.settings.region}.amazonaws.com"}},

@@ -12,6 +12,7 @@ GIB = 1024**3
 def facts(settings: Settings, *, api_id: str = "") -> Deployment:
     """Return what alarms need to know of a deployment."""
     instance = instance_class(settings.database.instance_class)
+    max_connections = settings.database.max_connections or instance.max_connections
     return Deployment(
         prefix=settings.prefix,
         database=settings.rds_database,
@@ -21,10 +22,11 @@ def facts(settings: Settings, *, api_id: str = "") -> Deployment:
         slow_statement_ms=settings.database.log_min_duration_ms,
         vcpus=instance.vcpus,
         memory_bytes=instance.memory_gib * GIB,
-        max_connections=instance.max_connections,
-        proxy_connections=instance.max_connections * PROXY_CONNECTIONS_PERCENT / 100,
+        max_connections=max_connections,
+        proxy_connections=max_connections * PROXY_CONNECTIONS_PERCENT / 100,
         storage_bytes=settings.database.allocated_storage_gib * GIB,
         is_burstable=instance.is_burstable,
+        has_performance_insights=settings.database.performance_insights,
         chosen=settings.alarms.model_dump(exclude={"emails", "runbook_url"}),
     )
 

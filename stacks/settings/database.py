@@ -4,13 +4,15 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from stacks.settings.base import Model, on_change
+from stacks.settings.base import MisfitError, on_change
+from stacks.settings.existing_database import ExistingDatabaseSettings
 from stacks.settings.instance_classes import instance_class
 from stacks.settings.rds_offers import rds_offers
+from stacks.settings.restore import RestoreFrom
 
 
-class DatabaseSettings(Model):
-    """The RDS instance."""
+class DatabaseSettings(ExistingDatabaseSettings):
+    """The RDS instance: one of the stack's own, or one that exists; then class, storage and port say what it is."""
 
     # The major version alone: RDS installs minor versions itself in the maintenance window.
     engine_version: str = Field(
@@ -36,9 +38,9 @@ class DatabaseSettings(Model):
         json_schema_extra=on_change("grows in the maintenance window without a restart; RDS refuses to shrink it"),
     )
     max_allocated_storage_gib: int = Field(
-        ge=20, le=65536, description="a whole number up to 65536, at least a tenth above allocated_storage_gib"
+        ge=20, le=65536, description="a whole number from 20 to 65536, at least a tenth above allocated_storage_gib"
     )
-    multi_az: bool = Field(
+    multi_az: bool | None = Field(
         description="true or false",
         json_schema_extra=on_change("adds or removes the standby in the maintenance window, without a restart"),
     )
@@ -48,18 +50,39 @@ class DatabaseSettings(Model):
         description="rds-ca-rsa2048-g1, rds-ca-rsa4096-g1 or rds-ca-ecc384-g1; none: the account's default",
         json_schema_extra=on_change("rotates the certificate in the maintenance window; **may restart** the database"),
     )
-    backup_retention_days: int = Field(
+    backup_retention_days: int | None = Field(
         ge=1,
         le=35,
         description="a whole number from 1 to 35",
         json_schema_extra=on_change("in place; fewer days delete the older automated backups"),
     )
-    deletion_protection: bool = Field(True, description="true or false")
+    backup_region: str | None = Field(
+        None,
+        description="another AWS region to which RDS copies the automated backups; none: they are lost with the region",
+        json_schema_extra=on_change("starts or stops the copies; those of before are kept for backup_retention_days"),
+    )
+    deletion_protection: bool = Field(
+        True, description="true or false; with existing_identifier it keeps the bucket of releases only"
+    )
     final_snapshot: bool = Field(
         True,
         description="true or false; whether a snapshot and the backups outlive it",
         json_schema_extra=on_change("in place; decides what a later destroy keeps"),
     )
+    generation: int = Field(
+        1,
+        ge=1,
+        le=99,
+        description=(
+            "a whole number from 1 to 99; from 2 on it is part of the identifier. It is raised by one with each "
+            "restore_from, and never lowered"
+        ),
+        json_schema_extra=on_change(
+            "makes **another database**, restored by restore_from and empty without it; the older one stays as it is, "
+            "outside of the deployment"
+        ),
+    )
+    restore_from: RestoreFrom | None = Field(None, description="a table; none: the database begins empty")
     log_min_duration_ms: int = Field(1000, ge=1, le=600_000, description="a whole number from 1 to 600000")
     port: int = Field(
         5432,
@@ -90,7 +113,26 @@ class DatabaseSettings(Model):
         return value
 
     @model_validator(mode="after")
+    def _can_be_named(self) -> Self:
+        # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html
+        if self.existing_identifier is None and (self.name.startswith("_") or "-" in self.name):
+            raise MisfitError(
+                ("database", "name"),
+                self.name,
+                "RDS creates a database of letters, digits and underscores, a letter first",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _can_grow(self) -> Self:
+        if self.existing_identifier is not None:
+            if self.max_allocated_storage_gib < self.allocated_storage_gib:
+                raise ValueError(
+                    "must have max_allocated_storage_gib at or above allocated_storage_gib "
+                    f"{self.allocated_storage_gib}, equal where the instance has no storage autoscaling; "
+                    f"{self.max_allocated_storage_gib} is not"
+                )
+            return self
         # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PIOPS.Autoscaling.html
         if self.max_allocated_storage_gib < self.allocated_storage_gib * 1.1:
             raise ValueError(

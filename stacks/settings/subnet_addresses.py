@@ -29,7 +29,8 @@ def used_addresses(network: NetworkSettings, database: DatabaseSettings) -> int:
     proxy = next((addresses for most, addresses in PROXY.items() if vcpus <= most), MOST_OF_PROXY)
     # Lambda shares an interface among the executions with the same subnet and security group, and each function has a
     # group of its own: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-enis
-    return endpoints + DATABASE + BASTION + len(FUNCTIONS) + proxy
+    instance = 0 if database.existing_identifier else DATABASE
+    return endpoints + instance + BASTION + len(FUNCTIONS) + proxy
 
 
 def check_subnet_sizes(network: NetworkSettings, database: DatabaseSettings) -> None:

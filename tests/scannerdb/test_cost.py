@@ -19,6 +19,7 @@ from stacks.settings import load_settings
 from stacks.settings.instance_classes import FAMILIES
 from stacks.settings.profiles import PROFILES
 from tests.support.command_line import scannerdb
+from tests.support.existing_instance import IDENTIFIER, around_existing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -177,7 +178,7 @@ def test_every_size_has_a_price() -> None:
 
 
 def test_the_bill_names_its_date_its_assumptions_and_what_it_leaves_out(capsys: pytest.CaptureFixture[str]) -> None:
-    scannerdb("cost", "prod", "--requests-per-day", "5000")
+    scannerdb("cost", "-e", "prod", "--requests-per-day", "5000")
     said = " ".join(capsys.readouterr().out.split())
     assert "as scannerdb/cost/prices.toml had them on 2026-" in said
     assert "~ assumes every custom metric in use; 0.1 GiB of logs a day; 5,000 requests a day;" in said
@@ -186,18 +187,18 @@ def test_the_bill_names_its_date_its_assumptions_and_what_it_leaves_out(capsys: 
 
 
 def test_programs_get_the_sum_and_the_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    scannerdb("cost", "dev", "--json")
+    scannerdb("cost", "-e", "dev", "--json")
     told = json.loads(capsys.readouterr().out)
     assert told["usd_per_month"] == pytest.approx(sum(line["usd_per_month"] for line in told["lines"]), abs=0.1)
     assert told["lines"][0]["verified"] is True
-    scannerdb("cost", "--profiles", "--json")
+    scannerdb("cost", "-e", "dev", "--profiles", "--json")
     sizes = json.loads(capsys.readouterr().out)
     assert list(sizes) == ["small", "medium", "large"]
     assert sizes["small"]["usd_per_month"] < sizes["medium"]["usd_per_month"] < sizes["large"]["usd_per_month"]
 
 
 def test_profiles_are_compared_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
-    scannerdb("cost", "--profiles")
+    scannerdb("cost", "-e", "dev", "--profiles")
     rows = {line.split("  ")[0]: line.split()[-3:] for line in capsys.readouterr().out.splitlines() if line}
     assert rows["database"] == ["27.01", "283.24", "402.96"]
     assert rows["proxy, 2 vCPUs"] == ["26.28"] * 3
@@ -206,3 +207,15 @@ def test_profiles_are_compared_line_by_line(capsys: pytest.CaptureFixture[str]) 
 def test_neither_an_environment_nor_profiles_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     scannerdb("cost", code=2)
     assert "name an environment, such as dev, or add --profiles" in capsys.readouterr().err
+
+
+def test_an_instance_that_exists_is_left_out_of_the_bill_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "shared.toml").write_text(around_existing())
+    monkeypatch.setattr("scannerdb.options.ENVIRONMENTS", tmp_path)
+    scannerdb("cost", "-e", "shared")
+    told = capsys.readouterr().out
+    assert f"Nor {IDENTIFIER}, which exists" in told
+    assert "proxy, 2 vCPUs" in told
+    assert not [line for line in told.splitlines() if line.startswith(("database ", "storage, ", "master secret"))]

@@ -17,6 +17,7 @@ from handlers.diagnosis import CHECKS, Commands
 from scannerdb import ringing
 from scannerdb.main import main
 from tests.support.command_line import dsn, scannerdb
+from tests.support.old_deployment import create_role
 from tests.support.scripted_aws import DENIED, ScriptedAws
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def test_a_database_that_is_well_ends_with_0_and_says_with_whose_thresholds(
 ) -> None:
     scannerdb("doctor", "--dsn", dsn(well), "--environment", "prod", code=0)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "Held against the thresholds of prod: 22 ok."
+    assert lines[0] == f"Held against the thresholds of prod: {len(WELL)} ok."
     # What is well is one line, and --all shows each.
     assert " ".join(lines[1:]).split() == ["ok", *", ".join(WELL).split(), "(--all", "shows", "them)"]
     scannerdb("doctor", "--dsn", dsn(well), "--environment", "prod", "--all", code=0)
@@ -66,8 +67,7 @@ def test_a_warning_ends_with_1_and_names_the_next_command(
         "warning   indexes              idx_findings_job_detector on findings is missing",
         "          Reads that need it scan the whole table.",
     ]
-    assert lines[3].startswith("          next: scannerdb repair indexes --dsn ")
-    assert lines[3].endswith(" -e dev")
+    assert lines[3].startswith("          next: scannerdb repair indexes -e dev --dsn ")
     # A command is copied to tickets.
     assert well.server.password not in lines[3]
 
@@ -88,21 +88,23 @@ def test_the_worst_comes_first_and_again_at_the_end_in_the_width_of_the_terminal
     monkeypatch.setenv("COLUMNS", "140")
     scannerdb("doctor", "-e", "dev", code=2)
     first, *lines, worst, last = capsys.readouterr().out.splitlines()
-    assert first == "Held against the thresholds of dev: 1 critical, 1 warning, 20 ok."
+    well_ = len(WELL) - 2
+    assert first == f"Held against the thresholds of dev: 1 critical, 1 warning, {well_} ok."
     assert [line.split()[0] for line in lines if not line.startswith(" ")] == ["critical", "warning", "ok"]
     assert worst == "critical  triggers             first of all: disabled on job_objects: track_job_objects_insert"
     assert last == "          next: scannerdb repair triggers -e dev"
     assert max(map(len, lines)) > 100
     scannerdb("doctor", "-e", "dev", "--json", code=2)
     states = [finding["state"] for finding in json.loads(capsys.readouterr().out)["findings"]]
-    assert states == ["critical", "warning", *["ok"] * 20]
+    assert states == ["critical", "warning", *["ok"] * well_]
 
 
 def test_json_is_what_the_function_answers(
     well: TestDatabase, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCANNERDB_ENVIRONMENT", "dev")
-    scannerdb("doctor", "progress-drift", "--dsn", dsn(well), "--json")
+    monkeypatch.setenv("SCANNERDB_DSN", dsn(well))
+    scannerdb("doctor", "progress-drift", "--json")
     answer = json.loads(capsys.readouterr().out)
     assert (answer["environment"], answer["state"]) == ("dev", "ok")
     assert [finding["check"] for finding in answer["findings"]] == [
@@ -115,8 +117,12 @@ def test_json_is_what_the_function_answers(
     ]
 
 
-def test_a_database_that_is_away_ends_with_2_and_no_stack_trace(capsys: pytest.CaptureFixture[str]) -> None:
-    scannerdb("doctor", "--dsn", "host=127.0.0.1 port=1", "-e", "prod", code=2)
+def test_a_database_that_is_away_ends_with_2_and_no_stack_trace(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCANNERDB_ENVIRONMENT", "prod")  # as `scannerdb tunnel` does
+    monkeypatch.setenv("SCANNERDB_DSN", "host=127.0.0.1 port=1")
+    scannerdb("doctor", code=2)
     printed = capsys.readouterr()
     assert "critical  connection           the server refuses connections: " in printed.out
     assert "next: aws rds describe-events --source-type db-instance --source-identifier scanner-database-prod" in (
@@ -128,14 +134,29 @@ def test_a_database_that_is_away_ends_with_2_and_no_stack_trace(capsys: pytest.C
 
 @pytest.mark.parametrize("user", ["progress_reader", "progress_refresher", "scanner_app"])
 def test_who_does_not_see_other_sessions_is_not_told_that_all_is_well(
-    well: TestDatabase, capsys: pytest.CaptureFixture[str], user: str
+    well: TestDatabase, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, user: str
 ) -> None:
+    monkeypatch.setenv("SCANNERDB_ENVIRONMENT", "prod")  # as `scannerdb tunnel` does
     seen_by = well.server.dsn(user=user, database=well.name)
-    scannerdb("doctor", "lock-waits", "--dsn", seen_by, "-e", "prod", code=1)
+    monkeypatch.setenv("SCANNERDB_DSN", seen_by)
+    scannerdb("doctor", "lock-waits", code=1)
     printed = capsys.readouterr()
     assert printed.out == ""
     assert f"logged in as {user}, who does not see what other sessions do" in printed.err
-    assert "scannerdb tunnel prod --direct -- scannerdb doctor" in printed.err
+    assert "scannerdb tunnel -e prod --direct -- scannerdb doctor" in printed.err
+
+
+def test_without_a_deployment_an_owner_who_does_not_see_other_sessions_is_told_the_grant_that_helps(
+    well: TestDatabase, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SCANNERDB_ENVIRONMENT", raising=False)
+    create_role(well, '"team owner"')
+    seen_by = well.server.dsn(user="team owner", database=well.name)
+    scannerdb("doctor", "lock-waits", "--dsn", seen_by, "-e", "prod", code=1)
+    said = capsys.readouterr().err
+    assert "log in as scanner_doctor or let an administrator run " in said
+    well.query(said.rpartition(" run ")[2], user="postgres")
+    scannerdb("doctor", "lock-waits", "--dsn", seen_by, "-e", "prod", code=0)
 
 
 @pytest.mark.parametrize("user", ["scanner_doctor", "scanner_admin", "postgres"])
@@ -175,10 +196,10 @@ def test_behind_a_tunnel_that_is_closed_again_each_command_finds_its_own_way(
     deployed.database.query("CREATE EXTENSION IF NOT EXISTS pg_stat_statements", user="postgres")
     deployed.database.query("DROP INDEX idx_findings_job_detector; REVOKE SELECT ON job_progress FROM progress_reader")
     doctor = (sys.executable, "-m", "scannerdb", "doctor")
-    scannerdb("tunnel", "local", "--user", "scanner_doctor", "--", *doctor, code=2)
+    scannerdb("tunnel", "-e", "local", "--user", "scanner_doctor", "--", *doctor, code=2)
     printed = capfd.readouterr().out
     assert "next: scannerdb repair indexes -e local\n" in printed
-    assert "next: scannerdb tunnel local --direct -- scannerdb migrate\n" in printed
+    assert "next: scannerdb tunnel -e local --direct -- scannerdb migrate\n" in printed
 
 
 def test_with_every_connection_taken_but_the_owner_s_the_doctor_logs_in_as_the_owner(
@@ -254,10 +275,49 @@ def test_an_outage_without_credentials_for_cloudwatch_is_examined_all_the_same(
 def test_in_a_checkout_the_next_command_is_one_of_scannerdb(
     well: TestDatabase, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("SCANNERDB_ENVIRONMENT", "dev")  # as `scannerdb tunnel` does
     well.query("UPDATE materialized_view_refresh_log SET last_refreshed_at = now() - interval '1 hour'")
     monkeypatch.setenv("SCANNERDB_DSN", dsn(well))
-    scannerdb("doctor", "progress-stale", "-e", "dev", code=2)
+    scannerdb("doctor", "progress-stale", code=2)
     printed = capsys.readouterr().out
-    assert "next: scannerdb refresh -e dev" in printed
+    assert """next: scannerdb invoke refresh -e dev --payload '{"action": "refresh"}'""" in printed
     assert "next: scannerdb logs refresh -e dev --since 1h" in printed
     assert "aws " not in printed
+
+
+@pytest.mark.parametrize(
+    ("fault", "command"),
+    [
+        (
+            "UPDATE materialized_view_refresh_log SET last_refreshed_at = now() - interval '1 hour'",
+            "refresh",
+        ),
+        ("UPDATE job_progress_counts SET queued_count = 7", "rebuild"),
+        ("DROP VIEW job_statistics", "migrate"),
+    ],
+)
+def test_without_a_deployment_each_command_works_with_the_dsn_and_none_is_of_aws(
+    well: TestDatabase, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, fault: str, command: str
+) -> None:
+    # GIVEN a DSN that no tunnel made: there may be no function, no proxy and no instance of ours
+    monkeypatch.delenv("SCANNERDB_ENVIRONMENT", raising=False)
+    monkeypatch.setenv("SCANNERDB_DSN", dsn(well))
+    well.query(fault)
+    # WHEN the doctor is asked
+    scannerdb("doctor", "-e", "dev", code=2)
+    printed = capsys.readouterr().out
+    # THEN its command is the one that mends the fault from here
+    assert f"next: scannerdb {command}\n" in printed
+    assert not [word for word in ("invoke", "logs", "cdktf", "aws ", "elsewhere") if word in printed]
+    scannerdb(command)
+    scannerdb("doctor", "-e", "dev", code=0)
+
+
+def test_without_a_deployment_a_database_that_is_away_is_told_without_commands_of_aws(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SCANNERDB_ENVIRONMENT", raising=False)
+    scannerdb("doctor", "--dsn", "host=127.0.0.1 port=1", "-e", "prod", code=2)
+    printed = capsys.readouterr().out
+    assert "the server refuses connections: " in printed
+    assert "next: " not in printed

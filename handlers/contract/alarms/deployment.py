@@ -27,6 +27,7 @@ class Deployment:
         proxy_connections: how many of them the proxy may open.
         storage_bytes: the size of the disk when it is created.
         is_burstable: whether the CPU runs on credits.
+        has_performance_insights: whether RDS publishes the database's load.
         chosen: the thresholds that the settings choose, by their key in `[alarms]`.
 
     """
@@ -43,6 +44,7 @@ class Deployment:
     proxy_connections: float
     storage_bytes: int
     is_burstable: bool
+    has_performance_insights: bool
     chosen: Mapping[str, float]
 
     @property

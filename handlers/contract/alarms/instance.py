@@ -20,6 +20,7 @@ INSTANCE = (
     ),
     AlarmRecord(
         name="database-load",
+        is_for=lambda deployment: deployment.has_performance_insights,
         watches=Statistic(metric=database_metric("DBLoad"), statistic="Average"),
         period_s=MINUTE_S,
         evaluation_periods=15,

@@ -20,7 +20,7 @@ from tests.support.diagnosis import COMMANDS, event_of, words_of
 
 DATABASE = RdsDatabase.parse("instance/scanner-database-dev")
 CHECKOUT = Commands(prefix="scanner-database-dev", database=DATABASE)
-TUNNEL = Commands(prefix="scanner-database-dev", database=DATABASE, tunnel="scannerdb tunnel dev --direct -- ")
+TUNNEL = Commands(prefix="scanner-database-dev", database=DATABASE, tunnel="scannerdb tunnel -e dev --direct -- ")
 ADOPTED = Commands(prefix="scanner-database-dev", database=DATABASE, dsn="host=db.example.com user=o'hara")
 EXPORTED = Commands(prefix="scanner-database-dev", database=DATABASE, dsn="")
 SESSION = {"pid": 16530, "began": datetime(2026, 11, 27, 3, 12, 1, 42, tzinfo=UTC)}
@@ -65,12 +65,13 @@ def test_the_command_line_takes_each_command_and_each_names_its_database(command
         assert "SCANNERDB_DSN" not in command
         assert "psql" not in command
         name, parameters = given(command)
-        through_tunnel = commands is TUNNEL and name == "migrate"
-        assert through_tunnel or parameters["environment"] == "dev"
-        if commands is ADOPTED:
-            # It may have no functions, and no tunnel.
+        if commands.is_deployed:
+            assert parameters["environment"] == "dev" or (commands is TUNNEL and name == "migrate")
+        else:
+            # It may have no functions, and no tunnel; for a repair an environment lends its thresholds.
             assert name in {"refresh", "verify", "rebuild", "migrate", "end", "repair"}
-            assert parameters["dsn"] == "host=db.example.com user=o'hara"
+            assert parameters["dsn"] == (commands.dsn or None)
+            assert parameters["environment"] == ("dev" if name == "repair" else None)
 
 
 def test_a_session_is_ended_by_its_pid_and_a_statement_only_where_it_is_enough() -> None:

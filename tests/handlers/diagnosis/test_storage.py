@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from handlers.contract.parameters import ExpectedParameters
 from handlers.diagnosis import storage
 from tests.support.diagnosis import carry_out, diagnose, only, sql_of
 from tests.support.partitioning import finish, partition
@@ -132,3 +133,10 @@ def test_a_replication_slot_that_nobody_reads_is_told_and_dropped(well: TestData
     finally:
         well.query("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots", user="postgres")
     assert "slot" not in diagnose(well, "storage", storage_gib=1 * MIB)[0].value
+
+
+def test_the_disk_of_an_instance_that_exists_is_its_owner_s_to_enlarge(well: TestDatabase) -> None:
+    expected = ExpectedParameters(identifier="scans", values={})
+    state, _, next_ = only(diagnose(well, "storage", expected=expected, storage_gib=0.001))
+    assert state == "critical"
+    assert next_.startswith("aws rds modify-db-instance --db-instance-identifier scans --max-allocated-storage ")
