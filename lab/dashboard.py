@@ -22,6 +22,7 @@ from lab.gameday.system import SETTINGS
 from stacks import ROOT
 from stacks.alarms import catalogue
 from stacks.monitoring.dashboard_body import COLUMNS, body
+from stacks.monitoring.dashboard_graphs import COLOURS
 from stacks.settings import load_settings
 
 RECORDED = ROOT / "lab" / "gameday" / "results" / "metrics.json"
@@ -35,7 +36,12 @@ LINES = ("#1f77b4", "#2ca02c", "#9467bd", "#8c564b", "#17becf")
 INK, FAINT, PAPER = "#16191f", "#687078", "#f2f3f3"
 STATE_COLOURS: Mapping[State, str] = {"ALARM": "#d62728", "OK": "#2ca02c", "INSUFFICIENT_DATA": "#aab7b8"}
 
+# Of the picture's width.
+WIDE = 0.3
+
 Widget = dict[str, Any]
+# Left, bottom, width and height, in parts of the picture.
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,7 @@ def _points(series: Sequence[float | None], period_s: float, now_s: float) -> It
 
 
 def chosen(widgets: Sequence[Widget], recording: Recording, headings: Sequence[str]) -> list[Widget]:
-    """Return the widgets above the first section and of these sections, moved together.
+    """Return the widgets above the first section, and of these sections the rows with what pages, moved together.
 
     Rows of which the game day publishes nothing are left out.
     """
@@ -143,7 +149,8 @@ def chosen(widgets: Sequence[Widget], recording: Recording, headings: Sequence[s
         is_empty = all(
             each["type"] == "log" or (each["type"] == "metric" and not lines(each, recording)) for each in row
         )
-        if wanted and not is_empty:
+        pages = any(COLOURS["page"] in _colours(each) for each in row)
+        if wanted and not is_empty and (pages or not any("yAxis" in each["properties"] for each in row)):
             kept.append(row)
     moved, y = [], 0
     for row in kept:
@@ -152,6 +159,11 @@ def chosen(widgets: Sequence[Widget], recording: Recording, headings: Sequence[s
         moved += [{**widget, "y": y, "height": height} for widget in row]
         y += height
     return moved
+
+
+def _colours(widget: Widget) -> set[str]:
+    lines_ = widget["properties"].get("annotations", {}).get("horizontal", [])
+    return {line["color"] for line in lines_}
 
 
 def draw(path: Path, recording: Recording, headings: Sequence[str] = HEADINGS) -> None:
@@ -175,7 +187,7 @@ def draw(path: Path, recording: Recording, headings: Sequence[str] = HEADINGS) -
         plt.close(figure)
 
 
-def _widget(figure: Any, box: tuple[float, float, float, float], widget: Widget, recording: Recording) -> None:
+def _widget(figure: Any, box: Box, widget: Widget, recording: Recording) -> None:
     left, bottom, _, height = box
     if widget["type"] == "text":
         heading = widget["properties"]["markdown"].splitlines()[0].lstrip("# ")
@@ -190,7 +202,7 @@ def _widget(figure: Any, box: tuple[float, float, float, float], widget: Widget,
     elif properties["view"] == "singleValue":
         _number(figure, box, card, lines(widget, recording))
     else:
-        _graph(figure, box, properties, lines(widget, recording))
+        _graph(figure, box, properties, lines(widget, recording), recording.now_s / 60)
 
 
 def _alarms(card: Any, arns: Sequence[str], recording: Recording, inch: float) -> None:
@@ -206,7 +218,7 @@ def _alarms(card: Any, arns: Sequence[str], recording: Recording, inch: float) -
         card.text(x + 0.028, y, name, color=INK if state != "INSUFFICIENT_DATA" else FAINT, size=8, va="center")
 
 
-def _number(figure: Any, box: tuple[float, float, float, float], card: Any, drawn: Sequence[Line]) -> None:
+def _number(figure: Any, box: Box, card: Any, drawn: Sequence[Line]) -> None:
     if not drawn:
         card.text(0.5, 0.4, "no data", color=FAINT, ha="center")
         return
@@ -216,22 +228,25 @@ def _number(figure: Any, box: tuple[float, float, float, float], card: Any, draw
     card.text(0.06, 0.45, shown, size=24, color=INK, va="center")
     card.text(0.06, 0.12, line.label, size=7.5, color=FAINT, va="center")
     left, bottom, width, height = box
-    spark = figure.add_axes((left + 0.5 * width, bottom + 0.14 * height, 0.46 * width, 0.5 * height))
+    spark = figure.add_axes((left + 0.5 * width, bottom + 0.26 * height, 0.46 * width, 0.42 * height))
     spark.plot(*zip(*line.points, strict=True), color=LINES[0], linewidth=1)
     spark.set_ylim(bottom=0)
     spark.set_axis_off()
 
 
-def _graph(figure: Any, box: tuple[float, float, float, float], properties: Widget, drawn: Sequence[Line]) -> None:
+def _graph(figure: Any, box: Box, properties: Widget, drawn: Sequence[Line], last_minute: float) -> None:
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
+
     left, bottom, width, height = box
+    is_wide = width > WIDE
     inch_x, inch_y = 1 / WIDTH_IN, 1 / figure.get_figheight()
     right = any(line.on_the_right for line in drawn)
     plot = figure.add_axes(
         (
             left + 0.42 * inch_x,
-            bottom + 0.5 * inch_y,
-            width - (0.85 if right else 0.55) * inch_x,
-            height - 0.82 * inch_y,
+            bottom + 0.54 * inch_y,
+            width - (0.9 if right else 0.68) * inch_x,
+            height - 0.86 * inch_y,
         )
     )
     other = plot.twinx() if right else None
@@ -260,10 +275,12 @@ def _graph(figure: Any, box: tuple[float, float, float, float], properties: Widg
     for axes in filter(None, (plot, other)):
         axes.tick_params(labelsize=6.5, length=0, colors=FAINT)
         axes.spines[["top", "left", "right"]].set_visible(False)
-        axes.yaxis.set_major_locator(_few(axes))
+        axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.yaxis.set_major_formatter(lambda value, _: _short(value))
     if other is not None:
         other.set_ylim(bottom=0)
+    plot.set_xlim(0, last_minute)
+    plot.xaxis.set_major_locator(MaxNLocator(6 if is_wide else 3, integer=True))
     plot.xaxis.set_major_formatter(lambda minute, _: f"{minute:.0f} min")
     plot.grid(axis="y", color="#eaeded", linewidth=0.6)
     if not drawn:
@@ -273,21 +290,14 @@ def _graph(figure: Any, box: tuple[float, float, float, float], properties: Widg
     figure.legend(
         handles=handles,
         loc="lower left",
-        bbox_to_anchor=(left + 0.1 * inch_x, bottom + 0.0 * inch_y),
-        ncols=6,
+        bbox_to_anchor=(left + 0.1 * inch_x, bottom),
+        ncols=6 if is_wide else 2,
         fontsize=6.5,
         frameon=False,
         handlelength=1.2,
         columnspacing=1.2,
         labelcolor=INK,
     )
-
-
-def _few(axes: Any) -> Any:
-    del axes
-    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
-
-    return MaxNLocator(4)
 
 
 def _short(value: float) -> str:
