@@ -98,7 +98,7 @@ def test_in_a_well_account_every_question_is_answered_well(prod: Synthesised) ->
                 }
             },
             "refused",
-            "10 of 10 executions to share, 53 to be reserved, 10 must stay",
+            "10 of 10 executions to share, 54 to be reserved, 10 must stay",
             "functions.reserved_concurrency",
         ),
         (
