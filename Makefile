@@ -259,7 +259,7 @@ node_modules/.installed: package-lock.json
 	@command -v node >/dev/null || { echo "Node.js 20 or newer is needed, and 'node' was not found. Install it from your package manager, then run this again."; exit 1; }
 	@node -e "if (parseInt(process.versions.node) < 20) { console.error('Node.js 20 or newer is needed; node is ' + process.versions.node); process.exit(1) }"
 	@echo "Installing the Node tools into node_modules (about 30 s) ..."
-	@npm ci --loglevel=error
+	@npm ci --loglevel=error > /dev/null
 	@touch $@
 
 .PHONY: clean
