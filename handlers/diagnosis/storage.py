@@ -7,7 +7,6 @@ from typing import Any
 import psycopg2
 
 from handlers.contract.databases import RdsKind
-from handlers.diagnosis.commands import psql
 from handlers.diagnosis.model import Context, Finding, critical, ok, warning
 from handlers.diagnosis.plans import TABLES
 from handlers.diagnosis.text import duration, plural, size
@@ -39,7 +38,7 @@ def vacuum(context: Context) -> Iterable[Finding]:
             found = True
             yield warning(
                 f"{name}: {row['dead']:,} dead rows, {row['live']:,} live rows, {last}",
-                next=psql(f"VACUUM (ANALYZE) {row['qualified_name']}"),
+                sql=f"VACUUM (ANALYZE) {row['qualified_name']}",
             )
         elif name == "job_progress_deltas" and row["bytes"] >= max(
             BLOATED_BYTES, BLOATED_TIMES * DELTA_BYTES * row["live"]
@@ -47,7 +46,7 @@ def vacuum(context: Context) -> Iterable[Finding]:
             found = True
             yield warning(
                 f"{name}: {size(row['bytes'])} for {plural(row['live'], 'row')}, {last}",
-                next=psql(f"VACUUM (ANALYZE) {row['qualified_name']}"),
+                sql=f"VACUUM (ANALYZE) {row['qualified_name']}",
             )
     if not found:
         most = f"; most in {rows[0]['name']}, {_vacuumed(rows[0])}" if rows and rows[0]["dead"] else ""
@@ -70,7 +69,7 @@ def transaction_ids(context: Context) -> Iterable[Finding]:
     found = critical if row["age"] >= half_way else warning
     yield found(
         f"{value}; the oldest table here is {row['table_name']} with {row['table_age']:,}",
-        next=psql(f"VACUUM (FREEZE) {row['table_name']}"),
+        sql=f"VACUUM (FREEZE) {row['table_name']}",
     )
 
 
@@ -103,7 +102,8 @@ def _larger(context: Context) -> tuple[str, str]:
     if not context.commands.is_deployed:
         return context.commands.deploy(), "Give the server a larger disk; a full disk stops the database."
     if context.expected is None:
-        return context.commands.deploy(), f"Raise {setting} first; a full disk stops the database."
+        grow = context.commands.grow_disk(context.thresholds.storage_gib)
+        return grow, f"Raise {setting}, or the next deploy takes it back; a full disk stops the database."
     twice = round(2 * context.thresholds.storage_gib)
     command = (
         f"aws rds modify-db-instance --db-instance-identifier {context.expected.identifier} "
@@ -128,7 +128,7 @@ def _slots(context: Context, most_bytes: float) -> Iterator[Finding]:
         if row["bytes"] >= SLOT_PERCENT / 100 * most_bytes and not row["active"]:
             yield warning(
                 f"the replication slot {row['slot_name']}, which has no reader, keeps {size(row['bytes'])} of WAL",
-                next=psql(f"SELECT pg_drop_replication_slot('{row['slot_name']}')"),
+                sql=f"SELECT pg_drop_replication_slot('{row['slot_name']}')",
                 why="The WAL that it keeps grows until the disk is full.",
             )
 
@@ -137,6 +137,6 @@ def _idle_slots(context: Context) -> Iterator[Finding]:
     for row in context.fetch(QUERIES["idle_slots"], {}):
         yield warning(
             f"the replication slot {row['slot_name']} has no reader",
-            next=psql(f"SELECT pg_drop_replication_slot('{row['slot_name']}')"),
+            sql=f"SELECT pg_drop_replication_slot('{row['slot_name']}')",
             why="The WAL that it keeps takes space in the volume, and old rows that it holds cannot be vacuumed.",
         )

@@ -104,11 +104,22 @@ def build_function_package(
     fingerprint = _fingerprint(dependencies, {**handlers, "stacks/assets/package.py": Path(__file__).read_bytes()})
     package = root / "build" / "package" / f"functions-{fingerprint}.zip"
     if not package.exists():
-        installed = _install(lock, platform, root / "build" / "package" / f"dependencies-{dependencies}")
+        installed = install_dependencies(platform=platform, root=root)
         shipped = {path.relative_to(installed).as_posix(): path.read_bytes() for path in _files(installed)}
         write_zip(package, shipped | handlers)
         _forget_old_packages(package.parent)
     return Package(package, _sha256(package))
+
+
+def install_dependencies(*, platform: Platform = "lambda", root: Path = ROOT) -> Path:
+    """Install the functions' locked dependencies, or reuse them; return their folder.
+
+    Raises:
+        PackageError: one cannot be installed.
+
+    """
+    lock = root / "handlers" / "requirements.lock"
+    return _install(lock, platform, root / "build" / "package" / f"dependencies-{_dependency_key(lock, platform)}")
 
 
 def _forget_old_packages(folder: Path) -> None:

@@ -71,8 +71,8 @@ class ExistingDatabaseSettings(Model):
         ge=10,
         le=262_143,
         description=(
-            "what SHOW max_connections says, with existing_identifier; none: 100 for each GiB of memory, as the stack "
-            "sets it"
+            "a whole number from 10 to 262143: what SHOW max_connections says, with existing_identifier; none: 100 for "
+            "each GiB of memory, as the stack sets it"
         ),
     )
     performance_insights: bool = Field(

@@ -63,7 +63,8 @@ class ProxySettings(Model):
 class ReservedConcurrency(Model):
     """Concurrent executions set aside for each function; they count against the account's quota."""
 
-    migrate: int = Field(1, ge=1, le=1000, description="a whole number from 1 to 1000")
+    # While a deploy migrates, an on-call ends the session that it waits for. Two deploys take turns in the database.
+    migrate: int = Field(2, ge=1, le=1000, description="a whole number from 1 to 1000")
     # One refreshes, and the nightly verification runs beside it.
     refresh: int = Field(2, ge=1, le=1000, description="a whole number from 1 to 1000")
     status: int = Field(ge=1, le=1000, description="a whole number from 1 to 1000")

@@ -531,6 +531,7 @@ class BulkWriter:
             self.errors.append(error)
 
 
+@pytest.mark.slow
 def test_what_is_there_is_counted_while_four_writers_write(empty_database: TestDatabase) -> None:
     release = build_release(MIGRATIONS)
     run(empty_database.connect, replace(release, migrations=release.migrations[:2]))

@@ -261,11 +261,6 @@ def test_every_kind_of_resource_of_a_cluster_is_billed_or_known_to_be_free(tmp_p
     assert kinds >= OF_A_CLUSTER
 
 
-def test_neither_an_environment_nor_profiles_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
-    scannerdb("cost", code=2)
-    assert "name an environment, such as dev, or add --profiles" in capsys.readouterr().err
-
-
 def test_an_instance_that_exists_is_left_out_of_the_bill_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -176,6 +176,7 @@ def test_a_policy_check_that_checked_next_to_nothing_is_red() -> None:
     assert problem.startswith("checkov ran 10 checks on 100 resources, too few")
 
 
+@pytest.mark.slow
 def test_a_plan_that_checkov_does_not_understand_is_seen_as_unchecked() -> None:
     unread = {"address": "no_such_type.it", "mode": "managed", "type": "no_such_type", "name": "it", "values": {}}
     policy = check_policy(plan(planned_values={"root_module": {"resources": [unread]}}))

@@ -98,7 +98,7 @@ def test_in_a_well_account_every_question_is_answered_well(prod: Synthesised) ->
                 }
             },
             "refused",
-            "10 of 10 executions to share, 53 to be reserved, 10 must stay",
+            "10 of 10 executions to share, 54 to be reserved, 10 must stay",
             "functions.reserved_concurrency",
         ),
         (
@@ -389,6 +389,7 @@ def test_without_credentials_it_ends_with_one_message(
     assert capsys.readouterr().err.startswith("scannerdb: no AWS credentials for prod: ")
 
 
+@pytest.mark.slow
 def test_against_the_emulator_what_it_does_not_know_is_not_answered_and_nothing_is_refused(
     aws: Emulator,
     stacks: dict[str, Synthesised],

@@ -10,6 +10,7 @@ from handlers.contract.alarms.sessions import SESSIONS, STATEMENTS
 from handlers.contract.alarms.storage import STORAGE
 from stacks.monitoring.log_queries import slowest_statements
 from stacks.monitoring.widgets.model import Graph, LogTable, Mark, Section, Series, series
+from stacks.monitoring.widgets.units import MIB
 from stacks.settings import Settings
 
 
@@ -22,7 +23,7 @@ def proxy(deployment: Deployment) -> Section:
             (
                 Graph(title="Reaches the database, %", alarms=("proxy-unavailable",)),
                 Graph(
-                    title="Wait for a connection, µs",
+                    title="Wait for a connection, s",
                     alarms=("proxy-borrow-slow",),
                     series=(series(proxy_metric("QueryDatabaseResponseLatency"), "Average"),),
                 ),
@@ -54,6 +55,14 @@ def instance() -> Section:
         records=SESSIONS + INSTANCE,
         rows=(
             (
+                Graph(
+                    title="Connections, % of max_connections",
+                    alarms=("database-connections",),
+                    series=(series(database_metric("DatabaseConnections"), "Maximum", on_the_right=True),),
+                ),
+                Graph(title="Longest wait for a lock, s", alarms=("lock-waits",)),
+            ),
+            (
                 Graph(title="CPU, %", alarms=("database-cpu",)),
                 Graph(
                     title="Load: sessions at work",
@@ -64,25 +73,19 @@ def instance() -> Section:
                     ),
                 ),
                 Graph(
-                    title="Connections, % of max_connections",
-                    alarms=("database-connections",),
-                    series=(series(database_metric("DatabaseConnections"), "Maximum", on_the_right=True),),
-                ),
-                Graph(
-                    title="Memory, bytes",
+                    title="Memory, GiB",
                     alarms=("database-memory",),
                     series=(series(database_metric("SwapUsage"), "Maximum"),),
                 ),
-            ),
-            (
-                Graph(title="Longest wait for a lock, s", alarms=("lock-waits",)),
-                Graph(title="Oldest open transaction, s", alarms=("long-transaction",)),
-                Graph(title="Transaction ids used", alarms=("transaction-ids",)),
                 Graph(
                     title="CPU credits",
                     alarms=("database-cpu-credits",),
                     series=(series(database_metric("CPUSurplusCreditsCharged"), "Maximum", on_the_right=True),),
                 ),
+            ),
+            (
+                Graph(title="Oldest open transaction, s", alarms=("long-transaction",)),
+                Graph(title="Transaction ids used", alarms=("transaction-ids",)),
             ),
         ),
     )
@@ -99,13 +102,13 @@ def storage() -> Section:
         records=STORAGE,
         rows=(
             (
-                Graph(title="Free, bytes", alarms=("storage-low",)),
+                Graph(title="Free, GiB", alarms=("storage-low",)),
                 Graph(title="Hours until it is full", alarms=("storage-filling",)),
                 Graph(title="Latency, s", alarms=("disk-reads-slow", "disk-writes-slow")),
             ),
             (
                 Graph(title="Operations a second", series=averages("ReadIOPS", "WriteIOPS")),
-                Graph(title="Bytes a second", series=averages("ReadThroughput", "WriteThroughput")),
+                Graph(title="MiB a second", series=averages("ReadThroughput", "WriteThroughput"), divisor=MIB),
                 Graph(title="Operations that wait", series=averages("DiskQueueDepth")),
                 Graph(title="Burst balance, %", alarms=("disk-throughput-spent", "disk-operations-spent")),
             ),
@@ -154,7 +157,7 @@ def statements(settings: Settings) -> Section:
             (
                 Graph(title="Slow statements in five minutes", alarms=("slow-queries",)),
                 Graph(
-                    title="How slow, ms",
+                    title="How slow, s",
                     alarms=("very-slow-queries",),
                     series=(series(SLOW_QUERIES, "p50", period_s=FIVE_MINUTES_S),),
                 ),

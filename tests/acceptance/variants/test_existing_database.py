@@ -75,6 +75,7 @@ def _live(life: Life, deployment: Deployment, provider: terraform.Provider, data
     deployment.overrides["SCANNER__DATABASE__MASTER_USERNAME"] = ADMIN_USER
     environment = deployment.environment(provider)
     deployment.synthesise()
+    terraform.init(stack, environment)
     agree = ("-no-color", "-auto-approve")
     applied = terraform.run(stack, environment, "apply", *agree)
     life.resources = int(re.findall(r"Resources: (\d+) added", applied)[0])
