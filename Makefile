@@ -6,8 +6,12 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
+# The Python and the Node tools, and what pip and npm unpack on the way.
+NEEDED_MIB := 2500
 ENV ?= dev
 OBJECTS ?= 1000000
+# The addresses of the local deployment, which change with each run.
+LOCAL := build/local/env
 VENV := .venv
 RUN := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
@@ -49,7 +53,16 @@ demo: setup ## Deploy everything to this machine, scan OBJECTS=1000000 objects, 
 
 .PHONY: plan
 plan: setup ## Plan ENV=dev: what changes, restarts, migrates; red if data would be lost; ARGS=--emulator needs no account
-	@$(RUN) -m scannerdb review $(ENV) $(ARGS)
+	@$(if $(filter local,$(ENV)),test ! -e $(LOCAL) || source $(LOCAL);) $(RUN) -m scannerdb review -e $(ENV) $(ARGS)
+
+.PHONY: deploy
+deploy: setup ## Deploy ENV=dev with Terraform; ENV=local to what `.venv/bin/python -m lab.demo --keep` runs
+ifeq ($(ENV),local)
+	@test -e $(LOCAL) || { echo "no local deployment is running; start one: $(RUN) -m lab.demo --keep"; exit 1; }
+	@source $(LOCAL); node_modules/.bin/cdktf deploy local --auto-approve --skip-provider-lock $(ARGS)
+else
+	@SCANNER_ENVIRONMENTS=$(ENV) node_modules/.bin/cdktf deploy $(ENV) $(ARGS)
+endif
 
 .PHONY: synth
 synth: setup ## Write Terraform JSON for every environment to cdktf.out/
@@ -128,8 +141,12 @@ test-retire: setup ## Kill the retirement of jobs KILLS=20 times over ROWS=10000
 ## Measure
 
 .PHONY: bench
-bench: setup ## Measure exact progress against the guide's SQL, OBJECTS=10000000 for instance; HELD_S=900 holds a snapshot longer (25 minutes)
+bench: setup ## Measure exact progress against the guide's SQL, OBJECTS=10000000 (25 minutes) or 100000000 (an hour); HELD_S=900 holds a snapshot longer
 	@$(RUN) -m lab.bench.progress --objects $(OBJECTS) --held-snapshot-s $${HELD_S:-180}
+
+.PHONY: bench-pollers
+bench-pollers: setup ## Poll 10,000 jobs with the status function's code beside 2,000 updates/s; lists and statistics (4 minutes)
+	@$(RUN) -m lab.bench.pollers
 
 .PHONY: bench-synth
 bench-synth: setup ## Time the synth against the plain import of the provider's bindings
@@ -213,6 +230,10 @@ release: setup ## Record the version of pyproject.toml as released (CHANGELOG.md
 # The Python and the Node tools have nothing to do with each other: install them side by side.
 .PHONY: setup
 setup: ## Install the tools into this folder
+	@test -w . || { echo "$(CURDIR) cannot be written to: work in a checkout of your own, on a disk that is not read-only"; exit 1; }
+	@test -e $(VENV)/.installed -a -e node_modules/.installed || df -Pk . | awk -v needed=$(NEEDED_MIB) \
+		'NR == 2 && $$4 < needed * 1024 { printf "%s has %d MiB free, and the tools need %d: free space, then run this again\n", \
+		$$6, $$4 / 1024, needed; exit 1 }'
 	@$(MAKE) -s -j2 $(VENV)/bin/scannerdb node_modules/.installed
 
 # The operator's command, from this folder's code wherever it is started: -P leaves the current folder out of sys.path.
@@ -238,7 +259,7 @@ node_modules/.installed: package-lock.json
 	@command -v node >/dev/null || { echo "Node.js 20 or newer is needed, and 'node' was not found. Install it from your package manager, then run this again."; exit 1; }
 	@node -e "if (parseInt(process.versions.node) < 20) { console.error('Node.js 20 or newer is needed; node is ' + process.versions.node); process.exit(1) }"
 	@echo "Installing the Node tools into node_modules (about 30 s) ..."
-	@npm ci --silent
+	@npm ci --loglevel=error > /dev/null
 	@touch $@
 
 .PHONY: clean

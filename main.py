@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from stacks.assets.package import PackageError
+from stacks.disk_errors import disk_problem
 from stacks.settings import Settings, SettingsError, environment_files, load_settings, refuse_shared_states
 
 ENVIRONMENTS = Path(__file__).resolve().parent / "environments"
@@ -41,13 +42,18 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1
-    # Only now, so that a wrong setting is told in the blink of an eye.
-    from stacks.synthesis import synthesise  # noqa: PLC0415
-
     try:
+        # Only now, so that a wrong setting is told in the blink of an eye.
+        from stacks.synthesis import synthesise  # noqa: PLC0415
+
         synthesise(environments, os.environ.get("CDKTF_OUTDIR"))
     except PackageError as error:
         print(error, file=sys.stderr)
+        return 1
+    except (OSError, RuntimeError) as error:
+        if (problem := disk_problem(error)) is None:
+            raise
+        print(problem, file=sys.stderr)
         return 1
     return 0
 

@@ -1,7 +1,9 @@
 """Connections to PostgreSQL: verified TLS, an IAM token instead of a password, reopened once when lost."""
 
 import os
+import re
 import select
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from handlers.contract.variables import (
     RDS_USERNAME,
 )
 from handlers.errors import DatabaseUnavailableError
+from handlers.waiting import in_thread
 
 # The certificate authorities of RDS and of RDS Proxy; the package carries them.
 CERTIFICATES = Path(__file__).with_name("certificates.pem")
@@ -35,6 +38,8 @@ CONNECTION_EXCEPTION = "08"
 _ANOTHER_SERVER = ("57P", "25006")
 # What `iam_token` imports.
 _SIGNING = ("botocore.auth", "botocore.awsrequest", "botocore.credentials")
+# How often the wait for an address looks at the clock.
+_TICK_S = 0.05
 # A peer that stopped answering is given up after this; without it the kernel tries for a quarter of an hour.
 TCP_USER_TIMEOUT_MS = 3000
 
@@ -60,12 +65,16 @@ class Endpoint:
 
         Raises:
             KeyError: one of them, other than the port, is not set.
+            ValueError: the port is not written with the digits 0 to 9 alone, which int() would not ask for.
 
         """
         host, _, port = environ[server].partition(":")
+        port = port or environ.get(RDS_PORT, "5432")
+        if not re.fullmatch("[0-9]+", port):
+            raise ValueError(f"{port!r} is not a port")
         return cls(
             host=host,
-            port=int(port or environ.get(RDS_PORT, "5432")),
+            port=int(port),
             database=environ[RDS_DBNAME],
             user=environ[RDS_USERNAME],
         )
@@ -225,11 +234,40 @@ class Database:
         name = self._environ.get(POWERTOOLS_SERVICE_NAME, "scanner-database")
         arguments = connection_arguments(endpoint, password=password, application_name=name, environ=self._environ)
         try:
+            arguments |= _addresses(endpoint, connected_by)
             connection: psycopg2.extensions.connection = psycopg2.connect(**arguments, async_=1)
             _wait(connection, connected_by, "no answer")
         except (psycopg2.OperationalError, DatabaseUnavailableError) as error:
             raise _unreachable(endpoint, error) from error
         return connection
+
+
+def _addresses(endpoint: Endpoint, ends_at: float) -> dict[str, str]:
+    """Return libpq's parameters for each address of the host; none where PGHOSTADDR gives the address.
+
+    libpq would resolve the name by a call that nothing can interrupt. `host` stays, once for each address: the
+    certificate is checked against it.
+
+    Raises:
+        DatabaseUnavailableError: the name has no address, or it is later than `ends_at` (of `time.monotonic()`).
+
+    """
+    if "PGHOSTADDR" in os.environ:
+        return {}
+
+    def check() -> None:
+        if time.monotonic() >= ends_at:
+            raise DatabaseUnavailableError("its name was not resolved in time")
+
+    def resolve() -> list[str]:
+        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+        return [str(address[0]) for *_, address in found]
+
+    try:
+        addresses = in_thread(resolve, check=check, every_s=_TICK_S)
+    except socket.gaierror as error:
+        raise DatabaseUnavailableError(f"its name could not be resolved: {error.strerror}") from error
+    return {"host": ",".join([endpoint.host] * len(addresses)), "hostaddr": ",".join(addresses)}
 
 
 def _wait(connection: "psycopg2.extensions.connection", ends_at: float, complaint: str) -> None:

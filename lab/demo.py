@@ -25,6 +25,7 @@ from lab.measure import Measurement, measure
 from lab.processes import InterruptedBySignalError, raise_on_signals
 from lab.scan import JOBS, ScanJob, plan_scan, write_scan_with_bar
 from scannerdb import terraform
+from stacks.disk_errors import disk_problem
 from stacks.settings import SettingsError
 
 MOST_OBJECTS = 100_000_000
@@ -68,12 +69,19 @@ def main() -> int:
         console.print("\nInterrupted; everything that was started is stopped.")
         return interrupted.exit_code
     except FAILURES as failure:
-        console.print(
-            f"\n[bold red]The demo failed.[/bold red] {escape(str(failure))}", highlight=False, soft_wrap=True
-        )
+        _print_failure(console, str(failure))
+        return 1
+    except OSError as failure:
+        if (problem := disk_problem(failure)) is None:
+            raise
+        _print_failure(console, problem)
         return 1
     console.print(f"\nEverything is stopped again. The whole took {time.monotonic() - started_s:.0f} s.")
     return 0
+
+
+def _print_failure(console: Console, text: str) -> None:
+    console.print(f"\n[bold red]The demo failed.[/bold red] {escape(text)}", highlight=False, soft_wrap=True)
 
 
 def _parse_arguments() -> argparse.Namespace:
@@ -109,7 +117,9 @@ def _run(console: Console, arguments: argparse.Namespace) -> None:
             steps.say(f"PostgreSQL on port {deployment.postgres.port}, AWS on {deployment.emulator.aws_url}")
             steps.say(f"logs in {_short(deployment.logs)}")
         with steps.step("Deploy"):
-            outcome = _deploy(deployment, steps)
+            found = terraform.find_provider(report=steps.say)
+            provider = found if isinstance(found, terraform.Provider) else None
+            outcome = _deploy(deployment, found, steps)
         with steps.step(f"Scan: write {objects:,} objects in {JOBS} jobs, as the scanner would"):
             jobs = plan_scan(objects)
             write_scan_with_bar(deployment.postgres.dsn(user="scanner_app"), jobs)
@@ -127,14 +137,14 @@ def _run(console: Console, arguments: argparse.Namespace) -> None:
         console.print(outcome, markup=False, highlight=False, soft_wrap=True)
         _say_what_next(console, deployment)
         if arguments.keep:
-            _wait_for_interrupt(console, deployment, jobs)
+            _wait_for_interrupt(console, deployment, jobs, provider)
 
 
-def _deploy(deployment: Deployment, steps: Steps) -> str:
+def _deploy(deployment: Deployment, provider: terraform.Provider | terraform.NoProvider, steps: Steps) -> str:
     """Deploy with Terraform, or without it where there is no provider; return a sentence that says which."""
-    provider = terraform.find_provider()
     if isinstance(provider, terraform.Provider):
         steps.say(f"cdktf deploy local, with the AWS provider from {provider}")
+        steps.say("about 3 minutes; for two of them the provider waits for bucket and database, as on AWS")
         summary = deployment.deploy(provider)
         steps.say(f"Terraform: {summary}; the plan invoked the migrations")
         return f"The plan was applied by Terraform: {summary}."
@@ -189,14 +199,24 @@ def _short(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-def _wait_for_interrupt(console: Console, deployment: Deployment, jobs: tuple[ScanJob, ...]) -> None:
+def _wait_for_interrupt(
+    console: Console, deployment: Deployment, jobs: tuple[ScanJob, ...], provider: terraform.Provider | None
+) -> None:
     region = deployment.settings.region
+    variables = deployment.write_shell_variables(provider)
+    changing = ["  make plan ENV=local      what a change to stacks/, handlers/ or migrations/ would do"]
+    changing += ["  make deploy ENV=local    do it"]
     for line in (
         "",
         "Still running; Ctrl-C stops everything.",
         f"  {api_client.curl_command(_status_url(deployment, jobs[0]), region=region)}",
         f"  {api_client.curl_command(_status_url(deployment, jobs[-1]), region=region)}",
         f'  psql "{deployment.postgres.dsn()}"',
+        "",
+        "In another terminal:",
+        f"  source {_short(variables)}",
+        f"  {_short(Path(sys.executable).with_name('scannerdb'))} status",
+        *(changing if provider and variables.parent == DIRECTORY else ()),
     ):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     with contextlib.suppress(InterruptedBySignalError):

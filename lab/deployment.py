@@ -6,6 +6,7 @@ All state lies in one folder; every process that is started ends with the `with`
 import contextlib
 import fcntl
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,10 +17,12 @@ from typing import Any, Self
 
 from handlers.contract import names
 from lab.embedded_postgres import EmbeddedPostgres
+from lab.emulator.database_servers import RESTORED
 from lab.emulator.server import Emulator, database_host_names
 from lab.processes import end_tree, uninterrupted
 from lab.terraform_output import TerraformOutput
 from scannerdb import terraform
+from scannerdb.options import DSN_VARIABLE, ENVIRONMENT_VARIABLE
 from scannerdb.review.changes import Action, read_changes
 from stacks import ROOT
 from stacks.settings import load_settings
@@ -29,6 +32,10 @@ CDKTF = ROOT / "node_modules" / ".bin" / "cdktf"
 DIRECTORY = ROOT / "build" / "local"
 # For a laptop; a million objects stay in memory.
 SERVER_PARAMETERS = {"shared_buffers": "256MB", "max_wal_size": "2GB", "maintenance_work_mem": "128MB"}
+# A shell may hold the credentials of a real account.
+FORGET_ANOTHER_ACCOUNT = """\
+for name in $(env | sed -nE 's/^((AWS|TF|CDKTF)_[A-Za-z0-9_]*)=.*/\\1/p'); do unset "$name"; done
+"""
 
 
 class DeploymentError(RuntimeError):
@@ -60,6 +67,7 @@ class Deployment:
             directory / "postgresql",
             host_names=database_host_names(self.settings.region),
             parameters=SERVER_PARAMETERS,
+            version=int(self.settings.database.engine_version.partition(".")[0]),
         )
         self.emulator: Emulator
         self.overrides: dict[str, str] = {}
@@ -72,11 +80,15 @@ class Deployment:
         with self._stack:
             self._stack.enter_context(_locked(self.directory))
             self.postgres.discard()
+            _discard_restored(self.directory)
             _empty(self.directory)
             self._stack.callback(self.postgres.discard)
             self.postgres.start()
             self.emulator = Emulator(
-                self.directory, region=self.settings.region, database_password=self.postgres.password
+                self.directory,
+                region=self.settings.region,
+                database_password=self.postgres.password,
+                database=self.postgres,
             )
             self._stack.enter_context(self.emulator)
             self._stack = self._stack.pop_all()
@@ -90,6 +102,11 @@ class Deployment:
     def logs(self) -> Path:
         """The folder of all logs."""
         return self.directory / "logs"
+
+    @property
+    def shell_variables(self) -> Path:
+        """Where `write_shell_variables` writes."""
+        return self.directory / "env"
 
     @property
     def stack_directory(self) -> Path:
@@ -116,6 +133,32 @@ class Deployment:
         """Return the environment of `cdktf` and `terraform`."""
         environment = terraform.command_environment(provider, self.directory, self._environ)
         return environment | self.settings_variables()
+
+    def write_shell_variables(self, provider: terraform.Provider | None) -> Path:
+        """Write what points a shell at this run's servers, to be sourced; it is deleted with the deployment.
+
+        Args:
+            provider: with which Terraform deploys; `None`: it cannot, and the other commands work.
+
+        """
+        ours = self.settings_variables() | {
+            ENVIRONMENT_VARIABLE: self.settings.environment,
+            # The database's names resolve nowhere.
+            "PGHOSTADDR": "127.0.0.1",
+        }
+        if provider is None:
+            # No state says where the database is.
+            ours[DSN_VARIABLE] = self.postgres.dsn()
+        else:
+            ours |= terraform.command_environment(
+                provider, self.directory, {"NO_PROXY": os.environ.get("NO_PROXY", "")}
+            )
+        self._stack.callback(self.shell_variables.unlink, missing_ok=True)
+        self.shell_variables.write_text(
+            FORGET_ANOTHER_ACCOUNT
+            + "".join(f"export {name}={shlex.quote(text)}\n" for name, text in sorted(ours.items()))
+        )
+        return self.shell_variables
 
     def synthesise(self) -> None:
         """Write the stack's Terraform JSON without `cdktf`.
@@ -221,6 +264,12 @@ def _locked(directory: Path) -> Iterator[None]:
         lock.write(f"process {os.getpid()}, running since {time.strftime('%H:%M:%S')}")
         lock.flush()
         yield
+
+
+def _discard_restored(directory: Path) -> None:
+    """Stop the servers of restored instances that a killed emulator left."""
+    for left in directory.glob(RESTORED):
+        EmbeddedPostgres(left).discard()
 
 
 def _empty(directory: Path) -> None:

@@ -18,6 +18,7 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -43,6 +44,10 @@ GRANT rds_superuser TO {admin};
 GRANT_OPTIONS_SINCE = 16
 SCRAM_ITERATIONS_SINCE = 16
 ADMIN_OF_RDS_IAM = "GRANT rds_iam TO {admin} WITH ADMIN OPTION, INHERIT FALSE, SET FALSE"
+# As RDS has it since the version that brought both: the master user enters by rds_superuser when others are refused.
+RESERVED_CONNECTIONS_SINCE = 16
+RESERVED_CONNECTIONS = 2
+USERS_OF_RESERVED_CONNECTIONS = "GRANT pg_use_reserved_connections TO rds_superuser WITH ADMIN OPTION"
 
 # The administrator needs a password, as on RDS. Roles that use IAM need TLS only, which stands for the token that AWS
 # checks. The superuser, which RDS keeps for itself, is for tools, some of which cannot use TLS.
@@ -91,6 +96,29 @@ def _reachable_by_anyone(path: Path) -> bool:
     return all(parent.stat().st_mode & 0o001 for parent in [path, *path.parents] if parent.exists())
 
 
+def _open_to_anyone(folder: Path) -> None:
+    """Let others read and run what the owner may, whatever the umask is under which it was installed and copied."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode & 0o500
+            path.chmod(path.stat().st_mode | mode >> 3 | mode >> 6)
+
+
+def _unprivileged() -> pwd.struct_passwd:
+    """Return the user as whom root runs the server.
+
+    Raises:
+        EmbeddedPostgresError: there is none.
+
+    """
+    try:
+        return pwd.getpwnam("nobody")
+    except KeyError:
+        raise EmbeddedPostgresError(
+            "PostgreSQL does not run as root, and there is no user `nobody`; add one, or run this as another user"
+        ) from None
+
+
 def free_port() -> int:
     """Return a TCP port that nothing listens on at 127.0.0.1."""
     with socket.socket() as probe:
@@ -132,7 +160,7 @@ class EmbeddedPostgres:
         self._process: subprocess.Popen[bytes] | None = None
         self._binaries = _binaries(version)
         # PostgreSQL refuses to run as root, so root runs it as `nobody`.
-        self._owner = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        self._owner = _unprivileged() if os.geteuid() == 0 else None
         self._home = directory
 
     def __enter__(self) -> Self:
@@ -196,6 +224,48 @@ class EmbeddedPostgres:
         if fresh:
             self._create_roles_and_database()
 
+    def attach(self, port: int) -> None:
+        """Use the running server of this folder, which another process started."""
+        if self._owner is not None:
+            self._make_readable_for_owner()
+        self.port, self.password = port, (self._home / "password").read_text()
+
+    def take_over(self, source: "EmbeddedPostgres", backup: Path) -> None:
+        """Begin with a backup of another server, and with its certificate and password."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        if self._owner is not None:
+            self._make_readable_for_owner()
+        shutil.copytree(backup, self.data, symlinks=True)
+        shutil.copy2(source.certificate_authority, self.certificate_authority)
+        for name in ("password", "server.pem", "server.key", "pg_hba.conf"):
+            shutil.copy2(source.data.parent / name, self._home / name)
+            self._own(self._home / name)
+        self.data.chmod(0o700)
+        self._own_data()
+
+    def recover(self, until: datetime, *, timeout_s: float = 600) -> None:
+        """Start with a replay of the log up to a time, and wait for its end.
+
+        Raises:
+            EmbeddedPostgresError: it ended; the message has the end of its log.
+
+        """
+        (self.data / "recovery.signal").touch()
+        self._own_data()
+        # The log lies in the data folder already, so there is nothing to fetch.
+        target = {"restore_command": "false", "recovery_target_time": until.isoformat()}
+        self._parameters |= {**target, "recovery_target_action": "promote"}
+        self.start(timeout_s=timeout_s)
+        deadline = time.monotonic() + timeout_s
+        with self.connect(user="postgres", database="postgres") as connection, connection.cursor() as cursor:
+            while True:
+                cursor.execute("SELECT pg_is_in_recovery()")
+                if cursor.fetchone() == (False,):
+                    return
+                if time.monotonic() > deadline:
+                    raise EmbeddedPostgresError(f"PostgreSQL on port {self.port} still replays its log")
+                time.sleep(0.05)
+
     def stop(self, *, immediate: bool = False) -> None:
         """Stop the server and end its connections; `immediate` skips the shutdown checkpoint, like a crash."""
         process, self._process = self._process, None
@@ -245,6 +315,7 @@ class EmbeddedPostgres:
         if not self._durable and self.version >= SCRAM_ITERATIONS_SINCE:
             # 4,096 of them take half of the time of a new session.
             speed["scram_iterations"] = "1"
+        reserved = RESERVED_CONNECTIONS if self.version >= RESERVED_CONNECTIONS_SINCE else None
         return {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
@@ -255,6 +326,7 @@ class EmbeddedPostgres:
             "hba_file": str(self._home / "pg_hba.conf"),
             "shared_preload_libraries": "pg_stat_statements,auto_explain",
             "timezone": "UTC",
+            **({} if reserved is None else {"reserved_connections": str(reserved)}),
             **speed,
             **self._parameters,
         }
@@ -266,14 +338,23 @@ class EmbeddedPostgres:
         if self._owner is not None:
             os.chown(path, self._owner.pw_uid, self._owner.pw_gid)
 
+    def _own_data(self) -> None:
+        for path in (self.data, *self.data.rglob("*")):
+            self._own(path)
+
     def _make_readable_for_owner(self) -> None:
         """Move the server's files out of folders that only root may enter."""
         if not _reachable_by_anyone(self.directory) or not _reachable_by_anyone(self._binaries):
             self._home = Path("/var/tmp") / f"scanner-database-{zlib.crc32(str(self.directory.resolve()).encode()):08x}"  # noqa: S108 - writable by its owner only
-            self._home.mkdir(mode=0o755, exist_ok=True)
+            self._home.mkdir(exist_ok=True)
+            self._home.chmod(0o755)
             copy = self._home / f"postgresql-{self.version}"
             if not copy.exists():
-                shutil.copytree(self._binaries, copy, symlinks=True)
+                unfinished = copy.with_suffix(".part")
+                shutil.rmtree(unfinished, ignore_errors=True)
+                shutil.copytree(self._binaries, unfinished, symlinks=True)
+                _open_to_anyone(unfinished)
+                unfinished.rename(copy)
             self._binaries = copy
         self._own(self._home)
 
@@ -293,6 +374,7 @@ class EmbeddedPostgres:
         self._issue_certificate()
         hba = self._home / "pg_hba.conf"
         hba.write_text(HOST_BASED_AUTHENTICATION.format(admin=ADMIN_USER))
+        self._own(hba)
 
     def _stop_orphan(self, data: Path) -> None:
         """Stop a server whose starter was killed, as after `kill -9`."""
@@ -309,6 +391,7 @@ class EmbeddedPostgres:
         self._own(key)
         chain = self._home / "server.pem"
         chain.write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
+        self._own(chain)
 
     def _wait_until_it_answers(self, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
@@ -330,6 +413,8 @@ class EmbeddedPostgres:
             cursor.execute(ROLES_AS_ON_RDS.format(admin=ADMIN_USER, password=self.password))
             if self.version >= GRANT_OPTIONS_SINCE:
                 cursor.execute(ADMIN_OF_RDS_IAM.format(admin=ADMIN_USER))
+            if self.version >= RESERVED_CONNECTIONS_SINCE:
+                cursor.execute(USERS_OF_RESERVED_CONNECTIONS)
             cursor.execute(f"CREATE DATABASE {DATABASE} OWNER {ADMIN_USER}")
         # On RDS the master user may create extensions; here only the superuser may.
         with self.connect(user="postgres") as connection, connection.cursor() as cursor:

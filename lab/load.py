@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 UPDATE = """
 UPDATE job_objects SET status = %s, updated_at = clock_timestamp()
-WHERE job_id = %s AND bucket = 'b' AND key = %s AND etag = 'e'
+WHERE job_id = %s AND bucket = %s AND key = %s AND etag = %s
 """
 INSERT = "INSERT INTO job_objects (job_id, bucket, key, etag, status) VALUES (%s, 'b', %s, 'e', 'queued')"
 RECONNECT_PAUSE_S = 0.2
@@ -29,12 +29,14 @@ class WriteLoad:
 
     Args:
         connect: opens a connection in autocommit mode as `scanner_app`.
-        job_id: the job of the objects, in bucket `b`; their keys are `1` to `objects`, their etag is `e`.
+        job_id: the job of the objects.
         objects: the number of objects.
         writers: the number of threads.
         pause_s: the pause of each thread after a write.
         survives: whether a writer reconnects after its connection is lost, as a scanner does; else it ends and `errors`
             has the cause.
+        primary_key: returns job_id, bucket, key and etag of an object by its number, 1 to `objects`; unless given, the
+            bucket is `b`, the key is the number, and the etag is `e`. Inserted objects are in bucket `b`.
 
     """
 
@@ -47,12 +49,16 @@ class WriteLoad:
         writers: int = 2,
         pause_s: float = 0.002,
         survives: bool = False,
+        primary_key: Callable[[int], tuple[str, str, str, str]] | None = None,
     ) -> None:
         self.longest_wait_s = 0.0
+        # When it ended, of time.monotonic().
+        self.longest_wait_at_s = 0.0
         self.inserted = 0
         self.errors: list[BaseException] = []
         self._connect, self._job_id, self._objects = connect, job_id, objects
         self._pause_s, self._survives = pause_s, survives
+        self._primary_key = primary_key or (lambda number: (job_id, "b", str(number), "e"))
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(writers)]
@@ -90,14 +96,15 @@ class WriteLoad:
                     number = next(numbers)
                     started = time.monotonic()
                     if number % 10:
-                        key = str(chance.randint(1, self._objects))
-                        cursor.execute(UPDATE, (chance.choice(STATUSES), self._job_id, key))
+                        primary_key = self._primary_key(chance.randint(1, self._objects))
+                        cursor.execute(UPDATE, (chance.choice(STATUSES), *primary_key))
                     else:
                         cursor.execute(INSERT, (self._job_id, f"w{writer}-{number}"))
-                    waited_s = time.monotonic() - started
+                    ended = time.monotonic()
                     with self._lock:
                         self.inserted += number % 10 == 0
-                        self.longest_wait_s = max(self.longest_wait_s, waited_s)
+                        if ended - started > self.longest_wait_s:
+                            self.longest_wait_s, self.longest_wait_at_s = ended - started, ended
                     time.sleep(self._pause_s)
         finally:
             connection.close()

@@ -7,7 +7,7 @@ import psycopg2
 from handlers.contract.roles import READER, REFRESHER
 
 _AGAIN = "run the same command again"
-_TUNNEL = "from outside of its network, connect through `scannerdb tunnel ENV -- ...`"
+_TUNNEL = "from outside of its network, connect through `scannerdb tunnel -e ENV -- ...`"
 _LOST = f"the connection was lost: {_AGAIN} when the server answers"
 _FULL = "the server is out of connections: end idle sessions"
 

@@ -4,9 +4,11 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import stacks
 
+INTERRUPTED = 130
 PROJECT_OPTION = "--project"
 PROJECT_VARIABLE = "SCANNERDB_PROJECT"
 
@@ -23,7 +25,7 @@ def chosen_project(arguments: Sequence[str], environ: Mapping[str, str]) -> str 
     return environ.get(PROJECT_VARIABLE) or None
 
 
-def command() -> None:
+def command() -> NoReturn:
     """Run the command line on the project that is chosen; without a choice, on the checkout that holds the code."""
     if (chosen := chosen_project(sys.argv[1:], os.environ)) is not None:
         folder = Path(chosen).expanduser().resolve()
@@ -35,6 +37,9 @@ def command() -> None:
         stacks.ROOT = folder
         # For the commands that `scannerdb tunnel` starts.
         os.environ[PROJECT_VARIABLE] = str(folder)
-    from scannerdb import main  # noqa: PLC0415 - its modules take stacks.ROOT when they are imported
+    try:
+        from scannerdb import main  # noqa: PLC0415 - its modules take stacks.ROOT when they are imported
 
-    main.command()
+        main.command()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -14,7 +14,7 @@ def duration_s(_context: click.Context, _parameter: click.Parameter, value: str)
         click.BadParameter: it is not written so.
 
     """
-    found = re.fullmatch(r"(\d+)([smhd])", value)
+    found = re.fullmatch(r"([0-9]+)([smhd])", value)
     if found is None:
         raise click.BadParameter(f"{value!r} is not a duration; write 90s, 15m, 1h or 2d")
     return float(found[1]) * UNITS_S[found[2]]

@@ -10,7 +10,7 @@ from pathlib import Path
 from psycopg2.extensions import make_dsn
 
 from handlers.connection import CERTIFICATES, Endpoint, connection_arguments, iam_token
-from handlers.contract.roles import DATABASE, DOCTOR, OWNER, READER
+from handlers.contract.roles import DOCTOR, OWNER, READER
 from handlers.contract.variables import RDS_CA_BUNDLE, RDS_DBNAME, RDS_PASSWORD, RDS_PROXY_ENDPOINT, RDS_USERNAME
 from scannerdb.aws import calling, client, token_variables
 from scannerdb.errors import OperatorError
@@ -28,11 +28,13 @@ class Target:
     """A deployment's database, reached as one of its users.
 
     Attributes:
+        user: who logs in; `OWNER` stands for the login of that name in the settings.
         outputs: of the deployment's stack, by name.
 
     """
 
     settings: Settings
+    user: str
     endpoint: Endpoint
     outputs: Mapping[str, str]
 
@@ -49,7 +51,7 @@ class Target:
 
         Args:
             settings: of the environment.
-            user: logs in.
+            user: logs in, as the attribute.
             direct: whether past the proxy; `None`: as this user has to.
             outputs: of the deployment's stack, by name; `None`: read from its state.
 
@@ -61,8 +63,10 @@ class Target:
         way = "database" if (user in DIRECT_USERS if direct is None else direct) else "proxy"
         host = output(outputs, f"{way}_endpoint", settings)
         port = int(output(outputs, f"{way}_port", settings))
-        endpoint = Endpoint(host=host, port=port, database=DATABASE, user=user)
-        return cls(settings=settings, endpoint=endpoint, outputs=outputs)
+        database = settings.database
+        login = database.master_username if user == OWNER else user
+        endpoint = Endpoint(host=host, port=port, database=database.name, user=login)
+        return cls(settings=settings, user=user, endpoint=endpoint, outputs=outputs)
 
     def check_reachable(self) -> None:
         """Open a TCP connection and close it, so that a command outside of the isolated network is told at once.
@@ -75,11 +79,18 @@ class Target:
         address = os.environ.get("PGHOSTADDR") or self.endpoint.host
         try:
             socket.create_connection((address, self.endpoint.port), timeout=REACH_TIMEOUT_S).close()
+        except ConnectionRefusedError as error:
+            # The host answered, so this is inside of the network.
+            raise OperatorError(
+                f"{self.endpoint.host}:{self.endpoint.port} of {self.settings.environment} refuses connections: no "
+                "server listens there, as while it restarts or fails over; `scannerdb invoke doctor -e "
+                f"{self.settings.environment}` says what it sees"
+            ) from error
         except OSError as error:
             environment = self.settings.environment
             raise OperatorError(
                 f"{self.endpoint.host}:{self.endpoint.port} of {environment} cannot be reached from here: {error}. "
-                f"Its network is isolated; from outside: {tunnel_as(self.endpoint.user, environment)} -- scannerdb ..."
+                f"Its network is isolated; from outside: {tunnel_as(self.user, environment)} -- scannerdb ..."
             ) from error
 
     def password(self) -> str:
@@ -89,7 +100,7 @@ class Target:
             OperatorError: AWS refuses it.
 
         """
-        if self.endpoint.user == OWNER:
+        if self.user == OWNER:
             return _master_password(self.settings)
         return iam_token(self.endpoint, token_variables(self.settings))
 
@@ -113,7 +124,7 @@ def tunnel_as(user: str, environment: str) -> str:
     """Return the `scannerdb tunnel` command of a user; its defaults are the reader and, with --direct, the owner."""
     direct = " --direct" if user in DIRECT_USERS else ""
     named = "" if user in {READER, OWNER} else f" --user {user}"
-    return f"scannerdb tunnel {environment}{direct}{named}"
+    return f"scannerdb tunnel -e {environment}{direct}{named}"
 
 
 def authorities(settings: Settings) -> Path:
@@ -136,7 +147,7 @@ def handler_dsn(environ: Mapping[str, str] = os.environ) -> str | None:
     try:
         endpoint = Endpoint.from_environment(environ)
     except ValueError as error:
-        raise OperatorError(f"RDS_PROXY_ENDPOINT or RDS_PORT has a port that is not a number: {error}") from error
+        raise OperatorError(f"RDS_PROXY_ENDPOINT or RDS_PORT has no port of digits 0 to 9: {error}") from error
     arguments = connection_arguments(
         endpoint,
         password=environ[RDS_PASSWORD],
@@ -148,7 +159,12 @@ def handler_dsn(environ: Mapping[str, str] = os.environ) -> str | None:
 
 def _master_password(settings: Settings) -> str:
     with calling(settings, "the master secret of the database"):
-        found = client(settings, "rds").describe_db_instances(DBInstanceIdentifier=settings.rds_database.identifier)
-        secret_arn = found["DBInstances"][0]["MasterUserSecret"]["SecretArn"]
+        if (secret_arn := settings.database.master_secret_arn) is None:
+            rds, identifier = client(settings, "rds"), settings.rds_database.identifier
+            if settings.database.is_cluster:
+                (found,) = rds.describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"]
+            else:
+                (found,) = rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"]
+            secret_arn = found["MasterUserSecret"]["SecretArn"]
         secret = client(settings, "secretsmanager").get_secret_value(SecretId=secret_arn)
     return str(json.loads(secret["SecretString"])["password"])

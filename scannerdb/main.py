@@ -1,7 +1,7 @@
 """`scannerdb`: the group of all commands."""
 
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import psycopg2
@@ -10,7 +10,7 @@ from handlers import waiting
 from handlers.errors import DatabaseUnavailableError, ScannerDatabaseError
 from scannerdb.accept.command import accept
 from scannerdb.causes import sentence
-from scannerdb.console import PROJECT_OPTION, PROJECT_VARIABLE
+from scannerdb.console import INTERRUPTED, PROJECT_OPTION, PROJECT_VARIABLE
 from scannerdb.cost.command import cost
 from scannerdb.doctor import doctor
 from scannerdb.errors import OperatorError
@@ -19,6 +19,7 @@ from scannerdb.maintenance import rebuild, refresh, verify
 from scannerdb.migrations import migrate, plan, rollback
 from scannerdb.partition.command import partition
 from scannerdb.preflight.command import preflight
+from scannerdb.remedies import end, repair
 from scannerdb.retire import retire_jobs
 from scannerdb.review.command import review
 from scannerdb.settings import show_settings
@@ -26,22 +27,27 @@ from scannerdb.status.command import status
 from scannerdb.tunnel.command import tunnel
 from scannerdb.version import version
 from stacks.assets.migration_files import MigrationError
+from stacks.disk_errors import disk_problem
 from stacks.settings import SettingsError
 
 COMMANDS = {
     "Look": (status, doctor, logs, show_settings, cost),
     "Keep progress exact": (refresh, verify, rebuild),
+    "End what the doctor found": (end, repair),
     "Change the database": (plan, migrate, rollback, partition, retire_jobs),
     "Deployments": (preflight, review, accept, tunnel, invoke),
 }
 
-INTERRUPTED = 130
+# More characters than a first sentence has.
+UNCUT = 1000
 _NOTHING = "nothing was changed"
 _WHOLE = "it is one transaction: the server undoes it, or had finished it"
 # What Ctrl-C and --deadline-s leave.
 LEFT = {
     **dict.fromkeys(("status", "doctor", "verify", "plan", "preflight"), _NOTHING),
     **dict.fromkeys(("refresh", "rebuild"), _WHOLE),
+    "end": "a session that was asked to end does end",
+    "repair": "each statement is undone as a whole, but for a build that runs CONCURRENTLY: the doctor shows its rest",
     "accept": "nothing was changed, but for a refresh that it may have begun",
     "migrate": "what was applied is recorded; `scannerdb migrate` goes on from there",
     "rollback": "what was undone is recorded; `scannerdb rollback` goes on from there",
@@ -76,8 +82,8 @@ class GroupedCommands(click.Group):
         longest = max(map(len, self.commands))
         for heading, commands in COMMANDS.items():
             with formatter.section(heading):
-                limit = formatter.width - longest - 6
-                formatter.write_dl([(f"{each.name:<{longest}}", each.get_short_help_str(limit)) for each in commands])
+                # The whole sentence: it is wrapped, not cut.
+                formatter.write_dl([(f"{each.name:<{longest}}", each.get_short_help_str(UNCUT)) for each in commands])
 
 
 def _left(context: click.Context) -> str:
@@ -109,11 +115,11 @@ def main() -> None:
     \b
     export SCANNERDB_ENVIRONMENT=dev
     scannerdb doctor
-    scannerdb tunnel dev -- scannerdb status --watch
+    scannerdb tunnel -e dev -- scannerdb status --watch
 
     Which database: --dsn or SCANNERDB_DSN, which comes first; else --environment, which looks the address up in the
     Terraform state of a deployment; else the variables of the handlers, RDS_PROXY_ENDPOINT, RDS_PORT, RDS_DBNAME,
-    RDS_USERNAME, RDS_PASSWORD and RDS_CA_BUNDLE. SCANNERDB_ENVIRONMENT is the --environment of doctor, logs and invoke.
+    RDS_USERNAME, RDS_PASSWORD and RDS_CA_BUNDLE. SCANNERDB_ENVIRONMENT is the --environment of each command.
     docs/operations/ shows each command at work.
     """  # noqa: D301 - click takes the character for "do not wrap"
 
@@ -123,14 +129,26 @@ for registered in COMMANDS.values():
         main.add_command(each)
 
 
-def command(arguments: list[str] | None = None) -> Any:
+def command(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line; a user's mistake ends with one message and exit code 1, without a stack trace."""
     try:
         with waiting.interruptible():
-            return main(arguments, prog_name="scannerdb", standalone_mode=True)
+            code = main.main(arguments, prog_name="scannerdb", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort as abort:
+        # click makes one of a "no", and of each Ctrl-C that does not reach GroupedCommands.invoke.
+        click.echo("Aborted!", err=True)
+        sys.exit(INTERRUPTED if isinstance(abort.__context__, KeyboardInterrupt) else 1)
     except psycopg2.Error as error:
         message = sentence(error)
     except (ScannerDatabaseError, MigrationError, SettingsError) as error:
         message = str(error).strip()
+    except OSError as error:
+        if (problem := disk_problem(error)) is None:
+            raise
+        message = problem
     click.echo(f"scannerdb: {message}", err=True)
     sys.exit(1)

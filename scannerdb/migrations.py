@@ -9,26 +9,33 @@ from typing import Any
 import click
 from rich.console import Console
 
+from handlers.contract.parameters import ExpectedParameters
 from handlers.migrator.runner import rollback as roll_back
 from handlers.migrator.runner import run
 from handlers.migrator.session import RunLimits
-from handlers.migrator.steps import migration_plan
+from handlers.migrator.steps import migration_plan, rollback_plan
+from scannerdb.numbers import Number, WholeNumber
 from scannerdb.options import (
+    address_of,
     connect_to,
     current_release,
     database_options,
     deadline_option,
+    environment_file,
     find_dsn,
     json_option,
     lock_patience_option,
     require_dsn,
 )
+from scannerdb.partition.terminal import confirm
 from scannerdb.terminal import StatementBar, finding_lines, plan_lines
+from stacks.database.parameters import expected_parameters
+from stacks.settings import load_settings
 
 LIMIT_OPTIONS = (
     click.option(
         "--lock-timeout-ms",
-        type=click.IntRange(1, 60_000),
+        type=WholeNumber(1, 60_000),
         default=RunLimits.lock_timeout_ms,
         show_default=True,
         help="How long a statement may wait for a lock that blocks writers; then it retries.",
@@ -36,7 +43,7 @@ LIMIT_OPTIONS = (
     lock_patience_option,
     click.option(
         "--deadline-s",
-        type=click.FloatRange(0),
+        type=Number(0),
         help="Return after this; an index build goes on in the database, and the next run waits for it.",
     ),
 )
@@ -67,7 +74,7 @@ def plan(dsn: str | None, environment: str | None, as_json: bool) -> None:  # no
 
     \b
     scannerdb plan                                      against an empty database
-    scannerdb tunnel prod --direct -- scannerdb plan    against that of prod
+    scannerdb tunnel -e prod --direct -- scannerdb plan    against that of prod
     scannerdb plan --json | jq '.steps[] | select(.blocks_writers)'
     scannerdb plan --json | jq -r '.findings[] | select(.refuses) | .way_out'
 
@@ -75,7 +82,7 @@ def plan(dsn: str | None, environment: str | None, as_json: bool) -> None:  # no
     Exit code 0: migrate would run.  1: an error.  2: migrate would refuse.
     """  # noqa: D301
     chosen = find_dsn(dsn, environment)
-    planned = migration_plan(current_release(), connect_to(chosen) if chosen else None)
+    planned = migration_plan(current_release(), connect_to(chosen) if chosen else None, expected=_expected(environment))
     if as_json:
         click.echo(json.dumps(planned.fields()))
     else:
@@ -100,7 +107,13 @@ def migrate(dsn: str | None, environment: str | None, *, as_json: bool, **option
     scannerdb migrate --deadline-s 60    return then; an index build goes on in the database
     """  # noqa: D301
     with StatementBar(Console(stderr=True)) as bar:
-        result = run(connect_to(require_dsn(dsn, environment)), current_release(), limits=_limits(options), report=bar)
+        result = run(
+            connect_to(require_dsn(dsn, environment)),
+            current_release(),
+            limits=_limits(options),
+            report=bar,
+            expected=_expected(environment),
+        )
     if as_json:
         click.echo(json.dumps(asdict(result)))
     else:
@@ -111,18 +124,32 @@ def migrate(dsn: str | None, environment: str | None, *, as_json: bool, **option
 @click.command()
 @database_options
 @limit_options
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
-def rollback(dsn: str | None, environment: str | None, *, as_json: bool, **options: Any) -> None:
+def rollback(dsn: str | None, environment: str | None, *, yes: bool, as_json: bool, **options: Any) -> None:
     """Undo the newest migration with its .down.sql.
 
+    It shows the statements, with what each locks and loses, and asks.
+
     \b
-    scannerdb rollback && scannerdb plan    it is pending again
+    scannerdb rollback
+    scannerdb rollback --yes && scannerdb plan    it is pending again
     """  # noqa: D301
+    chosen, release, limits = require_dsn(dsn, environment), current_release(), _limits(options)
+    connect, agreed = connect_to(chosen), None
+    if not yes:
+        steps = rollback_plan(release, connect, limits=limits)
+        agreed = steps[0].file
+        for line in plan_lines(steps):
+            click.echo(line, err=True)
+        confirm(f"{agreed} will run on {address_of(chosen)}, as shown.", yes=False)
     with StatementBar(Console(stderr=True)) as bar:
-        file = roll_back(
-            connect_to(require_dsn(dsn, environment)), current_release(), limits=_limits(options), report=bar
-        )
+        file = roll_back(connect, release, agreed=agreed, limits=limits, report=bar)
     click.echo(json.dumps({"rolled_back": file}) if as_json else f"Ran {file}.")
+
+
+def _expected(environment: str | None) -> ExpectedParameters | None:
+    return expected_parameters(load_settings(environment_file(environment))) if environment else None
 
 
 def _limits(options: Mapping[str, Any]) -> RunLimits:

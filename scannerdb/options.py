@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import psycopg2
+from click.core import ParameterSource
 from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED
 from psycopg2.extras import RealDictCursor
 
@@ -17,6 +18,7 @@ from handlers.migrator.release import read_release
 from handlers.migrator.session import Connect, RunLimits
 from scannerdb.console import PROJECT_OPTION, PROJECT_VARIABLE
 from scannerdb.login import Target, handler_dsn
+from scannerdb.numbers import Number
 from stacks import ROOT
 from stacks.assets.package import build_release
 from stacks.settings import Settings, environment_files, load_settings
@@ -27,8 +29,7 @@ CONNECT_TIMEOUT_S = 5
 # A connection whose server stopped answering, for instance after the laptop slept, is closed after 25 seconds.
 KEEPALIVES: Mapping[str, Any] = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 
-# `scannerdb tunnel ENV -- COMMAND` sets both. Only doctor, logs and invoke read the second as their --environment;
-# other commands would take it as a choice of database.
+# `scannerdb tunnel -e ENV -- COMMAND` sets both.
 DSN_VARIABLE = "SCANNERDB_DSN"
 ENVIRONMENT_VARIABLE = "SCANNERDB_ENVIRONMENT"
 
@@ -43,18 +44,23 @@ dsn_option = click.option(
     envvar=DSN_VARIABLE,
     help="Which database: a libpq connection string or URL. Also from SCANNERDB_DSN.",
 )
+# The one way in which each command names an environment.
+_ENVIRONMENT: Mapping[str, Any] = {
+    "envvar": ENVIRONMENT_VARIABLE,
+    "metavar": "NAME",
+    "shell_complete": complete_environment,
+}
 environment_option = click.option(
     *("--environment", "-e"),
-    metavar="NAME",
-    shell_complete=complete_environment,
+    **_ENVIRONMENT,
     help="Without a DSN: the database that this environment's Terraform state names; it is reachable only from inside "
-    "its network. With neither: RDS_PROXY_ENDPOINT, RDS_PORT, RDS_DBNAME, RDS_USERNAME, RDS_PASSWORD and "
-    "RDS_CA_BUNDLE, as the handlers read them.",
+    f"its network. Also from {ENVIRONMENT_VARIABLE}. With neither: RDS_PROXY_ENDPOINT, RDS_PORT, RDS_DBNAME, "
+    "RDS_USERNAME, RDS_PASSWORD and RDS_CA_BUNDLE, as the handlers read them.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 lock_patience_option = click.option(
     "--lock-patience-s",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=RunLimits.lock_patience_s,
     show_default=True,
     help="How long to retry when a lock cannot be had.",
@@ -68,10 +74,26 @@ def _limit_waits(context: click.Context, _parameter: click.Parameter, limit_s: f
 # The waits of the whole command end at it, so no command has to pass it on. `migrate` has one with another meaning.
 deadline_option = click.option(
     "--deadline-s",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     expose_value=False,
     callback=_limit_waits,
     help="Give up after this; the server undoes what it has not finished.",
+)
+
+
+def _named(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str:
+    if not name:
+        known = ", ".join(environment_files(ENVIRONMENTS)) or "none is known without a project"
+        raise click.UsageError(f"which environment? Add -e NAME, or set {ENVIRONMENT_VARIABLE}; there are: {known}")
+    return name
+
+
+# For commands that ask AWS or read settings: they work on an environment, and never on a DSN alone.
+deployment_option = click.option(
+    *("--environment", "-e"),
+    **_ENVIRONMENT,
+    callback=_named,
+    help=f"The environment: a file of environments/. Also from {ENVIRONMENT_VARIABLE}.",
 )
 
 
@@ -97,7 +119,7 @@ def database_options(function: Callable[..., None]) -> Callable[..., None]:
 def find_dsn(dsn: str | None, environment: str | None = None, *, user: str = OWNER) -> str | None:
     """Return the connection string of the chosen database; `None` when nothing chooses one.
 
-    A DSN wins over an environment: inside of `scannerdb tunnel`, which sets a DSN, `-e` only chooses limits.
+    A DSN wins over an environment: inside of `scannerdb tunnel`, which sets both, the environment only chooses limits.
 
     Args:
         dsn: `--dsn` or SCANNERDB_DSN.
@@ -109,13 +131,18 @@ def find_dsn(dsn: str | None, environment: str | None = None, *, user: str = OWN
 
     """
     if dsn is not None:
-        if environment is not None:
+        if environment is not None and _is_from_command_line("environment"):
             server = psycopg2.extensions.parse_dsn(dsn).get("host", "the default host")
             click.echo(f"scannerdb: the DSN names the database, on {server}; {environment} is not looked up", err=True)
         return dsn
     if environment is not None:
         return deployment_dsn(load_settings(environment_file(environment)), user=user)
     return handler_dsn()
+
+
+def _is_from_command_line(parameter: str) -> bool:
+    context = click.get_current_context(silent=True)
+    return context is None or context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE
 
 
 def require_dsn(dsn: str | None, environment: str | None = None, *, user: str = OWNER) -> str:
@@ -148,20 +175,26 @@ def connect_to(dsn: str) -> Connect:
 
     def connect() -> "psycopg2.extensions.connection":
         try:
-            connection: psycopg2.extensions.connection = psycopg2.connect(
-                dsn, application_name="scannerdb", connect_timeout=CONNECT_TIMEOUT_S, **KEEPALIVES
+            # In a thread, because libpq resolves the name by a call that hears neither Ctrl-C nor a deadline.
+            connection: psycopg2.extensions.connection = waiting.in_thread(
+                lambda: psycopg2.connect(
+                    dsn, application_name="scannerdb", connect_timeout=CONNECT_TIMEOUT_S, **KEEPALIVES
+                ),
+                check=lambda: waiting.sleep(0),
+                every_s=0.1,
             )
         except psycopg2.OperationalError as error:
             # With a wait callback, psycopg2 cuts the address off libpq's message.
             why = str(error).strip().rpartition(" failed: ")[2]
-            raise psycopg2.OperationalError(f"no connection to {_address(dsn)}: {why}") from error
+            raise psycopg2.OperationalError(f"no connection to {address_of(dsn)}: {why}") from error
         connection.autocommit = True
         return connection
 
     return connect
 
 
-def _address(dsn: str) -> str:
+def address_of(dsn: str) -> str:
+    """Return where a connection string leads and as whom, for messages; without its password."""
     parts = psycopg2.extensions.parse_dsn(dsn)
     host = parts.get("host") or parts.get("hostaddr") or parts.get("service") or "the default host"
     port = f":{parts['port']}" if "port" in parts else ""

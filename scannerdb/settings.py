@@ -4,25 +4,26 @@ import json
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from scannerdb.options import complete_environment, environment_file, json_option
+from scannerdb.options import deployment_option, environment_file, json_option
 from stacks import ROOT
 from stacks.settings import resolve_settings
 
+# Longer values push what set them to the right, in their own line only.
+USUAL_WIDTH = 20
+
 
 @click.command("settings")
-@click.argument("environment", shell_complete=complete_environment)
+@deployment_option
 @json_option
 def show_settings(environment: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """Print each setting of ENVIRONMENT and what set it.
+    """Print each setting of an environment, and what set it.
 
     That is its file, a variable, its size or a default. docs/settings.md lists what each setting allows.
 
     \b
-    scannerdb settings prod
-    SCANNER__SIZE=small scannerdb settings prod    a smaller prod
+    scannerdb settings -e prod
+    SCANNER__SIZE=small scannerdb settings -e prod    a smaller prod
     """  # noqa: D301
     file = environment_file(environment)
     resolved = [(key, value, _short(origin)) for key, value, origin in resolve_settings(file)]
@@ -30,13 +31,13 @@ def show_settings(environment: str, as_json: bool) -> None:  # noqa: FBT001 - cl
         settings = {key: {"value": value, "from": origin} for key, value, origin in resolved}
         click.echo(json.dumps(settings, default=_short))
         return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("setting", no_wrap=True)
-    table.add_column("value", overflow="fold")
-    table.add_column("from", no_wrap=True)
-    for key, value, origin in resolved:
-        table.add_row(key, text_of(value), origin, style="dim" if origin == "default" else "")
-    Console(highlight=False, markup=False).print(table)
+    longest = max(len(key) for key, _, _ in resolved)
+    for key, text, origin in (
+        ("setting", "value", "from"),
+        *((key, text_of(value), by) for key, value, by in resolved),
+    ):
+        # Not broken at the terminal's width: a value is copied whole.
+        click.secho(f"{key:<{longest}}  {text:<{USUAL_WIDTH}}  {origin}", dim=origin == "default")
 
 
 def _short(text: object) -> str:

@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,11 +54,22 @@ class NoProvider:
     reason: str
 
 
-def find_provider(environ: Mapping[str, str] = os.environ) -> Provider | NoProvider:
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def find_provider(
+    environ: Mapping[str, str] = os.environ, *, report: Callable[[str], None] = _to_stderr
+) -> Provider | NoProvider:
     """Return a usable provider: from the mirror that SCANNER_PROVIDER_MIRROR names, else from this machine.
 
     Where neither an earlier installation, TF_PLUGIN_CACHE_DIR nor a package in /opt holds one, Terraform installs it
     into `build/` by its own rules: the caller's CLI configuration, the implied mirrors, then the registry.
+
+    Args:
+        environ: the caller's variables.
+        report: receives a line before the installation, which may download 700 MB.
+
     """
     if problem := terraform_problem():
         return NoProvider(problem)
@@ -71,12 +82,18 @@ def find_provider(environ: Mapping[str, str] = os.environ) -> Provider | NoProvi
         cache = environ.get("TF_PLUGIN_CACHE_DIR")
         installed, cached = folder / ".terraform" / "providers", [Path(cache)] if cache else []
         mirrors = [installed, *cached, *sorted(ADD_ON_SOFTWARE.glob("*"))]
-        if not any(map(_holds_provider, mirrors)) and (error := _install(folder, environ)):
-            return NoProvider(
-                f"Terraform finds no AWS provider {_wanted_versions()} ({error}); "
-                f"`terraform providers mirror` makes a folder for {MIRROR_VARIABLE}."
-            )
+        if not any(map(_holds_provider, mirrors)):
+            report("Terraform installs the AWS provider: 700 MB, some minutes where it is downloaded, once ...")
+            if error := _install(folder, environ):
+                return _none_found(error)
         return Provider(next(filter(_holds_provider, mirrors)).resolve())
+
+
+def _none_found(error: str) -> NoProvider:
+    return NoProvider(
+        f"Terraform finds no AWS provider {_wanted_versions()} ({error}); "
+        f"`terraform providers mirror` makes a folder for {MIRROR_VARIABLE}."
+    )
 
 
 def command_environment(provider: Provider, state_dir: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:

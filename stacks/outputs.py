@@ -6,6 +6,7 @@ DESCRIPTIONS = {
     "database_port": "Port of the database.",
     "proxy_endpoint": "Host name of RDS Proxy, to which the scanner connects.",
     "proxy_port": "Port of RDS Proxy.",
+    "reader_endpoint": "Host name of RDS Proxy that leads to the readers of a cluster, for dashboards and analysts.",
     "proxy_security_group_id": "Security group of RDS Proxy; a rule of a client's group names it as its target.",
     "vpc_id": "VPC of the database.",
     "route_table_ids": "Route tables of the private subnets, separated by commas.",
@@ -19,5 +20,6 @@ DESCRIPTIONS = {
     "page_topic_arn": "SNS topic of the alarms that page.",
     "ticket_topic_arn": "SNS topic of the alarms that open a ticket.",
     "dashboard_url": "CloudWatch dashboard of this environment.",
+    "access_rules": "Commands for the owner of the database's security group: one for each client that must get in.",
     "release_sha256": "SHA-256 of the migrations release that was deployed last.",
 }

@@ -18,6 +18,7 @@ from stacks.access.proxy import Proxy
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.assets.package import Package
 from stacks.database.choice import database
+from stacks.database.parameters import expected_parameters
 from stacks.foundation import iam
 from stacks.foundation.artifacts import Artifacts
 from stacks.foundation.context import Context
@@ -93,11 +94,19 @@ class ScannerDatabase(TerraformStack):
                 package=package,
                 stored_package=stored_package,
                 timeout_s=timeout_s,
-                variables={variables.RDS_DBNAME: roles.DATABASE, **environment},
+                variables={variables.RDS_DBNAME: settings.database.name, **environment},
                 statements=statements,
                 depends_on=depends_on,
             )
 
+        # For `doctor`, and for `migrate`, which runs the statements that its checks name.
+        diagnosis = {
+            variables.DOCTOR_LIMITS: json.dumps(asdict(doctor_thresholds(settings))),
+            variables.DEPLOYMENT: settings.prefix,
+            variables.DATABASE: str(settings.rds_database),
+        }
+        found = expected_parameters(settings)
+        expected = {variables.EXPECTED_PARAMETERS: str(found)} if found else {}
         migrate = function(
             names.MIGRATE,
             timeout_s=timeouts.MIGRATE.function_s,
@@ -105,10 +114,13 @@ class ScannerDatabase(TerraformStack):
                 variables.RDS_ENDPOINT: db.address,
                 variables.RDS_PORT: str(db.port),
                 variables.MASTER_SECRET_ARN: db.master_secret_arn,
+                **diagnosis,
+                **expected,
             },
             statements={
                 "ReadReleases": iam.statement("s3:GetObject", resources=[f"{artifacts.bucket_arn}/*"]),
                 "ReadMasterSecret": iam.statement("secretsmanager:GetSecretValue", resources=[db.master_secret_arn]),
+                **({"DecryptMasterSecret": decrypt} if (decrypt := db.master_secret_key()) else {}),
             },
         )
         migrate_rules = [
@@ -126,6 +138,7 @@ class ScannerDatabase(TerraformStack):
             "release",
             migrate=migrate,
             release=release_event,
+            database=settings.rds_database,
             depends_on=[*db.ready, *endpoints.ready, *migrate_rules],
         )
 
@@ -163,10 +176,9 @@ class ScannerDatabase(TerraformStack):
                 variables.RDS_PORT: str(db.port),
                 variables.RDS_PROXY_ENDPOINT: f"{proxy.endpoint}:{proxy.port}",
                 variables.RDS_USERNAME: roles.DOCTOR,
-                variables.DOCTOR_LIMITS: json.dumps(asdict(doctor_thresholds(settings))),
-                variables.DEPLOYMENT: settings.prefix,
-                variables.DATABASE: str(settings.rds_database),
+                **diagnosis,
                 **variables.release_variables(release_event),
+                **expected,
             },
             statements={
                 "LogIn": db.login(roles.DOCTOR),
@@ -198,7 +210,7 @@ class ScannerDatabase(TerraformStack):
         topics = Topics(self, "topics", context=context, key_arn=key_arn)
         LogMetrics(self, "log_metrics", context=context, log_group=db.query_log_group)
         SavedQueries(self, "saved_queries", context=context)
-        Notices(self, "notices", context=context, database_identifier=db.identifier, topic_arn=topics.ticket_arn)
+        Notices(self, "notices", context=context, topic_arn=topics.ticket_arn)
         alarms = AlarmResources(
             self,
             "alarms",
@@ -224,6 +236,7 @@ class ScannerDatabase(TerraformStack):
             database_port=str(db.port),
             proxy_endpoint=proxy.endpoint,
             proxy_port=str(proxy.port),
+            **({"reader_endpoint": proxy.reader_endpoint} if proxy.reader_endpoint else {}),
             proxy_security_group_id=proxy.security_group.id,
             vpc_id=network.vpc_id,
             route_table_ids=", ".join(network.route_table_ids),
@@ -241,6 +254,7 @@ class ScannerDatabase(TerraformStack):
             ticket_topic_arn=topics.ticket_arn,
             dashboard_url=dashboard.url,
             release_sha256=release.sha256,
+            **({"access_rules": "\n".join(db.access_rules)} if db.access_rules else {}),
         )
 
     # Overrides cdktf's own method: an address is the construct's path without a hash, so that people can type

@@ -1,9 +1,8 @@
-"""The database and its roles. migrations/roles.sql creates all but the owner, which RDS creates."""
+"""The roles of the database. migrations/roles.sql creates all but the owner, which RDS creates."""
 
-DATABASE = "scanner_db"
-
-# Owns the tables. RDS makes and rotates its password; only `migrate` reads it.
-OWNER = "scanner_admin"
+# Stands for the login that owns the tables, whose name is the setting `database.master_username`. Only `migrate` reads
+# its password.
+OWNER = "owner"
 # These log in with an IAM token.
 APPLICATION = "scanner_app"
 REFRESHER = "progress_refresher"

@@ -26,6 +26,9 @@ DOCTOR_LIMITS = "DOCTOR_LIMITS"
 DEPLOYMENT = "DEPLOYMENT"
 DATABASE = "DATABASE"
 
+# For `migrate` and `doctor` on an instance that exists: `ExpectedParameters` as text.
+EXPECTED_PARAMETERS = "EXPECTED_PARAMETERS"
+
 # How often `refresh` runs, for `status`; without it an answer does not say when the next refresh comes.
 REFRESH_MINUTES = "REFRESH_MINUTES"
 

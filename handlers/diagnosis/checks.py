@@ -1,6 +1,6 @@
 """Every check by its name, in the order in which an on-call thinks: can I get in, is progress right, what is wrong."""
 
-from handlers.diagnosis import job_progress, plans, rights, sessions, storage, tables, triggers
+from handlers.diagnosis import job_progress, parameters, plans, rights, sessions, storage, tables, triggers
 from handlers.diagnosis.model import Check
 
 CHECKS: dict[str, Check] = {
@@ -56,5 +56,10 @@ CHECKS: dict[str, Check] = {
     ),
     "grants": Check(check=rights.grants, why="Every statement that needs the right fails."),
     "migrations": Check(check=rights.migrations, why="The deployed code needs the schema of its own release."),
+    "parameters": Check(
+        check=parameters.parameters,
+        needs_schema=False,
+        why="The owner of the instance sets them; alarms, the log and reads rely on these values.",
+    ),
     "storage": Check(check=storage.storage, needs_schema=False, why="When the disk is full, the database stops."),
 }

@@ -1,6 +1,6 @@
 """What a release would run, decided from release and ledger alone, so that it needs no database."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +9,7 @@ from handlers.errors import (
     ChangedMigrationError,
     LateMigrationError,
     NewerDatabaseError,
+    NoRollbackError,
     VanishedMigrationError,
 )
 
@@ -75,6 +76,23 @@ def plan(release: Release, ledger: Iterable[LedgerEntry]) -> list[PendingMigrati
                 "restore it and add a new migration instead"
             )
     return pending
+
+
+def newest_to_undo(release: Release, ledger: Sequence[LedgerEntry]) -> Migration:
+    """Return the newest migration that is applied, which has a `.down.sql`.
+
+    Raises:
+        NoRollbackError: nothing is applied, or the newest migration has no `.down.sql`.
+        DriftError: release and ledger contradict each other.
+
+    """
+    plan(release, ledger)  # refuses drift
+    if not ledger:
+        raise NoRollbackError("no migration is applied; there is nothing to roll back")
+    newest = next(item for item in release.migrations if item.version == ledger[-1].version)
+    if newest.down is None:
+        raise NoRollbackError(f"migrations/{newest.file} has no .down.sql; add a migration that undoes it instead")
+    return newest
 
 
 def _refuse_unknown(entry: LedgerEntry, newest_file: int) -> None:

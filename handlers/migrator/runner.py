@@ -11,13 +11,14 @@ from typing import Any
 import psycopg2
 import psycopg2.errors
 
+from handlers.contract.parameters import ExpectedParameters
 from handlers.contract.release import Index, Migration, Release, SqlStatement
 from handlers.errors import MigrationFailedError, NoRollbackError
 from handlers.migrator import indexes, ledger
 from handlers.migrator.advice import INSUFFICIENT_PRIVILEGE, next_step
 from handlers.migrator.connecting import RESET
 from handlers.migrator.examination import examine_database, refuse
-from handlers.migrator.plan import PendingMigration, plan
+from handlers.migrator.plan import PendingMigration, newest_to_undo, plan
 from handlers.migrator.session import Connect, Report, RunLimits, Session
 
 # A statement and its parameters, as the cursor takes them.
@@ -39,7 +40,14 @@ def _silent(_message: str, **_fields: Any) -> None:
     pass
 
 
-def run(connect: Connect, release: Release, *, limits: RunLimits | None = None, report: Report = _silent) -> Result:
+def run(
+    connect: Connect,
+    release: Release,
+    *,
+    limits: RunLimits | None = None,
+    report: Report = _silent,
+    expected: ExpectedParameters | None = None,
+) -> Result:
     """Bring a database to a release.
 
     Args:
@@ -47,6 +55,7 @@ def run(connect: Connect, release: Release, *, limits: RunLimits | None = None, 
         release: what to bring it to.
         limits: those of the run.
         report: called with each step.
+        expected: what a deployment expects of the server's parameters.
 
     Raises:
         DeployInProgressError: another deployer still worked at the deadline.
@@ -59,7 +68,7 @@ def run(connect: Connect, release: Release, *, limits: RunLimits | None = None, 
     with Session(connect, limits=limits or RunLimits(), report=report) as session, _advised(session, "migrate again"):
         session.acquire_lock()
         pending = plan(release, ledger.read_ledger(session.cursor))
-        _examine(session, release, pending)
+        _examine(session, release, pending, expected)
         _in_transaction(session, release.roles.file, release.roles.statements)
         session.cursor.execute(ledger.QUERIES["create_ledger"])
         for item in pending:
@@ -75,30 +84,37 @@ def run(connect: Connect, release: Release, *, limits: RunLimits | None = None, 
     )
 
 
-def rollback(connect: Connect, release: Release, *, limits: RunLimits | None = None, report: Report = _silent) -> str:
+def rollback(
+    connect: Connect,
+    release: Release,
+    *,
+    agreed: str | None = None,
+    limits: RunLimits | None = None,
+    report: Report = _silent,
+) -> str:
     """Take the newest migration back with its `.down.sql`, and return that file's name.
 
     Args:
         connect: as for `run`.
         release: the one that is deployed; its files must be those that were applied.
+        agreed: the only `.down.sql` that may run; `None`: that of the newest migration.
         limits: those of the run.
         report: called with each step.
 
     Raises:
-        NoRollbackError: nothing is applied, or the newest migration has no `.down.sql`.
+        NoRollbackError: nothing is applied, or the newest migration has no `.down.sql`, or another one than `agreed`.
         DriftError: release and ledger contradict each other; nothing was run.
         DeployInProgressError, StillRunningError, MigrationFailedError: as for `run`.
 
     """
     with Session(connect, limits=limits or RunLimits(), report=report) as session, _advised(session, "roll back again"):
         session.acquire_lock()
-        entries = ledger.read_ledger(session.cursor)
-        plan(release, entries)  # refuses drift
-        if not entries:
-            raise NoRollbackError("no migration is applied; there is nothing to roll back")
-        newest = next(item for item in release.migrations if item.version == entries[-1].version)
-        if newest.down is None:
-            raise NoRollbackError(f"migrations/{newest.file} has no .down.sql; add a migration that undoes it instead")
+        newest = newest_to_undo(release, ledger.read_ledger(session.cursor))
+        assert newest.down is not None
+        if agreed not in {None, newest.down.file}:
+            raise NoRollbackError(
+                f"{newest.down.file} would run now, not {agreed}, because another deployer was faster; look again"
+            )
         forget = (ledger.QUERIES["forget"], {"version": newest.version})
         if newest.down.transactional:
             _in_transaction(session, newest.down.file, newest.down.statements, forget)
@@ -114,9 +130,11 @@ def rollback(connect: Connect, release: Release, *, limits: RunLimits | None = N
         return newest.down.file
 
 
-def _examine(session: Session, release: Release, pending: list[PendingMigration]) -> None:
+def _examine(
+    session: Session, release: Release, pending: list[PendingMigration], expected: ExpectedParameters | None
+) -> None:
     """Report what does not refuse, and raise what does."""
-    findings = examine_database(session.cursor, release, pending)
+    findings = examine_database(session.cursor, release, pending, expected=expected)
     refuse(findings)
     for finding in findings:
         session.report(f"found {finding}")

@@ -4,20 +4,19 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from handlers.contract.parameters import ExpectedParameters
 from handlers.contract.release import Index, Release, SqlStatement
 from handlers.migrator import indexes
 from handlers.migrator.connecting import connect_to_supported
-from handlers.migrator.examination import ExaminationFinding, examine_database
+from handlers.migrator.examination import ADOPTION, ExaminationFinding, examine_database
 from handlers.migrator.ledger import QUERIES, read_ledger
-from handlers.migrator.plan import PendingMigration, plan
+from handlers.migrator.plan import PendingMigration, newest_to_undo, plan
 from handlers.migrator.session import Connect, RunLimits
 
 # Bytes of a B-tree entry besides its columns: tuple header and line pointer, on pages of 8 KiB that are 90 % full.
 # https://www.postgresql.org/docs/17/btree.html#BTREE-IMPLEMENTATION
 _ENTRY_OVERHEAD_BYTES = 12
 _FILL_FACTOR = 0.9
-# The statement of 002 that replaces an older deployment's views.
-_ADOPTION = "SELECT adopt_older_views()"
 _KEPT = "exists, and stays as it is"
 _CHECKED = "exists, and is checked"
 _INVALID = "a build left it INVALID: one that goes on is waited for, one that died is dropped and made again"
@@ -73,7 +72,11 @@ class MigrationPlan:
 
 
 def migration_plan(
-    release: Release, connect: Connect | None = None, *, limits: RunLimits | None = None
+    release: Release,
+    connect: Connect | None = None,
+    *,
+    limits: RunLimits | None = None,
+    expected: ExpectedParameters | None = None,
 ) -> MigrationPlan:
     """Return what a run of this release would find and do; all its steps when there is no database to ask.
 
@@ -81,6 +84,7 @@ def migration_plan(
         release: what would be run.
         connect: opens a connection to the database; it is only read.
         limits: those of the run.
+        expected: what a deployment expects of the server's parameters.
 
     Raises:
         DriftError: release and ledger contradict each other.
@@ -94,8 +98,28 @@ def migration_plan(
     try:
         with connection.cursor() as cursor:
             pending = plan(release, read_ledger(cursor))
-            findings = examine_database(cursor, release, pending)
+            findings = examine_database(cursor, release, pending, expected=expected)
             return MigrationPlan(findings=tuple(findings), steps=tuple(_steps(pending, cursor, timeout_ms)))
+    finally:
+        connection.close()
+
+
+def rollback_plan(release: Release, connect: Connect, *, limits: RunLimits | None = None) -> tuple[Step, ...]:
+    """Return the steps that would take the newest migration back; the database is only read.
+
+    Raises:
+        NoRollbackError: nothing is applied, or the newest migration has no `.down.sql`.
+        DriftError: release and ledger contradict each other.
+        ScannerDatabaseError: as `connect_to_supported`.
+
+    """
+    timeout_ms = (limits or RunLimits()).lock_timeout_ms
+    connection = connect_to_supported(connect)
+    try:
+        with connection.cursor() as cursor:
+            down = newest_to_undo(release, read_ledger(cursor)).down
+            assert down is not None
+            return tuple(_step(down.file, statement, cursor, timeout_ms) for statement in down.statements)
     finally:
         connection.close()
 
@@ -132,7 +156,7 @@ def _step(file: str, statement: SqlStatement, cursor: Any, timeout_ms: int) -> S
         blocks_writers=locks and statement.blocks_writers,
         estimate_bytes=_estimate(cursor, statement.index) if builds and statement.index else None,
         note="; ".join(notes),
-        changes=tuple(_adoption(cursor)) if cursor is not None and statement.sql == _ADOPTION else (),
+        changes=tuple(_adoption(cursor)) if cursor is not None and statement.sql == ADOPTION else (),
         losses=statement.losses,
     )
 

@@ -11,14 +11,15 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from handlers.contract import metrics, variables
 from handlers.contract.events import ReleaseEvent
 from lab.bench.answers import Answer, Goal, milliseconds
+from lab.bench.cpu_share import NoControlGroupError, cpu_share, measured_share
 from lab.bench.dataset import Dataset
 from lab.bench.samples import Spread, short
 from lab.bench.steps import Say
@@ -29,6 +30,9 @@ from stacks.assets.package import Package, build_function_package
 FIRST_ANSWER = Path(__file__).with_name("first_answer.py")
 REGION = "us-east-1"
 GOAL = Goal("at most", 0.5)
+# What 512 MiB of Lambda have, nearly: "at 1,769 MB, a function has the equivalent of one vCPU".
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+SHARE = 1 / 3
 ENTRIES = ("status", "refresh", "migrate")
 PLAIN = "plain"
 # Writes the bytecode of the runtime's packages that are used.
@@ -40,10 +44,28 @@ HEAVY_MS = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class ColdStarts:
-    """Cold starts of one way: milliseconds to the first answer and peak memory in KiB of each."""
+    """Cold starts of one way: milliseconds to the first answer, also by part, and peak memory in KiB of each."""
 
     taken_ms: tuple[float, ...]
+    parts_ms: dict[str, tuple[float, ...]]
     peak_kib: tuple[int, ...]
+
+    @classmethod
+    def of(cls, results: Sequence[Mapping[str, Any]]) -> Self:
+        """Collect what the processes printed."""
+        return cls(
+            taken_ms=tuple(each["taken_ms"] for each in results),
+            parts_ms={part: tuple(each["parts_ms"][part] for each in results) for part in results[0]["parts_ms"]},
+            peak_kib=tuple(each["peak_kib"] for each in results),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limited:
+    """Cold starts on a share of a core, and the share that a busy process got there."""
+
+    share: float
+    starts: dict[str, ColdStarts]
 
 
 @dataclass(frozen=True)
@@ -56,10 +78,14 @@ class Import:
 
 
 class Cold:
-    """The functions' package unpacked; starts each way with its event and environment."""
+    """The functions' package unpacked; starts each way with its event and environment.
+
+    `prefix` is the beginning of each command.
+    """
 
     def __init__(self, dataset: Dataset, release: Package, folder: Path, endpoint_url: str) -> None:
         self._dataset, self._release, self._endpoint_url = dataset, release, endpoint_url
+        self.prefix: list[str] = []
         self._package = folder / "functions"
         shutil.rmtree(self._package, ignore_errors=True)
         with zipfile.ZipFile(build_function_package(platform="host").path) as archive:
@@ -67,7 +93,8 @@ class Cold:
 
     def start(self, entry: str, *options: str) -> "subprocess.CompletedProcess[str]":
         """Run one entry to its first answer in a fresh interpreter."""
-        command = [sys.executable, "-P", *options, str(FIRST_ANSWER), entry, json.dumps(self._event(entry))]
+        python = [sys.executable, "-P", *options, str(FIRST_ANSWER), entry, json.dumps(self._event(entry))]
+        command = [*self.prefix, *python]
         done = subprocess.run(command, env=self._environment(entry), capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{entry} gave no answer:\n{done.stderr[-3000:]}{done.stdout[-1000:]}")
@@ -135,30 +162,39 @@ class Cold:
 
 def measure(
     dataset: Dataset, release: Package, *, folder: Path, samples: int, say: Say
-) -> tuple[dict[str, ColdStarts], list[Import]]:
-    """Start each way in turn; return the cold starts of each, and the slowest imports of `status`."""
+) -> tuple[dict[str, ColdStarts], Limited | None, list[Import]]:
+    """Start each way in turn.
+
+    Returns:
+        The cold starts of each; those of `status` and the plain way on a share of a core, `None` where this machine
+        cannot limit one; and the slowest imports of `status`.
+
+    """
     with _aws(dataset, release) as endpoint_url:
         cold = Cold(dataset, release, folder, endpoint_url)
         cold.compile_runtime()
-        taken: dict[str, list[dict[str, Any]]] = {entry: [] for entry in (*ENTRIES, PLAIN)}
-        for sample in range(-1, samples):  # the first sample only fills the file cache
-            for entry, results in taken.items():
-                say(f"{entry}, sample {sample + 1} of {samples}")
-                result = cold.answer(entry)
-                if sample >= 0:
-                    results.append(result)
-        starts = {
-            entry: ColdStarts(
-                taken_ms=tuple(each["taken_ms"] for each in results),
-                peak_kib=tuple(each["peak_kib"] for each in results),
-            )
-            for entry, results in taken.items()
-        }
-        return starts, heaviest_imports(cold.start("status", "-X", "importtime").stderr)
+        starts = _starts(cold, (*ENTRIES, PLAIN), samples=samples, say=say)
+        limited = None
+        with contextlib.suppress(NoControlGroupError), cpu_share(SHARE) as cold.prefix:
+            share = measured_share(cold.prefix)
+            limited = Limited(share=share, starts=_starts(cold, ("status", PLAIN), samples=samples, say=say))
+        cold.prefix = []
+        return starts, limited, heaviest_imports(cold.start("status", "-X", "importtime").stderr)
 
 
-def answers(starts: Mapping[str, ColdStarts]) -> list[Answer]:
-    """Compare each entry with the plain way."""
+def _starts(cold: Cold, entries: Sequence[str], *, samples: int, say: Say) -> dict[str, ColdStarts]:
+    taken: dict[str, list[dict[str, Any]]] = {entry: [] for entry in entries}
+    for sample in range(-1, samples):  # the first sample only fills the file cache
+        for entry, results in taken.items():
+            say(f"{entry}, sample {sample + 1} of {samples}")
+            result = cold.answer(entry)
+            if sample >= 0:
+                results.append(result)
+    return {entry: ColdStarts.of(results) for entry, results in taken.items()}
+
+
+def answers(starts: Mapping[str, ColdStarts], limited: Limited | None) -> list[Answer]:
+    """Compare each entry with the plain way, and both on a share of a core."""
     plain = starts[PLAIN]
     result = []
     for entry in ENTRIES:
@@ -172,7 +208,31 @@ def answers(starts: Mapping[str, ColdStarts]) -> list[Answer]:
                 goal=GOAL if entry == "status" else None,
             )
         )
-    return result
+    return result + _limited_answers(limited)
+
+
+def _limited_answers(limited: Limited | None) -> list[Answer]:
+    where = "on a third of a core"
+    if limited is None:
+        return [Answer(question=f"cold start of `status` {where}", value="this machine lets us make no control group")]
+    ours, plain = limited.starts["status"], limited.starts[PLAIN]
+    return [
+        Answer(
+            question=f"cold start of `status` : the plain way of `status`, {where}",
+            value=f"{milliseconds(Spread.of(ours.taken_ms))} : {milliseconds(Spread.of(plain.taken_ms))}",
+            ratio=Spread.of_ratios(ours.taken_ms, plain.taken_ms),
+            goal=GOAL,
+        ),
+        *(
+            Answer(
+                question=f"{part} of it",
+                value=f"{milliseconds(Spread.of(taken))} : {milliseconds(Spread.of(plain.parts_ms[part]))}",
+                ratio=Spread.of_ratios(taken, plain.parts_ms[part]),
+            )
+            for part, taken in ours.parts_ms.items()
+        ),
+        Answer(question="the share of a core that a busy process got there", value=short(limited.share)),
+    ]
 
 
 def heaviest_imports(log: str, *, at_least_ms: float = HEAVY_MS) -> list[Import]:

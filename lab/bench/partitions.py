@@ -19,7 +19,7 @@ from handlers.migrator.session import RunLimits
 from lab.bench import RESULTS, refreshes, report
 from lab.bench.answers import Answer
 from lab.bench.changes import update_one_by_one
-from lab.bench.dataset import OTHER_JOBS, Dataset
+from lab.bench.dataset import Dataset
 from lab.bench.own_server import PARAMETERS, run_on_own_server
 from lab.bench.reads import status_reads
 from lab.bench.samples import Spread, short, time_ms
@@ -130,7 +130,7 @@ def _vacuum(dataset: Dataset, number: int) -> float:
 def _vacuum_all(dataset: Dataset, number: int) -> float:
     """Vacuum after as many updates over all jobs but the largest, which touch every partition."""
     with dataset.cursor("scanner_app") as cursor:
-        update_one_by_one(cursor, dataset.jobs[1:], updates=UPDATED, first=number * UPDATED // OTHER_JOBS)
+        update_one_by_one(cursor, dataset.jobs[1:], updates=UPDATED, first=number * UPDATED // dataset.other_jobs)
     with dataset.cursor() as cursor:
         return time_ms(lambda: cursor.execute("VACUUM job_objects"))
 

@@ -30,12 +30,14 @@ NOTES = (
     ),
     "A floor is a lower bound: a trivial function or trigger in the same place. All triggers are SECURITY DEFINER.",
     "A cold start is the time from the first import to the first answer, in a fresh interpreter.",
+    "A third of a core: a control group with a CPU quota; server and emulator are outside of it.",
     "Cold starts run the package as shipped: without bytecode. boto3, which the runtime brings, has its bytecode.",
     "The plain way of `status`: boto3's `rds` client signs the token, Powertools' router finds the route.",
     (
         "Under a held snapshot a refresh runs each minute. `the same without bounds` scans every delta that the "
         "snapshot keeps, as a read did before there were bounds."
     ),
+    "The database is adopted as it is: `migrate` builds indexes and counts rows while 4 writers update and insert.",
     "The published figures are the original guide's, from its own machine.",
 )
 
@@ -77,17 +79,26 @@ def write(
 
 def markdown(answers: Sequence[Answer], *, title: str, setting: str) -> str:
     """Return the page."""
-    rows = [HEADER, ("---",) * len(HEADER), *(answer.cells() for answer in answers)]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    judged = [answer.held for answer in answers if answer.held is not None]
-    verdict = f"{sum(judged)} of {len(judged)} goals were held."
     legend = (
         "A ratio is a median, with the quartiles in brackets, of what the question names first to what it names last."
     )
     notes = "\n".join(f"- {note}" for note in NOTES)
     plot = "![Time against objects](progress.svg)"
     ages = "![An exact read against the age of a held snapshot](held_snapshot.svg)"
-    return "\n\n".join((f"# {title}", f"{setting}\n{legend}", verdict, table, plot, ages, notes)) + "\n"
+    parts = (f"# {title}", f"{setting}\n{legend}", verdict(answers), table(answers), plot, ages, notes)
+    return "\n\n".join(parts) + "\n"
+
+
+def table(answers: Sequence[Answer]) -> str:
+    """Return the answers as a table."""
+    rows = [HEADER, ("---",) * len(HEADER), *(answer.cells() for answer in answers)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def verdict(answers: Sequence[Answer]) -> str:
+    """Say how many goals were held."""
+    judged = [answer.held for answer in answers if answer.held is not None]
+    return f"{sum(judged)} of {len(judged)} goals were held."
 
 
 def print_table(answers: Sequence[Answer], console: Console) -> None:
@@ -104,4 +115,9 @@ def print_table(answers: Sequence[Answer], console: Console) -> None:
 
 def machine() -> dict[str, Any]:
     """Return the properties of this machine that figures depend on."""
-    return {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
+    return {
+        "cores": os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+    }

@@ -13,7 +13,7 @@ from typing import Literal
 import psycopg2
 from psycopg2.extras import execute_batch
 
-from lab.bench.dataset import STATUSES, BenchJob, plan_jobs
+from lab.bench.dataset import STATUSES, BenchJob
 
 Work = Literal["update one job", "update many jobs", "worker", "execute_batch", "COPY"]
 WARM_UP_S = 0.5
@@ -35,12 +35,12 @@ COPY = "COPY job_objects (job_id, bucket, key, etag, status) FROM STDIN"
 class Client:
     """A connection, and the position in each kind of work."""
 
-    def __init__(self, dsn: str, objects: int, number: int) -> None:
+    def __init__(self, dsn: str, jobs: tuple[BenchJob, ...], number: int) -> None:
         self._connection = psycopg2.connect(dsn)
         self._connection.autocommit = True
         self._cursor = self._connection.cursor()
         self._chance = random.Random(number)
-        hot, *others = plan_jobs(objects)
+        hot, *others = jobs
         self._hot = hot
         self._updates = {
             "update one job": self._objects([hot], number),
@@ -113,11 +113,11 @@ class Client:
         return ROWS_AT_ONCE
 
 
-def serve(pipe: Connection, dsn: str, objects: int, number: int) -> None:
+def serve(pipe: Connection, dsn: str, jobs: tuple[BenchJob, ...], number: int) -> None:
     """Receive `(work, seconds)` and send the rate or the error, until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C and closes the pipe
     with contextlib.suppress(EOFError):
-        client = Client(dsn, objects, number)
+        client = Client(dsn, jobs, number)
         while True:
             work, seconds = pipe.recv()
             try:

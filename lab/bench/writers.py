@@ -1,11 +1,11 @@
 """Measures what the triggers cost writers: rows per second with and without them and with trivial triggers, in turn."""
 
 import contextlib
-import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 
 from lab.bench.answers import Answer, Goal
+from lab.bench.clients import ask, client_processes
 from lab.bench.dataset import Dataset
 from lab.bench.samples import Spread, short
 from lab.bench.steps import Say
@@ -18,7 +18,7 @@ GOAL = Goal("at least", 0.85)
 # The number of clients for each kind of work, and its name in the table.
 WORKS: dict[Work, tuple[int, str]] = {
     "update one job": (CLIENTS, f"single-row updates/s, {CLIENTS} clients, one hot job"),
-    "update many jobs": (CLIENTS, f"single-row updates/s, {CLIENTS} clients, spread over 100 jobs"),
+    "update many jobs": (CLIENTS, f"single-row updates/s, {CLIENTS} clients, spread over the other jobs"),
     "worker": (
         CLIENTS,
         f"objects/s, {CLIENTS} workers as the guide's: execute_batch with ON CONFLICT DO NOTHING, an UPDATE for each",
@@ -34,7 +34,7 @@ FLOORS = {
     # A delta of zeros: the counts stay true.
     ONE_ROW: "INSERT INTO public.job_progress_deltas (job_id) SELECT job_id FROM new_rows;",
 }
-WORKS_WITH_FLOORS: tuple[Work, ...] = ("update one job", "update many jobs", "execute_batch")
+WORKS_WITH_FLOORS: tuple[Work, ...] = ("update one job", "update many jobs", "worker", "execute_batch")
 # Like the triggers of 003: statement level, a transition table, SECURITY DEFINER.
 CREATE_TRIGGER = """
 CREATE OR REPLACE FUNCTION bench_trigger() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
@@ -118,33 +118,11 @@ def switch(dataset: Dataset, state: str) -> None:
 @contextlib.contextmanager
 def client_pipes(dataset: Dataset) -> Iterator[list[Connection]]:
     """Start the client processes and yield a pipe to each; they end with the block."""
-    # spawn, not fork: a fork would copy locks that threads of this process hold.
-    context = multiprocessing.get_context("spawn")
-    pipes, processes = [], []
-    try:
-        for number in range(CLIENTS):
-            pipe, theirs = context.Pipe()
-            arguments = (theirs, dataset.dsn("scanner_app"), dataset.objects, number)
-            process = context.Process(target=serve, args=arguments, daemon=True)
-            process.start()
-            theirs.close()
-            pipes.append(pipe)
-            processes.append(process)
+    arguments = [(dataset.dsn("scanner_app"), dataset.jobs, number) for number in range(CLIENTS)]
+    with client_processes(serve, arguments) as pipes:
         yield pipes
-    finally:
-        for pipe in pipes:
-            pipe.close()
-        for process in processes:
-            process.join(timeout=10)
-            process.kill()
 
 
 def round_of(pipes: Sequence[Connection], work: Work) -> float:
     """Run the clients at the same time and return the sum of their rates."""
-    for pipe in pipes:
-        pipe.send((work, ROUND_S))
-    results = [pipe.recv() for pipe in pipes]
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
-    return float(sum(results))
+    return float(sum(ask(pipes, (work, ROUND_S))))

@@ -9,19 +9,25 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
+from lab.embedded_postgres import EmbeddedPostgres
 from lab.emulator.access.control import AccessControl
 from lab.emulator.access.layer import AccessLayer
-from lab.emulator.access.moto_account import read_account
+from lab.emulator.access.moto_account import ACCOUNT_ID, read_account
 from lab.emulator.contract.check import ContractCheck
+from lab.emulator.database_servers import BACKUPS, DatabaseServers
 from lab.emulator.http_server import HttpApi
 from lab.emulator.lambda_runtime import LambdaRuntime
 from lab.emulator.patch_access import patch_access
 from lab.emulator.patch_actions import patch_actions
+from lab.emulator.patch_backups import database_ports, patch_backups
+from lab.emulator.patch_clusters import patch_clusters
 from lab.emulator.patch_databases import patch_databases
 from lab.emulator.patch_functions import api_routes, invoke_route, patch_api_address, patch_functions
 from lab.emulator.patch_log_filters import patch_log_filters
@@ -37,7 +43,8 @@ def main() -> None:
     region, directory = configuration["region"], Path(configuration["directory"])
     control = AccessControl(functools.partial(read_account, region), directory / "logs" / ACCESS_RECORD)
     contract = ContractCheck(DomainDispatcherApplication(create_backend_app))
-    checked = AccessLayer(RetryReplay(contract), control)
+    servers = DatabaseServers(_attached(configuration["database"]), directory / BACKUPS)
+    checked = AccessLayer(RetryReplay(contract), control, servers)
     aws = make_server("127.0.0.1", 0, checked, threaded=True, request_handler=MotoRequestHandler)
     port = aws.server_address[1]
     runtime = LambdaRuntime(
@@ -52,14 +59,17 @@ def main() -> None:
     )
     patch_actions()
     patch_databases(password=configuration["database_password"])
-    patch_functions(runtime, control)
+    patch_backups(servers)
+    patch_clusters(password=configuration["database_password"])
+    ports = functools.partial(database_ports, servers, region, ACCOUNT_ID)
+    patch_functions(runtime, control, ports)
     patch_access(control, region)
     patch_log_filters()
     patch_resources()
     patch_stages()
     http_api = HttpApi(
         routes=functools.partial(api_routes, region),
-        invoke=functools.partial(invoke_route, runtime, control, region),
+        invoke=functools.partial(invoke_route, runtime=runtime, control=control, ports=ports, region=region),
         access_key=CREDENTIALS["AWS_ACCESS_KEY_ID"],
         secret_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         region=region,
@@ -72,8 +82,17 @@ def main() -> None:
     sys.stdin.read()
     print(f"contract: {contract.checked} requests checked, {contract.refused} refused", file=sys.stderr, flush=True)
     runtime.stop()
+    servers.stop()
     # The servers' threads may still wait for clients that are gone.
     os._exit(0)
+
+
+def _attached(database: Mapping[str, Any] | None) -> EmbeddedPostgres | None:
+    if database is None:
+        return None
+    server = EmbeddedPostgres(Path(database["directory"]), version=database["version"])
+    server.attach(database["port"])
+    return server
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ Error = dict[str, Any]
 
 # A JSON object: host of a database that refuses the function -> message of the error.
 REFUSED_DATABASES = "LAMBDA_REFUSED_DATABASES"
+# A JSON object: host of a database -> the port that its server listens on here, instead of the one of its settings.
+DATABASE_PORTS = "LAMBDA_DATABASE_PORTS"
 
 
 class LambdaContext:
@@ -104,20 +106,22 @@ def log_error(error: Error) -> None:
     sys.stderr.write(f"[ERROR] {error['errorType']}: {error['errorMessage']}\n{trace}\n")
 
 
-def refuse_databases(refused: dict[str, str]) -> None:
-    """Let connections to these hosts fail with these messages: libpq asks nothing that could refuse them earlier.
+def find_databases(refused: dict[str, str], ports: dict[str, int]) -> None:
+    """Let connections to some hosts fail with these messages, and those to others lead to these ports.
 
-    In AWS a connection that no security group lets through fails after a timeout; here at once.
+    libpq asks nothing that could refuse them earlier, and no names resolve here. In AWS a connection that no security
+    group lets through fails after a timeout; here at once.
     """
     psycopg2: Any = sys.modules.get("psycopg2")
-    if not refused or psycopg2 is None:
+    if not (refused or ports) or psycopg2 is None:
         return
     connect = psycopg2.connect
 
     def connect_if_allowed(*args: Any, **kwargs: Any) -> Any:
-        if kwargs.get("host") in refused:
-            raise psycopg2.OperationalError(refused[kwargs["host"]])
-        return connect(*args, **kwargs)
+        host = kwargs.get("host")
+        if host in refused:
+            raise psycopg2.OperationalError(refused[host])
+        return connect(*args, **{**kwargs, **({"port": ports[host]} if host in ports else {})})
 
     psycopg2.connect = connect_if_allowed
 
@@ -164,7 +168,8 @@ def main() -> None:
         log_error(handler)
         send({"error": handler})
         return
-    refuse_databases(json.loads(os.environ.get(REFUSED_DATABASES, "{}")))
+    refused, ports = (json.loads(os.environ.get(name, "{}")) for name in (REFUSED_DATABASES, DATABASE_PORTS))
+    find_databases(refused, ports)
     send({"ready": True})
     for request in requests:
         message = answer(handler, request)

@@ -4,7 +4,7 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 from moto.apigatewayv2.models import Api, apigatewayv2_backends
@@ -19,9 +19,10 @@ from lab.emulator.access.services import route_use
 from lab.emulator.http_api import Route
 from lab.emulator.lambda_process import Function, Invocation
 from lab.emulator.lambda_runtime import LambdaRuntime
-from lab.emulator.lambda_worker import REFUSED_DATABASES
+from lab.emulator.lambda_worker import DATABASE_PORTS, REFUSED_DATABASES
 from lab.emulator.patching import after, replace
 
+Ports = Callable[[], Mapping[str, int]]
 # Invoke returns the last 4 KB of the log.
 LOG_TAIL_BYTES = 4096
 CANNOT_DECRYPT = (
@@ -30,8 +31,15 @@ CANNOT_DECRYPT = (
 )
 
 
-def patch_functions(runtime: LambdaRuntime, control: AccessControl) -> None:
-    """Run the uploaded package on every invocation, whichever service invokes, with the rights of its role."""
+def patch_functions(runtime: LambdaRuntime, control: AccessControl, ports: Ports) -> None:
+    """Run the uploaded package on every invocation, whichever service invokes, with the rights of its role.
+
+    Args:
+        runtime: runs it.
+        control: knows its rights.
+        ports: returns host name -> port of the databases that listen on another port than they say.
+
+    """
 
     def invoke(
         self: LambdaFunction, body: str, request_headers: Mapping[str, str], response_headers: MutableMapping[str, str]
@@ -42,9 +50,9 @@ def patch_functions(runtime: LambdaRuntime, control: AccessControl) -> None:
             return b""
         if kind == "Event":
             # Unlike the service, without two retries.
-            threading.Thread(target=_run, args=(runtime, control, self, event), daemon=True).start()
+            threading.Thread(target=_run, args=(runtime, control, ports, self, event), daemon=True).start()
             return b""
-        invocation = _run(runtime, control, self, event)
+        invocation = _run(runtime, control, ports, self, event)
         response_headers["X-Amz-Executed-Version"] = _version(self)
         tail = invocation.log.encode()[-LOG_TAIL_BYTES:]
         response_headers["x-amz-log-result"] = base64.b64encode(tail).decode()
@@ -81,7 +89,7 @@ def api_routes(region: str) -> Iterator[Route]:
 
 
 def invoke_route(
-    runtime: LambdaRuntime, control: AccessControl, region: str, route: Route, event: dict[str, Any]
+    route: Route, event: dict[str, Any], *, runtime: LambdaRuntime, control: AccessControl, ports: Ports, region: str
 ) -> Invocation:
     """Run the function behind a route.
 
@@ -94,7 +102,8 @@ def invoke_route(
         control.check(route_use(control.account(), caller))
     except AccessDeniedError as error:
         raise PermissionError(str(error)) from error
-    return _run(runtime, control, get_backend(DEFAULT_ACCOUNT_ID, region).get_function(route.function_arn), event)
+    function = get_backend(DEFAULT_ACCOUNT_ID, region).get_function(route.function_arn)
+    return _run(runtime, control, ports, function, event)
 
 
 def _version(function: LambdaFunction) -> str:
@@ -102,7 +111,7 @@ def _version(function: LambdaFunction) -> str:
     return qualifier[0] if qualifier else "$LATEST"
 
 
-def _function(function: LambdaFunction, access: FunctionAccess | None) -> Function:
+def _function(function: LambdaFunction, access: FunctionAccess | None, ports: Mapping[str, int]) -> Function:
     return Function(
         name=function.function_name,
         arn=function.function_arn,
@@ -113,7 +122,7 @@ def _function(function: LambdaFunction, access: FunctionAccess | None) -> Functi
         environment={name: str(value) for name, value in function.environment_vars.items()},
         version=_version(function),
         region=function.region,
-        given={} if access is None else _given(access),
+        given={**({DATABASE_PORTS: json.dumps(ports)} if ports else {}), **(_given(access) if access else {})},
     )
 
 
@@ -122,11 +131,13 @@ def _given(access: FunctionAccess) -> dict[str, str]:
     return {**access.credentials, **refused}
 
 
-def _run(runtime: LambdaRuntime, control: AccessControl, function: LambdaFunction, event: Any) -> Invocation:
+def _run(
+    runtime: LambdaRuntime, control: AccessControl, ports: Ports, function: LambdaFunction, event: Any
+) -> Invocation:
     access = control.function_access(function.function_name)
     if access is not None and access.decrypt_refused is not None:
         raise LambdaClientError("KMSAccessDeniedException", CANNOT_DECRYPT.format(access.decrypt_refused))
-    invocation = runtime.invoke(_function(function, access), event)
+    invocation = runtime.invoke(_function(function, access, ports()), event)
     if access is None or access.can_log:
         _write_log(function, invocation)
     return invocation

@@ -13,22 +13,27 @@ from typing import TYPE_CHECKING, Any, Self
 import boto3
 from botocore.config import Config
 
+from lab.embedded_postgres import EmbeddedPostgres
 from scannerdb.review.emulator import start_server, stop_server
 
 if TYPE_CHECKING:
     import subprocess
 
-# One certificate covers every instance and every proxy: libpq accepts a wildcard in the first label.
+# One certificate covers every instance, cluster and proxy: libpq accepts a wildcard in the first label.
 INSTANCE_DOMAIN = "aaaaaaaaaaaa.{region}.rds.amazonaws.com"
+CLUSTER_DOMAIN = "cluster-aaaaaaaaaaaa.{region}.rds.amazonaws.com"
+READERS_DOMAIN = "cluster-ro-aaaaaaaaaaaa.{region}.rds.amazonaws.com"
 PROXY_DOMAIN = "proxy-aaaaaaaaaaaa.{region}.rds.amazonaws.com"
+ENDPOINT_DOMAIN = f"endpoint.{PROXY_DOMAIN}"
 # In the folder of logs: what functions and services of AWS did, and whether it was refused.
 ACCESS_RECORD = "access.jsonl"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
-def database_host_names(region: str) -> tuple[str, str]:
+def database_host_names(region: str) -> tuple[str, ...]:
     """Return the names for the certificate of the emulated databases and proxies."""
-    return f"*.{INSTANCE_DOMAIN.format(region=region)}", f"*.{PROXY_DOMAIN.format(region=region)}"
+    domains = (INSTANCE_DOMAIN, CLUSTER_DOMAIN, READERS_DOMAIN, PROXY_DOMAIN, ENDPOINT_DOMAIN)
+    return tuple(f"*.{domain.format(region=region)}" for domain in domains)
 
 
 class EmulatorError(RuntimeError):
@@ -42,10 +47,13 @@ class Emulator:
         directory: where packages are unpacked and logs written.
         region: the region whose HTTP APIs are served.
         database_password: what the emulated RDS puts into its managed secret.
+        database: the running server of the emulated instances, which snapshots are taken of; `None`: they hold no data.
 
     """
 
-    def __init__(self, directory: Path, *, region: str, database_password: str) -> None:
+    def __init__(
+        self, directory: Path, *, region: str, database_password: str, database: EmbeddedPostgres | None = None
+    ) -> None:
         self.region = region
         self.log_file = directory / "logs" / "emulator.log"
         self._access_record = directory / "logs" / ACCESS_RECORD
@@ -55,6 +63,9 @@ class Emulator:
             "directory": str(directory),
             "database_password": database_password,
             "region": region,
+            "database": None
+            if database is None
+            else {"directory": str(database.directory), "port": database.port, "version": database.version},
         }
         self._process: subprocess.Popen[str] | None = None
 
@@ -122,6 +133,19 @@ class Emulator:
         with urllib.request.urlopen(f"{self.aws_url}/emulator/check-services", timeout=60) as answer:  # noqa: S310 - loopback
             refused: list[str] = json.load(answer)
         return refused
+
+    def restored_server(self, identifier: str) -> EmbeddedPostgres:
+        """Return the server of a restored instance; the emulator starts and stops it.
+
+        Raises:
+            KeyError: no instance of this name was restored.
+
+        """
+        with urllib.request.urlopen(f"{self.aws_url}/emulator/database-servers", timeout=60) as answer:  # noqa: S310 - loopback
+            directory, port, version = json.load(answer)[identifier]
+        server = EmbeddedPostgres(Path(directory), version=version)
+        server.attach(port)
+        return server
 
     def invoke(self, function_name: str, event: Any) -> Any:
         """Invoke a function as another service would and return its result.

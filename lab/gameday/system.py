@@ -99,7 +99,7 @@ class System:
         return api_client.get(f"{self.deployment.emulator.api_url}{path}", region=self.settings.region)
 
     def environment(self) -> dict[str, str]:
-        """Return the environment of the on-call's shell."""
+        """Return the environment of the on-call's shell, as inside of `scannerdb tunnel`."""
         return {
             **os.environ,
             **SETTINGS,
@@ -108,6 +108,7 @@ class System:
             "AWS_ENDPOINT_URL": self.deployment.emulator.aws_url,
             "AWS_DEFAULT_REGION": self.settings.region,
             "SCANNERDB_DSN": self.postgres.dsn(),
+            "SCANNERDB_ENVIRONMENT": self.settings.environment,
         }
 
 
@@ -174,11 +175,11 @@ def _copied(source: Path, target: Path) -> Iterator[None]:
 
 
 def _scale_doctor(system: System) -> None:
-    """Give the function `doctor` its limits in real time."""
-    if not system.has("doctor"):
-        return
+    """Give `doctor`, and `migrate`, which runs what the doctor's checks name, their limits in real time."""
     client = system.deployment.emulator.client("lambda")
-    name = system.deployment.function_name("doctor")
-    variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    variables[DOCTOR_LIMITS] = json.dumps(real_limits(asdict(doctor_thresholds(system.settings))))
-    client.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+    limits = json.dumps(real_limits(asdict(doctor_thresholds(system.settings))))
+    for function in ("doctor", "migrate"):
+        name = system.deployment.function_name(function)
+        variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        environment = {"Variables": {**variables, DOCTOR_LIMITS: limits}}
+        client.update_function_configuration(FunctionName=name, Environment=environment)

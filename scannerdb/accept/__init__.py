@@ -1,1 +1,1 @@
-"""`scannerdb accept ENV`: asks AWS, after a deploy, whether what was deployed works. One file a topic."""
+"""`scannerdb accept -e ENV`: asks AWS, after a deploy, whether what was deployed works. One file a topic."""

@@ -1,4 +1,4 @@
-"""`scannerdb accept ENV`: the questions to AWS after a deploy."""
+"""`scannerdb accept -e ENV`: the questions to AWS after a deploy."""
 
 import click
 
@@ -13,7 +13,7 @@ from scannerdb.accept.tunnel import TUNNEL
 from scannerdb.checks.clients import Clients
 from scannerdb.checks.command import answer_all, identity
 from scannerdb.checks.model import Context
-from scannerdb.options import complete_environment, environment_file, json_option
+from scannerdb.options import deployment_option, environment_file, json_option
 from scannerdb.outputs import outputs_of, read_state
 from stacks.settings import load_settings
 
@@ -22,18 +22,18 @@ CHECKS = (*SCHEDULE, *FUNCTIONS, *API, *TUNNEL, *LOG_FILTERS, *ALARMS, *MESSAGES
 
 
 @click.command()
-@click.argument("environment", metavar="ENV", shell_complete=complete_environment)
+@deployment_option
 @json_option
 def accept(environment: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """Ask AWS, with your credentials, whether the deployed ENV works.
+    """Ask AWS whether the deployment works.
 
     The schedule's last run, the login of every role through the proxy and past it, TLS, each route of the API, a
     session through the bastion, the log filters on real lines, the alarms and their metric math, the topics, and a
     second plan, which must be empty. It invokes refresh once, as the schedule does, and changes nothing else.
 
     \b
-    scannerdb accept prod
-    scannerdb accept prod --json | jq '.findings[] | select(.state != "ok")'
+    scannerdb accept -e prod
+    scannerdb accept -e prod --json | jq '.findings[] | select(.state != "ok")'
 
     \b
     Exit code 0: all is well.  1: a warning, a question that was not answered, or an error.  2: it does not work.

@@ -11,7 +11,7 @@ MOST_LISTED = 5
 
 
 def _plan(context: Context) -> Iterator[Answer]:
-    review = f"scannerdb review {context.settings.environment}"
+    review = f"scannerdb review -e {context.settings.environment}"
     try:
         planned = plan_environment(context.settings)
     except PlanningError as error:

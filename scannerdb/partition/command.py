@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from handlers.migrator.session import Connect, RunLimits
+from scannerdb.numbers import Number, WholeNumber
 from scannerdb.options import connect_to, database_options, deadline_option, lock_patience_option, require_dsn
 from scannerdb.partition import run
 from scannerdb.partition.locks import LOCK_TIMEOUT_MS
@@ -19,7 +20,9 @@ from scannerdb.partition.terminal import confirm, reporter
 @click.command()
 @click.argument("table", type=click.Choice([TABLE]), expose_value=False)
 @database_options
-@click.option("--modulus", type=int, default=Options.modulus, show_default=True, help="The number of partitions.")
+@click.option(
+    "--modulus", type=WholeNumber(), default=Options.modulus, show_default=True, help="The number of partitions."
+)
 @click.option("--copy-only", is_flag=True, help="Stop before the swap; the same command without this option continues.")
 @click.option("--revert", "action", flag_value="revert", help="Undo it; no row that was written since is lost.")
 @click.option("--finish", "action", flag_value="finish", help="Drop the original table, which is kept after the swap.")
@@ -27,12 +30,12 @@ from scannerdb.partition.terminal import confirm, reporter
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option(
     "--free-gib",
-    type=click.FloatRange(0),
+    type=Number(0),
     help="Free storage, from CloudWatch's FreeStorageSpace; too little is refused.",
 )
 @click.option(
     "--lock-timeout-ms",
-    type=click.IntRange(1, 900),
+    type=WholeNumber(1, 900),
     default=LOCK_TIMEOUT_MS,
     show_default=True,
     help="How long to wait for a lock that blocks writers, before a retry.",

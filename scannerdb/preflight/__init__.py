@@ -1,1 +1,1 @@
-"""`scannerdb preflight ENV`: asks AWS, before a deploy, what would stop it. One file a topic."""
+"""`scannerdb preflight -e ENV`: asks AWS, before a deploy, what would stop it. One file a topic."""

@@ -1,4 +1,4 @@
-"""`scannerdb preflight ENV`: the questions to AWS before a deploy."""
+"""`scannerdb preflight -e ENV`: the questions to AWS before a deploy."""
 
 import json
 import os
@@ -12,35 +12,37 @@ from scannerdb.checks.clients import Clients
 from scannerdb.checks.command import answer_all, identity
 from scannerdb.checks.model import Context
 from scannerdb.errors import OperatorError
-from scannerdb.options import complete_environment, environment_file, json_option
+from scannerdb.options import deployment_option, environment_file, json_option
 from scannerdb.outputs import read_state
 from scannerdb.preflight.account import ACCOUNT
 from scannerdb.preflight.database import DATABASE
+from scannerdb.preflight.existing import EXISTING
 from scannerdb.preflight.names import NAMES
 from scannerdb.preflight.network import NETWORK
 from scannerdb.preflight.prerequisites import PREREQUISITES
 from scannerdb.preflight.quotas import QUOTAS
+from scannerdb.preflight.restore import RESTORE
 from scannerdb.review.planning import synthesise
 from scannerdb.review.terraform_errors import PlanningError
 from stacks import ROOT
 from stacks.settings import Settings, load_settings
 
-CHECKS = (*ACCOUNT, *NETWORK, *PREREQUISITES, *DATABASE, *QUOTAS, *NAMES)
+CHECKS = (*ACCOUNT, *NETWORK, *PREREQUISITES, *DATABASE, *RESTORE, *EXISTING, *QUOTAS, *NAMES)
 DIRECTORY = ROOT / "build" / "preflight"
 
 
 @click.command()
-@click.argument("environment", metavar="ENV", shell_complete=complete_environment)
+@deployment_option
 @json_option
 def preflight(environment: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """Ask AWS, with your credentials, what would stop a deploy of ENV; change nothing.
+    """Ask AWS what would stop a deploy; change nothing.
 
-    Account, zones, image, state bucket, service-linked roles, engine version, instance class, quotas, and names that
-    something already has. A denied call is told with the permission that is missing.
+    Account, zones, image, state bucket, service-linked roles, engine version, instance class, what is restored, quotas,
+    and names that something already has. A denied call is told with the permission that is missing.
 
     \b
-    scannerdb preflight prod
-    scannerdb preflight prod --json | jq '.findings[] | select(.state != "ok")'
+    scannerdb preflight -e prod
+    scannerdb preflight -e prod --json | jq '.findings[] | select(.state != "ok")'
 
     \b
     Exit code 0: all is well.  1: a warning, a question that was not answered, or an error.  2: AWS would refuse.
@@ -48,6 +50,7 @@ def preflight(environment: str, as_json: bool) -> None:  # noqa: FBT001 - click 
     settings = load_settings(environment_file(environment))
     aws = Clients(settings)
     who = identity(settings, aws)
+    click.echo(f"Synthesising {environment}, for the names that a deploy would take: about 10 seconds ...", err=True)
     answer_all(CHECKS, context_of(settings, aws, synthesised(settings), **who), as_json=as_json)
 
 

@@ -4,7 +4,6 @@ The file is `environments/allowed/<environment>.toml`; not in `environments/`, w
 """
 
 import datetime as dt
-import tomllib
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scannerdb.review.terraform_errors import PlanningError
 from stacks import ROOT
+from stacks.settings.source import SettingsError, read_toml
 
 FOLDER = ROOT / "environments" / "allowed"
 # A longer permission for one change would still be valid for the next one.
@@ -25,10 +25,10 @@ class _Entry(BaseModel):
 
 
 class AllowedChange(_Entry):
-    """A protected resource that may be replaced or destroyed until the end of a day (UTC)."""
+    """A protected resource that may be replaced, destroyed or left until the end of a day (UTC)."""
 
     address: str = Field(pattern=r"^[a-z0-9_]+\.\S+$")
-    action: Literal["replace", "destroy"]
+    action: Literal["replace", "destroy", "forget"]
     expires: dt.date
 
     @property
@@ -90,9 +90,9 @@ def load_allowed(environment: str, *, today: dt.date, folder: Path = FOLDER) -> 
     if not path.exists():
         return Allowed()
     try:
-        allowed = Allowed.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as broken:
-        raise PlanningError(f"{path} is not TOML: {broken}") from broken
+        allowed = Allowed.model_validate(read_toml(path))
+    except SettingsError as broken:
+        raise PlanningError(str(broken)) from broken
     except ValidationError as invalid:
         problems = [f"{path}: {_where(error['loc'])}: {error['msg']}" for error in invalid.errors()]
         raise PlanningError("\n".join(problems)) from invalid

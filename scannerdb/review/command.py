@@ -1,4 +1,4 @@
-"""`scannerdb review ENV`: plan with Terraform, and say what the plan would do."""
+"""`scannerdb review -e ENV`: plan with Terraform, and say what the plan would do."""
 
 import datetime as dt
 import functools
@@ -7,12 +7,12 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
 
-from scannerdb.options import complete_environment, environment_file
+from scannerdb.options import deployment_option, environment_file
 from scannerdb.review.allowed import load_allowed
 from scannerdb.review.ledger import Ledger, ReadLedger, UnknownLedgerError, ask_migrate
 from scannerdb.review.planning import plan_environment
@@ -21,11 +21,14 @@ from scannerdb.review.releases import Fetch, fetch_built, fetch_deployed
 from scannerdb.review.render import markdown, no_plan, print_review, to_json
 from scannerdb.review.review import Review, judge
 from scannerdb.review.terraform_errors import PlanningError
+from stacks.disk_errors import disk_problem
 from stacks.settings import Settings, SettingsError, load_settings
+
+HOW_LONG = "a minute or two; the first time Terraform also downloads its provider, 700 MB"
 
 
 @click.command()
-@click.argument("environment", metavar="ENV", shell_complete=complete_environment)
+@deployment_option
 @click.option(
     "--emulator", is_flag=True, help="Plan against an empty emulator: needs no account, every resource is new."
 )
@@ -48,25 +51,25 @@ def review(
     markdown_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Plan ENV with Terraform and say what would be created, changed, replaced, lost, restarted and migrated.
+    """Plan a deploy with Terraform; say what is created, changed, replaced, lost, restarted and migrated.
 
     Ends with 0 for green, 1 for red, and 2 where there is no plan to judge.
 
     \b
-    scannerdb review dev                 against the account of your credentials
-    scannerdb review dev --emulator      needs no account: every resource is new
-    scannerdb review prod --expect-empty red if the plan is not empty: finds drift
+    scannerdb review -e dev                 against the account of your credentials
+    scannerdb review -e dev --emulator      needs no account: every resource is new
+    scannerdb review -e prod --expect-empty red if the plan is not empty: finds drift
     """  # noqa: D301 - click takes the character for "do not wrap"
     console = Console(stderr=as_json)
     try:
         settings = load_settings(environment_file(environment))
         judged = _judge(settings, plan_json, emulator=emulator, expect_empty=expect_empty, console=console)
     except (PlanningError, SettingsError) as error:
-        click.echo(f"plan: {error}", err=True)
-        if markdown_file:
-            # Overwrites the summary of an earlier plan.
-            markdown_file.write_text(no_plan(environment, str(error)))
-        sys.exit(2)
+        _end_without_plan(environment, str(error), markdown_file)
+    except OSError as error:
+        if (problem := disk_problem(error)) is None:
+            raise
+        _end_without_plan(environment, problem, markdown_file)
     if as_json:
         click.echo(to_json(judged))
     else:
@@ -74,6 +77,14 @@ def review(
     if markdown_file:
         markdown_file.write_text(markdown(judged))
     sys.exit(1 if judged.problems else 0)
+
+
+def _end_without_plan(environment: str, why: str, markdown_file: Path | None) -> NoReturn:
+    click.echo(f"plan: {why}", err=True)
+    if markdown_file:
+        # Overwrites the summary of an earlier plan.
+        markdown_file.write_text(no_plan(environment, why))
+    sys.exit(2)
 
 
 def _judge(
@@ -87,7 +98,7 @@ def _judge(
     if plan_json:
         plan, against = _read(plan_json), f"what {plan_json.name} was made against"
     else:
-        console.print(f"Planning {settings.environment} ...", style="dim")
+        console.print(f"Planning {settings.environment}: {HOW_LONG} ...", style="dim", soft_wrap=True)
         planned = plan_environment(settings, emulator=emulator)
         plan, against = planned.json, planned.against
         console.print(f"Saved: {os.path.relpath(planned.plan_file)}\n", style="dim", soft_wrap=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from scannerdb import terraform
 from scannerdb.project import project_python
-from scannerdb.review.emulator import empty_emulator
+from scannerdb.review.stand_in import emulated_account
 from scannerdb.review.terraform_errors import PlanningError, explain
 from stacks import ROOT
 from stacks.settings import Settings
@@ -60,7 +60,9 @@ def plan_environment(
     with contextlib.ExitStack() as stack:
         if emulated:
             shown, environment = stack.enter_context(_emulated(settings, directory, environ, empty=emulator))
-            against = f"the emulator at {shown}" if shown else "an empty emulator: every resource is new"
+            against = (
+                f"the emulator at {shown}" if shown else f"an empty emulator: every resource is new{_but(settings)}"
+            )
         else:
             environment = {**environ, "TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
             against = "the account of your credentials"
@@ -80,6 +82,11 @@ def plan_environment(
             raise PlanningError(explain(str(error), settings.environment)) from error
 
 
+def _but(settings: Settings) -> str:
+    existing = settings.database.existing_identifier
+    return f", and a stand-in has the place of {existing}" if existing else ""
+
+
 @contextlib.contextmanager
 def _emulated(
     settings: Settings, directory: Path, environ: Mapping[str, str], *, empty: bool
@@ -92,7 +99,7 @@ def _emulated(
     if not empty:
         yield settings.aws.endpoint, environment
         return
-    with empty_emulator() as address:
+    with emulated_account(settings) as address:
         yield None, environment | EMULATED | {"SCANNER__AWS__ENDPOINT": address}
 
 

@@ -13,6 +13,7 @@ from handlers.migrator.plan import plan as pending_migrations
 from handlers.migrator.release import read_release
 from handlers.migrator.steps import Step, steps_without_database
 from scannerdb.review.changes import Action, Change
+from scannerdb.review.databases import makes_empty_database
 from scannerdb.review.ledger import Ledger, ReadLedger, UnknownLedgerError
 from scannerdb.review.statements import RunStatement
 from stacks import ROOT
@@ -20,8 +21,6 @@ from stacks import ROOT
 BUILT = ROOT / "build" / "release"
 
 Fetch = Callable[[Mapping[str, str]], bytes | None]
-# Where a database comes from, when it is not made empty.
-_SOURCES = ("snapshot_identifier", "restore_to_point_in_time", "replicate_source_db", "s3_import")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +77,7 @@ def migrations(changes: Sequence[Change], fetch: Fetch, read_ledger: ReadLedger)
             unread = f"the release {sha256} was not built on this machine: review the plan where it was made"
             return Migrations(release=planned["release_sha256"], unread=unread)
         try:
-            ledger = Ledger(table_bytes={}) if _makes_database(changes) else read_ledger()
+            ledger = Ledger(table_bytes={}) if makes_empty_database(changes) else read_ledger()
         except UnknownLedgerError as unknown:
             return _without_ledger(release, change, fetch, str(unknown))
         return _of_release(release, ledger.entries, table_bytes=ledger.table_bytes)
@@ -113,16 +112,6 @@ def _named(values: Mapping[str, Any]) -> dict[str, str]:
     except ValueError:
         return {}
     return told if isinstance(told, dict) and "release_sha256" in told else {}
-
-
-def _makes_database(changes: Sequence[Change]) -> bool:
-    """Return whether the plan makes a database with nothing in it."""
-    return any(
-        change.type in {"aws_db_instance", "aws_rds_cluster"}
-        and change.action in {Action.CREATE, Action.REPLACE}
-        and not any(change.after.get(source) for source in _SOURCES)
-        for change in changes
-    )
 
 
 def _left_pending(release: Release, read_ledger: ReadLedger) -> Migrations | None:

@@ -21,6 +21,7 @@ from handlers.errors import JobNotFoundError
 from handlers.progress import reads
 from scannerdb.causes import sentence
 from scannerdb.errors import OperatorError
+from scannerdb.numbers import Number
 from scannerdb.options import Session, database_options, deadline_option, json_option, require_dsn
 from scannerdb.status.view import StatusView
 
@@ -37,7 +38,7 @@ Read = Callable[[Session], dict[str, Any]]
 @click.option("--real-time", is_flag=True, help="Exact counts now, instead of those of job_progress.")
 @click.option("--watch", is_flag=True, help="Show progress, rate and time left until all is done.")
 @click.option(
-    "--interval", type=click.FloatRange(0.1), default=2, show_default=True, metavar="SECONDS", help="Between two reads."
+    "--interval", type=Number(0.1), default=2, show_default=True, metavar="SECONDS", help="Between two reads."
 )
 @deadline_option
 @json_option

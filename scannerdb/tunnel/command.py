@@ -17,7 +17,8 @@ from psycopg2.extensions import make_dsn
 from handlers.contract.roles import DOCTOR, OWNER, READER, REFRESHER
 from scannerdb.errors import OperatorError
 from scannerdb.login import DIRECT_USERS, Target
-from scannerdb.options import DSN_VARIABLE, ENVIRONMENT_VARIABLE, complete_environment, environment_file, json_option
+from scannerdb.numbers import WholeNumber
+from scannerdb.options import DSN_VARIABLE, ENVIRONMENT_VARIABLE, deployment_option, environment_file, json_option
 from scannerdb.outputs import output
 from scannerdb.tunnel.passfile import passfile, write_password
 from scannerdb.tunnel.port_forwarding import LOCALHOST, check_tools, forwarded_port
@@ -38,8 +39,8 @@ LIBPQ_VARIABLES = {
 }
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("environment", metavar="ENV", shell_complete=complete_environment)
+@click.command(context_settings={"allow_interspersed_args": False})
+@deployment_option
 @click.argument("command", metavar="[-- COMMAND...]", nargs=-1, type=click.UNPROCESSED)
 @click.option(
     "--direct", is_flag=True, help="Connect past RDS Proxy, to the instance. Migrations and the doctor need it."
@@ -47,9 +48,9 @@ LIBPQ_VARIABLES = {
 @click.option(
     "--user",
     type=click.Choice([READER, REFRESHER, DOCTOR, OWNER]),
-    help=f"The user that logs in. [default: {READER} by an IAM token; with --direct {OWNER} by the master secret]",
+    help=f"The user that logs in. [default: {READER} by an IAM token; with --direct the {OWNER} by the master secret]",
 )
-@click.option("--port", "local_port", type=click.IntRange(1, 65535), help="Port of this machine. [default: a free one]")
+@click.option("--port", "local_port", type=WholeNumber(1, 65535), help="Port of this machine. [default: a free one]")
 @json_option
 def tunnel(
     environment: str,
@@ -60,7 +61,7 @@ def tunnel(
     direct: bool,
     as_json: bool,
 ) -> None:
-    """Forward a port to the database of ENV, and run COMMAND.
+    """Forward a port to a deployment's database, and run COMMAND.
 
     The port is forwarded by Session Manager through the bastion. Without a COMMAND, a connection string is printed and
     the tunnel stays open until Ctrl-C. The host name in it is the server's own, so TLS is verified as everywhere. The
@@ -68,18 +69,18 @@ def tunnel(
     SCANNERDB_ENVIRONMENT, and PGHOST, PGUSER and so on for psql; its exit code is the tunnel's.
 
     \b
-    scannerdb tunnel prod                                print a DSN and stay open
-    scannerdb tunnel prod --json                         the same as JSON, for programs
-    scannerdb tunnel prod -- scannerdb status --watch    progress of prod, live
-    scannerdb tunnel prod --direct -- psql               a shell as the owner
-    scannerdb tunnel prod --direct -- scannerdb doctor
-    scannerdb tunnel prod --user progress_refresher -- scannerdb refresh
+    scannerdb tunnel -e prod                                print a DSN and stay open
+    scannerdb tunnel -e prod --json                         the same as JSON, for programs
+    scannerdb tunnel -e prod -- scannerdb status --watch    progress of prod, live
+    scannerdb tunnel -e prod --direct -- psql               a shell as the owner
+    scannerdb tunnel -e prod --direct -- scannerdb doctor
+    scannerdb tunnel -e prod --user progress_refresher -- scannerdb refresh
     """  # noqa: D301
     if command and as_json:
         raise click.UsageError("--json prints how to connect; a COMMAND gets that in variables: leave --json out")
     chosen = user or (OWNER if direct else READER)
     if chosen == OWNER and not direct:
-        raise click.UsageError(f"{OWNER} logs in by password, which the proxy does not take; add --direct")
+        raise click.UsageError(f"the {OWNER} logs in by password, which the proxy does not take; add --direct")
     check_tools()
     settings = load_settings(environment_file(environment))
     target = Target.of(settings, user=chosen, direct=direct or chosen in DIRECT_USERS)
@@ -95,7 +96,7 @@ def tunnel(
 
         def renew() -> None:
             password = target.password()
-            write_password(file, host=endpoint.host, port=port, user=chosen, password=password)
+            write_password(file, host=endpoint.host, port=port, user=endpoint.user, password=password)
 
         renew()
         arguments = {**target.arguments(), "hostaddr": LOCALHOST, "port": str(port), "passfile": str(file)}

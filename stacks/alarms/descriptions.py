@@ -21,10 +21,10 @@ def description(settings: Settings, told: Alarm | Notice, *, event: str = "") ->
     """
     runbook = f"{settings.alarms.runbook_url}#{told.name}"
     # The tunnel sets SCANNERDB_ENVIRONMENT, so the doctor uses this environment's thresholds.
-    first = f"scannerdb tunnel {settings.environment} --direct -- scannerdb doctor {told.name}"
+    first = f"scannerdb tunnel -e {settings.environment} --direct -- scannerdb doctor {told.name}"
     return (
         f"{settings.prefix}-{told.name}: {event}{told.meaning} Runbook: {runbook} "
-        f"Dashboard: {dashboard_url(settings)} First: {first}"
+        f"Dashboard: {dashboard_url(settings)} First (the runbook begins with how to get it): {first}"
     )
 
 

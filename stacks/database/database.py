@@ -5,12 +5,17 @@ from typing import TypedDict
 
 from cdktf import ITerraformDependable
 from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
-from cdktf_cdktf_provider_aws.security_group import SecurityGroup
+from cdktf_cdktf_provider_aws.data_aws_cloudwatch_log_group import DataAwsCloudwatchLogGroup
 from constructs import Construct
 
 from stacks.foundation import iam
 from stacks.foundation.context import Context
 from stacks.foundation.iam import PolicyStatement
+from stacks.network import security_groups
+
+# UTC. A backup may not overlap the maintenance.
+BACKUP_WINDOW = "01:00-02:00"
+MAINTENANCE_WINDOW = "tue:02:30-tue:03:30"
 
 
 class ProxyTarget(TypedDict, total=False):
@@ -33,22 +38,28 @@ class Database(Construct):
         master_secret_arn: the secret with the owner's password.
         ready: what must exist before a client can connect.
         proxy_target: the arguments that name it as the target of an RDS Proxy.
+        access_rules: commands for the rules that the owner of its security group must make; `None`: all are made here.
 
     """
 
     identifier: str
     port: int
-    security_group: SecurityGroup
-    query_log_group: CloudwatchLogGroup
+    security_group: security_groups.Target
+    query_log_group: CloudwatchLogGroup | DataAwsCloudwatchLogGroup
     address: str
     resource_id: str
     master_secret_arn: str
     ready: Sequence[ITerraformDependable]
     proxy_target: ProxyTarget
+    access_rules: list[str] | None = None
 
     def __init__(self, scope: Construct, id_: str, *, context: Context) -> None:
         super().__init__(scope, id_)
         self._context = context
+
+    def master_secret_key(self) -> PolicyStatement | None:
+        """Return the permission to decrypt the master secret, where the deployment's own key does not encrypt it."""
+        return None
 
     def user_arn(self, user: str) -> str:
         """Return what `rds-db:connect` names for a login as `user` on the database itself, past the proxy."""

@@ -5,21 +5,15 @@ from cdktf_cdktf_provider_aws.db_parameter_group import DbParameterGroup, DbPara
 from cdktf_cdktf_provider_aws.db_subnet_group import DbSubnetGroup
 from constructs import Construct
 
-from handlers.contract import roles
-from stacks.database.database import Database
+from stacks.database import restore
+from stacks.database.database import BACKUP_WINDOW, MAINTENANCE_WINDOW, Database
+from stacks.database.monitoring import ENHANCED_MONITORING_INTERVAL_S, INSIGHTS_RETENTION_DAYS, enhanced_monitoring
 from stacks.database.parameters import family, parameters
-from stacks.foundation import iam
+from stacks.database.replicated_backups import REPLICATION, replicate_backups
 from stacks.foundation.context import Context
 from stacks.foundation.log_groups import log_group
 from stacks.network import security_groups
 from stacks.network.network import Network
-
-LOG_TYPES = ("postgresql", "upgrade")
-# UTC. A backup may not overlap the maintenance.
-BACKUP_WINDOW = "01:00-02:00"
-MAINTENANCE_WINDOW = "tue:02:30-tue:03:30"
-ENHANCED_MONITORING_INTERVAL_S = 60
-INSIGHTS_RETENTION_DAYS = 7
 
 
 class Instance(Database):
@@ -33,19 +27,21 @@ class Instance(Database):
         self.security_group = security_groups.security_group(
             self, name=context.name("database"), vpc_id=network.vpc_id, description="PostgreSQL instance"
         )
+        logs = context.settings.rds_database.facts.logs
+        scope = restore.scope_of(self, settings.generation)
         log_groups = {
             kind: log_group(
-                self,
+                scope,
                 f"{kind}_log_group",
                 context=context,
                 name=context.settings.rds_database.log_group(kind),
                 key_arn=key_arn,
             )
-            for kind in LOG_TYPES
+            for kind in logs
         }
         self.query_log_group = log_groups["postgresql"]
         subnets = DbSubnetGroup(self, "subnet_group", name=context.settings.prefix, subnet_ids=network.subnet_ids)
-        parameter_family = family(settings.engine_version)
+        parameter_family = family(context.settings.rds_database, settings.engine_version)
         group = DbParameterGroup(
             self,
             "parameter_group",
@@ -57,30 +53,14 @@ class Instance(Database):
                 for each in parameters(settings)
             ],
         )
-        monitoring_role, monitoring_policy = iam.service_role(
-            self,
-            "monitoring_role",
-            name=context.name("monitoring"),
-            service="monitoring.rds.amazonaws.com",
-            source_account=context.account_id,
-            statements={
-                # Enhanced Monitoring writes to this one group, which is shared by all databases of the account.
-                "WriteMetrics": iam.statement(
-                    *("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:PutRetentionPolicy"),
-                    *("logs:DescribeLogStreams", "logs:GetLogEvents"),
-                    resources=[
-                        context.arn("logs", "log-group:RDSOSMetrics"),
-                        context.arn("logs", "log-group:RDSOSMetrics:log-stream:*"),
-                    ],
-                )
-            },
-        )
+        monitoring_role, monitoring_policy = enhanced_monitoring(self, context=context)
         instance = DbInstance(
-            self,
+            scope,
             "instance",
             identifier=self.identifier,
-            db_name=roles.DATABASE,
             port=self.port,
+            **restore.content(settings, key_arn=key_arn),
+            lifecycle=restore.lifecycle(settings, context.settings.rds_database),
             # Version
             engine="postgres",
             engine_version=settings.engine_version,
@@ -95,7 +75,6 @@ class Instance(Database):
             # Size
             instance_class=settings.instance_class,
             storage_type="gp3",
-            allocated_storage=settings.allocated_storage_gib,
             max_allocated_storage=settings.max_allocated_storage_gib,
             # Network
             multi_az=settings.multi_az,
@@ -104,13 +83,11 @@ class Instance(Database):
             publicly_accessible=False,
             ca_cert_identifier=settings.ca_certificate,
             # Access
-            username=roles.OWNER,
             manage_master_user_password=True,
             master_user_secret_kms_key_id=key_arn,
             iam_database_authentication_enabled=True,
             # Durability
             storage_encrypted=True,
-            kms_key_id=key_arn,
             backup_retention_period=settings.backup_retention_days,
             backup_window=BACKUP_WINDOW,
             copy_tags_to_snapshot=True,
@@ -118,9 +95,9 @@ class Instance(Database):
             # Independent of deletion_protection, which is switched off before every wanted deletion.
             delete_automated_backups=not settings.final_snapshot,
             skip_final_snapshot=not settings.final_snapshot,
-            final_snapshot_identifier=context.name("final") if settings.final_snapshot else None,
+            final_snapshot_identifier=f"{self.identifier}-final" if settings.final_snapshot else None,
             # Observation
-            enabled_cloudwatch_logs_exports=list(LOG_TYPES),
+            enabled_cloudwatch_logs_exports=list(logs),
             monitoring_interval=ENHANCED_MONITORING_INTERVAL_S,
             monitoring_role_arn=monitoring_role.arn,
             performance_insights_enabled=True,
@@ -128,6 +105,10 @@ class Instance(Database):
             performance_insights_retention_period=INSIGHTS_RETENTION_DAYS,
             depends_on=[*log_groups.values(), monitoring_policy],
         )
+        replicate_backups(self, scope, context=context, instance=instance)
+        addresses = {"instance": "aws_db_instance", REPLICATION: "aws_db_instance_automated_backups_replication"}
+        addresses |= {f"{kind}_log_group": "aws_cloudwatch_log_group" for kind in logs}
+        restore.leave_older(self, addresses, generation=settings.generation)
         self.address = instance.address
         self.resource_id = instance.resource_id
         self.master_secret_arn = instance.master_user_secret.get(0).secret_arn

@@ -11,6 +11,16 @@ from stacks.foundation.context import Context
 THIS_KEY = "*"
 
 
+def account_access(context: Context) -> iam.PolicyStatement:
+    """Let IAM policies grant access to a key; without this statement it could never be managed again."""
+    return iam.statement(
+        "kms:*",
+        sid="Account",
+        principals={"AWS": f"arn:{context.partition}:iam::{context.account_id}:root"},
+        resources=[THIS_KEY],
+    )
+
+
 class Encryption(Construct):
     """The key, and who but the account itself may use it."""
 
@@ -18,13 +28,7 @@ class Encryption(Construct):
         super().__init__(scope, id_)
         region = context.settings.region
         policy = [
-            # Lets IAM policies grant access; without this statement the key could never be managed again.
-            iam.statement(
-                "kms:*",
-                sid="Account",
-                principals={"AWS": f"arn:{context.partition}:iam::{context.account_id}:root"},
-                resources=[THIS_KEY],
-            ),
+            account_access(context),
             iam.statement(
                 *("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"),
                 sid="LogGroups",

@@ -1,4 +1,4 @@
-"""Refreshes progress at the end of a deploy: once the proxy of a new deployment serves, and for each new release."""
+"""Refreshes progress at the end of a deploy: once the proxy serves a new database, and for each new release."""
 
 import json
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from stacks.functions.function import Function
 
 
 class FirstRefresh(Construct):
-    """Waits for a new target of the proxy, then invokes `refresh` once for each hash of the release.
+    """Waits for a new target of the proxy, then invokes `refresh`; once for each target and hash of the release.
 
     `aws_db_proxy_target` does not wait until its target serves.
 
@@ -59,4 +59,5 @@ class FirstRefresh(Construct):
                 f"wait_{number}", RefreshAction.AWAIT_PROXY, triggers={"proxy_target": target.id}, after=after
             )
             after = [self.waited]
-        invoke("invocation", RefreshAction.AFTER_DEPLOY, triggers={"release_sha256": release.sha256}, after=after)
+        triggers = {"release_sha256": release.sha256, "proxy_target": target.id}
+        invoke("invocation", RefreshAction.AFTER_DEPLOY, triggers=triggers, after=after)

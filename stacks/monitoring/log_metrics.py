@@ -7,6 +7,7 @@ from cdktf_cdktf_provider_aws.cloudwatch_log_metric_filter import (
     CloudwatchLogMetricFilter,
     CloudwatchLogMetricFilterMetricTransformation,
 )
+from cdktf_cdktf_provider_aws.data_aws_cloudwatch_log_group import DataAwsCloudwatchLogGroup
 from constructs import Construct
 
 from handlers.contract.alarms import metrics
@@ -19,7 +20,14 @@ from stacks.foundation.context import Context
 class LogMetrics(Construct):
     """One filter for each pattern."""
 
-    def __init__(self, scope: Construct, id_: str, *, context: Context, log_group: CloudwatchLogGroup) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        context: Context,
+        log_group: CloudwatchLogGroup | DataAwsCloudwatchLogGroup,
+    ) -> None:
         super().__init__(scope, id_)
         deployment = facts(context.settings)
 

@@ -1,6 +1,7 @@
 """Security groups without rules, and rules that each allow one group to reach one port of another."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from cdktf import ITerraformDependable
 from cdktf_cdktf_provider_aws.security_group import SecurityGroup
@@ -8,6 +9,24 @@ from cdktf_cdktf_provider_aws.vpc_security_group_egress_rule import VpcSecurityG
 from cdktf_cdktf_provider_aws.vpc_security_group_ingress_rule import VpcSecurityGroupIngressRule
 from constructs import Construct
 
+
+@dataclass(frozen=True, kw_only=True)
+class ExistingGroup:
+    """A security group of another owner, as `target` of a rule.
+
+    Args:
+        id: of the group.
+        name_input: names it in descriptions.
+        printed: receives a command for each rule, in the place of the rule; `None`: the rules are made.
+
+    """
+
+    id: str
+    name_input: str
+    printed: list[str] | None = field(default=None, hash=False)
+
+
+Target = SecurityGroup | ExistingGroup
 Rule = VpcSecurityGroupEgressRule | VpcSecurityGroupIngressRule
 
 HTTPS = 443
@@ -27,8 +46,8 @@ def security_group(
     )
 
 
-def allow(scope: Construct, id_: str, *, source: SecurityGroup, target: SecurityGroup, port: int) -> list[Rule]:
-    """Let `source` open TCP connections to `target`: one rule on each side."""
+def allow(scope: Construct, id_: str, *, source: SecurityGroup, target: Target, port: int) -> list[Rule]:
+    """Let `source` open TCP connections to `target`: one rule on each side, of a printed group on ours alone."""
     description = f"{source.name_input} to {target.name_input}"
     egress = VpcSecurityGroupEgressRule(
         scope,
@@ -40,6 +59,12 @@ def allow(scope: Construct, id_: str, *, source: SecurityGroup, target: Security
         to_port=port,
         description=description,
     )
+    if isinstance(target, ExistingGroup) and target.printed is not None:
+        target.printed.append(
+            f"aws ec2 authorize-security-group-ingress --group-id {target.id} --protocol tcp --port {port} "
+            f"--source-group {source.id}    # {description}"
+        )
+        return [egress]
     return [egress, _way_in(scope, f"{id_}_in", group_id=source.id, target=target, port=port, description=description)]
 
 
@@ -53,7 +78,7 @@ def allow_clients(scope: Construct, id_: str, *, group_id: str, target: Security
 
 
 def _way_in(
-    scope: Construct, id_: str, *, group_id: str, target: SecurityGroup, port: int, description: str
+    scope: Construct, id_: str, *, group_id: str, target: Target, port: int, description: str
 ) -> VpcSecurityGroupIngressRule:
     return VpcSecurityGroupIngressRule(
         scope,

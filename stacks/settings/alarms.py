@@ -32,16 +32,18 @@ class AlarmsSettings(Model):
             "alarms append #section"
         ),
     )
-    api_errors: int = Field(5, ge=1, description="a whole number: answers with 5xx in five minutes")
-    api_latency_ms: int = Field(1000, ge=1, description="a whole number: what nine answers in ten stay below")
-    backlog_rows: int = Field(100_000, ge=1, description="a whole number: changes that wait to be folded")
+    api_errors: int = Field(5, ge=1, description="a whole number from 1: answers with 5xx in five minutes")
+    api_latency_ms: int = Field(1000, ge=1, description="a whole number from 1: what nine answers in ten stay below")
+    backlog_rows: int = Field(100_000, ge=1, description="a whole number from 1: changes that wait to be folded")
     connections_percent: int = Field(85, ge=1, le=100, description="a whole number from 1 to 100")
-    denied_statements: int = Field(5, ge=1, description="a whole number: refused statements in five minutes")
-    lock_wait_s: int = Field(60, ge=1, description="a whole number: seconds that a session waits for a lock")
-    slow_queries: int = Field(10, ge=1, description="a whole number: slow statements in five minutes")
-    slow_query_p99_ms: int = Field(60_000, ge=1, description="a whole number: the slowest of a hundred slow statements")
-    storage_hours: int = Field(48, ge=1, description="a whole number: hours until the disk is full")
-    transaction_s: int = Field(900, ge=1, description="a whole number: seconds that a transaction is open")
+    denied_statements: int = Field(5, ge=1, description="a whole number from 1: refused statements in five minutes")
+    lock_wait_s: int = Field(60, ge=1, description="a whole number from 1: seconds that a session waits for a lock")
+    slow_queries: int = Field(10, ge=1, description="a whole number from 1: slow statements in five minutes")
+    slow_query_p99_ms: int = Field(
+        60_000, ge=1, description="a whole number from 1: the slowest of a hundred slow statements"
+    )
+    storage_hours: int = Field(48, ge=1, description="a whole number from 1: hours until the disk is full")
+    transaction_s: int = Field(900, ge=1, description="a whole number from 1: seconds that a transaction is open")
 
     @field_validator("emails")
     @classmethod

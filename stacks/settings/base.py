@@ -1,13 +1,16 @@
 """What every table of the settings shares."""
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 # Terraform reads a text with one of these as a template, in its JSON syntax too:
 # https://developer.hashicorp.com/terraform/language/syntax/json#string-templates
 TEMPLATES = ("${", "%{")
+WHOLE_NUMBER = re.compile(r"-?[0-9]+")
 
 
 def on_change(effect: str) -> dict[str, Any]:
@@ -37,6 +40,16 @@ class Model(BaseModel):
     """A table of the file: no unknown key, no change after loading. A description says what is allowed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_a_plain_number(cls, value: Any, info: ValidationInfo) -> Any:
+        # int() takes underscores, spaces and the digits of every script.
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        is_whole = int in {annotation, *get_args(annotation)}
+        if is_whole and isinstance(value, str) and not WHOLE_NUMBER.fullmatch(value):
+            raise PydanticCustomError("int_parsing", "not a whole number")
+        return value
 
     @field_validator("*")
     @classmethod

@@ -10,10 +10,11 @@ from handlers.contract.names import deployment_name
 from stacks import ROOT
 from stacks.settings import regions
 from stacks.settings.alarms import AlarmsSettings
-from stacks.settings.base import Model, on_change
+from stacks.settings.base import WHOLE_NUMBER, MisfitError, Model, on_change
 from stacks.settings.database import DatabaseSettings
 from stacks.settings.environment_name import LONGEST_ENVIRONMENT_NAME
 from stacks.settings.network import NetworkSettings
+from stacks.settings.restore import check_backup_region, check_restore
 from stacks.settings.state import StateSettings
 from stacks.settings.subnet_addresses import check_subnet_sizes
 from stacks.settings.tags import MOST_CHOSEN, Tags
@@ -23,7 +24,9 @@ _KnownRetention = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
 ]
 # A variable's text becomes a number first, because a literal takes its exact type only.
-RetentionDays = Annotated[_KnownRetention, BeforeValidator(lambda value: int(value) if str(value).isdigit() else value)]
+RetentionDays = Annotated[
+    _KnownRetention, BeforeValidator(lambda value: int(value) if WHOLE_NUMBER.fullmatch(str(value)) else value)
+]
 
 
 class AwsSettings(Model):
@@ -60,7 +63,8 @@ class ProxySettings(Model):
 class ReservedConcurrency(Model):
     """Concurrent executions set aside for each function; they count against the account's quota."""
 
-    migrate: int = Field(1, ge=1, le=1000, description="a whole number from 1 to 1000")
+    # While a deploy migrates, an on-call ends the session that it waits for. Two deploys take turns in the database.
+    migrate: int = Field(2, ge=1, le=1000, description="a whole number from 1 to 1000")
     # One refreshes, and the nightly verification runs beside it.
     refresh: int = Field(2, ge=1, le=1000, description="a whole number from 1 to 1000")
     status: int = Field(ge=1, le=1000, description="a whole number from 1 to 1000")
@@ -161,9 +165,9 @@ class Settings(Model):
             "**replaces** everything, the database with its rows too; add an environment instead"
         ),
     )
-    size: Literal["small", "medium", "large"] | None = Field(
+    size: Literal["small", "medium", "large", "huge"] | None = Field(
         None,
-        description='"small", "medium" or "large"; sets what the file does not',
+        description='"small", "medium", "large" (an instance) or "huge" (a cluster); sets what the file does not',
         json_schema_extra=on_change("what each value that it sets does"),
     )
     tags: Tags = Field(
@@ -194,9 +198,18 @@ class Settings(Model):
     @model_validator(mode="after")
     def _fits_the_region(self) -> Self:
         regions.check_zones(self.region, self.network.availability_zones)
-        regions.check_instance_class(self.region, self.database.instance_class)
+        regions.check_instance_class(self.region, self.database.engine, self.database.instance_class)
         regions.check_certificates(self.region, has_own=self.functions.ca_bundle is not None)
         check_subnet_sizes(self.network, self.database)
+        check_backup_region(self.database.backup_region, self.region)
+        check_restore(self.database.restore_from, self.rds_database.identifier)
+        if self.database.existing_identifier is not None and not self.network.exists:
+            raise MisfitError(
+                ("network", "vpc_cidr"),
+                self.network.vpc_cidr,
+                f"{self.database.existing_identifier} lies in a network that exists: name it in network.vpc_id, with "
+                "subnet_ids",
+            )
         return self
 
     @property
@@ -206,5 +219,8 @@ class Settings(Model):
 
     @property
     def rds_database(self) -> RdsDatabase:
-        """By what RDS names the database."""
-        return RdsDatabase(kind=RdsKind.INSTANCE, identifier=self.prefix)
+        """By what RDS names the database. It never depends on `restore_from`, which is removed after the restore."""
+        kind = RdsKind.CLUSTER if self.database.is_cluster else RdsKind.INSTANCE
+        generation = self.database.generation
+        own = self.prefix if generation == 1 else f"{self.prefix}-{generation}"
+        return RdsDatabase(kind=kind, identifier=self.database.existing_identifier or own)

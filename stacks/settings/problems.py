@@ -1,13 +1,14 @@
 """What is wrong with settings, said in the terms of the file and the variables they came from."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from stacks.settings.base import MisfitError
+from stacks.settings.profiles import PROFILES
 from stacks.settings.source import Key, Source
 
 
@@ -26,17 +27,31 @@ def explain(model: type[BaseModel], source: Source, hidden: AbstractSet[str], er
         error = {**error, "loc": cause.key, "input": cause.value}
     # Positions in a list are for the value shown, not for finding the key's description.
     key: Key = tuple(part for part in error["loc"] if isinstance(part, str))
-    origin, name = source.origin(key), ".".join(key)
+    reason = str(cause) if error["type"] == "value_error" else ""
+    origin, name = source.blamed(key, reason), ".".join(key)
     if error["type"] == "extra_forbidden":
         return f"{origin}: unknown key {name}; {_known_keys(model, key, hidden)}"
     allowed = _allowed(model, key, error)
     if error["type"] == "missing":
         return f"{origin}: {name} is missing; allowed: {allowed}"
-    reason = str(cause) if error["type"] == "value_error" else ""
     if reason and _field(model, key) is None:
         return f"{origin}: {name or 'the settings'} {reason}"
     because = f" ({reason})" if reason else ""
     return f"{origin}: {name} = {error['input']!r} is not allowed{because}; allowed: {allowed}"
+
+
+def without_consequences(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return pydantic's errors; beside a size that does not exist, without what is missing because of it."""
+    if not any(error["loc"] == ("size",) for error in errors):
+        return list(errors)
+    return [error for error in errors if error["type"] != "missing" or not _is_in_a_profile(error["loc"])]
+
+
+def _is_in_a_profile(key: Key) -> bool:
+    found: list[Any] = list(PROFILES.values())
+    for part in key:
+        found = [each[part] for each in found if isinstance(each, Mapping) and part in each]
+    return bool(found)
 
 
 def _known_keys(model: type[BaseModel], key: Key, hidden: AbstractSet[str]) -> str:

@@ -1,10 +1,12 @@
 """The values that settings are made of: a TOML file, `SCANNER__` variables that win, a profile that completes them."""
 
+import codecs
 import copy
 import os
+import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -60,6 +62,35 @@ class Source:
         from_profile = bool(key) and key not in self.in_file and self.is_set(key)
         return self.profile if from_profile else str(self.path)
 
+    def blamed(self, key: Key, reason: str) -> str:
+        """Return what to name for a problem of a key: a variable only where it sets the key or what the reason names.
+
+        Args:
+            key: of the value, or of the table whose values do not fit together.
+            reason: what is wrong; it names the keys of a table that matter.
+
+        """
+        own = [variable for set_, variable in self.variables.items() if key[: len(set_)] == set_]
+        inside = {set_: variable for set_, variable in self.variables.items() if set_[: len(key)] == key != set_}
+        named = [variable for set_, variable in inside.items() if re.search(rf"\b{re.escape(set_[-1])}\b", reason)]
+        if blamed := own or named:
+            return ", ".join(blamed)
+        # A table that no file and no profile has was made by its variables.
+        made = ", ".join(inside.values()) if key and key not in self.in_file else ""
+        from_profile = bool(key) and key not in self.in_file and self.is_set(key)
+        return made or (self.profile if from_profile else str(self.path))
+
+    def without_profile(self, keys: Iterable[Key]) -> Self:
+        """Return it without what the profile sets for these keys; what the file or a variable sets stays."""
+        values = copy.deepcopy(dict(self.values))
+        for key in keys:
+            if self.is_set(key) and self.origin(key) == self.profile:
+                table = values
+                for part in key[:-1]:
+                    table = table[part]
+                del table[key[-1]]
+        return replace(self, values=values)
+
     def is_set(self, key: Key) -> bool:
         """Return whether anything sets the key; else it is the model's own default."""
         return _holds(self.values, key)
@@ -74,16 +105,37 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Return the content of a settings file.
 
     Raises:
-        SettingsError: it does not exist, or is not TOML.
+        SettingsError: it does not exist, cannot be read, or is not TOML in UTF-8.
 
     """
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(_text(path))
     except FileNotFoundError as missing:
         known = ", ".join(environment_files(path.parent)) or "none"
         raise SettingsError(f"{path} does not exist; environments here: {known}") from missing
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
     except tomllib.TOMLDecodeError as broken:
         raise SettingsError(f"{path} is not TOML: {broken}") from broken
+
+
+def _text(path: Path) -> str:
+    """Return a file's text without the mark that some editors put in front of UTF-8 (BOM).
+
+    Raises:
+        SettingsError: it has another encoding.
+
+    """
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise SettingsError(f"{path} is UTF-16; save it as UTF-8")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SettingsError(
+            f"{path}, line {line}: the byte 0x{content[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        ) from error
 
 
 def _variables(environ: Mapping[str, str]) -> dict[Key, tuple[str, str]]:

@@ -21,7 +21,7 @@ def test_a_fresh_deployment_is_accepted_but_for_what_the_emulator_lacks(
     for name, value in deployed.deployment.settings_variables().items():
         monkeypatch.setenv(name, value)
     # Without the AWS CLI there is no tunnel.
-    scannerdb("accept", "local", "--json", code=1)
+    scannerdb("accept", "-e", "local", "--json", code=1)
     found = json.loads(capsys.readouterr().out)["findings"]
     by_state = {state: {each["check"] for each in found if each["state"] == state} for state in ("refused", "warning")}
     assert by_state == {"refused": set(), "warning": {"last-run", "metric-math"}}

@@ -50,6 +50,13 @@ def test_the_endpoint_is_a_host_or_a_host_with_a_port(changes: dict[str, str], h
     assert (endpoint.host, endpoint.port) == (host, port)
 
 
+@pytest.mark.parametrize("port", ["5_432", "\u0665\u0664\u0663\u0662", " 5432", "+5432", "five"])
+def test_a_port_has_the_digits_0_to_9_alone(port: str) -> None:
+    for changes in ({"RDS_PORT": port}, {"RDS_PROXY_ENDPOINT": f"proxy.example:{port}"}):
+        with pytest.raises(ValueError, match="is not a port"):
+            Endpoint.from_environment({**VARIABLES, **changes})
+
+
 def test_the_token_is_the_one_that_the_aws_sdk_signs(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)

@@ -107,10 +107,23 @@ def test_kept_running_it_answers_keeps_others_out_and_ends_with_ctrl_c(tmp_path:
         assert subprocess.run(curl + " -sS", shell=True, capture_output=True, check=True).stdout
 
         read_until(process, "psql ")
+        shown = read_until(process, " status").splitlines()
+        source, status = (line.strip() for line in shown[-2:])
+        assert source == f"source {tmp_path}/env"
+        # As printed, in a shell that has the credentials of an account.
+        printed = subprocess.run(
+            ["bash", "-euc", f'{source}; echo "${{AWS_PROFILE:-no profile}}"; {status}'],
+            env={**os.environ, "AWS_PROFILE": "prod"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert printed.startswith("no profile\n")
+        assert "active" in printed
         rest = assert_interrupting_stops_everything(process, signal.SIGINT)
     assert process.returncode == 0
     assert "Everything is stopped again." in rest
-    assert sorted(path.name for path in tmp_path.iterdir() if path.name == "postgresql") == []
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name in {"postgresql", "env"}) == []
 
 
 def test_terminated_while_it_scans_it_leaves_no_process_behind(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from lab.gameday.clock import Clock
 from lab.gameday.commands import aws
 from lab.gameday.fault import Fault
 from lab.gameday.faults import FAULTS
+from lab.gameday.faults.of_data import TableLost
 from lab.gameday.faults.of_schema import RightLost
 from lab.gameday.metric_store import MetricStore
 from lab.gameday.on_call import Diagnosis
@@ -118,7 +119,15 @@ def test_a_lost_right_is_told_named_and_given_back_by_the_doctor_s_own_command(s
     assert row.rang_after is not None
     assert row.over_after is not None
     assert row.said.startswith("grants critical: progress_reader lacks SELECT")
-    assert row.done[0] == "scannerdb migrate"
+    assert row.done[0] == "scannerdb migrate -e local"
+
+
+def test_a_lost_table_comes_back_from_a_point_in_time_row_by_row(stage: Stage) -> None:
+    scene, watch = stage
+    row = play(TableLost(), scene, watch, print)
+    assert row.failures == []
+    assert row.said.startswith("progress-drift critical: ")
+    assert "rows copied back" in row.done[0]
 
 
 def test_an_alarm_with_a_wrong_threshold_fails_the_row_of_its_fault(

@@ -167,6 +167,11 @@ def test_a_rollback_of_what_never_took_the_old_views_place_leaves_them(old: Test
     with pytest.raises(MigrationFailedError, match="kept"):
         migrate(old)
     old.query("DROP EVENT TRIGGER keep", user="postgres")
+    # THEN the older views are still to be adopted, and nothing is to be restored
+    planned = migration_plan(build_release(MIGRATIONS), old.connect)
+    assert any(step.changes for step in planned.steps)
+    assert not [finding for finding in planned.findings if finding.check == "restorable"]
+    # AND a rollback leaves them
     rollback(old.connect, build_release(MIGRATIONS))
     assert old.query("SELECT to_regclass('job_progress') IS NULL, to_regclass('job_progress_next') IS NULL") == [
         (False, True)

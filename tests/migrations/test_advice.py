@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import psycopg2
 import pytest
 
 from handlers.errors import DatabaseUnavailableError, MigrationFailedError
+from handlers.migrator.advice import connecting_step
 from handlers.migrator.runner import rollback, run
 from handlers.migrator.session import RunLimits
 
@@ -48,6 +50,13 @@ def raising(code: str, *, hint: str = "") -> str:
         ("53400", "The server is out of a resource that the message names."),
         ("57014", "Another session cancelled the statement."),
         ("40001", "Another session changed the same rows at the same time. When it has ended, migrate again."),
+        ("40P01", "End those that `scannerdb doctor lock-waits` names, then migrate again."),
+        ("55P03", "End those that `scannerdb doctor lock-waits` names, then migrate again."),
+        ("42P06", "An object of this name exists and is another one."),
+        ("42P07", "An object of this name exists and is another one."),
+        ("42710", "An object of this name exists and is another one."),
+        ("42723", "An object of this name exists and is another one."),
+        ("2BP01", "Other objects depend on what the statement drops."),
         ("55006", "Another session uses the object that the message names. When it has ended, migrate again."),
         ("57P01", "The connection was lost. When the database answers, migrate again."),
         ("58030", "The server could not read or write a file. Its log says more."),
@@ -153,6 +162,19 @@ def test_a_server_without_a_second_connection_is_told_with_what_a_run_needs(
     finally:
         empty_database.query("ALTER ROLE scanner_admin CONNECTION LIMIT -1", user="postgres")
     assert str(error.value).splitlines()[-1].startswith("A run takes two connections. End idle sessions")
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "FATAL:  sorry, too many clients already",
+        "FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute",
+        'FATAL:  too many connections for database "scanner_db"',
+    ],
+)
+def test_each_way_of_having_no_connection_left_is_told_so(refusal: str) -> None:
+    assert connecting_step(psycopg2.OperationalError(refusal)).startswith("A run takes two connections.")
+    assert connecting_step(psycopg2.OperationalError("Connection refused")) == ""
 
 
 def test_a_rollback_that_fails_is_told_to_roll_back_again(empty_database: TestDatabase, release_of: ReleaseOf) -> None:

@@ -31,6 +31,8 @@ WRITE = """
 INSERT INTO jobs (job_id, bucket) VALUES ('6f2c4a50-0000-4000-8000-000000000001', 'b');
 INSERT INTO job_objects (job_id, bucket, status) VALUES ('6f2c4a50-0000-4000-8000-000000000001', 'b', 'queued')
 """
+# As a build that died leaves an index.
+INVALID = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{}'::regclass"
 PARTITIONED = (
     "DROP TABLE job_objects; "
     "CREATE TABLE job_objects (job_id uuid NOT NULL, bucket text, key text, etag text, status text NOT NULL, "
@@ -101,6 +103,18 @@ REFUSED = {
         make="ALTER TABLE jobs DROP CONSTRAINT jobs_pkey; ALTER TABLE jobs ALTER job_id SET NOT NULL",
         told="public.jobs.job_id: not unique.",
         way_out="CREATE UNIQUE INDEX CONCURRENTLY ON public.jobs (job_id)",
+    ),
+    "a job that is unique among some, and with its bucket": Case(
+        make="ALTER TABLE jobs DROP CONSTRAINT jobs_pkey; ALTER TABLE jobs ALTER job_id SET NOT NULL; "
+        "CREATE UNIQUE INDEX ON jobs (job_id) WHERE bucket = 'b'; CREATE UNIQUE INDEX ON jobs (job_id, bucket)",
+        told="public.jobs.job_id: not unique.",
+        way_out="CREATE UNIQUE INDEX CONCURRENTLY ON public.jobs (job_id)",
+    ),
+    "a job_id of a domain over bigint": Case(
+        make="CREATE DOMAIN number AS bigint; ALTER TABLE findings DROP job_id, ADD job_id number NOT NULL",
+        told="public.findings.job_id: public.number. Triggers count jobs by uuid: after their creation every write to "
+        "the table would fail. Next: Numbers can become UUIDs",
+        way_out="ALTER TABLE public.findings ALTER COLUMN job_id TYPE uuid USING lpad(to_hex(job_id), 32, '0')::uuid",
     ),
     "no execution_arn": Case(
         make="ALTER TABLE jobs DROP execution_arn",
@@ -247,6 +261,12 @@ NOTED = {
         make="CREATE TABLE everything (job_id uuid); ALTER TABLE job_objects INHERIT everything",
         told="public.job_objects: inherits from public.everything. A write that names the parent",
     ),
+    "a partition of another table": Case(
+        make="DROP TABLE job_objects; CREATE TABLE everything (job_id uuid NOT NULL, bucket text, key text, etag text, "
+        "status text, updated_at timestamptz) PARTITION BY HASH (job_id); "
+        "CREATE TABLE job_objects PARTITION OF everything FOR VALUES WITH (MODULUS 1, REMAINDER 0)",
+        told="public.job_objects: is a partition of public.everything. A write that names the parent",
+    ),
     "an unlogged table": Case(
         make="ALTER TABLE job_objects SET UNLOGGED",
         told="public.job_objects: unlogged. A crash of the server empties it, but not its counts.",
@@ -370,6 +390,24 @@ def test_a_large_table_is_not_read_for_its_statuses(skipping: TestDatabase, monk
     assert finding.value == "NULL occurs, as the last ANALYZE found; others may occur rarely"
 
 
+@pytest.mark.parametrize(
+    "index",
+    [
+        "CREATE INDEX i ON job_objects (status) WHERE status = 'queued'",
+        "CREATE INDEX i ON job_objects USING hash (status)",
+        "CREATE INDEX i ON job_objects (key, status)",
+        f"CREATE INDEX i ON job_objects (status); {INVALID.format('i')}",
+    ],
+)
+def test_an_index_that_does_not_find_each_status_is_not_asked(
+    skipping: TestDatabase, monkeypatch: pytest.MonkeyPatch, index: str
+) -> None:
+    monkeypatch.setattr(statuses, "_SMALL_BYTES", -1)
+    skipping.query(index, user="postgres")
+    (finding,) = examine(skipping)
+    assert finding.value == "not looked at: no index begins with it, and the table was never analyzed"
+
+
 def test_a_lock_of_another_session_ends_a_check_and_not_the_plan(tables: TestDatabase) -> None:
     holder = tables.connect()
     with holder.cursor() as cursor:
@@ -407,10 +445,15 @@ def test_indexes_that_another_serves_as_well_are_named_with_their_size(old: Test
         "CREATE INDEX mine ON job_objects (bucket text_pattern_ops)",
         "CREATE INDEX mine ON job_objects (lower(bucket))",
         "CREATE INDEX mine ON job_objects (updated_at)",
+        "CREATE UNIQUE INDEX mine ON jobs (bucket); CREATE UNIQUE INDEX more ON jobs (bucket, prefix)",
+        "CREATE UNIQUE INDEX mine ON jobs (bucket) NULLS NOT DISTINCT; CREATE UNIQUE INDEX other ON jobs (bucket)",
+        "CREATE UNIQUE INDEX mine ON jobs (bucket); ALTER TABLE jobs ADD CONSTRAINT c UNIQUE (bucket) DEFERRABLE",
+        f"CREATE INDEX mine ON jobs (bucket); CREATE INDEX other ON jobs (bucket, prefix); {INVALID.format('other')}",
+        f"CREATE INDEX mine ON jobs (bucket, prefix); CREATE INDEX other ON jobs (bucket); {INVALID.format('other')}",
     ],
 )
 def test_an_index_that_serves_what_no_other_does_is_not_named(database: TestDatabase, index: str) -> None:
-    database.query(index)
+    database.query(index, user="postgres")
     assert examine(database) == ()
 
 

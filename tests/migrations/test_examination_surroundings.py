@@ -63,6 +63,13 @@ def test_a_table_of_another_owner_is_refused_with_the_grant_that_helps(
     migrate(empty_database)
 
 
+def test_a_function_of_another_owner_is_refused_with_the_grant_that_helps(old: TestDatabase) -> None:
+    old.query("ALTER FUNCTION refresh_job_progress() OWNER TO postgres", user="postgres")
+    finding = examine(old)["owners"]
+    assert (finding.subject, finding.value) == ("public.refresh_job_progress()", "belongs to postgres")
+    assert finding.refuses
+
+
 def test_a_login_that_may_not_create_in_public_is_refused_with_the_grant_that_helps(
     empty_database: TestDatabase, login: str
 ) -> None:
@@ -100,6 +107,16 @@ def test_a_login_that_may_not_set_the_roles_up_is_refused_with_what_helps(
         database.query(f"GRANT {role} TO {login} WITH ADMIN OPTION", user="postgres")
     # THEN none is left: who is in pg_monitor and rds_iam already needs no grant
     assert "roles" not in examine(empty_database, login)
+
+
+def test_a_login_that_does_not_see_other_sessions_is_told_with_the_grant_that_helps(
+    empty_database: TestDatabase, login: str
+) -> None:
+    finding = examine(empty_database, login)["sessions"]
+    assert (finding.subject, finding.refuses) == (f"login {login}", False)
+    statement = finding.way_out.removeprefix("An administrator can run ").removesuffix(".")
+    empty_database.query(statement, user="postgres")
+    assert "sessions" not in examine(empty_database, login)
 
 
 def test_each_relation_that_the_migrations_make_is_examined_under_its_name(database: TestDatabase) -> None:
@@ -187,6 +204,11 @@ def test_a_standby_is_refused(postgres: EmbeddedPostgres) -> None:
         ),
         ("DATABASE {database}", "search_path = app, published", "search_path=app, published"),
         ("ROLE scanner_app IN DATABASE {database}", "search_path = app", "search_path=app"),
+        (
+            "ROLE progress_refresher IN DATABASE {database}",
+            "default_transaction_read_only = on",
+            "default_transaction_read_only=on",
+        ),
     ],
 )
 def test_a_default_under_which_writes_fail_or_are_not_counted_is_told(
@@ -197,6 +219,19 @@ def test_a_default_under_which_writes_fail_or_are_not_counted_is_told(
     finding = examine(database)["defaults"]
     assert (finding.subject, finding.value, finding.refuses) == (scope, value, False)
     database.query(finding.way_out.removesuffix(", where it is not meant."), user="postgres")
+    assert examine(database) == {}
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        "ROLE {login} IN DATABASE {database} SET default_transaction_read_only = on",
+        "ROLE {login} IN DATABASE {database} SET search_path = app",
+        "ROLE {login} IN DATABASE postgres SET session_replication_role = replica",
+    ],
+)
+def test_a_default_of_others_is_not_told(database: TestDatabase, login: str, scope: str) -> None:
+    database.query(f"ALTER {scope.format(login=login, database=database.name)}", user="postgres")
     assert examine(database) == {}
 
 
@@ -255,6 +290,21 @@ def test_what_depends_on_an_older_view_and_cannot_be_built_again_is_refused(
     old.query(way_out)
     migrate(old)
     assert old.query("SELECT count(*) FROM team_dashboard") == [(3,)]
+
+
+def test_a_view_on_a_column_that_the_new_view_lacks_is_refused(old: TestDatabase) -> None:
+    old.query("DROP MATERIALIZED VIEW job_progress CASCADE")
+    old.query("CREATE MATERIALIZED VIEW job_progress AS SELECT job_id, bucket, 1 AS extra FROM jobs")
+    old.query(
+        "CREATE VIEW report AS SELECT extra FROM job_progress; CREATE VIEW kept AS SELECT bucket FROM job_progress"
+    )
+    findings = [found for found in migration_plan(build_release(MIGRATIONS), old.connect).findings if found.refuses]
+    assert [(found.subject, found.value) for found in findings] == [
+        ("public.job_progress", "public.report reads its column extra, which the new view does not have")
+    ]
+    old.query("DROP VIEW report")
+    migrate(old)
+    assert old.query("SELECT count(*) FROM kept") == [(3,)]
 
 
 def test_what_reads_a_migrated_view_is_nobodys_business(database: TestDatabase) -> None:

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from handlers.migrator.runner import run
+from handlers.migrator.steps import migration_plan
+from tests.support.database import MIGRATIONS, build_release
 from tests.support.migrating import migrate, roll_back_to
 from tests.support.old_deployment import create_analyst, run_old_002
 from tests.support.schema import schema
@@ -32,6 +35,23 @@ def test_any_role_sees_what_a_migrate_would_restore(database: TestDatabase, role
         ("refresh_job_progress()", True),
         ("should_refresh_progress(timestamptz)", True),
     ]
+
+
+def test_a_plan_names_what_a_migrate_would_restore_and_the_migrate_says_so(database: TestDatabase) -> None:
+    release = build_release(MIGRATIONS)
+    run_old_002(database)
+    database.query("DROP VIEW job_statistics")
+    planned = migration_plan(release, database.connect)
+    assert planned.steps == ()
+    assert [(found.subject, found.value, found.refuses) for found in planned.findings] == [
+        ("public.active_jobs_progress", "replaced by an older deployment's script", False),
+        ("public.job_progress", "replaced by an older deployment's script", False),
+        ("public.job_statistics", "missing", False),
+    ]
+    said: list[str] = []
+    run(database.connect, release, report=lambda message, **_: said.append(message))
+    assert said == [f"found {found}" for found in planned.findings]
+    assert migration_plan(release, database.connect).findings == ()
 
 
 def test_one_migrate_brings_back_what_a_script_replaced(database: TestDatabase) -> None:

@@ -88,11 +88,14 @@ def test_a_role_may_do_nothing_else(database: TestDatabase, role: str, sql: str)
 @pytest.mark.parametrize(
     ("role", "setting", "value"),
     [
+        ("scanner_app", "statement_timeout", "5min"),
         ("scanner_app", "idle_in_transaction_session_timeout", "1min"),
         ("progress_refresher", "statement_timeout", "280s"),
+        ("progress_refresher", "lock_timeout", "10s"),
         ("progress_reader", "statement_timeout", "2s"),
         ("progress_reader", "default_transaction_read_only", "on"),
         ("progress_reader", "enable_seqscan", "off"),
+        ("progress_reader", "enable_bitmapscan", "off"),
         ("progress_reader", "jit", "off"),
         ("scanner_doctor", "default_transaction_read_only", "on"),
         ("scanner_doctor", "statement_timeout", "20s"),

@@ -49,6 +49,15 @@ def test_what_was_rolled_back_is_applied_again_by_the_next_deploy(
     assert run(empty_database.connect, release).applied == ("002_b.sql",)
 
 
+def test_only_the_rollback_that_was_agreed_to_runs(empty_database: TestDatabase, release_of: ReleaseOf) -> None:
+    release = release_of(FILES)
+    run(empty_database.connect, release)
+    with pytest.raises(NoRollbackError, match=r"002_b.down.sql would run now, not 001_a.down.sql"):
+        rollback(empty_database.connect, release, agreed="001_a.down.sql")
+    assert versions(empty_database) == [(1, True), (2, True)]
+    assert rollback(empty_database.connect, release, agreed="002_b.down.sql") == "002_b.down.sql"
+
+
 def test_a_migration_without_a_rollback_is_not_taken_back(empty_database: TestDatabase, release_of: ReleaseOf) -> None:
     release = release_of({"001_a.sql": FILES["001_a.sql"]})
     run(empty_database.connect, release)

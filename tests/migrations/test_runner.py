@@ -221,6 +221,20 @@ def test_a_migration_waits_for_a_busy_table_in_short_turns_so_that_writers_get_t
     assert empty_database.query("SELECT count(c), count(*) FROM t") == [(0, 2)]
 
 
+@pytest.mark.parametrize("rest", ["", "; CREATE INDEX CONCURRENTLY a_a ON a (a)"], ids=["one", "by statement"])
+def test_a_statement_that_a_deadlock_undid_is_tried_again(
+    empty_database: TestDatabase, release_of: ReleaseOf, rest: str
+) -> None:
+    # GIVEN a statement that is the victim of a deadlock at its first try; no rollback takes a sequence back
+    empty_database.query("CREATE SEQUENCE tries")
+    fails_once = (
+        "DO $$ BEGIN IF nextval('tries') = 1 THEN RAISE EXCEPTION 'refused' USING ERRCODE = '40P01'; END IF; END $$"
+    )
+    release = release_of({"001_a.sql": f"CREATE TABLE a (a int); {fails_once}{rest}"})
+    assert migrate(empty_database, release).applied == ("001_a.sql",)
+    assert empty_database.query("SELECT last_value FROM tries") == [(2,)]
+
+
 def test_roles_are_applied_on_every_run(empty_database: TestDatabase, release_of: ReleaseOf) -> None:
     release = release_of(
         {"roles.sql": "CREATE TABLE IF NOT EXISTS ran (a int); INSERT INTO ran VALUES (1)", "001_a.sql": TABLE}

@@ -49,6 +49,40 @@ HOSTILE = (
     ("search_path = '$user', elsewhere", "default_transaction_read_only = on", "exit_on_error = on"),
     ("restrict_nonsystem_relation_kind = 'view, foreign-table'", "statement_timeout = '20ms'"),
 )
+# What a session of a run has, whatever the default is, and an odd default for it.
+FIXED = {
+    "search_path": ("public, pg_temp", "elsewhere"),
+    "default_table_access_method": ("heap", "other_heap"),
+    "default_transaction_isolation": ("read committed", "serializable"),
+    "default_transaction_read_only": ("off", "on"),
+    "default_transaction_deferrable": ("off", "on"),
+    "row_security": ("off", "on"),
+    "restrict_nonsystem_relation_kind": ("", "view, foreign-table"),
+    "session_replication_role": ("origin", "replica"),
+    "client_encoding": ("UTF8", "LATIN1"),
+    "standard_conforming_strings": ("on", "off"),
+    "array_nulls": ("on", "off"),
+    "transform_null_equals": ("off", "on"),
+    "check_function_bodies": ("on", "off"),
+    "plpgsql.extra_errors": ("none", "all"),
+    "plpgsql.extra_warnings": ("none", "all"),
+    "exit_on_error": ("off", "on"),
+    "quote_all_identifiers": ("off", "on"),
+    "DateStyle": ("ISO, MDY", "German, DMY"),
+    "IntervalStyle": ("postgres", "iso_8601"),
+    "TimeZone": ("UTC", "Asia/Kathmandu"),
+    "bytea_output": ("hex", "escape"),
+    "extra_float_digits": ("1", "-15"),
+    "client_min_messages": ("error", "debug5"),
+    "statement_timeout": ("0", "7777"),
+    "idle_session_timeout": ("60000", "7777"),
+    "tcp_keepalives_idle": ("30", "77"),
+    "tcp_keepalives_interval": ("10", "77"),
+    "tcp_keepalives_count": ("3", "7"),
+    "transaction_timeout": ("0", "7777"),
+    "idle_in_transaction_session_timeout": ("0", "7777"),
+    "client_connection_check_interval": ("0", "7777"),
+}
 # What was made, and where; an oid is no name.
 MADE = """
 SELECT nspname, relname, relkind::text, pg_get_indexdef(class.oid), pg_get_viewdef(class.oid), relam
@@ -94,6 +128,31 @@ def test_no_default_of_the_database_changes_what_a_run_makes(
     with elsewhere.server.connect(user="postgres", database="postgres") as connection:
         connection.cursor().execute(f"ALTER DATABASE {elsewhere.name} RESET ALL")
     assert elsewhere.query(NEUTRAL + MADE) == database.query(NEUTRAL + MADE)
+
+
+@pytest.mark.parametrize(
+    "rest", ["", "; CREATE INDEX CONCURRENTLY seen_name ON seen (name)"], ids=["one transaction", "by statement"]
+)
+def test_each_setting_that_a_run_depends_on_is_set_in_every_file(
+    elsewhere: TestDatabase, release_of: ReleaseOf, rest: str
+) -> None:
+    # GIVEN a database with another default for each, and a run of the superuser, who may change all of them
+    elsewhere.query("CREATE ACCESS METHOD other_heap TYPE TABLE HANDLER heap_tableam_handler", user="postgres")
+    set_defaults(elsewhere, *(f"{name} = '{odd}'" for name, (_, odd) in FIXED.items()))
+    look = "SELECT name, setting FROM pg_settings"
+    release = release_of(
+        {"001_a.sql": f"CREATE TABLE seen AS {look}{rest}", "002_b.sql": f"CREATE TABLE seen_again AS {look}"}
+    )
+    # WHEN it runs
+    run(lambda: elsewhere.connect("postgres"), release)
+    with elsewhere.server.connect(user="postgres", database="postgres") as connection:
+        connection.cursor().execute(f"ALTER DATABASE {elsewhere.name} RESET ALL")
+    # THEN each file saw the same settings; an older version lacks some
+    for table in ("seen", "seen_again"):
+        rows = f"SELECT name, setting FROM {table} WHERE name = ANY (%s)"
+        seen = dict(elsewhere.query(rows, (list(FIXED),), user="postgres"))
+        assert len(seen) >= len(FIXED) - 2
+        assert seen == {name: FIXED[name][0] for name in seen}
 
 
 def test_no_default_of_a_writers_session_makes_our_triggers_fail_or_miscount(database: TestDatabase) -> None:

@@ -21,6 +21,7 @@ from handlers.migrator.runner import rollback, run
 from handlers.migrator.steps import migration_plan
 from lab.embedded_postgres import ADMIN_USER, DEFAULT_VERSION, EmbeddedPostgres
 from scannerdb.partition import run as partitioning
+from stacks import ROOT
 from tests.support.database import BUILD, MIGRATIONS, TestDatabase, build_release
 from tests.support.diagnosis import diagnose
 from tests.support.invocations import Context
@@ -114,6 +115,19 @@ def _ask(route: str, job_id: str | None = None, **query: str) -> dict[str, Any]:
 
 def _without_triggers(database: TestDatabase, sql: str) -> None:
     database.query(f"ALTER TABLE job_objects DISABLE TRIGGER USER; {sql}; ALTER TABLE job_objects ENABLE TRIGGER USER")
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        ("README.md", "PostgreSQL {first} to {last}"),
+        ("docs/adopt.md", "PostgreSQL {listed} or {last}"),
+    ],
+)
+def test_the_pages_name_the_versions_that_are_supported(page: str, said: str) -> None:
+    *others, last = postgres_versions.SUPPORTED
+    wanted = said.format(first=others[0], last=last, listed=", ".join(map(str, others)))
+    assert wanted in (ROOT / page).read_text()
 
 
 class Untouchable(psycopg2.extensions.connection):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.emulator.server import Emulator
-from scannerdb import login
 from tests.support import fake_aws_cli
 from tests.support.deployed import BASTION, PREFIX, Deployed
 
@@ -31,7 +30,7 @@ def deployed(database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("SCANNER__AWS__ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv("SCANNER__STATE__PATH", str(tmp_path / "terraform.tfstate"))
     monkeypatch.setenv("SCANNER__FUNCTIONS__CA_BUNDLE", str(server.certificate_authority))
-    monkeypatch.setattr(login, "DATABASE", database.name)
+    monkeypatch.setenv("SCANNER__DATABASE__NAME", database.name)
     deployment = Deployed(tmp_path / "terraform.tfstate", database)
     deployment.say(
         proxy_endpoint="localhost",

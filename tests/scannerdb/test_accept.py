@@ -374,7 +374,7 @@ def change(*actions: str) -> dict[str, Any]:
 def test_a_second_plan_that_is_not_empty_names_what_differs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "plan_environment", lambda _: planned(change("update")))
     (found,) = answers(PLAN)
-    assert (found.state, found.next) == ("refused", "scannerdb review prod")
+    assert (found.state, found.next) == ("refused", "scannerdb review -e prod")
     assert found.seen == "1 differ: aws_db_instance.database_instance (port)"
     monkeypatch.setattr(plan, "plan_environment", lambda _: planned(change("no-op")))
     (found,) = answers(PLAN)
@@ -478,7 +478,7 @@ def test_what_is_not_deployed_is_refused_before_the_first_question(
 ) -> None:
     monkeypatch.setenv("SCANNER__AWS__ENDPOINT", aws.aws_url)
     monkeypatch.setenv("SCANNER__STATE__PATH", str(tmp_path / "none.tfstate"))
-    scannerdb("accept", "local", code=1)
+    scannerdb("accept", "-e", "local", code=1)
     assert "local is not deployed: its state" in capsys.readouterr().err
 
 
@@ -507,7 +507,7 @@ def test_the_exit_code_is_that_of_the_worst_answer(
         ({"logs.describe_metric_filters": {"metricFilters": []}}, 2, "refused"),
     ):
         quick(script)
-        scannerdb("accept", "prod", "--json", code=code)
+        scannerdb("accept", "-e", "prod", "--json", code=code)
         assert json.loads(capsys.readouterr().out)["state"] == state
 
 

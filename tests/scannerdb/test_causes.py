@@ -36,6 +36,8 @@ def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ({"password": "wrong"}, 'password authentication failed for user "scanner_admin"', "PGPASSWORD"),
         ({"password": ""}, "no password supplied", "PGPASSWORD"),
         ({"user": "no_such_login"}, 'role "no_such_login" does not exist', "correct the user"),
+        ({"user": "rds_iam"}, 'role "rds_iam" is not permitted to log in', "ALTER ROLE ... LOGIN"),
+        ({"service": "nowhere"}, 'definition of service "nowhere" not found', "~/.pg_service.conf"),
         ({"dbname": "elsewhere"}, 'database "elsewhere" does not exist', "correct dbname"),
         ({"sslmode": "disable"}, 'no pg_hba.conf entry for host "127.0.0.1"', "sslmode=verify-full"),
         ({"sslrootcert": "/nowhere.pem"}, 'root certificate file "/nowhere.pem" does not exist', "correct sslrootcert"),
@@ -72,6 +74,12 @@ def test_a_certificate_of_another_authority(
         ("53100", "disk is full"),
         ("53200", "out of memory"),
         ("53300", "out of connections"),
+        ("53400", "out of what the message names"),
+        ("42P01", "not migrated, or not to this release"),
+        ("42883", "not migrated, or not to this release"),
+        ("42703", "not migrated, or not to this release"),
+        ("3F000", "not migrated, or not to this release"),
+        ("55000", "run `scannerdb migrate`, then `scannerdb refresh`"),
         ("22012", ""),
     ],
 )
@@ -83,6 +91,28 @@ def test_a_statement_that_the_server_refuses(database: TestDatabase, sqlstate: s
     assert said == "refused"
     assert way_out in advice
     assert bool(way_out) == bool(advice)
+
+
+@pytest.mark.parametrize(
+    ("said", "way_out"),
+    [
+        ("server closed the connection unexpectedly", "the connection was lost"),
+        ("could not receive data from server: Connection reset by peer", "the connection was lost"),
+        ("no connection to db:5432: timeout expired", "a firewall drops the packets"),
+        ("no connection to db:5432: No route to host", "a firewall drops the packets"),
+        ('FATAL:  PAM authentication failed for user "scanner_doctor"', "an IAM token is valid for 15 minutes"),
+        ('FATAL:  permission denied for database "scanner_db"', "grants CONNECT"),
+        ("server does not support SSL, but SSL was required", "sslmode=prefer"),
+        ("SSL error: tlsv1 alert protocol version", "TLS failed"),
+        ("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute", "end idle sessions"),
+        ("FATAL:  sorry, too many clients already", "end idle sessions"),
+        ("FATAL:  the database system is starting up", "when the server is up"),
+        ("FATAL:  the database system is not yet accepting connections", "when the server is up"),
+        ('invalid dsn: missing "=" after "nonsense" in connection info string', "correct --dsn"),
+    ],
+)
+def test_what_libpq_says_without_a_code_is_followed_by_its_way_out(said: str, way_out: str) -> None:
+    assert way_out in sentence(psycopg2.OperationalError(said)).partition("; ")[2]
 
 
 def test_a_connection_that_is_lost_while_a_command_waits(database: TestDatabase) -> None:

@@ -101,11 +101,11 @@ def test_the_command_of_a_checkout_leaves_no_path_to_the_commands_that_it_starts
     ("arguments", "variable", "chosen"),
     [
         ((), "", None),
-        (("settings", "dev"), "/a", "/a"),
+        (("settings", "-e", "dev"), "/a", "/a"),
         (("--project", "/b", "settings"), "/a", "/b"),
         (("--project=/b", "settings"), "", "/b"),
         # Behind the command it is another command's argument.
-        (("tunnel", "dev", "--", "x", "--project", "/b"), "", None),
+        (("tunnel", "-e", "dev", "--", "x", "--project", "/b"), "", None),
         (("--project",), "", None),
     ],
 )
@@ -121,7 +121,7 @@ def test_a_wheel_works_on_the_migrations_and_environments_of_the_project_that_is
     variables = {"PYTHONPATH": str(installed)} | ({"SCANNERDB_PROJECT": str(other_checkout)} if by_variable else {})
     start = (sys.executable, "-P", "-c", ENTRY_POINT, *options)
     assert "CREATE TABLE theirs" in run(*start, "plan", cwd=tmp_path, **variables).stdout
-    settings = json.loads(run(*start, "settings", "theirs", "--json", cwd=tmp_path, **variables).stdout)
+    settings = json.loads(run(*start, "settings", "-e", "theirs", "--json", cwd=tmp_path, **variables).stdout)
     assert settings["region"]["from"] == "environments/theirs.toml"
     assert settings["release.migrations"]["value"] == "migrations"
     version = run(*start, "--version", cwd=tmp_path, **variables).stdout
@@ -138,7 +138,7 @@ def test_the_commands_that_a_command_starts_work_on_the_same_project(
     assert printed.stdout == f"{other_checkout}\n"
 
 
-@pytest.mark.parametrize(("line", "folder"), [("settings dev", "environments/"), ("plan", "migrations/")])
+@pytest.mark.parametrize(("line", "folder"), [("settings -e dev", "environments/"), ("plan", "migrations/")])
 def test_a_wheel_without_a_project_asks_for_one(installed: Path, tmp_path: Path, line: str, folder: str) -> None:
     start = (sys.executable, "-P", "-c", ENTRY_POINT, *line.split())
     told = " ".join(run(*start, cwd=tmp_path, code=2, PYTHONPATH=str(installed)).stderr.split())
@@ -159,7 +159,7 @@ def test_a_project_that_may_not_be_written_to_is_read(installed: Path, other_che
 
 
 def test_what_only_a_checkout_can_do_says_so(installed: Path, other_checkout: Path, tmp_path: Path) -> None:
-    start = (sys.executable, "-P", "-c", ENTRY_POINT, "--project", str(other_checkout), "review", "theirs")
+    start = (sys.executable, "-P", "-c", ENTRY_POINT, "--project", str(other_checkout), "review", "-e", "theirs")
     told = run(*start, "--emulator", cwd=tmp_path, code=2, PYTHONPATH=str(installed)).stderr
     assert (
         f"{other_checkout}/.venv/bin/python does not exist, and an installed scannerdb has no cdktf; run `make" in told

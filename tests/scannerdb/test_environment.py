@@ -12,13 +12,14 @@ import boto3
 import pytest
 
 from handlers.contract.roles import DOCTOR, OWNER, READER, REFRESHER
-from scannerdb.login import Target
+from scannerdb.login import Target, tunnel_as
 from scannerdb.options import environment_file, find_dsn
 from scannerdb.outputs import stack_outputs
 from stacks import ROOT
 from stacks.settings import load_settings
 from tests.support.command_line import dsn, scannerdb
 from tests.support.deployed import PREFIX
+from tests.support.existing_instance import around_existing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +61,7 @@ def test_the_owner_proves_the_password_that_rds_keeps(
 ) -> None:
     monkeypatch.setenv("SCANNER__AWS__ENDPOINT", aws.aws_url)
     instance = aws.client("rds").describe_db_instances(DBInstanceIdentifier=PREFIX)["DBInstances"][0]
-    secret = {"username": OWNER, "password": deployed.database.server.password}
+    secret = {"username": "scanner_admin", "password": deployed.database.server.password}
     aws.client("secretsmanager").put_secret_value(
         SecretId=instance["MasterUserSecret"]["SecretArn"], SecretString=json.dumps(secret)
     )
@@ -142,7 +143,7 @@ def test_an_isolated_network_is_answered_with_the_tunnel_of_who_was_to_log_in(
     scannerdb(command, "-e", "local", code=1)
     said = capsys.readouterr().err
     assert "localhost:1 of local cannot be reached from here" in said
-    assert f"from outside: scannerdb tunnel local{options} -- scannerdb ..." in said
+    assert f"from outside: scannerdb tunnel -e local{options} -- scannerdb ..." in said
 
 
 def test_a_state_in_a_bucket_is_read_from_there(aws: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,4 +193,21 @@ def test_a_shell_completes_commands_functions_and_environments() -> None:
     assert completed("scannerdb re", 1) == ["rebuild", "refresh", "retire", "review"]
     assert completed("scannerdb logs d", 2) == ["doctor"]
     assert completed("scannerdb status -e ", 3) == ["dev", "local", "prod"]
-    assert completed("scannerdb tunnel p", 2) == ["prod"]
+    assert completed("scannerdb tunnel -e p", 3) == ["prod"]
+
+
+def test_the_owner_is_the_login_that_the_settings_name_with_the_secret_that_they_name(
+    aws: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of an instance that exists both may differ: a login of its own, in a secret that RDS does not manage."""
+    secret = {"username": "scans_owner", "password": "of another team"}
+    made = aws.client("secretsmanager").create_secret(Name="scans-owner", SecretString=json.dumps(secret))
+    monkeypatch.setenv("SCANNER__AWS__ENDPOINT", aws.aws_url)
+    file = tmp_path / "shared.toml"
+    lines = ('name = "scans"', 'master_username = "scans_owner"', f'master_secret_arn = "{made["ARN"]}"')
+    file.write_text(around_existing(*lines))
+    outputs = {"database_endpoint": "an-instance", "database_port": "6543"}
+    target = Target.of(load_settings(file), user=OWNER, outputs=outputs)
+    assert target.arguments().items() >= {"dbname": "scans", "user": "scans_owner", "host": "an-instance"}.items()
+    assert target.password() == "of another team"
+    assert tunnel_as(target.user, "shared") == "scannerdb tunnel -e shared --direct"

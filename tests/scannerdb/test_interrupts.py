@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import signal
-from contextlib import contextmanager
+import threading
+import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+import psycopg2
 import pytest
 
 from handlers.migrator.ledger import QUERIES
+from scannerdb import console
+from scannerdb.main import main
 from tests.support.command_line import dsn, scannerdb, start_scannerdb
-from tests.support.processes import stopped, wait_until
+from tests.support.processes import interrupted, stopped, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,6 +102,41 @@ def test_ctrl_c_ends_a_command_whose_server_is_stopped(database: TestDatabase, l
     assert (process.returncode, complaint) == (130, f"scannerdb: interrupted; {NOTHING}\n")
 
 
+@contextmanager
+def silent_name_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Connecting blocks as libpq does while it resolves a name: Ctrl-C does not end that call."""
+    released = threading.Event()
+
+    def connect(*_: object, **__: object) -> None:
+        ends_at = time.monotonic() + 10
+        while not released.is_set() and time.monotonic() < ends_at:
+            with suppress(KeyboardInterrupt):
+                released.wait(0.1)
+        raise psycopg2.OperationalError("could not translate host name")
+
+    monkeypatch.setattr(psycopg2, "connect", connect)
+    yield
+    released.set()
+
+
+def test_ctrl_c_ends_a_command_that_waits_for_a_name_server(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with silent_name_server(monkeypatch), interrupted(after_s=0.3):
+        started = time.monotonic()
+        scannerdb("verify", "--dsn", "host=db.example", code=130)
+    assert time.monotonic() - started < 5
+    assert capsys.readouterr().err == f"scannerdb: interrupted; {NOTHING}\n"
+
+
+def test_a_deadline_ends_a_command_that_waits_for_a_name_server(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with silent_name_server(monkeypatch):
+        scannerdb("verify", "--deadline-s", "0.5", "--dsn", "host=db.example", code=1)
+    assert capsys.readouterr().err == f"scannerdb: the limit of 0.5 s is over; {NOTHING}\n"
+
+
 def test_ctrl_c_while_watching_between_two_reads_says_that_nothing_was_changed(database: TestDatabase) -> None:
     database.add_job({"queued": 1})
     process = start_scannerdb("status", "--watch", "--real-time", "--json", "--interval", "60", "--dsn", dsn(database))
@@ -146,3 +186,33 @@ def test_a_deadline_ends_a_partitioning_that_waits_for_another_deployer(
     deployer.close()
     complaint = capsys.readouterr().err.splitlines()[-1]
     assert complaint.endswith(f"; {PARTITION}")
+
+
+@pytest.mark.parametrize("place", ["make_context", "invoke"])
+def test_ctrl_c_anywhere_in_a_command_ends_with_130(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setattr(type(main), place, press_ctrl_c)
+    scannerdb("settings", "-e", "dev", code=130)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_ctrl_c_while_the_modules_are_loaded_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scannerdb.main.command", press_ctrl_c)
+    monkeypatch.setattr("sys.argv", ["scannerdb"])
+    with pytest.raises(SystemExit) as ended:
+        console.command()
+    assert ended.value.code == 130
+
+
+def test_ctrl_c_at_a_question_ends_with_130(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("click.termui.visible_prompt_func", press_ctrl_c)
+    scannerdb("rollback", "--dsn", dsn(database), code=130)
+    assert capsys.readouterr().err.endswith("Aborted!\n")
+
+
+def press_ctrl_c(*_arguments: object, **_options: object) -> None:
+    raise KeyboardInterrupt

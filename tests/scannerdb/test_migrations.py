@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -65,8 +66,44 @@ def test_what_is_migrated_is_planned_no_more_and_can_be_taken_back(
     applied = json.loads(capsys.readouterr().out)["applied"]
     scannerdb("plan", "--dsn", dsn(empty_database))
     assert "Nothing is pending" in capsys.readouterr().out
-    scannerdb("rollback", "--dsn", dsn(empty_database))
+    scannerdb("rollback", "--yes", "--dsn", dsn(empty_database))
     assert capsys.readouterr().out == f"Ran {applied[-1].replace('.sql', '.down.sql')}.\n"
+
+
+def test_a_rollback_shows_what_it_will_undo_and_where_and_asks(
+    database: TestDatabase, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = database.query("SELECT max(version) FROM schema_migrations")
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    scannerdb("rollback", "--dsn", dsn(database), code=1)
+    told = capsys.readouterr().err
+    file, *steps = told.splitlines()
+    assert file.endswith(".down.sql")
+    assert any(re.match(r" +[0-9]+  DROP ", line) for line in steps)
+    assert f"{file} will run on {database.server.host}:" in told
+    assert "password" not in told
+    assert "Go on? [y/N]" in told
+    assert database.query("SELECT max(version) FROM schema_migrations") == newest
+    # WHEN the answer is yes
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    scannerdb("rollback", "--dsn", dsn(database))
+    assert capsys.readouterr().out == f"Ran {file}.\n"
+
+
+def test_a_rollback_that_cannot_ask_does_nothing_without_yes(
+    database: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    newest = database.query("SELECT max(version) FROM schema_migrations")
+    scannerdb("rollback", "--json", "--dsn", dsn(database), code=1)
+    assert "the question cannot be asked; add --yes" in capsys.readouterr().err
+    assert database.query("SELECT max(version) FROM schema_migrations") == newest
+
+
+class Terminal(io.StringIO):
+    """Standard input, at which a person sits."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def test_a_long_build_is_shown_as_a_bar_with_per_cent_blocks_and_time_to_go() -> None:

@@ -15,6 +15,7 @@ from scannerdb.review.changes import Action, read_changes
 from scannerdb.review.policy import Finding, Policy, check_policy
 from scannerdb.review.protected import LOST_WITH
 from scannerdb.review.terraform_errors import PlanningError, explain
+from stacks import ROOT
 from stacks.settings import environment_files
 from tests.support.terraform_plans import DATABASE, REPLACE, TODAY, allowing, judge, plan, resource
 
@@ -42,9 +43,48 @@ def test_what_holds_data_is_not_replaced_or_destroyed(kind: str, actions: tuple[
     assert problem == f"{kind}.it would be {done}: {LOST_WITH[kind]} would be lost"
 
 
+CLUSTER = "aws_rds_cluster.database_cluster"
+
+
+@pytest.mark.parametrize(("gone", "new"), [(DATABASE, CLUSTER), (CLUSTER, DATABASE)])
+def test_another_engine_is_red_and_says_how_the_rows_move_to_the_empty_database(gone: str, new: str) -> None:
+    (problem,) = judge(resource(gone, ("delete",)), resource(new, ("create",))).problems
+    assert problem == (
+        f"{gone} would be destroyed: the database with all its rows would be lost; {new} begins empty, because "
+        "database.engine changes: move the rows first, as in docs/operations/cluster.md"
+    )
+    assert (ROOT / "docs" / "operations" / "cluster.md").exists()
+
+
+def test_another_engine_that_was_agreed_to_is_not_red() -> None:
+    changes = resource(DATABASE, ("delete",)), resource(CLUSTER, ("create",))
+    assert judge(*changes, allowed=allowing(action="destroy")).problems == []
+
+
 @pytest.mark.parametrize("actions", [("no-op",), ("create",), ("update",), ("read",), ("forget",)])
 def test_what_holds_data_may_be_made_changed_moved_and_left_alone(actions: tuple[str, ...]) -> None:
     assert judge(resource(DATABASE, actions, previous_address="aws_db_instance.old")).problems == []
+
+
+SECOND = "aws_db_instance.database_2_instance"
+
+
+@pytest.mark.parametrize(
+    "source", [{"snapshot_identifier": "s"}, {"restore_to_point_in_time": [{"restore_time": "t"}]}]
+)
+def test_a_database_may_be_left_for_one_that_is_restored(source: dict[str, Any]) -> None:
+    made = resource(SECOND, ("create",), after=source)
+    assert judge(resource(DATABASE, ("forget",)), made).problems == []
+
+
+def test_a_database_is_not_left_for_an_empty_one() -> None:
+    changes = (resource(DATABASE, ("forget",)), resource(SECOND, ("create",), after={"db_name": "scanner_db"}))
+    (problem,) = judge(*changes).problems
+    assert problem == (
+        f"{DATABASE} would be left for a new and empty database (set database.restore_from): "
+        "the database with all its rows would be lost"
+    )
+    assert judge(*changes, allowed=allowing(action="forget")).problems == []
 
 
 def test_what_can_be_made_again_may_be_replaced() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -54,7 +55,7 @@ COMMANDS = sorted(
     }
 )
 # What stands in the table of what to use without a checkout.
-PLACEHOLDERS = {"FUNCTION": "refresh", "ALARM": "outage", "JSON": "{}"}
+PLACEHOLDERS = {"FUNCTION": "refresh", "ALARM": "outage", "JSON": "{}", "CHECK": "indexes", "PID": "16530"}
 
 
 def named(program: str) -> list[str]:
@@ -73,7 +74,7 @@ def check_arguments(words: list[str]) -> None:
 
 @pytest.mark.parametrize("command", named("scannerdb"))
 def test_the_command_line_takes_every_argument_that_it_tells_to_paste(command: str) -> None:
-    check_arguments(shlex.split(re.sub("FUNCTION|ALARM|JSON", lambda found: PLACEHOLDERS[found[0]], command)))
+    check_arguments(shlex.split(re.sub("|".join(PLACEHOLDERS), lambda found: PLACEHOLDERS[found[0]], command)))
 
 
 def test_it_tells_how_to_refresh_to_rebuild_and_to_verify_by_the_function_which_is_waited_for() -> None:
@@ -91,3 +92,20 @@ def test_the_aws_cli_is_told_to_wait_and_not_to_invoke_again() -> None:
     commands = [command for command in named("aws") if command.startswith("aws lambda invoke")]
     assert commands
     assert [command for command in commands if not command.endswith(" --cli-read-timeout 0")] == []
+
+
+def test_every_page_and_message_names_an_environment_by_the_option() -> None:
+    files = subprocess.run(
+        ["git", "ls-files", "*.py", "*.md", "*.yml", "*.toml", "Makefile"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    other = re.compile(
+        r"scannerdb (?:tunnel|settings|cost|preflight|review|accept) (?:prod|dev|local|ENV|NAME|\{|\$)[^|\n]*"
+    )
+    found = [
+        (name, match) for name in files if name != "CHANGELOG.md" for match in other.findall((ROOT / name).read_text())
+    ]
+    assert found == []

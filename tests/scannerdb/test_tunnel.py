@@ -40,7 +40,7 @@ def ask(dsn: str) -> tuple[str, ...]:
 def test_a_command_inside_reaches_the_database_under_its_real_name(
     deployed: Deployed, fake_aws: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    scannerdb("tunnel", "local", "--", *ask('os.environ["SCANNERDB_DSN"]'))
+    scannerdb("tunnel", "-e", "local", "--", *ask('os.environ["SCANNERDB_DSN"]'))
     user, tls, server_port, own_port = capfd.readouterr().out.split()
     assert (user, tls, server_port) == ("progress_reader", "True", str(deployed.database.server.port))
     assert own_port != server_port
@@ -58,16 +58,16 @@ def test_a_command_inside_is_told_which_environment_it_is_in(
     deployed: Deployed, fake_aws: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     doctor = (sys.executable, "-m", "scannerdb", "doctor", "lock-waits")
-    scannerdb("tunnel", "local", "--user", "scanner_doctor", "--", *doctor)
+    scannerdb("tunnel", "-e", "local", "--user", "scanner_doctor", "--", *doctor)
     assert capfd.readouterr().out.startswith("Held against the thresholds of local: ")
 
 
 def test_psql_finds_its_variables_and_no_password_among_them(
     deployed: Deployed, fake_aws: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    scannerdb("tunnel", "local", "--user", "scanner_doctor", "--", *ask('""'))
+    scannerdb("tunnel", "-e", "local", "--user", "scanner_doctor", "--", *ask('""'))
     assert capfd.readouterr().out.startswith("scanner_doctor True")
-    scannerdb("tunnel", "local", "--", "env")
+    scannerdb("tunnel", "-e", "local", "--", "env")
     variables = capfd.readouterr().out
     assert "PGSSLMODE=verify-full" in variables
     assert "PGHOSTADDR=127.0.0.1" in variables
@@ -83,7 +83,7 @@ def test_a_server_of_another_name_is_not_trusted(
         proxy_port=str(deployed.database.server.port),
         bastion_instance_id=BASTION,
     )
-    scannerdb("tunnel", "local", "--", *ask('os.environ["SCANNERDB_DSN"]'), code=1)
+    scannerdb("tunnel", "-e", "local", "--", *ask('os.environ["SCANNERDB_DSN"]'), code=1)
     assert 'does not match host name "another.host.example"' in capfd.readouterr().err
 
 
@@ -93,7 +93,7 @@ def test_the_session_and_the_password_end_with_the_command_whose_exit_code_is_ke
     note = tmp_path / "passfile"
     scannerdb(
         "tunnel",
-        "local",
+        *("-e", "local"),
         "--",
         "sh",
         "-c",
@@ -113,7 +113,7 @@ def test_a_tunnel_without_a_command_says_how_to_connect_and_is_closed_by_ctrl_c(
     deployed: Deployed, fake_aws: Path, options: list[str], parts_of: Callable[[str], dict[str, str]]
 ) -> None:
     tunnel = subprocess.Popen(
-        [sys.executable, "-m", "scannerdb", "tunnel", "local", *options],
+        [sys.executable, "-m", "scannerdb", "tunnel", "-e", "local", *options],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -133,7 +133,7 @@ def test_a_tunnel_without_a_command_says_how_to_connect_and_is_closed_by_ctrl_c(
 
 
 def test_json_is_refused_where_a_command_prints(deployed: Deployed, capfd: pytest.CaptureFixture[str]) -> None:
-    scannerdb("tunnel", "local", "--json", "--", "true", code=2)
+    scannerdb("tunnel", "-e", "local", "--json", "--", "true", code=2)
     assert "--json prints how to connect" in capfd.readouterr().err
 
 
@@ -141,7 +141,7 @@ def test_ctrl_c_inside_is_for_the_command(deployed: Deployed, fake_aws: Path) ->
     told = "    print('mine')"
     inside = f"import time\ntry:\n    print('ready', flush=True)\n    time.sleep(30)\nexcept KeyboardInterrupt:\n{told}"
     tunnel = subprocess.Popen(
-        [sys.executable, "-m", "scannerdb", "tunnel", "local", "--", sys.executable, "-c", inside],
+        [sys.executable, "-m", "scannerdb", "tunnel", "-e", "local", "--", sys.executable, "-c", inside],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -157,7 +157,7 @@ def test_ctrl_c_inside_is_for_the_command(deployed: Deployed, fake_aws: Path) ->
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_closed_terminal_ends_the_session_too(deployed: Deployed, fake_aws: Path, number: signal.Signals) -> None:
     tunnel = subprocess.Popen(
-        [sys.executable, "-m", "scannerdb", "tunnel", "local"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "scannerdb", "tunnel", "-e", "local"], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     assert tunnel.stdout is not None
     tunnel.stdout.readline()
@@ -171,7 +171,7 @@ def test_what_the_aws_cli_says_is_passed_on_with_a_hint(
     deployed: Deployed, fake_aws: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FAKE_AWS_ERROR", "An error occurred (TargetNotConnected): i-0 is not connected.")
-    scannerdb("tunnel", "local", code=1)
+    scannerdb("tunnel", "-e", "local", code=1)
     said = capsys.readouterr().err
     assert f"no session to the bastion {BASTION}: An error occurred (TargetNotConnected)" in said
     assert "is it running?" in said
@@ -181,7 +181,7 @@ def test_missing_tools_are_named_with_where_to_get_them(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    scannerdb("tunnel", "local", code=1)
+    scannerdb("tunnel", "-e", "local", code=1)
     said = capsys.readouterr().err.splitlines()
     assert said[0].startswith("scannerdb: aws is not on PATH; install it: https://docs.aws.amazon.com/cli/")
     assert said[1].startswith("session-manager-plugin is not on PATH; install it: https://")
@@ -191,11 +191,11 @@ def test_a_port_in_use_a_missing_command_and_a_wrong_user_are_refused(
     deployed: Deployed, fake_aws: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     port = deployed.database.server.port
-    scannerdb("tunnel", "local", "--port", str(port), code=1)
+    scannerdb("tunnel", "-e", "local", "--port", str(port), code=1)
     assert f"port {port} of this machine is in use" in capsys.readouterr().err
-    scannerdb("tunnel", "local", "--", "no-such-program", code=1)
+    scannerdb("tunnel", "-e", "local", "--", "no-such-program", code=1)
     assert "no-such-program is not on PATH" in capsys.readouterr().err
-    scannerdb("tunnel", "local", "--user", "scanner_admin", code=2)
+    scannerdb("tunnel", "-e", "local", "--user", "owner", code=2)
     assert "add --direct" in capsys.readouterr().err
 
 
@@ -215,7 +215,9 @@ def test_a_proof_is_renewed_while_the_tunnel_is_open(
     monkeypatch.setattr("scannerdb.login.Target.password", lambda _: next(tokens))
     kept = tmp_path / "kept"
     started_s = time.monotonic()
-    scannerdb("tunnel", "local", "--", "sh", "-c", f'cat "$PGPASSFILE" > {kept}; sleep 1; cat "$PGPASSFILE" >> {kept}')
+    scannerdb(
+        "tunnel", "-e", "local", "--", "sh", "-c", f'cat "$PGPASSFILE" > {kept}; sleep 1; cat "$PGPASSFILE" >> {kept}'
+    )
     assert time.monotonic() - started_s >= 1
     first, last = kept.read_text().splitlines()
     assert first.endswith("token-0")

@@ -127,6 +127,15 @@ def test_without_a_provider_the_reason_tells_terraform_s_own_and_the_way_out() -
     assert "SCANNER_PROVIDER_MIRROR" in found.reason
 
 
+def test_what_may_download_for_minutes_is_told_before_it_begins(tmp_path: Path) -> None:
+    told: list[str] = []
+    find_provider({}, report=told.append)
+    assert told == ["Terraform installs the AWS provider: 700 MB, some minutes where it is downloaded, once ..."]
+    lay_unpacked(tmp_path / "cache", "6.0.0")
+    find_provider({"TF_PLUGIN_CACHE_DIR": str(tmp_path / "cache")}, report=told.append)
+    assert len(told) == 1
+
+
 def test_a_machine_without_terraform_says_so(bare_machine: Path) -> None:
     (bare_machine / "terraform").unlink()
     found = find_provider({})

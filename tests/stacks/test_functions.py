@@ -185,7 +185,7 @@ def test_no_role_is_given_a_policy_that_aws_manages(stack: Synthesised) -> None:
 
 def test_reserved_concurrency_is_set_where_the_settings_say_so(stacks: dict[str, Synthesised]) -> None:
     reserved = [function(stacks["prod"], name).get("reserved_concurrent_executions") for name in NAMES]
-    assert reserved == [1, 2, 50, None]
+    assert reserved == [2, 2, 50, None]
     assert all("reserved_concurrent_executions" not in function(stacks["dev"], name) for name in NAMES)
 
 
@@ -240,7 +240,10 @@ def test_a_changed_release_ends_with_a_refresh_over_the_whole_way(stack: Synthes
     invocation = stack.one("aws_lambda_invocation", "first_refresh_invocation")
     assert invocation["function_name"] == "${aws_lambda_function.refresh_function.function_name}"
     assert json.loads(invocation["input"]) == {"source": "deploy", "action": "after_deploy"}
-    assert invocation["triggers"] == {"release_sha256": stack.json["output"]["release_sha256"]["value"]}
+    assert invocation["triggers"] == {
+        "release_sha256": stack.json["output"]["release_sha256"]["value"],
+        "proxy_target": "${aws_db_proxy_target.proxy_target.id}",
+    }
     assert invocation["depends_on"] == [f"aws_lambda_invocation.first_refresh_wait_{PROXY_WAITS}"]
 
 

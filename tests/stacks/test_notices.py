@@ -131,7 +131,8 @@ def test_a_notice_is_a_ticket_that_says_what_links_the_runbook_and_names_the_fir
     section = notice.replace("_", "-")
     assert re.search(
         rf"^scanner-database-prod-{section}: <what> \(<id>\)\. .* Runbook: \S+#{section} Dashboard: https://\S+ "
-        rf"First: scannerdb tunnel prod --direct -- scannerdb doctor {section}$",
+        r"First \(the runbook begins with how to get it\): "
+        rf"scannerdb tunnel -e prod --direct -- scannerdb doctor {section}$",
         text,
     )
 

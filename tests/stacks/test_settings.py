@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from stacks import ROOT
-from stacks.settings import SettingsError, environment_files, load_settings, resolve_settings
+from stacks.settings import Settings, SettingsError, environment_files, load_settings, resolve_settings
 from stacks.settings.profiles import PROFILES
 from tests.support.settings_file import COMPLETE
 from tests.support.synthesis import ENVIRONMENTS, run_main
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from pydantic.fields import FieldInfo
 
 FOLDER = ROOT / "environments"
 
@@ -120,7 +123,7 @@ def test_settings_cannot_be_changed_after_loading() -> None:
         (
             "multi_az = false",
             "multi_az = false\nmulti_zone = true",
-            "unknown key database.multi_zone; did you mean multi_az? allowed: allocated_storage_gib, ",
+            "unknown key database.multi_zone; did you mean multi_az? allowed: access_rules, ",
         ),
         ("[schedule]", "[schedul]", "unknown key schedul; did you mean schedule? allowed: alarms, aws, database,"),
         ('region = "eu', 'environment = "prod"\nregion = "eu', "environment follows from the file's name; remove it"),
@@ -193,6 +196,85 @@ def test_a_wrong_value_names_file_key_value_and_what_is_allowed(file: Path, old:
 )
 def test_a_wrong_variable_is_named_instead_of_the_file(variable: str, text: str, expected: str) -> None:
     assert message(FOLDER / "dev.toml", {variable: text}).startswith(f"{variable}: {expected}")
+
+
+@pytest.mark.parametrize("text", ["5_433", "\u0665\u0664\u0663\u0663", " 5433", "5433.0", "+5433", "5e3", ""])
+@pytest.mark.parametrize("key", ["DATABASE__PORT", "SCHEDULE__RETIRE_OLDER_THAN_DAYS", "FUNCTIONS__LOG_RETENTION_DAYS"])
+def test_a_number_in_a_variable_has_the_digits_0_to_9_alone(key: str, text: str) -> None:
+    variable = f"SCANNER__{key}"
+    assert message(FOLDER / "dev.toml", {variable: text}).startswith(
+        f"{variable}: {key.lower().replace('__', '.')} = {text!r} is not allowed; allowed: a "
+    )
+
+
+def test_each_whole_number_is_described_with_its_first() -> None:
+    for name, field in numbers(Settings):
+        (least,) = (each.ge for each in field.metadata if hasattr(each, "ge"))
+        assert re.match(rf"a whole number from {least}\b", field.description or ""), name
+
+
+def numbers(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
+    """Yield the fields that are whole numbers, in every table."""
+    for name, field in model.model_fields.items():
+        annotations = (field.annotation, *get_args(field.annotation))
+        if int in annotations:
+            yield name, field
+        for inner in annotations:
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                yield from numbers(inner)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "change", "expected"),
+    [
+        # Of the table that does not fit, but of no key that matters.
+        (
+            *("PORT", "5433", ("max_allocated_storage_gib = 100", "max_allocated_storage_gib = 21")),
+            "{file}: database must have max_allocated_storage_gib at least",
+        ),
+        ("MAX_ALLOCATED_STORAGE_GIB", "21", ("", ""), "{variable}: database must have max_allocated_storage_gib"),
+        ("PORT", "5433", ("multi_az = false\n", ""), "{file}: database.multi_az is missing"),
+        ("PORT", "5433", ("[database]", "[database]\nmulti_zone = 1"), "{file}: unknown key database.multi_zone"),
+    ],
+)
+def test_a_variable_is_blamed_for_its_own_key_only(
+    file: Path, name: str, text: str, change: tuple[str, str], expected: str
+) -> None:
+    replace(file, *change)
+    variable = f"SCANNER__DATABASE__{name}"
+    assert message(file, {variable: text}).startswith(expected.format(file=file, variable=variable))
+
+
+def test_a_size_that_does_not_exist_is_told_without_what_it_would_have_set(file: Path) -> None:
+    sized(file, "smal")
+    assert message(file) == (
+        f'{file}: size = \'smal\' is not allowed; allowed: "small", "medium" or "large"; sets what the file does not'
+    )
+    replace(file, "state_machine", "state_machin")
+    told = message(file).splitlines()
+    assert len(told) == 3
+    assert "status_api.state_machine is missing" in told[1]
+
+
+def test_a_mark_in_front_of_utf_8_is_read_over(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert load_settings(file, {}).region == "eu-central-1"
+
+
+@pytest.mark.parametrize(("mark", "encoding"), [(b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")])
+def test_utf_16_is_named(file: Path, mark: bytes, encoding: str) -> None:
+    file.write_bytes(mark + file.read_text().encode(encoding))
+    assert message(file) == f"{file} is UTF-16; save it as UTF-8"
+
+
+def test_latin_1_is_told_with_line_and_byte(file: Path) -> None:
+    file.write_bytes(b'# one\n# M\xfcnchen\nregion = "eu-central-1"\n')
+    assert message(file) == f"{file}, line 2: the byte 0xfc is not UTF-8; save the file as UTF-8"
+
+
+def test_a_file_that_cannot_be_read_is_told_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "dev.toml").mkdir()
+    assert message(tmp_path / "dev.toml") == f"{tmp_path}/dev.toml cannot be read: Is a directory"
 
 
 def test_addresses_are_told_only_with_a_runbook_that_a_mail_can_link() -> None:
@@ -283,10 +365,11 @@ def test_each_resolved_setting_says_where_it_came_from(file: Path) -> None:
 
 
 def test_an_unknown_size_is_refused_with_those_there_are(file: Path) -> None:
-    file.write_text('size = "huge"\n' + file.read_text())
+    file.write_text('size = "giant"\n' + file.read_text())
     assert (
         message(file)
-        == f'{file}: size = \'huge\' is not allowed; allowed: "small", "medium" or "large"; sets what the file does not'
+        == f'{file}: size = \'giant\' is not allowed; allowed: "small", "medium", "large" (an instance) or '
+        '"huge" (a cluster); sets what the file does not'
     )
 
 

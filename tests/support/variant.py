@@ -12,6 +12,7 @@ from stacks import ROOT
 from tests.support.inventory import Inventory, inventory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 # What differs on one machine, as environments/local.toml has it.
@@ -63,20 +64,32 @@ class Life:
         return [each for each in self.deployed[kind] if each not in self.before[kind]]
 
 
-def live(variant: Variant, *, directory: Path, provider: terraform.Provider) -> Life:
+def live(
+    variant: Variant,
+    *,
+    directory: Path,
+    provider: terraform.Provider,
+    while_deployed: Callable[[Deployment], None] = lambda _: None,
+) -> Life:
     """Apply, which validates first, plan again and destroy; a network that must exist is made first.
+
+    Args:
+        variant: what is deployed.
+        directory: holds all state.
+        provider: of Terraform.
+        while_deployed: called before the second plan.
 
     Raises:
         DeploymentError, TerraformError: a step failed; the message is what it printed.
 
     """
     life, file = Life(variant), directory / f"{variant.name}.toml"
-    file.write_text(_settings(variant))
+    file.write_text(settings_of(variant))
     with Deployment(directory / "deployment", settings_file=file, report=lambda _: None) as deployment:
         deployment.overrides.update(EMULATED)
         if variant.in_existing_network:
             ec2 = deployment.emulator.client("ec2")
-            life.network = _make_network(ec2)
+            life.network = make_network(ec2)
             if not variant.has_endpoints:
                 _make_nat(ec2, life.network["subnet_ids"][0], *life.network.pop("route_table_ids"))
             for key, ids in life.network.items():
@@ -88,6 +101,7 @@ def live(variant: Variant, *, directory: Path, provider: terraform.Provider) -> 
         agree = ("-no-color", "-auto-approve")
         applied = terraform.run(stack, environment, "apply", *agree)
         life.resources = int(re.findall(r"Resources: (\d+) added", applied)[0])
+        while_deployed(deployment)
         life.second_plan = deployment.plan(provider)
         life.deployed = inventory(deployment.emulator)
         deployment.emulator.check_services()
@@ -98,7 +112,8 @@ def live(variant: Variant, *, directory: Path, provider: terraform.Provider) -> 
     return life
 
 
-def _settings(variant: Variant) -> str:
+def settings_of(variant: Variant) -> str:
+    """Return the settings file of a variant."""
     text = (ROOT / "environments" / "dev.toml").read_text()
     existing = EXISTING_NETWORK + (ROUTE_TABLES if variant.has_endpoints else "")
     network = existing if variant.in_existing_network else OWN_NETWORK
@@ -108,7 +123,7 @@ def _settings(variant: Variant) -> str:
     return text
 
 
-def _make_network(ec2: Any) -> dict[str, Any]:
+def make_network(ec2: Any) -> dict[str, Any]:
     """Make what the owner of a network has, a subnet in each of two zones; return the settings that name it."""
     vpc_id = ec2.create_vpc(CidrBlock="10.80.0.0/16")["Vpc"]["VpcId"]
     ec2.modify_vpc_attribute(VpcId=vpc_id, EnableDnsHostnames={"Value": True})

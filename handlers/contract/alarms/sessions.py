@@ -21,7 +21,7 @@ SESSIONS = (
         missing_data="ignore",  # RDS publishes every minute; a gap says nothing new
         severity="page",
         meaning="Nearly every connection that the database takes is in use; soon nobody gets in.",
-        checks=("connection", *SESSION_CHECKS, "slow-statements"),
+        checks=("connection", *SESSION_CHECKS, "slow-statements", "parameters"),
         sets="connections_percent",
     ),
     AlarmRecord(
@@ -62,7 +62,7 @@ STATEMENTS = (
         missing_data="notBreaching",  # no slow statement, no line, no datum
         severity="ticket",
         meaning="Statements take longer than {deployment.slow_statement_ms} ms; status reads may wait.",
-        checks=("connection", *READ_CHECKS, "lock-waits", "vacuum"),
+        checks=("connection", *READ_CHECKS, "lock-waits", "vacuum", "parameters"),
     ),
     AlarmRecord(
         name="very-slow-queries",

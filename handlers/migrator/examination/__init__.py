@@ -2,5 +2,6 @@
 
 from handlers.migrator.examination.examine import examine_database
 from handlers.migrator.examination.finding import ExaminationFinding, refuse
+from handlers.migrator.examination.restorable import ADOPTION
 
-__all__ = ["ExaminationFinding", "examine_database", "refuse"]
+__all__ = ["ADOPTION", "ExaminationFinding", "examine_database", "refuse"]

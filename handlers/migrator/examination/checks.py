@@ -67,6 +67,11 @@ _SURROUNDINGS = {
     "standby": _refuses("It takes no change.", "Connect to the primary, which RDS calls the writer."),
     "schema": _refuses("Every object is made in it.", "Its owner, or that of the database, can run {statement}."),
     "roles": _refuses("Each run sets the roles of roles.sql up.", "An administrator can run {statement}."),
+    "sessions": _notes(
+        "measure_sessions() runs with its rights, so lock waits and open transactions of other users would read as 0, "
+        "and the doctor refuses this login.",
+        "An administrator can run {statement}.",
+    ),
     "owners": _refuses(
         "Only its owner, or a member of that role, may change it.", "Its owner or an administrator can run {statement}."
     ),

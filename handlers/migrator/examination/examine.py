@@ -6,12 +6,20 @@ from typing import Any
 
 import psycopg2
 
-from handlers.contract.release import Index, Release
+from handlers.contract.parameters import ExpectedParameters
+from handlers.contract.release import Index, Release, SqlStatement
 from handlers.contract.roles import IAM_ROLES
 from handlers.migrator import indexes
 from handlers.migrator.examination import checks
 from handlers.migrator.examination.finding import ExaminationFinding
 from handlers.migrator.examination.other_indexes import OTHER_INDEX_CHECK, other_indexes
+from handlers.migrator.examination.parameters import (
+    NEEDED_CHECK,
+    PARAMETER_CHECK,
+    needed_parameters,
+    other_parameters,
+)
+from handlers.migrator.examination.restorable import RESTORE_CHECK, restorable
 from handlers.migrator.examination.statuses import STATUS_CHECK, unknown_statuses
 from handlers.migrator.plan import PendingMigration
 
@@ -29,18 +37,25 @@ _NOT_MADE = (
 )
 
 
-def examine_database(cursor: Any, release: Release, pending: Sequence[PendingMigration]) -> list[ExaminationFinding]:
+def examine_database(
+    cursor: Any,
+    release: Release,
+    pending: Sequence[PendingMigration],
+    *,
+    expected: ExpectedParameters | None = None,
+) -> list[ExaminationFinding]:
     """Return what was found, those that refuse first. Changes nothing, and takes no lock that a writer waits for.
 
     Args:
         cursor: of a connection in autocommit mode.
         release: what would be run.
         pending: what of it would be run.
+        expected: what a deployment expects of the server's parameters.
 
     """
     parameters = _parameters(release, pending)
 
-    def fetch(query: str) -> list[dict[str, Any]]:
+    def fetch(query: str, parameters: Mapping[str, Any] = parameters) -> list[dict[str, Any]]:
         cursor.execute(_BOUNDS + query, parameters)
         columns = [column.name for column in cursor.description]
         return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
@@ -50,7 +65,10 @@ def examine_database(cursor: Any, release: Release, pending: Sequence[PendingMig
         findings += _checked(name, check, partial(fetch, query))
     to_build = _to_build(pending)
     findings += _checked("other_indexes", OTHER_INDEX_CHECK, lambda: list(other_indexes(fetch, to_build)))
+    findings += _checked("restorable", RESTORE_CHECK, lambda: restorable(fetch, _to_run(pending)))
     findings += _checked("statuses", STATUS_CHECK, lambda: unknown_statuses(fetch))
+    findings += _checked("needed_parameters", NEEDED_CHECK, lambda: needed_parameters(fetch, expected))
+    findings += _checked("parameters", PARAMETER_CHECK, lambda: other_parameters(fetch, expected))
     return sorted(findings, key=lambda finding: not finding.refuses)
 
 
@@ -103,6 +121,9 @@ def _parameters(release: Release, pending: Sequence[PendingMigration]) -> dict[s
     }
 
 
+def _to_run(pending: Sequence[PendingMigration]) -> list[SqlStatement]:
+    return [statement for item in pending for statement in item.migration.statements[item.first_statement :]]
+
+
 def _to_build(pending: Sequence[PendingMigration]) -> list[Index]:
-    statements = [statement for item in pending for statement in item.migration.statements[item.first_statement :]]
-    return [statement.index for statement in statements if statement.index]
+    return [statement.index for statement in _to_run(pending) if statement.index]

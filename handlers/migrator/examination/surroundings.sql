@@ -67,6 +67,12 @@ WHERE NOT login.rolsuper
                   WHERE roleid = memberships.granted::regrole
                     AND member = to_regrole(memberships.name));
 
+-- name: sessions
+SELECT 'login ' || quote_ident(current_user) AS subject,
+       'does not see what other sessions do' AS value,
+       format('GRANT pg_monitor TO %%I', current_user) AS statement
+WHERE NOT pg_has_role('pg_read_all_stats', 'USAGE');
+
 -- name: owners
 -- Relations and functions under our names whose owner's rights this login does not have.
 SELECT object.name AS subject,
@@ -237,7 +243,7 @@ JOIN (VALUES ('session_replication_role', 'replica', true,
               'Its sessions fire no triggers, so what they write is not counted.'),
              ('default_transaction_read_only', 'on|true|1|yes', false, 'The scanner and the refresh cannot write.'),
              ('default_transaction_isolation', 'serializable|repeatable read', false,
-              'The scanner''s writes meet serialization failures, and it cannot TRUNCATE the tables.'),
+              'The scanner''s writes meet serialization failures.'),
              ('search_path', '(?!.*\mpublic\M).*', false,
               'Statements of the scanner that do not name the schema miss the tables in public.')
      ) AS risks (name, values, for_any_role, why)

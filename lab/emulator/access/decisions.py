@@ -116,6 +116,9 @@ def _key_uses(account: Account, use: Use) -> Iterator[Use]:
     service = use.action.partition(":")[0]
     context = {**use.context, "kms:ViaService": f"{service}.{account.region}.amazonaws.com"}
     context.pop("aws:SourceVpc", None)
+    if service == "secretsmanager":
+        # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
+        context["kms:EncryptionContext:SecretARN"] = use.resource
     if service == "sns":
         context["kms:EncryptionContext:aws:sns:topicArn"] = use.resource
     for action in KEY_ACTIONS.get(use.action, ()):

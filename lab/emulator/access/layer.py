@@ -20,9 +20,12 @@ from lab.emulator.access.network import NoRouteError, UnknownNetworkError
 from lab.emulator.access.policy import UnknownPolicyError
 from lab.emulator.contract.answers import error_response
 from lab.emulator.contract.requests import Call, RequestError, parse
+from lab.emulator.database_servers import DatabaseServers
 
 # Answers the reasons of refusals, after a check of what AWS services do in the deployment.
 SERVICES_PATH = "/emulator/check-services"
+# Answers folder, port and version of the server of each restored instance.
+SERVERS_PATH = "/emulator/database-servers"
 ACCESS_KEY = re.compile(r"Credential=(ASIA[0-9A-F]{16})/")
 # Code and status of a refusal by protocol; `json` is Step Functions' and Secrets Manager's.
 DENIED = {
@@ -40,17 +43,21 @@ class AccessLayer:
     Args:
         application: executes the requests that are allowed.
         control: decides.
+        servers: of the emulated instances.
 
     """
 
-    def __init__(self, application: Any, control: AccessControl) -> None:
+    def __init__(self, application: Any, control: AccessControl, servers: DatabaseServers) -> None:
         self._application = application
         self._control = control
+        self._servers = servers
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request."""
         if environ["PATH_INFO"] == SERVICES_PATH:
             return Response(json.dumps(self._control.check_services()))(environ, start_response)
+        if environ["PATH_INFO"] == SERVERS_PATH:
+            return Response(json.dumps(self._servers.described()))(environ, start_response)
         key = ACCESS_KEY.search(environ.get("HTTP_AUTHORIZATION", ""))
         function = self._control.function_with(key[1]) if key else None
         if function is not None:

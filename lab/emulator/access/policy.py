@@ -24,6 +24,7 @@ CONDITION_KEYS = {
     "aws:sourcevpc",
     "kms:encryptioncontext:aws:logs:arn",
     "kms:encryptioncontext:aws:sns:topicarn",
+    "kms:encryptioncontext:secretarn",
     "kms:viaservice",
     "lambda:sourcefunctionarn",
 }

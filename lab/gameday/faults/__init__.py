@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from lab.gameday.fault import Fault
+from lab.gameday.faults.of_data import TableLost
 from lab.gameday.faults.of_progress import Backlog, Drift, RefresherStopped, RefreshKilled, ViewDropped
 from lab.gameday.faults.of_schema import BadMigration, MissingIndex, RightLost
 from lab.gameday.faults.of_sessions import (
@@ -27,4 +28,5 @@ FAULTS: tuple[Callable[[], Fault], ...] = (
     ReaderWrites,
     RightLost,
     Drift,
+    TableLost,
 )

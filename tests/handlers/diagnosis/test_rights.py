@@ -8,7 +8,7 @@ import pytest
 
 from handlers.migrator.runner import rollback
 from tests.support.database import MIGRATIONS, build_release
-from tests.support.diagnosis import INVOKE_MIGRATE, Session, carry_out, diagnose, only
+from tests.support.diagnosis import COMMANDS, INVOKE_MIGRATE, Session, carry_out, diagnose, only
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     Sessions = Callable[..., Session]
 
-PSQL = 'psql "$SCANNERDB_DSN" -c '
 RELEASE = build_release(MIGRATIONS)
 NEWEST = RELEASE.migrations[-1].file.removesuffix(".sql")
 
@@ -90,7 +89,7 @@ def test_without_the_list_of_rights_the_doctor_says_what_brings_it(well: TestDat
         (
             "ALTER ROLE progress_reader NOLOGIN",
             "progress_reader may not log in",
-            f'{PSQL}"ALTER ROLE progress_reader LOGIN"',
+            COMMANDS.repair("grants", "ALTER ROLE progress_reader LOGIN"),
         ),
         (
             "REVOKE CONNECT ON DATABASE {name} FROM public, progress_reader",
@@ -130,6 +129,13 @@ def test_a_migration_that_is_pending_is_named_and_applied(well: TestDatabase) ->
     carry_out(INVOKE_MIGRATE, well)
     state, value, _ = only(diagnose(well, "migrations"))
     assert (state, value) == ("ok", f"all {len(RELEASE.migrations)} applied, the newest is {NEWEST}")
+
+
+def test_the_ledger_of_public_is_read_whatever_comes_first_on_the_search_path(well: TestDatabase) -> None:
+    well.query("CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.schema_migrations (version int)")
+    well.query("GRANT USAGE ON SCHEMA elsewhere TO scanner_doctor")
+    well.query(f"ALTER DATABASE {well.name} SET search_path = elsewhere, public")
+    assert only(diagnose(well, "migrations"))[0] == "ok"
 
 
 def test_a_migration_that_was_changed_after_it_was_applied_is_told_and_not_deployed_again(well: TestDatabase) -> None:

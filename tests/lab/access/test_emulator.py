@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import botocore.exceptions
 import pytest
 
-from lab.emulator.lambda_worker import refuse_databases
+from lab.emulator.lambda_worker import find_databases
 from lab.emulator.server import Emulator
 from tests.support.tiny_functions import package
 
@@ -168,8 +168,9 @@ def test_variables_that_the_role_may_not_decrypt_fail_the_invocation(emulator: E
 def test_a_database_that_refuses_a_function_raises_the_client_library_s_error(monkeypatch: pytest.MonkeyPatch) -> None:
     import psycopg2
 
-    monkeypatch.setattr(psycopg2, "connect", lambda **arguments: arguments["host"])
-    refuse_databases({"closed": "timeout expired"})
-    assert psycopg2.connect(host="open") == "open"
+    monkeypatch.setattr(psycopg2, "connect", lambda **arguments: arguments)
+    find_databases({"closed": "timeout expired"}, {"restored": 6543})
+    assert psycopg2.connect(host="open", port=5432) == {"host": "open", "port": 5432}
+    assert psycopg2.connect(host="restored", port=5432) == {"host": "restored", "port": 6543}
     with pytest.raises(psycopg2.OperationalError, match="timeout expired"):
         psycopg2.connect(host="closed")
