@@ -159,13 +159,32 @@ def test_a_state_that_tells_no_address_is_named_with_the_way_out(
     ],
 )
 def test_an_isolated_network_is_answered_with_the_tunnel_of_who_was_to_log_in(
-    deployed: Deployed, capsys: pytest.CaptureFixture[str], command: str, options: str
+    deployed: Deployed,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    options: str,
 ) -> None:
     deployed.say(proxy_endpoint="localhost", proxy_port="1", database_endpoint="localhost", database_port="1")
+    monkeypatch.setattr("socket.create_connection", timed_out)
     scannerdb(command, "-e", "local", code=1)
     said = capsys.readouterr().err
     assert "localhost:1 of local cannot be reached from here" in said
     assert f"from outside: scannerdb tunnel -e local{options} -- scannerdb ..." in said
+
+
+def timed_out(*_arguments: object, **_options: object) -> None:
+    raise TimeoutError("timed out")
+
+
+def test_a_port_where_no_server_listens_is_not_told_as_an_isolated_network(
+    deployed: Deployed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed.say(proxy_endpoint="localhost", proxy_port="1")
+    scannerdb("status", "-e", "local", code=1)
+    said = capsys.readouterr().err
+    assert "localhost:1 of local refuses connections: no server listens there" in said
+    assert "tunnel" not in said
 
 
 def test_a_state_in_a_bucket_is_read_from_there(aws: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +231,7 @@ def test_a_shell_completes_commands_functions_and_environments() -> None:
         )
         return [line.partition(",")[2] for line in done.stdout.splitlines()]
 
-    assert completed("scannerdb re", 1) == ["rebuild", "refresh", "retire", "review"]
+    assert completed("scannerdb re", 1) == ["rebuild", "refresh", "repair", "retire", "review"]
     assert completed("scannerdb logs d", 2) == ["doctor"]
     assert completed("scannerdb status -e ", 3) == ["dev", "local", "prod"]
     assert completed("scannerdb tunnel -e p", 3) == ["prod"]
