@@ -20,6 +20,7 @@ from stacks.settings import load_settings
 from tests.support.command_line import dsn, scannerdb
 from tests.support.deployed import PREFIX
 from tests.support.existing_instance import around_existing
+from tests.support.settings_file import CLUSTER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +68,27 @@ def test_the_owner_proves_the_password_that_rds_keeps(
     )
     scannerdb("plan", "-e", "local")
     assert capsys.readouterr().out.startswith("Nothing is pending")
+
+
+def test_the_owner_of_a_cluster_proves_the_password_that_rds_keeps_of_the_cluster(
+    tmp_path: Path, aws: Emulator
+) -> None:
+    file = tmp_path / "huge.toml"
+    file.write_text(CLUSTER)
+    settings = load_settings(file, {"SCANNER__AWS__ENDPOINT": aws.aws_url})
+    rds, identifier = aws.client("rds"), settings.rds_database.identifier
+    made = rds.create_db_cluster(
+        DBClusterIdentifier=identifier,
+        Engine=settings.database.engine,
+        MasterUsername=OWNER,
+        ManageMasterUserPassword=True,
+    )
+    secret = json.dumps({"username": OWNER, "password": "of-the-cluster"})
+    secret_arn = made["DBCluster"]["MasterUserSecret"]["SecretArn"]
+    aws.client("secretsmanager").put_secret_value(SecretId=secret_arn, SecretString=secret)
+    outputs = {"database_endpoint": "a-cluster", "database_port": "5432"}
+    assert Target.of(settings, user=OWNER, outputs=outputs).password() == "of-the-cluster"
+    rds.delete_db_cluster(DBClusterIdentifier=identifier, SkipFinalSnapshot=True)
 
 
 def test_a_dsn_comes_before_an_environment_and_says_so(deployed: Deployed, capsys: pytest.CaptureFixture[str]) -> None:
