@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from typing import TYPE_CHECKING
 
 import psycopg2
@@ -154,6 +155,23 @@ def test_each_setting_that_a_run_depends_on_is_set_in_every_file(
         seen = dict(elsewhere.query(rows, user="postgres"))
         assert len(seen) >= len(FIXED) - 2
         assert seen == {name: FIXED[name][0] for name in seen}
+
+
+def test_a_build_waits_for_a_writer_whatever_the_default_of_lock_timeout_is(
+    empty_database: TestDatabase, release_of: ReleaseOf
+) -> None:
+    empty_database.query("CREATE TABLE t (a int)")
+    set_defaults(empty_database, "lock_timeout = '100ms'")
+    writer = empty_database.connect()
+    writer.autocommit = False
+    with writer.cursor() as cursor:
+        cursor.execute("INSERT INTO t VALUES (1)")
+    ending = threading.Timer(0.7, writer.commit)
+    ending.start()
+    run(empty_database.connect, release_of({"001_a.sql": "CREATE INDEX CONCURRENTLY t_a ON t (a)"}))
+    ending.join()
+    writer.close()
+    assert empty_database.query("SELECT indisvalid FROM pg_index WHERE indexrelid = 't_a'::regclass") == [(True,)]
 
 
 def test_letters_of_a_file_arrive_whatever_the_encoding_of_the_login_is(
