@@ -63,7 +63,7 @@ def test_a_warning_ends_with_1_and_names_the_next_command(
     scannerdb("doctor", "slow-queries", "--dsn", dsn(well), "-e", "dev", code=1)
     lines = capsys.readouterr().out.splitlines()
     assert lines[:3] == [
-        "Held against the thresholds of dev: 1 warning, 5 ok.",
+        "Held against the thresholds of dev: 1 warning, 6 ok.",
         "warning   indexes              idx_findings_job_detector on findings is missing",
         "          Reads that need it scan the whole table.",
     ]

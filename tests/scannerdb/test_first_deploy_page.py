@@ -33,6 +33,14 @@ if TYPE_CHECKING:
 FREE = {"sts:GetCallerIdentity"}
 
 
+RESTORED = {
+    "SCANNER__DATABASE__GENERATION": "2",
+    "SCANNER__DATABASE__RESTORE_FROM__SOURCE": "db-ABCDEFGHIJKL",
+    "SCANNER__DATABASE__RESTORE_FROM__TIME": "latest",
+}
+BACKUPS = {"EngineVersion": "17.6", "MasterUsername": "scanner_admin", "AllocatedStorage": 100, "Encrypted": True}
+
+
 @pytest.fixture(autouse=True)
 def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without them no request is signed."""
@@ -53,13 +61,18 @@ def allowed() -> set[str]:
 def test_the_policy_allows_the_calls_that_are_made_and_no_others(
     prod: Synthesised, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # GIVEN every check, in a network of its own and in one that exists, and of a cluster
+    # GIVEN every check, in a network of its own and in one that exists, of a restore, and of a cluster
     made: set[str] = set()
     file, huge = ROOT / "environments" / "prod.toml", {"SCANNER__SIZE": "huge"}
     run_main("prod", outdir=tmp_path / "huge", variables=huge)
     script = well_account.WELL | {"ec2.describe_subnets": well_account.subnets(a=200, b=200)}
     for settings, stack, offers in (
         (load_settings(file, {}), prod, {}),
+        (
+            load_settings(file, RESTORED),
+            prod,
+            {"rds.describe_db_instance_automated_backups": {"DBInstanceAutomatedBackups": [BACKUPS]}},
+        ),
         (well_account.in_a_network_that_exists(tmp_path), prod, {}),
         (load_settings(file, huge), read_stack(tmp_path / "huge", "prod"), well_account.OFFERS_OF_AURORA),
     ):

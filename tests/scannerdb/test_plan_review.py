@@ -242,7 +242,7 @@ def test_an_error_of_terraform_ends_with_the_next_step(error: str, step: str) ->
 def test_a_file_that_is_no_plan_is_told_without_a_stack_trace(tmp_path: Path, content: str, message: str) -> None:
     file, summary = tmp_path / "plan.json", tmp_path / "summary.md"
     file.write_text(content)
-    arguments = ["prod", "--plan-json", str(file), "--markdown", str(summary)]
+    arguments = ["-e", "prod", "--plan-json", str(file), "--markdown", str(summary)]
     ended = CliRunner().invoke(command.review, arguments)
     assert ended.exit_code == 2
     assert message in ended.stderr
@@ -256,7 +256,7 @@ def test_the_command_is_red_with_exit_code_1_and_tells_programs_too(
     file = tmp_path / "plan.json"
     file.write_text(json.dumps(plan(REPLACED)))
     monkeypatch.setattr(command, "check_policy", lambda _: Policy(passed=9, resources=3, failed=()))
-    ended = CliRunner().invoke(command.review, ["prod", "--plan-json", str(file), "--json"])
+    ended = CliRunner().invoke(command.review, ["-e", "prod", "--plan-json", str(file), "--json"])
     assert ended.exit_code == 1
     told = json.loads(ended.stdout)
     assert told["verdict"] == "red"

@@ -320,7 +320,7 @@ def test_a_quota_of_concurrency_counts_what_the_deployed_functions_reserve_alrea
     reserved = {
         "lambda__get_account_settings": limits,
         "lambda__get_function_concurrency": lambda asked: {
-            "ReservedConcurrentExecutions": 53 if asked["FunctionName"].endswith("status") else 0
+            "ReservedConcurrentExecutions": 54 if asked["FunctionName"].endswith("status") else 0
         },
     }
     assert faults(answers(prod, **reserved)) == []

@@ -135,7 +135,15 @@ def _keys(region: str) -> Iterator[tuple[str, str]]:
         *((each.arn, each.kms_key_id) for each in list(logs_backends[ACCOUNT_ID][region].groups.values())),
         *((each.function_arn, each.kms_key_arn) for each in _functions(region)),
     ]
-    yield from ((arn, key) for arn, key in named if key)
+    yield from ((arn, _key_arn(region, key)) for arn, key in named if key)
+
+
+def _key_arn(region: str, key: str) -> str:
+    """Return the ARN of a key, by which policies name it; a resource may name it by its id or alias."""
+    try:
+        return str(kms_backends[ACCOUNT_ID][region].describe_key(key).arn)
+    except KeyError:  # another region's, or none
+        return key
 
 
 def _subnets(ec2: Any) -> list[Any]:

@@ -114,7 +114,9 @@ def _instance(deployment: Deployment) -> None:
         deployment.overrides[f"SCANNER__NETWORK__{key.upper()}"] = str(ids)
     deployment.overrides["SCANNER__FUNCTIONS__PLATFORM"] = "host"
     group = ec2.create_security_group(GroupName="scans", Description="of another team", VpcId=network["vpc_id"])
-    rule = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": [{"CidrIp": "10.80.0.0/16"}]}
+    others = ec2.create_security_group(GroupName="clients", Description="of another team", VpcId=network["vpc_id"])
+    from_others = [{"GroupId": others["GroupId"]}]
+    rule = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "UserIdGroupPairs": from_others}
     ec2.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=[rule])
     key = client("kms").create_key(Description="of another team")["KeyMetadata"]["KeyId"]
     subnets = network["subnet_ids"]
