@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from typing import TYPE_CHECKING
 
 import psycopg2
@@ -158,6 +159,23 @@ def test_each_setting_that_a_run_depends_on_is_set_in_every_file(
         assert seen == {name: FIXED[name][0] for name in seen}
 
 
+def test_a_build_waits_for_a_writer_whatever_the_default_of_lock_timeout_is(
+    empty_database: TestDatabase, release_of: ReleaseOf
+) -> None:
+    empty_database.query("CREATE TABLE t (a int)")
+    set_defaults(empty_database, "lock_timeout = '100ms'")
+    writer = empty_database.connect()
+    writer.autocommit = False
+    with writer.cursor() as cursor:
+        cursor.execute("INSERT INTO t VALUES (1)")
+    ending = threading.Timer(0.7, writer.commit)
+    ending.start()
+    run(empty_database.connect, release_of({"001_a.sql": "CREATE INDEX CONCURRENTLY t_a ON t (a)"}))
+    ending.join()
+    writer.close()
+    assert empty_database.query("SELECT indisvalid FROM pg_index WHERE indexrelid = 't_a'::regclass") == [(True,)]
+
+
 def test_letters_of_a_file_arrive_whatever_the_encoding_of_the_login_is(
     empty_database: TestDatabase, release_of: ReleaseOf
 ) -> None:
@@ -174,9 +192,10 @@ def test_no_default_of_a_writers_session_makes_our_triggers_fail_or_miscount(dat
         "UPDATE job_objects SET status = 'failed'; DELETE FROM job_objects WHERE key = 'k'"
     )
     database.query(write, (job_id,), user="scanner_app")
-    database.query("SELECT refresh_job_progress()")
-    assert database.query("SELECT * FROM verify_job_progress()") == []
-    database.query("SELECT rebuild_job_progress()")
+    # Sessions of this role begin after the defaults were set.
+    database.query("SELECT refresh_job_progress()", user="progress_refresher")
+    assert database.query("SELECT * FROM verify_job_progress()", user="progress_refresher") == []
+    database.query("SELECT rebuild_job_progress()", user="progress_refresher")
     assert database.query("SELECT total_objects, failed_count FROM job_progress_live") == [(1, 1)]
 
 
