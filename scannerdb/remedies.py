@@ -12,6 +12,7 @@ from handlers.remedies import actions
 from scannerdb.aws import calling, client
 from scannerdb.errors import OperatorError
 from scannerdb.functions.invocation import invoke_function
+from scannerdb.numbers import WholeNumber
 from scannerdb.options import (
     ENVIRONMENT_VARIABLE,
     complete_environment,
@@ -40,7 +41,7 @@ yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 
 
 @click.command()
-@click.argument("pid", type=click.IntRange(1), required=False)
+@click.argument("pid", type=WholeNumber(1), required=False)
 @click.option("--idle", is_flag=True, help="Instead of one session: the idle ones of a user and application.")
 @click.option("--user", help="With --idle: of this user. [default: of those who have most]")
 @click.option("--application", help="With --idle: of this application.")
