@@ -145,7 +145,7 @@ bench: setup ## Measure exact progress against the guide's SQL, OBJECTS=10000000
 	@$(RUN) -m lab.bench.progress --objects $(OBJECTS) --held-snapshot-s $${HELD_S:-180}
 
 .PHONY: bench-pollers
-bench-pollers: setup ## Poll 10,000 jobs with the status function's code beside 2,000 updates/s; lists and statistics (4 minutes)
+bench-pollers: setup ## Poll 10,000 jobs with the status function's code beside 2,000 updates/s; lists and statistics (6 minutes)
 	@$(RUN) -m lab.bench.pollers
 
 .PHONY: bench-synth
@@ -259,7 +259,7 @@ node_modules/.installed: package-lock.json
 	@command -v node >/dev/null || { echo "Node.js 20 or newer is needed, and 'node' was not found. Install it from your package manager, then run this again."; exit 1; }
 	@node -e "if (parseInt(process.versions.node) < 20) { console.error('Node.js 20 or newer is needed; node is ' + process.versions.node); process.exit(1) }"
 	@echo "Installing the Node tools into node_modules (about 30 s) ..."
-	@npm ci --loglevel=error
+	@npm ci --loglevel=error > /dev/null
 	@touch $@
 
 .PHONY: clean

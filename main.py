@@ -42,15 +42,15 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1
-    # Only now, so that a wrong setting is told in the blink of an eye.
-    from stacks.synthesis import synthesise  # noqa: PLC0415
-
     try:
+        # Only now, so that a wrong setting is told in the blink of an eye.
+        from stacks.synthesis import synthesise  # noqa: PLC0415
+
         synthesise(environments, os.environ.get("CDKTF_OUTDIR"))
     except PackageError as error:
         print(error, file=sys.stderr)
         return 1
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         if (problem := disk_problem(error)) is None:
             raise
         print(problem, file=sys.stderr)

@@ -144,6 +144,7 @@ def _deploy(deployment: Deployment, provider: terraform.Provider | terraform.NoP
     """Deploy with Terraform, or without it where there is no provider; return a sentence that says which."""
     if isinstance(provider, terraform.Provider):
         steps.say(f"cdktf deploy local, with the AWS provider from {provider}")
+        steps.say("about 3 minutes; for two of them the provider waits for bucket and database, as on AWS")
         summary = deployment.deploy(provider)
         steps.say(f"Terraform: {summary}; the plan invoked the migrations")
         return f"The plan was applied by Terraform: {summary}."

@@ -16,6 +16,9 @@ INVOCATION_ERROR = re.compile(r"invoking Lambda Function \((.+?)\): (\{.*\})")
 # Precedes the standard error of a failed `main.py`.
 SYNTHESIS_ERROR = "Command output on stderr:"
 REPORT_EVERY_S = 10.0
+# The provider polls these at its own pace, also where the answer is there at once. Seconds of a creation, with provider
+# 5.100: https://github.com/hashicorp/terraform-provider-aws/issues/23352
+PROVIDER_WAITS_S = {"aws_s3_bucket_lifecycle_configuration": 55, "aws_db_instance": 80}
 
 
 class TerraformOutput:
@@ -66,7 +69,10 @@ class TerraformOutput:
     def _longest_running(self) -> str:
         resource, since_s = min(self._running.items(), key=lambda item: item[1])
         others = f" and {len(self._running) - 1} more" if len(self._running) > 1 else ""
-        return f"{resource.partition('.')[0]} in progress for {time.monotonic() - since_s:.0f} s{others}"
+        kind = resource.partition(".")[0]
+        usual_s = PROVIDER_WAITS_S.get(kind)
+        usual = f" of about {usual_s}, as on AWS: the provider waits" if usual_s else ""
+        return f"{kind} in progress for {time.monotonic() - since_s:.0f} s{usual}{others}"
 
     def _tell(self, text: str) -> None:
         self._reported_s = time.monotonic()

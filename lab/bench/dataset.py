@@ -194,7 +194,10 @@ class Dataset:
                 cursor.execute(statement)
 
     def load(self, release: Release, say: Say) -> None:
-        """Create the database and load the rows into the tables of migration 001."""
+        """Create the database and load the rows into the tables of migration 001.
+
+        The primary key is built afterwards: row by row it takes three times as long, and half of its pages stay empty.
+        """
         with self.server.connect(user="postgres", database="postgres") as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE {self.name} OWNER {ADMIN_USER}")
         with self.cursor() as cursor:
@@ -202,10 +205,13 @@ class Dataset:
                 cursor.execute(statement.sql)
             # An autovacuum in the middle would read what the VACUUM below reads again.
             cursor.execute("ALTER TABLE job_objects SET (autovacuum_enabled = off)")
+            cursor.execute("ALTER TABLE job_objects DROP CONSTRAINT job_objects_pkey")
             cursor.executemany(LOAD_JOB, [_parameters(job) for job in self.jobs])
         self._load_rows(say)
-        say("vacuum")
+        say("primary key")
         with self.cursor() as cursor:
+            cursor.execute("ALTER TABLE job_objects ADD PRIMARY KEY (job_id, bucket, key, etag)")
+            say("vacuum")
             cursor.execute("VACUUM (ANALYZE) jobs, job_objects, findings")
             cursor.execute("ALTER TABLE job_objects RESET (autovacuum_enabled)")
 

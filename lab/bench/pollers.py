@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from handlers.migrator.release import read_release
-from lab.bench import RESULTS, paced_writers, poller_client, report
+from lab.bench import RESULTS, floors, paced_writers, poller_client, report
 from lab.bench.answers import Answer, Goal, milliseconds
 from lab.bench.clients import answers as collect
 from lab.bench.clients import client_processes
@@ -39,11 +39,15 @@ UPDATES_PER_S = 2000
 REFRESH_EVERY_S = 60.0
 ROUND_S = 4.0
 ALONE = "no poll"
-POLLED: tuple[Way, ...] = ("SELECT 1", "query", "cached", "real-time")
+POLLED: tuple[Way, ...] = ("SELECT 1", "cached", "real-time", "query", "lookup", "code")
 SUMS: tuple[Way, ...] = ("list", "statistics")
 GOAL_RATE, GOAL_SUMS = Goal("at least", 0.7), Goal("at most", 50, "ms at p99")
 GOAL_WRITERS, GOAL_UPDATES = Goal("at least", 0.9), Goal("at most", 1.1)
-TITLES = {"query": "the query of a cached answer, without the function's code"}
+TITLES = {
+    "query": "the query of a cached answer, without the function's code",
+    "lookup": f"the floor of it: {floors.LOOKUP}, without the function's code",
+    "code": "the floor of it: the function's code, with `SELECT 1` in the place of its query",
+}
 UNMEASURED = (
     "What RDS Proxy and Lambda add cannot be measured here. The proxy is a machine of AWS between function and "
     "database; Lambda has more processes, on other machines than the database. Here processes, server and writers "
@@ -105,9 +109,9 @@ class Bench:
         self._refresher = stack.enter_context(dataset.cursor("progress_refresher"))
         self._refreshed_s = 0.0
 
-    def refresh(self) -> None:
-        """Refresh, where the schedule would have."""
-        if time.monotonic() - self._refreshed_s >= REFRESH_EVERY_S:
+    def refresh(self, *, now: bool = False) -> None:
+        """Refresh, where the schedule would have, or now."""
+        if now or time.monotonic() - self._refreshed_s >= REFRESH_EVERY_S:
             self._refreshed_s = time.monotonic()
             self._refresher.execute("SELECT refresh_job_progress()")
 
@@ -139,6 +143,9 @@ def measure(dataset: Dataset, *, samples: int, say: Say) -> tuple[dict[str, Poll
             for way in SUMS:
                 say(f"sample {number + 1} of {samples}: {way}")
                 bench.sample(sums[way], way, pollers=1)
+            bench.refresh(now=True)
+            for way in SUMS:
+                say(f"sample {number + 1} of {samples}: {way}, no change since the refresh")
                 bench.sample(sums[f"{way} alone"], way, pollers=1, writers=False)
     return polled, sums
 
@@ -184,7 +191,7 @@ def answers(polled: Mapping[str, Polled], sums: Mapping[str, Polled]) -> list[An
     for name_and_beside, each in sums.items():
         p99_ms = percentile([value for sample in each.taken_ms for value in sample], 99)
         name, _, without = name_and_beside.partition(" ")
-        beside = "without writers" if without else f"beside {UPDATES_PER_S:,} updates/s"
+        beside = "without changes since a refresh" if without else f"beside {UPDATES_PER_S:,} updates/s of all jobs"
         found.append(
             Answer(
                 question=f"{name} in real time, {beside}",
@@ -220,6 +227,8 @@ def run(server: EmbeddedPostgres, samples: int, console: Console) -> None:
     with Steps(console, total=3) as steps:
         with steps.step(f"build {JOBS:,} jobs") as say:
             dataset.build(release, say)
+            with dataset.cursor() as cursor:
+                cursor.execute(floors.CREATE_FUNCTIONS)
         with steps.step("poll") as say:
             polled, sums = measure(dataset, samples=samples, say=say)
         with steps.step("verify"):

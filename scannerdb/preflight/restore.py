@@ -4,7 +4,6 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from handlers.contract import roles
 from scannerdb.checks.model import Answer, Check, Context, ok, refused
 from scannerdb.checks.run import code_of
 from stacks.settings.restore import LATEST, RestoreFrom, point_in_time
@@ -68,8 +67,11 @@ def _faults(context: Context, restore_from: RestoreFrom, found: Mapping[str, Any
             f"{name} is not encrypted, and the database must be",
             next="aws rds copy-db-snapshot --kms-key-id KEY makes an encrypted copy of a snapshot; restore that one",
         )
-    if (owner := found["MasterUsername"]) != roles.OWNER:
-        yield refused(f"{name} belongs to {owner}, and migrate logs in as {roles.OWNER}")
+    if (owner := found["MasterUsername"]) != context.settings.database.master_username:
+        yield refused(
+            f"{name} belongs to {owner}, and migrate logs in as {context.settings.database.master_username}",
+            next=f'set database.master_username to "{owner}"',
+        )
     window = found.get("RestoreWindow", {})
     latest, earliest = found.get("LatestRestorableTime") or window.get("LatestTime"), window.get("EarliestTime")
     if restore_from.time in {None, LATEST}:

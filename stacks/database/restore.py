@@ -11,9 +11,9 @@ from handlers.contract.databases import RdsDatabase
 from stacks.settings.database import DatabaseSettings
 from stacks.settings.restore import RestoreFrom, point_in_time
 
-# Terraform replaces an instance for a change of any of these. The first two are read once, when it is made, and with
-# the second taken away the provider replaces it too:
-# https://github.com/hashicorp/terraform-provider-aws/issues/34522. A restored instance keeps the key of its source.
+# Terraform replaces an instance for a change of any of these. The first two are read once, when it is made; with the
+# second taken away it replaces too: https://github.com/hashicorp/terraform-provider-aws/issues/34522. The third is what
+# the source is encrypted with.
 READ_ONCE = ("snapshot_identifier", "restore_to_point_in_time", "kms_key_id")
 
 

@@ -119,7 +119,27 @@ def test_setup_in_a_folder_that_cannot_be_written_to_says_so(public_folder: Path
 def test_what_a_disk_stands_in_the_way_of_has_a_way_out(code: str) -> None:
     told = disk_problem(OSError(getattr(errno, code), "why", "/x"))
     assert told is not None
-    assert told.startswith("/x cannot be written or read: why; ")
+    assert told.startswith("/x cannot be written or read: ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "EROFS: read-only file system, mkdir '/checkout/cdktf.out'",
+        "Error: EROFS: read-only file system, copyfile '/elsewhere/a.zip' -> '/checkout/cdktf.out'",
+    ],
+)
+def test_an_error_of_the_node_process_that_writes_the_stack_is_told_alike(text: str) -> None:
+    told = disk_problem(RuntimeError(text))
+    assert told is not None
+    assert told.startswith("/checkout/cdktf.out cannot be written or read: Read-only file system; ")
+
+
+@pytest.mark.parametrize(
+    "text", ["ENOENT: no such file or directory, open '/x'", "Cannot read properties of undefined"]
+)
+def test_another_error_of_the_node_process_is_a_fault_of_the_program(text: str) -> None:
+    assert disk_problem(RuntimeError(text)) is None
 
 
 def test_an_error_of_another_kind_is_a_fault_of_the_program() -> None:
@@ -136,6 +156,15 @@ def test_a_command_on_a_full_disk_ends_with_a_sentence(
     monkeypatch.setattr("scannerdb.settings.resolve_settings", fail)
     scannerdb("settings", "-e", "dev", code=1)
     assert capsys.readouterr().err.startswith(f"scannerdb: {TOLD}")
+
+
+def test_a_review_on_a_full_disk_has_no_plan_to_judge(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("scannerdb.review.command.plan_environment", fail)
+    scannerdb("review", "-e", "dev", "--markdown", str(tmp_path / "summary.md"), code=2)
+    assert capsys.readouterr().err.startswith(f"plan: {TOLD}")
+    assert TOLD in (tmp_path / "summary.md").read_text()
 
 
 def test_the_demo_on_a_full_disk_ends_with_a_sentence(

@@ -54,7 +54,8 @@ def test_progress_is_told_in_short_with_elapsed_seconds(monkeypatch: pytest.Monk
     for line in DEPLOY:
         output.take(line)
     assert told[0] == "   0 s  planned: 4 resources to add, 0 to change, 1 to destroy"
-    assert told[-1] == "   0 s  1 of 5 resources; aws_db_instance in progress for 0 s"
+    waits = "aws_db_instance in progress for 0 s of about 80, as on AWS: the provider waits"
+    assert told[-1] == f"   0 s  1 of 5 resources; {waits}"
     assert output.summary == "4 added, 0 changed, 1 destroyed"
     assert output.errors == []
 

@@ -50,6 +50,7 @@ def apply_001(database: TestDatabase) -> None:
     run(database.connect, replace(RELEASE, migrations=RELEASE.migrations[:1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deployment", ["old", "filled_old"])
 def test_the_schema_after_a_rollback_is_the_schema_before_the_adoption(
     deployment: str, request: pytest.FixtureRequest
@@ -136,6 +137,7 @@ def test_only_the_composite_indexes_of_002_are_dropped(empty_database: TestDatab
     assert schema(empty_database) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("done", [1, 2, 3, 4, 7, len(DOWN)])
 def test_a_rollback_that_died_on_the_way_can_be_repeated_and_a_deploy_adopts_again(
     filled_old: TestDatabase, done: int

@@ -133,6 +133,7 @@ def test_should_refresh_progress_is_true_after_five_minutes(database: TestDataba
     assert database.query("SELECT should_refresh_progress(NULL)") == [(True,)]
 
 
+@pytest.mark.slow
 def test_one_job_is_counted_by_index_scans_only(database: TestDatabase) -> None:
     job_id = database.add_job({"succeeded": 20_000}, findings=2_000)
     database.add_job({"succeeded": 50_000}, findings=20_000)

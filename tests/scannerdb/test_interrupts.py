@@ -192,13 +192,13 @@ def test_a_deadline_ends_a_partitioning_that_waits_for_another_deployer(
 def test_ctrl_c_anywhere_in_a_command_ends_with_130(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    monkeypatch.setattr(type(main), place, interrupted)
+    monkeypatch.setattr(type(main), place, press_ctrl_c)
     scannerdb("settings", "-e", "dev", code=130)
     assert "Traceback" not in capsys.readouterr().err
 
 
 def test_ctrl_c_while_the_modules_are_loaded_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scannerdb.main.command", interrupted)
+    monkeypatch.setattr("scannerdb.main.command", press_ctrl_c)
     monkeypatch.setattr("sys.argv", ["scannerdb"])
     with pytest.raises(SystemExit) as ended:
         console.command()
@@ -209,10 +209,10 @@ def test_ctrl_c_at_a_question_ends_with_130(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("click.termui.visible_prompt_func", interrupt)
+    monkeypatch.setattr("click.termui.visible_prompt_func", press_ctrl_c)
     scannerdb("rollback", "--dsn", dsn(database), code=130)
     assert capsys.readouterr().err.endswith("Aborted!\n")
 
 
-def interrupt(*_arguments: object, **_options: object) -> None:
+def press_ctrl_c(*_arguments: object, **_options: object) -> None:
     raise KeyboardInterrupt

@@ -362,6 +362,7 @@ def test_a_load_past_the_mirror_between_the_comparison_and_the_swap_is_noticed_u
     assert database.query(OBJECTS_OF_LAST_JOB) == [(3,)]
 
 
+@pytest.mark.slow
 def test_a_writer_who_is_refused_the_lock_twice_still_waits_less_than_a_second(database: TestDatabase) -> None:
     fill(database)
     partition(database, until_copied=True)

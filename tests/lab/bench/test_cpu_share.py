@@ -18,10 +18,10 @@ def no_folder(tmp_path: Path) -> Path:
     return tmp_path / "missing"
 
 
-def test_a_busy_process_gets_a_third_of_a_core() -> None:
+def test_a_busy_process_gets_a_third_of_a_core_and_less_where_the_machine_is_busy() -> None:
     try:
         with cpu_share(1 / 3) as prefix:
-            assert measured_share(prefix) == pytest.approx(1 / 3, abs=0.03)
+            assert 0.1 < measured_share(prefix) < 1 / 3 + 0.03
     except NoControlGroupError as error:
         pytest.skip(str(error))
     assert not (VERSION_1 / f"bench-{os.getpid()}").exists()
