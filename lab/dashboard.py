@@ -271,6 +271,7 @@ def _graph(figure: Any, box: Box, properties: Widget, drawn: Sequence[Line], las
             va="bottom" if above else "top",
             size=6.5,
             color=each["color"],
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6},
         )
     for axes in filter(None, (plot, other)):
         axes.tick_params(labelsize=6.5, length=0, colors=FAINT)

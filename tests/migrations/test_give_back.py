@@ -17,6 +17,8 @@ from tests.support.schema import schema
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
 
+pytestmark = pytest.mark.slow
+
 RELEASE = build_release(MIGRATIONS)
 DOWN = RELEASE.migrations[1].down.statements if RELEASE.migrations[1].down else ()
 FILLED = "SELECT relname, relispopulated FROM pg_class WHERE relkind = 'm' ORDER BY 1"
@@ -50,7 +52,6 @@ def apply_001(database: TestDatabase) -> None:
     run(database.connect, replace(RELEASE, migrations=RELEASE.migrations[:1]))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("deployment", ["old", "filled_old"])
 def test_the_schema_after_a_rollback_is_the_schema_before_the_adoption(
     deployment: str, request: pytest.FixtureRequest
@@ -137,7 +138,6 @@ def test_only_the_composite_indexes_of_002_are_dropped(empty_database: TestDatab
     assert schema(empty_database) == before
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("done", [1, 2, 3, 4, 7, len(DOWN)])
 def test_a_rollback_that_died_on_the_way_can_be_repeated_and_a_deploy_adopts_again(
     filled_old: TestDatabase, done: int

@@ -153,6 +153,7 @@ def test_a_database_that_has_the_tables_and_data_is_adopted_untouched(empty_data
     assert empty_database.query("SELECT job_id, total_objects, total_findings FROM job_progress") == [(job_id, 4, 2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", range(1, len(build_release(MIGRATIONS).migrations) + 1))
 def test_rolling_back_and_forward_again_gives_the_same_schema(database: TestDatabase, count: int) -> None:
     before = schema(database)

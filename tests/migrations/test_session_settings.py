@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     ReleaseOf = Callable[[dict[str, str]], Release]
 
+pytestmark = pytest.mark.slow
+
 # Defaults that a database or a role of other people may have. Those that stop every statement of a session come apart.
 ODD = (
     "default_transaction_deferrable = on",

@@ -20,6 +20,8 @@ from tests.support.schema import schema
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
 
+pytestmark = pytest.mark.slow
+
 OBSTACLES = {
     "ALTER TABLE job_objects ENABLE ROW LEVEL SECURITY": "row level security is on",
     "CREATE POLICY mine ON job_objects USING (true)": "it has the policy mine",
@@ -362,7 +364,6 @@ def test_a_load_past_the_mirror_between_the_comparison_and_the_swap_is_noticed_u
     assert database.query(OBJECTS_OF_LAST_JOB) == [(3,)]
 
 
-@pytest.mark.slow
 def test_a_writer_who_is_refused_the_lock_twice_still_waits_less_than_a_second(database: TestDatabase) -> None:
     fill(database)
     partition(database, until_copied=True)

@@ -313,7 +313,7 @@ def test_every_name_of_the_stack_that_is_unique_is_asked_for(prod: Synthesised) 
 
 
 def test_a_quota_of_concurrency_counts_what_the_deployed_functions_reserve_already(prod: Synthesised) -> None:
-    limits = {"AccountLimit": {"ConcurrentExecutions": 150, "UnreservedConcurrentExecutions": 100}}
+    limits = {"AccountLimit": {"ConcurrentExecutions": 160, "UnreservedConcurrentExecutions": 100}}
     assert [answer.check for answer in faults(answers(prod, lambda__get_account_settings=limits))] == [
         "quota-concurrency"
     ]
