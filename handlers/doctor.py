@@ -21,7 +21,7 @@ from handlers.contract.variables import (
     RDS_PROXY_ENDPOINT,
     release_event,
 )
-from handlers.diagnosis import Commands, checks_of, examine, looks, overall
+from handlers.diagnosis import Commands, checks_of, examine, looks, overall, worst_first
 from handlers.stored_release import fetch_release
 from handlers.telemetry import logger
 
@@ -37,7 +37,8 @@ def handler(event: DoctorEvent, _context: LambdaContext) -> dict[str, Any]:
     """Examine what belongs to `event["alarm"]`, or everything.
 
     Returns:
-        `{"state": "ok" | "warning" | "critical", "findings": [{"check", "state", "value", "why", "next"}, ...]}`.
+        `{"state": "ok" | "warning" | "critical", "findings": [{"check", "state", "value", "why", "next"}, ...]}`, the
+        worst finding first.
 
     Raises:
         InvalidRequestError: there is no such alarm.
@@ -58,7 +59,7 @@ def handler(event: DoctorEvent, _context: LambdaContext) -> dict[str, Any]:
         connect_proxy=lambda: _connect(RDS_PROXY_ENDPOINT),
         expected=ExpectedParameters.parse(os.environ.get(EXPECTED_PARAMETERS)),
     )
-    findings += looks(alarm, commands)
+    findings = worst_first([*findings, *looks(alarm, commands)])
     for finding in findings:
         if finding.state in PROBLEMS:
             logger.warning(f"{finding.check}: {finding.value}", extra=finding.fields())

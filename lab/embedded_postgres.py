@@ -44,6 +44,10 @@ GRANT rds_superuser TO {admin};
 GRANT_OPTIONS_SINCE = 16
 SCRAM_ITERATIONS_SINCE = 16
 ADMIN_OF_RDS_IAM = "GRANT rds_iam TO {admin} WITH ADMIN OPTION, INHERIT FALSE, SET FALSE"
+# As RDS has it since the version that brought both: the master user enters by rds_superuser when others are refused.
+RESERVED_CONNECTIONS_SINCE = 16
+RESERVED_CONNECTIONS = 2
+USERS_OF_RESERVED_CONNECTIONS = "GRANT pg_use_reserved_connections TO rds_superuser WITH ADMIN OPTION"
 
 # The administrator needs a password, as on RDS. Roles that use IAM need TLS only, which stands for the token that AWS
 # checks. The superuser, which RDS keeps for itself, is for tools, some of which cannot use TLS.
@@ -311,6 +315,7 @@ class EmbeddedPostgres:
         if not self._durable and self.version >= SCRAM_ITERATIONS_SINCE:
             # 4,096 of them take half of the time of a new session.
             speed["scram_iterations"] = "1"
+        reserved = RESERVED_CONNECTIONS if self.version >= RESERVED_CONNECTIONS_SINCE else None
         return {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
@@ -321,6 +326,7 @@ class EmbeddedPostgres:
             "hba_file": str(self._home / "pg_hba.conf"),
             "shared_preload_libraries": "pg_stat_statements,auto_explain",
             "timezone": "UTC",
+            **({} if reserved is None else {"reserved_connections": str(reserved)}),
             **speed,
             **self._parameters,
         }
@@ -407,6 +413,8 @@ class EmbeddedPostgres:
             cursor.execute(ROLES_AS_ON_RDS.format(admin=ADMIN_USER, password=self.password))
             if self.version >= GRANT_OPTIONS_SINCE:
                 cursor.execute(ADMIN_OF_RDS_IAM.format(admin=ADMIN_USER))
+            if self.version >= RESERVED_CONNECTIONS_SINCE:
+                cursor.execute(USERS_OF_RESERVED_CONNECTIONS)
             cursor.execute(f"CREATE DATABASE {DATABASE} OWNER {ADMIN_USER}")
         # On RDS the master user may create extensions; here only the superuser may.
         with self.connect(user="postgres") as connection, connection.cursor() as cursor:

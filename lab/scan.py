@@ -6,8 +6,10 @@ older than five minutes except the last.
 
 import io
 import random
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -76,18 +78,39 @@ def write_scan(
     batch_objects: int = BATCH_OBJECTS,
     on_progress: Callable[[int], None] = lambda _objects: None,
 ) -> None:
-    """Write jobs, objects and findings with COPY, one transaction a batch.
+    """Write jobs, objects and findings with COPY, one transaction a batch: the first job beside the others.
 
     Args:
         dsn: connection string of a role that may write the scanner's tables.
         jobs: the jobs to write.
         batch_objects: objects in one COPY.
-        on_progress: receives the number of objects of each committed batch.
+        on_progress: receives the number of objects of each committed batch, in the thread that wrote it.
 
     Raises:
         psycopg2.Error: the database refused a statement.
 
     """
+    stopping = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        written = [
+            pool.submit(_write_jobs, dsn, share, batch_objects, on_progress, stopping) for share in (jobs[:1], jobs[1:])
+        ]
+        try:
+            for share in as_completed(written):
+                share.result()
+        except BaseException:
+            # Ctrl-C too: the other writer ends with its batch, and not with its jobs.
+            stopping.set()
+            raise
+
+
+def _write_jobs(
+    dsn: str,
+    jobs: Sequence[ScanJob],
+    batch_objects: int,
+    on_progress: Callable[[int], None],
+    stopping: threading.Event,
+) -> None:
     connection = psycopg2.connect(dsn)
     try:
         for job in jobs:
@@ -97,6 +120,8 @@ def write_scan(
                     (str(job.job_id), job.bucket, job.prefix, job.created_at),
                 )
             for start in range(0, job.objects, batch_objects):
+                if stopping.is_set():
+                    return
                 numbers = range(start, min(start + batch_objects, job.objects))
                 with connection, connection.cursor() as cursor:
                     _copy(cursor, f"job_objects ({OBJECT_COLUMNS})", _object_lines(job, numbers))

@@ -65,6 +65,21 @@ BEGIN
 END
 $$;
 
+-- With all other connections taken, the doctor still gets in: RDS sets reserved_connections to 2 from PostgreSQL 16 on,
+-- and its master user may grant their use. Where the login may not, the doctor is only the less certain.
+DO $$
+BEGIN
+    IF to_regrole('pg_use_reserved_connections') IS NOT NULL
+       AND pg_has_role(to_regrole('pg_use_reserved_connections')::oid, 'MEMBER WITH ADMIN OPTION')
+       AND NOT EXISTS (SELECT
+                       FROM pg_auth_members
+                       WHERE roleid = to_regrole('pg_use_reserved_connections')
+                         AND member = 'scanner_doctor'::regrole) THEN
+        GRANT pg_use_reserved_connections TO scanner_doctor;
+    END IF;
+END
+$$;
+
 -- Each right that a role needs and each that PUBLIC must not have, on the objects that exist. The only list: migrations
 -- grant from it, and the doctor compares with it. It reads the catalog, so any role may call it.
 -- is_granted: the object has an entry for the role itself. is_held: the role has the right, perhaps through another role.

@@ -99,7 +99,7 @@ def calling(settings: Settings, what: str) -> Iterator[None]:
     except (EndpointConnectionError, HTTPClientError) as error:
         if endpoint := settings.aws.endpoint:
             where = f"the emulator of {environment} does not answer at {endpoint}"
-            hint = "start it with `python -m lab.demo --keep` and set SCANNER__AWS__ENDPOINT to the address it prints"
+            hint = "start it with `python -m lab.demo --keep`, then `source build/local/env`"
             raise OperatorError(f"{where}; {hint}") from error
         raise OperatorError(f"AWS does not answer: {error}") from error
     except ClientError as error:

@@ -5,16 +5,19 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+import psycopg2
 from rich.console import Console
 from rich.text import Text
 
+from handlers.contract.alarms.messages import OUTAGE
 from handlers.contract.roles import DOCTOR, OWNER
 from handlers.contract.thresholds import Thresholds
-from handlers.diagnosis import STATES, Commands, Finding, checks_of, examine, looks, overall
+from handlers.diagnosis import STATES, Commands, Finding, checks_of, examine, looks, overall, worst_first
+from handlers.diagnosis.examine import is_exhausted
 from handlers.diagnosis.watchdog import ConnectionWatchdog
 from handlers.errors import InvalidRequestError
 from handlers.migrator.session import Connect
@@ -31,13 +34,12 @@ from scannerdb.options import (
     environment_file,
     json_option,
 )
+from scannerdb.printed import commands_of, is_typed
+from scannerdb.ringing import ringing
 from scannerdb.terminal import row_lines
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.database.parameters import expected_parameters
 from stacks.settings import Settings, load_settings
-
-if TYPE_CHECKING:
-    import psycopg2
 
 EXIT_CODES = {"ok": 0, "warning": 1, "critical": 2}
 STYLES = {"ok": "green", "look": "cyan", "unknown": "yellow", "warning": "yellow", "critical": "bold red"}
@@ -49,13 +51,24 @@ WHO = "SELECT quote_ident(current_user), current_user = %(doctor)s OR pg_has_rol
 @click.command()
 @click.argument("alarm", required=False)
 @database_options
+@click.option("--all", "show_all", is_flag=True, help="Show each check that is well on a line of its own.")
 @deadline_option
 @json_option
-def doctor(alarm: str | None, dsn: str | None, environment: str | None, as_json: bool) -> None:  # noqa: FBT001
+@click.pass_context
+def doctor(
+    context: click.Context,
+    alarm: str | None,
+    dsn: str | None,
+    environment: str | None,
+    *,
+    show_all: bool,
+    as_json: bool,
+) -> None:
     """Say what is wrong, why it matters, and the next command; change nothing.
 
     ALARM is the name of an alarm, such as progress-stale: then only the checks that answer it run. The thresholds are
-    those of --environment, or of SCANNERDB_ENVIRONMENT, which `scannerdb tunnel` sets.
+    those of --environment, or of SCANNERDB_ENVIRONMENT, which `scannerdb tunnel` sets. The worst comes first, and again
+    at the end.
 
     \b
     scannerdb doctor -e prod            everything, against the thresholds of prod
@@ -75,8 +88,16 @@ def doctor(alarm: str | None, dsn: str | None, environment: str | None, as_json:
             f"whose thresholds? Add -e NAME, or set {ENVIRONMENT_VARIABLE}, as `scannerdb tunnel -e NAME -- ...` does"
         )
     settings = load_settings(environment_file(name))
-    thresholds = doctor_thresholds(settings)
-    state = diagnose(alarm, dsn, settings=settings, thresholds=thresholds, migrations=MIGRATIONS, as_json=as_json)
+    state = diagnose(
+        alarm,
+        dsn,
+        settings=settings,
+        thresholds=doctor_thresholds(settings),
+        commands=commands_of(settings, dsn, is_typed=is_typed(context)),
+        migrations=MIGRATIONS,
+        show_all=show_all,
+        as_json=as_json,
+    )
     sys.exit(EXIT_CODES[state])
 
 
@@ -86,7 +107,9 @@ def diagnose(
     *,
     settings: Settings,
     thresholds: Thresholds,
+    commands: Commands,
     migrations: Path,
+    show_all: bool = False,
     as_json: bool,
 ) -> str:
     """Examine a database, print the findings, and return the worst state, a key of `EXIT_CODES`.
@@ -96,7 +119,9 @@ def diagnose(
         dsn: the database; `None`: that of the environment.
         settings: of the environment.
         thresholds: what the database is held against.
+        commands: makes the commands that the findings name.
         migrations: the folder of the release that should be applied.
+        show_all: print each finding that is well on a line of its own.
         as_json: print JSON for programs.
 
     Raises:
@@ -104,27 +129,47 @@ def diagnose(
 
     """
     environment = settings.environment
-    # `scannerdb tunnel` sets both variables. A DSN alone may be that of a database which no deployment made.
-    is_deployed = dsn is None or ENVIRONMENT_VARIABLE in os.environ
-    commands = Commands(prefix=settings.prefix, database=settings.rds_database, is_deployed=is_deployed)
-    way_in = f"{tunnel_as(OWNER, environment)} -- scannerdb doctor" if is_deployed else ""
+    way_in = f"{tunnel_as(OWNER, environment)} -- scannerdb doctor" if commands.is_deployed else ""
     findings = examine(
-        _seeing_sessions(connect_to(dsn or deployment_dsn(settings, user=DOCTOR)), way_in),
+        _seeing_sessions(_connecting(dsn, settings), way_in),
         thresholds,
         commands=commands,
         checks=checks_of(alarm),
         read_release=lambda: current_release(migrations),
         expected=expected_parameters(settings),
     )
-    findings += looks(alarm, commands)
+    # CloudWatch knows the alarms of a deployment only.
+    is_outage = alarm == OUTAGE.name and commands.is_deployed
+    findings = worst_first([*findings, *(ringing(settings) if is_outage else looks(alarm, commands))])
     findings = [finding for finding in findings if finding.state != "look" or finding.next]
     state = overall(findings)
     if as_json:
         answer = {"environment": environment, "state": state, "findings": [finding.fields() for finding in findings]}
         click.echo(json.dumps(answer))
     else:
-        _print(findings, environment)
+        _print(findings, environment, show_all=show_all)
     return state
+
+
+def _connecting(dsn: str | None, settings: Settings) -> Connect:
+    """Return how to connect: to an environment's database as the doctor, and as the owner where only he gets in.
+
+    RDS reserves connections for `rds_superuser`, of which the owner is a member. From PostgreSQL 16 on the doctor may
+    use some of them too (migrations/roles.sql).
+    """
+    if dsn is not None:
+        return connect_to(dsn)
+    as_doctor = connect_to(deployment_dsn(settings, user=DOCTOR))
+
+    def connect() -> "psycopg2.extensions.connection":
+        try:
+            return as_doctor()
+        except psycopg2.OperationalError as error:
+            if not is_exhausted(str(error)):
+                raise
+            return connect_to(deployment_dsn(settings, user=OWNER))()
+
+    return connect
 
 
 def _seeing_sessions(connect: Connect, way_in: str) -> Connect:
@@ -156,18 +201,30 @@ def _seeing_sessions(connect: Connect, way_in: str) -> Connect:
     return checked
 
 
-def _print(findings: list[Finding], environment: str) -> None:
+def _print(findings: list[Finding], environment: str, *, show_all: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
     counts = Counter(finding.state for finding in findings)
-    found = ", ".join(f"{counts[state]} {state}" for state in reversed(STATES) if counts[state])
-    console.print(f"Held against the thresholds of {environment}: {found}.")
-    for finding in sorted(findings, key=lambda finding: -STATES.index(finding.state)):
-        for line in lines_of(finding):
+    told = ", ".join(f"{counts[state]} {state}" for state in reversed(STATES) if counts[state])
+    console.print(f"Held against the thresholds of {environment}: {told}.")
+    shown = findings if show_all else [finding for finding in findings if finding.state != "ok"]
+    for finding in shown:
+        for line in lines_of(finding, width=console.width):
+            console.print(line)
+    if well := [finding.check for finding in findings if finding.state == "ok" and not show_all]:
+        names = ", ".join(dict.fromkeys(well))
+        for line in row_lines(
+            "ok", f"{names} (--all shows them)", style=STYLES["ok"], indent=INDENT, way_out="", width=console.width
+        ):
+            console.print(line)
+    if len(shown) > 1 and shown[0].state in {"critical", "warning"}:
+        worst = shown[0]
+        first = replace(worst, value=f"first of all: {worst.value}", why="")
+        for line in lines_of(first, width=console.width):
             console.print(line)
 
 
-def lines_of(finding: Finding) -> Iterator[Text]:
-    """Yield a finding as lines of a table."""
+def lines_of(finding: Finding, *, width: int) -> Iterator[Text]:
+    """Yield a finding as lines of a table of so many columns."""
     return row_lines(
         finding.state,
         f"{finding.check:<21}{finding.value}",
@@ -175,4 +232,5 @@ def lines_of(finding: Finding) -> Iterator[Text]:
         indent=INDENT,
         way_out=finding.next,
         why=finding.why,
+        width=width,
     )

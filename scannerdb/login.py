@@ -79,6 +79,13 @@ class Target:
         address = os.environ.get("PGHOSTADDR") or self.endpoint.host
         try:
             socket.create_connection((address, self.endpoint.port), timeout=REACH_TIMEOUT_S).close()
+        except ConnectionRefusedError as error:
+            # The host answered, so this is inside of the network.
+            raise OperatorError(
+                f"{self.endpoint.host}:{self.endpoint.port} of {self.settings.environment} refuses connections: no "
+                "server listens there, as while it restarts or fails over; `scannerdb invoke doctor -e "
+                f"{self.settings.environment}` says what it sees"
+            ) from error
         except OSError as error:
             environment = self.settings.environment
             raise OperatorError(
@@ -153,7 +160,11 @@ def handler_dsn(environ: Mapping[str, str] = os.environ) -> str | None:
 def _master_password(settings: Settings) -> str:
     with calling(settings, "the master secret of the database"):
         if (secret_arn := settings.database.master_secret_arn) is None:
-            found = client(settings, "rds").describe_db_instances(DBInstanceIdentifier=settings.rds_database.identifier)
-            secret_arn = found["DBInstances"][0]["MasterUserSecret"]["SecretArn"]
+            rds, identifier = client(settings, "rds"), settings.rds_database.identifier
+            if settings.database.is_cluster:
+                (found,) = rds.describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"]
+            else:
+                (found,) = rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"]
+            secret_arn = found["MasterUserSecret"]["SecretArn"]
         secret = client(settings, "secretsmanager").get_secret_value(SecretId=secret_arn)
     return str(json.loads(secret["SecretString"])["password"])

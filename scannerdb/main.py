@@ -19,6 +19,7 @@ from scannerdb.maintenance import rebuild, refresh, verify
 from scannerdb.migrations import migrate, plan, rollback
 from scannerdb.partition.command import partition
 from scannerdb.preflight.command import preflight
+from scannerdb.remedies import end, repair
 from scannerdb.retire import retire_jobs
 from scannerdb.review.command import review
 from scannerdb.settings import show_settings
@@ -32,6 +33,7 @@ from stacks.settings import SettingsError
 COMMANDS = {
     "Look": (status, doctor, logs, show_settings, cost),
     "Keep progress exact": (refresh, verify, rebuild),
+    "End what the doctor found": (end, repair),
     "Change the database": (plan, migrate, rollback, partition, retire_jobs),
     "Deployments": (preflight, review, accept, tunnel, invoke),
 }
@@ -44,6 +46,8 @@ _WHOLE = "it is one transaction: the server undoes it, or had finished it"
 LEFT = {
     **dict.fromkeys(("status", "doctor", "verify", "plan", "preflight"), _NOTHING),
     **dict.fromkeys(("refresh", "rebuild"), _WHOLE),
+    "end": "a session that was asked to end does end",
+    "repair": "each statement is undone as a whole, but for a build that runs CONCURRENTLY: the doctor shows its rest",
     "accept": "nothing was changed, but for a refresh that it may have begun",
     "migrate": "what was applied is recorded; `scannerdb migrate` goes on from there",
     "rollback": "what was undone is recorded; `scannerdb rollback` goes on from there",

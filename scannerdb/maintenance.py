@@ -1,6 +1,8 @@
 """`scannerdb refresh`, `verify` and `rebuild`: the actions of the function `refresh`, from a terminal or cron."""
 
 import json
+import os
+import shlex
 import sys
 from typing import Any
 
@@ -12,7 +14,17 @@ from handlers.diagnosis.text import plural
 from handlers.progress import maintenance
 from scannerdb.causes import sentence
 from scannerdb.errors import OperatorError
-from scannerdb.options import Session, database_options, deadline_option, json_option, require_dsn
+from scannerdb.options import (
+    ENVIRONMENT_VARIABLE,
+    Session,
+    database_options,
+    deadline_option,
+    environment_file,
+    json_option,
+    require_dsn,
+)
+from scannerdb.printed import commands_of, is_typed, without_password
+from stacks.settings import load_settings
 
 DRIFTED = 2
 SKIPPED = 1
@@ -57,7 +69,8 @@ def refresh(dsn: str | None, environment: str | None, *, quiet: bool, as_json: b
 @database_options
 @deadline_option
 @json_option
-def verify(dsn: str | None, environment: str | None, as_json: bool) -> None:  # noqa: FBT001
+@click.pass_context
+def verify(context: click.Context, dsn: str | None, environment: str | None, *, as_json: bool) -> None:
     """Compare every job with a full count.
 
     \b
@@ -75,7 +88,7 @@ def verify(dsn: str | None, environment: str | None, as_json: bool) -> None:  # 
     elif drifted:
         for row in drifted:
             click.echo(f"{row['job_id']}: {_drift(row)}")
-        click.echo(f"{plural(len(drifted), 'job')} drifted (known minus counted). Next: scannerdb rebuild")
+        click.echo(f"{plural(len(drifted), 'job')} drifted (known minus counted). Next: {_rebuild(context)}")
     else:
         click.echo("Exact: every job is what a full count says.")
     sys.exit(DRIFTED if drifted else 0)
@@ -93,6 +106,15 @@ def rebuild(dsn: str | None, environment: str | None, as_json: bool) -> None:  #
     """  # noqa: D301
     mended = maintenance.rebuild(Session(require_dsn(dsn, environment, user=REFRESHER)))
     click.echo(json.dumps({"mended_jobs": mended}) if as_json else f"Mended {plural(mended, 'job')}.")
+
+
+def _rebuild(context: click.Context) -> str:
+    """Return the command that repairs the database that was verified."""
+    name = context.params["environment"] or os.environ.get(ENVIRONMENT_VARIABLE)
+    dsn = context.params["dsn"]
+    if name:
+        return commands_of(load_settings(environment_file(name)), dsn, is_typed=is_typed(context)).rebuild()
+    return f"scannerdb rebuild{f' --dsn {shlex.quote(without_password(dsn))}' if is_typed(context) else ''}"
 
 
 def _warn_of_older_objects(session: Session) -> None:

@@ -24,7 +24,7 @@ HEAD = """\
 Made from the models in `stacks/settings/` by `make settings`; edit those, not this page.
 
 An environment is a file `environments/<name>.toml`. A variable overrides one value: `SCANNER__DATABASE__PORT=5433` sets
-`port` of `[database]`. `size` sets what the file does not: where a default differs by size, all three are listed.
+`port` of `[database]`. `size` sets what the file does not: where a default differs by size, each is listed.
 `scannerdb settings -e prod` prints what holds for prod, and what set each value.
 
 The last column says what a change does to an environment that is deployed. *In place* means that nothing restarts and
@@ -79,10 +79,10 @@ def _type(schema: dict[str, Any]) -> str:
 
 def _default(field: FieldInfo, key: tuple[str, ...]) -> str:
     by_size = {size: _in_profile(profile, key) for size, profile in PROFILES.items()}
-    own = "" if field.is_required() else _code(field.get_default(call_default_factory=True))
+    own = "" if field.is_required() or field.validate_default else _code(field.get_default(call_default_factory=True))
     if set(by_size.values()) == {None}:
         return own or "required"
-    sizes = ", ".join(f"{size} {_code(value)}" for size, value in by_size.items())
+    sizes = ", ".join(f"{size} {_code(value)}" for size, value in by_size.items() if value is not None)
     return f"{own or 'required without a size'}; {sizes}"
 
 

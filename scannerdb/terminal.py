@@ -1,5 +1,6 @@
 """Output for a terminal: a bar for long work, and a plan of two lines a statement."""
 
+import functools
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
@@ -74,8 +75,10 @@ class StatementBar(WorkBar):
         self.show(fields["phase"], completed=fields["percent"], total=100, amount=blocks, remaining=remaining)
 
 
-def row_lines(state: str, value: str, *, style: str, indent: int, way_out: str, why: str = "") -> Iterator[Text]:
-    """Yield one row of a table as lines of 80 columns; the way out stays on one line, so that it can be copied.
+def row_lines(
+    state: str, value: str, *, style: str, indent: int, way_out: str, why: str = "", width: int = _WIDTH
+) -> Iterator[Text]:
+    """Yield one row of a table as lines of text; the way out stays on one line, so that it can be copied.
 
     Args:
         state: the first column.
@@ -84,16 +87,19 @@ def row_lines(state: str, value: str, *, style: str, indent: int, way_out: str, 
         indent: the width of the first column.
         way_out: a command, or what to do; empty for none.
         why: the reason; empty for none.
+        width: the columns of a line.
 
     """
     blank = " " * indent
-    first, *rest = textwrap.wrap(f"{state:<{indent}}{value}", _WIDTH, subsequent_indent=blank)
+    # The name of a check, an option or an alarm stays whole.
+    wrap = functools.partial(textwrap.wrap, width=width, subsequent_indent=blank, break_on_hyphens=False)
+    first, *rest = wrap(f"{state:<{indent}}{value}")
     line = Text(first)
     line.stylize(style, 0, len(state))
     yield line
     yield from map(Text, rest)
     if why:
-        yield from map(Text, textwrap.wrap(why, _WIDTH, initial_indent=blank, subsequent_indent=blank))
+        yield from map(Text, wrap(why, initial_indent=blank))
     if way_out:
         yield Text(f"{blank}next: {way_out}")
 

@@ -6,6 +6,7 @@ DESCRIPTIONS = {
     "database_port": "Port of the database.",
     "proxy_endpoint": "Host name of RDS Proxy, to which the scanner connects.",
     "proxy_port": "Port of RDS Proxy.",
+    "reader_endpoint": "Host name of RDS Proxy that leads to the readers of a cluster, for dashboards and analysts.",
     "proxy_security_group_id": "Security group of RDS Proxy; a rule of a client's group names it as its target.",
     "vpc_id": "VPC of the database.",
     "route_table_ids": "Route tables of the private subnets, separated by commas.",

@@ -99,6 +99,12 @@ class ScannerDatabase(TerraformStack):
                 depends_on=depends_on,
             )
 
+        # For `doctor`, and for `migrate`, which runs the statements that its checks name.
+        diagnosis = {
+            variables.DOCTOR_LIMITS: json.dumps(asdict(doctor_thresholds(settings))),
+            variables.DEPLOYMENT: settings.prefix,
+            variables.DATABASE: str(settings.rds_database),
+        }
         found = expected_parameters(settings)
         expected = {variables.EXPECTED_PARAMETERS: str(found)} if found else {}
         migrate = function(
@@ -108,6 +114,7 @@ class ScannerDatabase(TerraformStack):
                 variables.RDS_ENDPOINT: db.address,
                 variables.RDS_PORT: str(db.port),
                 variables.MASTER_SECRET_ARN: db.master_secret_arn,
+                **diagnosis,
                 **expected,
             },
             statements={
@@ -169,9 +176,7 @@ class ScannerDatabase(TerraformStack):
                 variables.RDS_PORT: str(db.port),
                 variables.RDS_PROXY_ENDPOINT: f"{proxy.endpoint}:{proxy.port}",
                 variables.RDS_USERNAME: roles.DOCTOR,
-                variables.DOCTOR_LIMITS: json.dumps(asdict(doctor_thresholds(settings))),
-                variables.DEPLOYMENT: settings.prefix,
-                variables.DATABASE: str(settings.rds_database),
+                **diagnosis,
                 **variables.release_variables(release_event),
                 **expected,
             },
@@ -205,7 +210,7 @@ class ScannerDatabase(TerraformStack):
         topics = Topics(self, "topics", context=context, key_arn=key_arn)
         LogMetrics(self, "log_metrics", context=context, log_group=db.query_log_group)
         SavedQueries(self, "saved_queries", context=context)
-        Notices(self, "notices", context=context, database_identifier=db.identifier, topic_arn=topics.ticket_arn)
+        Notices(self, "notices", context=context, topic_arn=topics.ticket_arn)
         alarms = AlarmResources(
             self,
             "alarms",
@@ -231,6 +236,7 @@ class ScannerDatabase(TerraformStack):
             database_port=str(db.port),
             proxy_endpoint=proxy.endpoint,
             proxy_port=str(proxy.port),
+            **({"reader_endpoint": proxy.reader_endpoint} if proxy.reader_endpoint else {}),
             proxy_security_group_id=proxy.security_group.id,
             vpc_id=network.vpc_id,
             route_table_ids=", ".join(network.route_table_ids),

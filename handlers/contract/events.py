@@ -7,13 +7,16 @@ from typing import NotRequired, TypedDict
 class MigrateAction(StrEnum):
     """What `migrate` does with a release: run it, return what it would run, or take its newest migration back.
 
-    `ledger` needs no release: it returns what is applied.
+    These need no release: `ledger` returns what is applied, `end` ends sessions. `repair` runs a statement that one of
+    the doctor's checks names.
     """
 
     MIGRATE = "migrate"
     PLAN = "plan"
     ROLLBACK = "rollback"
     LEDGER = "ledger"
+    END = "end"
+    REPAIR = "repair"
 
 
 class RefreshAction(StrEnum):
@@ -41,9 +44,22 @@ class ReleaseEvent(TypedDict):
 
 
 class MigrateEvent(ReleaseEvent):
-    """The event of `migrate`; without an action it migrates."""
+    """The event of `migrate`; without an action it migrates.
+
+    `dry_run` returns what `end` or `repair` would act on. `pid` and `began`, in ISO 8601, name one session; `idle` all
+    idle ones of `user` and `application`, or of those who have most. `check` and `sql` are of a finding of the doctor.
+    """
 
     action: NotRequired[str]
+    dry_run: NotRequired[bool]
+    pid: NotRequired[int]
+    began: NotRequired[str]
+    cancel: NotRequired[bool]
+    idle: NotRequired[bool]
+    user: NotRequired[str]
+    application: NotRequired[str]
+    check: NotRequired[str]
+    sql: NotRequired[str]
 
 
 class RefreshEvent(TypedDict):

@@ -17,7 +17,7 @@ class Thresholds:
         storage_hours: a disk that is full sooner than this is a warning.
         refresh_interval_s: from one refresh to the next.
         slow_statement_ms: a statement that takes this long is slow.
-        storage_gib: how large the disk may grow.
+        storage_gib: how large the disk, or the volume of a cluster, may grow.
 
     """
 

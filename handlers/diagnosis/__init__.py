@@ -8,7 +8,7 @@ from handlers.diagnosis.alarms import checks_of, looks
 from handlers.diagnosis.checks import CHECKS
 from handlers.diagnosis.commands import Commands
 from handlers.diagnosis.examine import examine
-from handlers.diagnosis.model import STATES, Finding, overall
+from handlers.diagnosis.model import STATES, Finding, overall, worst_first
 
 __all__ = [
     "CHECKS",
@@ -19,4 +19,5 @@ __all__ = [
     "examine",
     "looks",
     "overall",
+    "worst_first",
 ]

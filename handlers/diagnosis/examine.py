@@ -17,8 +17,8 @@ from handlers.contract.thresholds import Thresholds
 from handlers.contract.timeouts import DOCTOR, DOCTOR_LOCK_S
 from handlers.diagnosis.alarms import look_at_instance
 from handlers.diagnosis.checks import CHECKS
-from handlers.diagnosis.commands import Commands, psql
-from handlers.diagnosis.model import Context, Finding, critical, unknown, warning
+from handlers.diagnosis.commands import Commands
+from handlers.diagnosis.model import Context, Finding, critical, unknown, warning, worst_first
 from handlers.diagnosis.sessions import check_proxy
 from handlers.diagnosis.watchdog import ConnectionWatchdog
 from handlers.errors import DatabaseUnavailableError, PoolerError, ScannerDatabaseError
@@ -48,12 +48,9 @@ _LOGIN_REFUSED = (
     "permission denied for database",
     "certificate verify failed",
 )
+# A host that answers "nothing listens here", and a server that is not up yet or going down.
+_NOT_UP = ("Connection refused", "the database system is ", "server closed the connection")
 _PROXY_WITHOUT_DATABASE = "The proxy has no database to connect to; it serves again when the database does."
-# When every slot is taken, this works as soon as one session has ended.
-_END_IDLE_SESSIONS = (
-    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-    "WHERE state = 'idle' AND usesysid NOT IN (SELECT oid FROM pg_roles WHERE rolsuper)"
-)
 # Sent in one message with the statement, so both are one transaction and the settings end with it: a pooler may give
 # the session to another client next. Names are printed with their schema. Rows that a policy hides are an error instead
 # of a wrong number.
@@ -98,20 +95,20 @@ def examine(
         time_limit_s: how long all checks may take together; a check that would start later is `unknown`.
 
     Returns:
-        The findings, in the order of the checks. A check that cannot be made is `unknown`. When the connection is lost,
-        what was found until then, and a finding of the check `connection`.
+        The findings, the worst first, then in the order of the checks. A check that cannot be made is `unknown`. When
+        the connection is lost, what was found until then, and a finding of the check `connection`.
 
     """
     try:
         connection = connect()
     except (DatabaseUnavailableError, psycopg2.Error) as error:
-        findings = [_named("connection", _unreachable(str(error), commands))]
+        findings = [_named("connection", _unreachable(str(error), commands), commands)]
         if "proxy" in checks:
             # A deploy mends no database that is away.
             answers = any(sign in str(error) for sign in _LOGIN_REFUSED)
-            known = {"next": commands.deploy()} if answers else {"next": "", "why": _PROXY_WITHOUT_DATABASE}
-            findings.extend(_named("proxy", finding) for finding in check_proxy(connect_proxy, **known))
-        return [*findings, look_at_instance(commands)]
+            known = {"next": commands.mend_proxy()} if answers else {"next": "", "why": _PROXY_WITHOUT_DATABASE}
+            findings.extend(_named("proxy", finding, commands) for finding in check_proxy(connect_proxy, **known))
+        return worst_first([*findings, look_at_instance(commands)])
     findings = []
     fetch = _Fetch(connection)
     try:
@@ -129,12 +126,13 @@ def examine(
         )
         findings.extend(_run(context, fetch, checks, time.monotonic() + time_limit_s))
     except PoolerError as error:
-        findings.append(_named("connection", unknown(str(error), why="Nothing was examined, and nothing was set.")))
+        pooler = unknown(str(error), why="Nothing was examined, and nothing was set.")
+        findings.append(_named("connection", pooler, commands))
     finally:
         fetch.watchdog.stop()
         with contextlib.suppress(psycopg2.Error):
             connection.close()
-    return findings
+    return worst_first(findings)
 
 
 def _run(context: Context, fetch: "_Fetch", checks: Sequence[str], ends_at: float) -> Iterator[Finding]:
@@ -142,27 +140,27 @@ def _run(context: Context, fetch: "_Fetch", checks: Sequence[str], ends_at: floa
     for name in checks:
         left_s = min(ends_at - time.monotonic(), CHECK_LIMIT_S)
         if left_s <= LEAST_S:
-            yield _named(name, unknown("not checked: the other checks used up the time"))
+            yield _named(name, unknown("not checked: the other checks used up the time"), context.commands)
             continue
         fetch.start(left_s)
         try:
             if CHECKS[name].needs_schema:
                 if is_migrated and not (is_migrated := _is_migrated(context)):
-                    yield _named("migrations", _not_migrated(context.commands))
+                    yield _named("migrations", _not_migrated(context.commands), context.commands)
                 if not is_migrated:
                     continue
             for finding in CHECKS[name].check(context):
-                yield _named(name, finding)
+                yield _named(name, finding, context.commands)
         except Exception as error:  # noqa: BLE001 - the other checks go on after any error
             if context.connection.closed:
                 reason = "no answer in time" if fetch.watchdog.is_lost else _first_line(error)
                 lost = critical(f"lost during {name}: {reason}", next=context.commands.look(EVENTS_LOOK))
-                yield _named("connection", lost)
+                yield _named("connection", lost, context.commands)
                 yield look_at_instance(context.commands)
                 return
             with contextlib.suppress(psycopg2.Error):
                 context.connection.rollback()
-            yield _named(name, _impossible(error, context.commands))
+            yield _named(name, _impossible(error, context.commands), context.commands)
 
 
 def _is_migrated(context: Context) -> bool:
@@ -178,9 +176,10 @@ def _not_migrated(commands: Commands) -> Finding:
     )
 
 
-def _named(name: str, finding: Finding) -> Finding:
+def _named(name: str, finding: Finding, commands: Commands) -> Finding:
     why = finding.why or ("" if finding.state == "ok" else CHECKS[name].why)
-    return replace(finding, check=name, why=why)
+    next_ = commands.repair(name, finding.sql) if finding.sql else finding.next
+    return replace(finding, check=name, why=why, next=next_)
 
 
 def _impossible(error: Exception, commands: Commands) -> Finding:
@@ -196,18 +195,33 @@ def _impossible(error: Exception, commands: Commands) -> Finding:
     return unknown(f"{type(error).__name__}: {reason}", why="The check itself failed.")
 
 
+def is_exhausted(message: str) -> bool:
+    """Whether a server refused a login because it has no connection left for it."""
+    return any(sign in message for sign in _EXHAUSTED)
+
+
 def _unreachable(message: str, commands: Commands) -> Finding:
     reason = " ".join(message.split())
-    if any(sign in reason for sign in _EXHAUSTED):
+    if is_exhausted(reason):
         return critical(
-            f"every connection is in use: {reason}",
-            next=psql(_END_IDLE_SESSIONS),
-            why="New clients are refused. Repeat the command until it connects: it ends idle sessions, whose clients "
-            "connect again.",
+            f"every connection is in use, also those reserved for the doctor: {reason}",
+            next=commands.end_idle(),
+            why="New clients are refused. The command logs in as the owner, for whom RDS reserves connections, names "
+            "the application with most idle sessions, and ends these.",
         )
     if any(sign in reason for sign in _LOGIN_REFUSED):
         return critical(f"the login is refused: {reason}", next=commands.migrate())
-    return critical(f"no connection: {reason}", next=commands.look(EVENTS_LOOK))
+    if any(sign in reason for sign in _NOT_UP):
+        return critical(
+            f"the server refuses connections: {reason}",
+            next=commands.look(EVENTS_LOOK),
+            why="The way to it works, so it starts, stops or fails over. A failover ends within two minutes.",
+        )
+    return critical(
+        f"no answer: {reason}",
+        next=commands.look(EVENTS_LOOK),
+        why="Either the server is down, or a security group or route between here and it is wrong.",
+    )
 
 
 def _first_line(error: Exception) -> str:

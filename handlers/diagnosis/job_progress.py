@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from handlers.contract.timeouts import STALE_AFTER_INTERVALS
-from handlers.diagnosis.commands import psql
 from handlers.diagnosis.model import Context, Finding, critical, ok, unknown, warning
 from handlers.diagnosis.text import duration, plural, session
 from handlers.queries import load_queries
@@ -63,7 +62,7 @@ def backlog(context: Context) -> Iterable[Finding]:
     elif row["pid"] is not None and row["seconds"] >= context.thresholds.lock_wait_s:
         yield warning(
             f"{value}; {session(row)} has had some in an open transaction for {duration(row['seconds'])}",
-            next=psql(f"SELECT pg_terminate_backend({row['pid']})"),
+            next=context.commands.end(row),
         )
     else:
         yield warning(value, next=context.commands.refresh())
@@ -116,7 +115,7 @@ def refresh_runs(context: Context) -> Iterable[Finding]:
         row = at_work[0]
         yield critical(
             f"{session(row)} has refreshed or rebuilt for {duration(row['seconds'])}; no other refresh can run",
-            next=psql(f"SELECT pg_terminate_backend({row['pid']})"),
+            next=context.commands.end(row),
         )
         return
     rows = context.fetch(QUERIES["last_refresh"], {})
@@ -131,6 +130,6 @@ def refresh_runs(context: Context) -> Iterable[Finding]:
         # If this refresh succeeds, the schedule is the fault. If it fails, its error is the reason.
         yield critical(f"{value}: the schedule is off, or every refresh fails", next=context.commands.refresh())
     elif took_s >= interval_s / 2:
-        yield warning(value, next=psql("VACUUM (ANALYZE) public.job_progress_deltas"))
+        yield warning(value, sql="VACUUM (ANALYZE) public.job_progress_deltas")
     else:
         yield ok(value)

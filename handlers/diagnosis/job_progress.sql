@@ -18,6 +18,7 @@ WHERE view_name = 'job_progress';
 -- name: refresh_at_work
 -- The session that refreshes now: it holds the advisory lock. pg_locks shows its bigint key as two halves.
 SELECT activity.pid,
+       activity.backend_start AS began,
        activity.usename,
        activity.application_name,
        extract(epoch FROM clock_timestamp() - activity.xact_start)::float8 AS seconds
@@ -41,12 +42,14 @@ LEFT JOIN public.job_progress USING (job_id);
 -- The deltas that wait to be folded, and the oldest transaction that has changed the table of deltas.
 SELECT waiting.rows,
        writer.pid,
+       writer.began,
        writer.usename,
        writer.application_name,
        writer.seconds
 FROM (SELECT count(*) AS rows FROM public.job_progress_deltas) AS waiting
 LEFT JOIN (
     SELECT activity.pid,
+           activity.backend_start AS began,
            activity.usename,
            activity.application_name,
            extract(epoch FROM clock_timestamp() - activity.xact_start)::float8 AS seconds

@@ -23,7 +23,8 @@ class Finding:
         state: `unknown` when the check could not be made; `look` for what the database cannot show.
         value: what was found, for people, with its unit.
         why: why it matters, or the reason why it is unknown.
-        next: a command to paste; empty when nothing is to be done.
+        next: a command to paste; empty when nothing is to be done. `examine` sets that of `sql`.
+        sql: a statement that ends the problem, for the owner of the tables.
         check: its name; `examine` sets it.
 
     """
@@ -32,6 +33,7 @@ class Finding:
     value: str
     why: str = ""
     next: str = ""
+    sql: str = ""
     check: str = ""
 
     def fields(self) -> dict[str, str]:
@@ -45,19 +47,24 @@ def ok(value: str) -> Finding:
     return Finding(state="ok", value=value)
 
 
-def unknown(value: str, *, next: str = "", why: str = "") -> Finding:  # noqa: A002 - the field's name
+def unknown(value: str, *, next: str = "", sql: str = "", why: str = "") -> Finding:  # noqa: A002 - the field's name
     """Return that a check could not be made."""
-    return Finding(state="unknown", value=value, why=why, next=next)
+    return Finding(state="unknown", value=value, why=why, next=next, sql=sql)
 
 
-def warning(value: str, *, next: str = "", why: str = "") -> Finding:  # noqa: A002
+def warning(value: str, *, next: str = "", sql: str = "", why: str = "") -> Finding:  # noqa: A002
     """Return a problem that can wait for the morning."""
-    return Finding(state="warning", value=value, why=why, next=next)
+    return Finding(state="warning", value=value, why=why, next=next, sql=sql)
 
 
-def critical(value: str, *, next: str = "", why: str = "") -> Finding:  # noqa: A002
+def critical(value: str, *, next: str = "", sql: str = "", why: str = "") -> Finding:  # noqa: A002
     """Return a problem that cannot wait."""
-    return Finding(state="critical", value=value, why=why, next=next)
+    return Finding(state="critical", value=value, why=why, next=next, sql=sql)
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings in the order in which they are told: the worst first, then in the order of the checks."""
+    return sorted(findings, key=lambda finding: -STATES.index(finding.state))
 
 
 def overall(findings: Iterable[Finding]) -> Literal["ok", "warning", "critical"]:

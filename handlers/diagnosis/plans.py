@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from handlers.diagnosis.commands import psql
+from handlers.contract.alarms.answers import SLOW_STATEMENTS_LOOK
 from handlers.diagnosis.model import Context, Finding, critical, ok, unknown, warning
 from handlers.diagnosis.text import duration, plural, size, statement
 from handlers.queries import load_queries
@@ -85,7 +85,7 @@ def _invalid(rows: Iterable[dict[str, Any]]) -> Iterator[Finding]:
         command = "DROP INDEX CONCURRENTLY" if is_rest else "REINDEX INDEX CONCURRENTLY"
         yield warning(
             f"{row['name']} on {row['table_name']} is INVALID: its build was interrupted",
-            next=psql(f"{command} {row['qualified_name']}"),
+            sql=f"{command} {row['qualified_name']}",
             why="No read uses an invalid index, and every write maintains it.",
         )
 
@@ -106,7 +106,7 @@ def _missing(context: Context, names: set[str], tables: dict[str, dict[str, Any]
             continue
         yield found(
             f"{name} on {expected.table} is missing",
-            next=psql(_creation(name)),
+            sql=_creation(name),
             why="Without it every refresh fails." if expected.is_vital else "Reads that need it scan the whole table.",
         )
 
@@ -149,7 +149,7 @@ def status_plan(context: Context) -> Iterable[Finding]:
         if scanned:
             yield warning(
                 f"Seq Scan on {', '.join(scanned)} ({tables[table]['rows']:,} rows)",
-                next="" if tables[table]["is_partitioned"] else psql(_creation(index)),
+                sql="" if tables[table]["is_partitioned"] else _creation(index),
             )
         else:
             scans.append(", ".join(f"{kind} on {name}" for kind, name in sorted(nodes)))
@@ -175,14 +175,16 @@ def slow_statements(context: Context) -> Iterable[Finding]:
     if not context.fetch(QUERIES["statements_extension"], {}):
         yield unknown(
             "the extension pg_stat_statements is missing",
-            next=psql("CREATE EXTENSION IF NOT EXISTS pg_stat_statements"),
+            sql="CREATE EXTENSION IF NOT EXISTS pg_stat_statements",
         )
         return
     limit_ms = context.thresholds.slow_statement_ms
     rows = _statements(context, limit_ms)
     for row in rows:
-        shows = f"SELECT query FROM pg_stat_statements WHERE queryid = {row['queryid']}"  # noqa: S608 - a number
-        yield warning(_cost(row), next=psql(shows))
+        yield warning(
+            f"{_cost(row)} (queryid {row['queryid']})",
+            next=context.commands.look(SLOW_STATEMENTS_LOOK) if context.commands.dsn is None else "",
+        )
     if not rows:
         costliest = _statements(context, 0)
         most = f". Most time in total: {_cost(costliest[0])}" if costliest else ""

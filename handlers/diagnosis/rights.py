@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
-from handlers.diagnosis.commands import psql
 from handlers.diagnosis.model import Context, Finding, critical, ok, unknown, warning
 from handlers.diagnosis.text import plural
 from handlers.errors import DriftError
@@ -24,10 +23,11 @@ def grants(context: Context) -> Iterable[Finding]:
     wrong = context.fetch(QUERIES["wrong_rights"], {}) if is_listed else []
     for row in faults:
         # roles.sql restores every right but LOGIN, which an administrator may have revoked on purpose.
-        unlock = psql(f"ALTER ROLE {row['role_name']} LOGIN")
-        yield critical(
-            f"{row['role_name']} {row['fault']}", next=unlock if row["is_locked"] else context.commands.migrate()
-        )
+        value = f"{row['role_name']} {row['fault']}"
+        if row["is_locked"]:
+            yield critical(value, sql=f"ALTER ROLE {row['role_name']} LOGIN")
+        else:
+            yield critical(value, next=context.commands.migrate())
     # One finding a role: a restore without privileges loses all of them.
     for (role, is_wanted), group in groupby(wrong, key=lambda row: (row["role_name"], row["is_wanted"])):
         first, *others = group

@@ -10,7 +10,6 @@ from typing import Any
 import psycopg2
 
 from handlers.contract import postgres_versions
-from handlers.diagnosis.commands import psql
 from handlers.diagnosis.model import Context, Finding, critical, ok, warning
 from handlers.diagnosis.text import duration, plural, session, statement
 from handlers.diagnosis.watchdog import ConnectionWatchdog
@@ -38,7 +37,7 @@ def connection(context: Context) -> Iterable[Finding]:
 
 def proxy(context: Context) -> Iterable[Finding]:
     """Connect through RDS Proxy, where there is one."""
-    return check_proxy(context.connect_proxy, next=context.commands.deploy())
+    return check_proxy(context.connect_proxy, next=context.commands.mend_proxy())
 
 
 def check_proxy(connect_proxy: Connect | None, *, next: str, why: str = "") -> Iterable[Finding]:  # noqa: A002
@@ -85,12 +84,8 @@ def connections(context: Context) -> Iterable[Finding]:
         return
     # RDS lets no client end a session of a superuser.
     idlest = max(rows, key=lambda row: (not row["is_superuser"], row["idle"]))
-    end_idle = (
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "  # noqa: S608 - quoted, and for a person
-        f"WHERE state = 'idle' AND usename = '{_quoted(idlest['usename'])}' "
-        f"AND application_name = '{_quoted(idlest['application_name'])}'"
-    )
-    yield critical(f"{value}; {idlest['idle']} of {idlest['usename']} idle", next=psql(end_idle))
+    holder = f"{idlest['usename']} {idlest['application_name']}".strip()
+    yield critical(f"{value}; {idlest['idle']} of {holder} idle", next=context.commands.end_idle(idlest))
 
 
 def lock_waits(context: Context) -> Iterable[Finding]:
@@ -105,7 +100,7 @@ def lock_waits(context: Context) -> Iterable[Finding]:
         longest_s = max(row["wait_seconds"] for row in behind)
         if longest_s >= context.thresholds.lock_wait_s:
             findings += 1
-            yield _blocker(sessions.get(pid), behind)
+            yield _blocker(context, sessions.get(pid), behind)
     if not findings:
         waiting = [row["wait_seconds"] for row in sessions.values() if row["blockers"]]
         longest = f", the longest for {duration(max(waiting))}" if waiting else ""
@@ -118,7 +113,7 @@ def long_transactions(context: Context) -> Iterable[Finding]:
     for row in rows[:MAX_LISTED]:
         yield warning(
             f"{session(row)} for {duration(row['seconds'])}, {row['state']}: {statement(row['query'])}",
-            next=_terminate(row["pid"]),
+            next=context.commands.end(row),
         )
     if not rows:
         yield ok(f"none older than {duration(context.thresholds.transaction_s)}")
@@ -130,7 +125,7 @@ def idle_in_transaction(context: Context) -> Iterable[Finding]:
     for row in rows[:MAX_LISTED]:
         yield warning(
             f"{session(row)} idle for {duration(row['seconds'])} after: {statement(row['query'])}",
-            next=_terminate(row["pid"]),
+            next=context.commands.end(row),
         )
     if not rows:
         yield ok(f"none for longer than {duration(context.thresholds.lock_wait_s)}")
@@ -145,33 +140,32 @@ def _root(sessions: Mapping[int, Mapping[str, Any]], pid: int) -> int:
     return pid
 
 
-def _blocker(root: Mapping[str, Any] | None, behind: list[Mapping[str, Any]]) -> Finding:
+def _blocker(context: Context, root: Mapping[str, Any] | None, behind: list[Mapping[str, Any]]) -> Finding:
     behind = sorted(behind, key=lambda row: -row["wait_seconds"])
     queue = ", ".join(f"{row['pid']} for {duration(row['wait_seconds'])}" for row in behind[:MAX_LISTED])
     blocked = f"{plural(len(behind), 'session')} blocked ({queue}: {statement(behind[0]['query'])})"
     if root is None:
-        return critical(
-            f"{blocked} by a prepared transaction or a session that just ended",
-            next=psql("SELECT gid, prepared, owner FROM pg_prepared_xacts"),
-        )
+        return _prepared(context, blocked)
     doing = f"{root['state']} for {duration(root['state_seconds'])}: {statement(root['query'])}"
     value = f"{blocked} by {session(root)}, {doing}"
     if not root["is_client"]:
         return critical(value)
     # A cancel ends the statement and with it the transaction; a session that runs none has nothing to cancel.
-    end = _cancel if root["state"] == "active" else _terminate
+    is_at_work = root["state"] == "active"
     others = "1 other" if len(behind) == 1 else f"{len(behind)} others"
     why = f"Session {root['pid']} blocks {others}. End it: they continue, its uncommitted work is lost."
-    return critical(value, next=end(root["pid"]), why=why)
+    return critical(value, next=context.commands.end(root, cancel=is_at_work), why=why)
 
 
-def _cancel(pid: int) -> str:
-    return psql(f"SELECT pg_cancel_backend({pid})")
-
-
-def _terminate(pid: int) -> str:
-    return psql(f"SELECT pg_terminate_backend({pid})")
-
-
-def _quoted(name: str) -> str:
-    return name.replace("'", "''")
+def _prepared(context: Context, blocked: str) -> Finding:
+    """Return the finding of waiters behind no session: behind a prepared transaction, or one that just ended."""
+    rows = context.fetch(QUERIES["prepared"], {})
+    if not rows:
+        return critical(f"{blocked} by a session that just ended", why="Examine again.")
+    oldest = rows[0]
+    gid = oldest["gid"].replace("'", "''")
+    return critical(
+        f"{blocked} by a prepared transaction: {oldest['gid']} of {oldest['owner']}, {duration(oldest['seconds'])} old",
+        sql=f"ROLLBACK PREPARED '{gid}'",
+        why="No session holds it, and no timeout ends it. Its work is lost; what waits continues.",
+    )

@@ -33,6 +33,7 @@ WITH waiting AS MATERIALIZED (
     GROUP BY pid
 )
 SELECT pid,
+       backend_start AS began,
        coalesce(usename, backend_type) AS usename,
        application_name,
        coalesce(state, 'active') AS state,
@@ -46,9 +47,19 @@ LEFT JOIN waiting USING (pid)
 WHERE waiting.pid IS NOT NULL
    OR pid = ANY (ARRAY(SELECT unnest(blockers) FROM waiting));
 
+-- name: prepared
+-- The prepared transactions of this database, oldest first: they hold locks and have no session.
+SELECT gid,
+       owner,
+       extract(epoch FROM clock_timestamp() - prepared)::float8 AS seconds
+FROM pg_prepared_xacts
+WHERE database = current_database()
+ORDER BY prepared;
+
 -- name: long_transactions
 -- Transactions older than `seconds`, oldest first, without those of concurrent index builds.
 SELECT pid,
+       backend_start AS began,
        usename,
        application_name,
        state,
@@ -65,6 +76,7 @@ ORDER BY xact_start;
 -- name: idle_in_transaction
 -- Sessions that have been idle in a transaction for `seconds`, oldest first.
 SELECT pid,
+       backend_start AS began,
        usename,
        application_name,
        left(query, 1000) AS query,

@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg2
 
-from handlers.diagnosis.commands import psql
+from handlers.contract.databases import RdsKind
 from handlers.diagnosis.model import Context, Finding, critical, ok, warning
 from handlers.diagnosis.plans import TABLES
 from handlers.diagnosis.text import duration, plural, size
@@ -25,6 +25,7 @@ BLOATED_TIMES = 100
 LAST_TRANSACTION_ID = 2_000_000_000
 FULL_PERCENT = 95
 SLOT_PERCENT = 10
+_RETIRE = "At its limit the volume grows no more and writes fail: let old jobs leave (docs/operations/retirement.md)."
 
 
 def vacuum(context: Context) -> Iterable[Finding]:
@@ -37,7 +38,7 @@ def vacuum(context: Context) -> Iterable[Finding]:
             found = True
             yield warning(
                 f"{name}: {row['dead']:,} dead rows, {row['live']:,} live rows, {last}",
-                next=psql(f"VACUUM (ANALYZE) {row['qualified_name']}"),
+                sql=f"VACUUM (ANALYZE) {row['qualified_name']}",
             )
         elif name == "job_progress_deltas" and row["bytes"] >= max(
             BLOATED_BYTES, BLOATED_TIMES * DELTA_BYTES * row["live"]
@@ -45,7 +46,7 @@ def vacuum(context: Context) -> Iterable[Finding]:
             found = True
             yield warning(
                 f"{name}: {size(row['bytes'])} for {plural(row['live'], 'row')}, {last}",
-                next=psql(f"VACUUM (ANALYZE) {row['qualified_name']}"),
+                sql=f"VACUUM (ANALYZE) {row['qualified_name']}",
             )
     if not found:
         most = f"; most in {rows[0]['name']}, {_vacuumed(rows[0])}" if rows and rows[0]["dead"] else ""
@@ -68,30 +69,29 @@ def transaction_ids(context: Context) -> Iterable[Finding]:
     found = critical if row["age"] >= half_way else warning
     yield found(
         f"{value}; the oldest table here is {row['table_name']} with {row['table_age']:,}",
-        next=psql(f"VACUUM (FREEZE) {row['table_name']}"),
+        sql=f"VACUUM (FREEZE) {row['table_name']}",
     )
 
 
 def storage(context: Context) -> Iterable[Finding]:
-    """Compare what is used, and what a day adds, with the size that the disk may grow to."""
-    (used,) = context.fetch(QUERIES["storage"], {})
+    """Compare what is used, and what a day adds, with the size that the disk, or a cluster's volume, may grow to."""
+    is_cluster = context.commands.database.kind is RdsKind.CLUSTER
+    (used,) = context.fetch(QUERIES["volume" if is_cluster else "storage"], {})
     used_bytes, most_bytes = used["database_bytes"] + used["wal_bytes"], context.thresholds.storage_gib * 1024**3
     percent = 100 * used_bytes / most_bytes
     day_bytes = _growth(context)
     hours = (most_bytes - used_bytes) / (day_bytes / 24) if day_bytes else float("inf")
     top = ", ".join(f"{row['name']} {size(row['bytes'])}" for row in context.fetch(QUERIES["top_relations"], {}))
     growth = "growth unknown" if day_bytes is None else f"grows by about {size(day_bytes)} a day"
-    value = (
-        f"{size(used_bytes)} of {size(most_bytes)} ({percent:.0f} %), WAL {size(used['wal_bytes'])}; {growth}; "
-        f"largest: {top}"
-    )
-    slots = list(_slots(context, most_bytes))
+    wal = "" if is_cluster else f", WAL {size(used['wal_bytes'])}"
+    value = f"{size(used_bytes)} of {size(most_bytes)} ({percent:.0f} %){wal}; {growth}; largest: {top}"
+    slots = list(_idle_slots(context) if is_cluster else _slots(context, most_bytes))
     yield from slots
-    next_, raise_it = _larger(context)
+    next_, why = ("", _RETIRE) if is_cluster else _larger(context)
     if percent >= FULL_PERCENT:
-        yield critical(value, next=next_, why=raise_it)
+        yield critical(value, next=next_, why=why)
     elif hours < context.thresholds.storage_hours:
-        yield warning(f"{value}; full in {hours:.0f} h", next=next_, why=raise_it)
+        yield warning(f"{value}; full in {hours:.0f} h", next=next_, why=why)
     elif not slots:
         yield ok(value)
 
@@ -102,7 +102,8 @@ def _larger(context: Context) -> tuple[str, str]:
     if not context.commands.is_deployed:
         return context.commands.deploy(), "Give the server a larger disk; a full disk stops the database."
     if context.expected is None:
-        return context.commands.deploy(), f"Raise {setting} first; a full disk stops the database."
+        grow = context.commands.grow_disk(context.thresholds.storage_gib)
+        return grow, f"Raise {setting}, or the next deploy takes it back; a full disk stops the database."
     twice = round(2 * context.thresholds.storage_gib)
     command = (
         f"aws rds modify-db-instance --db-instance-identifier {context.expected.identifier} "
@@ -127,6 +128,15 @@ def _slots(context: Context, most_bytes: float) -> Iterator[Finding]:
         if row["bytes"] >= SLOT_PERCENT / 100 * most_bytes and not row["active"]:
             yield warning(
                 f"the replication slot {row['slot_name']}, which has no reader, keeps {size(row['bytes'])} of WAL",
-                next=psql(f"SELECT pg_drop_replication_slot('{row['slot_name']}')"),
+                sql=f"SELECT pg_drop_replication_slot('{row['slot_name']}')",
                 why="The WAL that it keeps grows until the disk is full.",
             )
+
+
+def _idle_slots(context: Context) -> Iterator[Finding]:
+    for row in context.fetch(QUERIES["idle_slots"], {}):
+        yield warning(
+            f"the replication slot {row['slot_name']} has no reader",
+            sql=f"SELECT pg_drop_replication_slot('{row['slot_name']}')",
+            why="The WAL that it keeps takes space in the volume, and old rows that it holds cannot be vacuumed.",
+        )

@@ -34,6 +34,11 @@ CROSS JOIN (
 SELECT (SELECT sum(pg_database_size(oid)) FROM pg_database)::bigint AS database_bytes,
        (SELECT coalesce(sum(size), 0) FROM pg_ls_waldir())::bigint AS wal_bytes;
 
+-- name: volume
+-- The size of all databases of an Aurora cluster, which refuses pg_ls_waldir() and keeps its log out of the volume's size.
+SELECT sum(pg_database_size(oid))::bigint AS database_bytes, 0::bigint AS wal_bytes
+FROM pg_database;
+
 -- name: top_relations
 -- The largest relations with their indexes. One that is dropped meanwhile has no size.
 SELECT name, bytes
@@ -66,3 +71,10 @@ SELECT slot_name, active, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bi
 FROM pg_replication_slots
 WHERE restart_lsn IS NOT NULL
 ORDER BY bytes DESC;
+
+-- name: idle_slots
+-- Replication slots of an Aurora cluster that have no reader. It refuses pg_current_wal_lsn(), so what they keep is not known.
+SELECT slot_name
+FROM pg_replication_slots
+WHERE NOT active
+ORDER BY slot_name;

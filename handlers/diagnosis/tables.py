@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from handlers.diagnosis.commands import psql
 from handlers.diagnosis.model import Context, Finding, critical, ok, warning
 from handlers.diagnosis.plans import TABLES
 from handlers.diagnosis.written import find_statement
@@ -24,7 +23,7 @@ def row_security(context: Context) -> Iterable[Finding]:
         if row["is_owner"] and row["is_forced"]:
             yield critical(
                 f"row-level security is forced on {row['table_name']}: it hides rows from its owner, {row['reader']}",
-                next=psql(f"SET lock_timeout = '2s'; ALTER TABLE {row['table_name']} NO FORCE ROW LEVEL SECURITY"),
+                sql=f"ALTER TABLE {row['table_name']} NO FORCE ROW LEVEL SECURITY",
                 why="Refreshes, verify and rebuild refuse to count. Where the policy must stay forced, an "
                 f"administrator can run ALTER ROLE {row['reader']} BYPASSRLS instead.",
             )
@@ -32,8 +31,7 @@ def row_security(context: Context) -> Iterable[Finding]:
             found = critical if row["is_owner"] else warning
             yield found(
                 f"row-level security of {row['table_name']} hides rows from {row['reader']}",
-                next=psql(f"ALTER ROLE {row['reader']} BYPASSRLS"),
-                why="It cannot count these rows. Only an administrator may run the command."
+                why=f"It cannot count these rows. An administrator can run ALTER ROLE {row['reader']} BYPASSRLS."
                 + ("" if row["is_owner"] else " As the owner of the tables, the doctor sees every row."),
             )
     if not rows:
@@ -48,13 +46,13 @@ def replication(context: Context) -> Iterable[Finding]:
         if row["is_cut"]:
             yield critical(
                 f"{row['publications']} publishes only some columns of {table}, without all that identify a row",
-                next=psql(f"ALTER PUBLICATION {row['publications']} DROP TABLE {table}"),
+                sql=f"ALTER PUBLICATION {row['publications']} DROP TABLE {table}",
                 why="PostgreSQL refuses UPDATE and DELETE there. Add the table again with these columns.",
             )
         else:
             yield critical(
                 f"{row['publications']} publishes {table}, which has no replica identity: each DELETE is refused",
-                next=psql(f"SET lock_timeout = '2s'; ALTER TABLE {table} REPLICA IDENTITY FULL"),
+                sql=f"ALTER TABLE {table} REPLICA IDENTITY FULL",
             )
     subscribed = context.fetch(QUERIES["subscribed"], {"tables": _OURS})
     for row in subscribed:
@@ -86,8 +84,8 @@ def views(context: Context) -> Iterable[Finding]:
             found = find_statement(context, rf"VIEW (?:public\.)?{row['name']} AS\s")
             yield critical(
                 f"{row['name']} {fault}",
-                next=context.commands.run_again(*found) if found else "",
-                why="Run the statement of the migration that makes it again, then rebuild.",
+                sql=found[1].sql if found else "",
+                why="The statement of the migration that makes it runs again. Then rebuild.",
             )
     named = {row["name"] for row in rows}
     others = [

@@ -7,8 +7,9 @@ from typing import Any
 _MINUTE_S = 60
 _HOUR_S = 60 * _MINUTE_S
 _DAY_S = 24 * _HOUR_S
-_GIB = 1024**3
 _MIB = 1024**2
+_GIB = 1024**3
+_TIB = 1024**4
 STATEMENT_LENGTH = 80
 
 # Comments, quoted strings (also one that was cut off), dollar quotes, and numbers that stand alone.
@@ -35,7 +36,9 @@ def duration(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """Return bytes as MiB or GiB."""
+    """Return bytes as MiB, GiB or TiB."""
+    if count >= _TIB:
+        return f"{count / _TIB:,.1f} TiB"
     return f"{count / _GIB:,.1f} GiB" if count >= _GIB else f"{count / _MIB:,.1f} MiB"
 
 

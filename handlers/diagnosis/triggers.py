@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from handlers.diagnosis.commands import psql
 from handlers.diagnosis.model import Context, Finding, critical, ok, warning
 from handlers.diagnosis.written import find_statement
 from handlers.queries import load_queries
@@ -22,8 +21,6 @@ _TRANSITION_TABLES = {
 _EXPECTED = {f"track_{table}_{event}": (table, event) for table in TABLES for event in _TRANSITION_TABLES}
 _COUNTING = ("track_job_objects", "track_findings", "compact_job_progress_deltas")
 _BODY = re.compile(r"\$\$(.*)\$\$", re.DOTALL)
-# Writers queue behind a session that waits for the lock of CREATE TRIGGER or ALTER TABLE.
-_BRIEFLY = "SET lock_timeout = '2s'; "
 
 
 def triggers(context: Context) -> Iterable[Finding]:
@@ -52,7 +49,7 @@ def _columns(context: Context) -> Iterator[Finding]:
         names = ", ".join(f"DISABLE TRIGGER {name}" for name, (on, _) in _EXPECTED.items() if on == table)
         yield critical(
             f"the triggers fail every write: {table} has {', '.join(faults)}",
-            next=psql(f"{_BRIEFLY}ALTER TABLE public.{table} {names}"),
+            sql=f"ALTER TABLE public.{table} {names}",
             why="The command lets writers go on, uncounted. Then give the column its name and type back, enable the "
             "triggers as the next examination says, and rebuild.",
         )
@@ -77,13 +74,13 @@ def _states(rows: list[dict[str, Any]]) -> Iterator[Finding]:
                 creations = "; ".join(
                     f"CREATE OR REPLACE {_definition(name, table, expected[name], f'public.{table}')}" for name in names
                 )
-                yield critical(f"{state} on {table}: {', '.join(names)}{where}", next=psql(_BRIEFLY + creations))
+                yield critical(f"{state} on {table}: {', '.join(names)}{where}", sql=creations)
         disabled = [name for name in expected if name in ours and not ours[name]["is_enabled"] and name not in changed]
         if disabled:
             actions = ", ".join(f"ENABLE TRIGGER {name}" for name in disabled)
             yield critical(
                 f"disabled on {table}: {', '.join(disabled)}",
-                next=psql(f"{_BRIEFLY}ALTER TABLE public.{table} {actions}"),
+                sql=f"ALTER TABLE public.{table} {actions}",
             )
 
 
@@ -99,8 +96,8 @@ def _functions(context: Context) -> Iterator[Finding]:
         if body and (row["body"], row["is_definer"]) != (body[1], is_definer):
             yield critical(
                 f"the function {row['name']}() is not that of migrations/{file}, line {statement.line}",
-                next=context.commands.run_again(file, statement),
-                why="It may miss changes, or fail writers. Run that statement of the migration again, then rebuild.",
+                sql=statement.sql,
+                why="It may miss changes, or fail writers. That statement of the migration runs again. Then rebuild.",
             )
 
 
@@ -109,7 +106,7 @@ def _bypasses(context: Context) -> Iterator[Finding]:
     for row in context.fetch(QUERIES["replica_sessions"], {}):
         yield critical(
             f"session_replication_role = replica is set for {row['sessions']}: no trigger fires for what they write",
-            next=psql(row["reset"]) if row["reset"] else "",
+            sql=row["reset"] or "",
             why="" if row["reset"] else "It is a parameter of the server: set it to origin there, then rebuild.",
         )
     for row in context.fetch(QUERIES["untracked_children"], {}):
@@ -120,7 +117,7 @@ def _bypasses(context: Context) -> Iterator[Finding]:
         )
         yield critical(
             f"{row['child']} inherits from {table}: a statement on {row['child']} itself is not counted",
-            next=psql(_BRIEFLY + creations),
+            sql=creations,
         )
     for row in context.fetch(QUERIES["instead_rules"], {}):
         yield warning(

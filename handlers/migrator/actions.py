@@ -48,7 +48,7 @@ def run_action(action: str, release: Release, *, first_use: FirstUse, deadline_s
 
     """
     began_at = time.monotonic()
-    owner = _connect_as_owner(f"migrate {release.sha256[:12]}", first_use.call)
+    owner = connect_as_owner(f"migrate {release.sha256[:12]}", first_use.call)
     left_s = max(deadline_s - (time.monotonic() - began_at), 0)
     expected = ExpectedParameters.parse(os.environ.get(EXPECTED_PARAMETERS))
     limits = RunLimits(deadline_s=left_s, poll_interval_s=POLL_INTERVAL_S)
@@ -83,7 +83,7 @@ def read_applied() -> dict[str, Any]:
 
 
 def _read_applied() -> dict[str, Any]:
-    connection = connect_to_supported(_connect_as_owner("migrate ledger", _once))
+    connection = connect_to_supported(connect_as_owner("migrate ledger"))
     try:
         with connection.cursor() as cursor:
             # A plan is waiting, and a table may be locked.
@@ -97,11 +97,7 @@ def _read_applied() -> dict[str, Any]:
     return {"applied": applied, "table_bytes": table_bytes}
 
 
-def _once(work: Callable[[], Any]) -> Any:
-    return work()
-
-
-def _connect_as_owner(application_name: str, call: Callable[[Callable[[], Any]], Any]) -> Connect:
+def connect_as_owner(application_name: str, call: Callable[[Callable[[], Any]], Any] = lambda work: work()) -> Connect:
     """Return how to connect; `call` makes each call of AWS and each connection, perhaps more than once."""
     secrets = boto3.client("secretsmanager")
     secret = call(lambda: secrets.get_secret_value(SecretId=os.environ[MASTER_SECRET_ARN]))

@@ -27,6 +27,7 @@ from lab.emulator.lambda_runtime import LambdaRuntime
 from lab.emulator.patch_access import patch_access
 from lab.emulator.patch_actions import patch_actions
 from lab.emulator.patch_backups import database_ports, patch_backups
+from lab.emulator.patch_clusters import patch_clusters
 from lab.emulator.patch_databases import patch_databases
 from lab.emulator.patch_functions import api_routes, invoke_route, patch_api_address, patch_functions
 from lab.emulator.patch_log_filters import patch_log_filters
@@ -59,6 +60,7 @@ def main() -> None:
     patch_actions()
     patch_databases(password=configuration["database_password"])
     patch_backups(servers)
+    patch_clusters(password=configuration["database_password"])
     ports = functools.partial(database_ports, servers, region, ACCOUNT_ID)
     patch_functions(runtime, control, ports)
     patch_access(control, region)

@@ -1,15 +1,27 @@
-"""Patches moto with actions that it lacks: composite alarms of CloudWatch, saved queries of CloudWatch Logs."""
+"""Patches moto with actions that it lacks: composite alarms, saved queries of CloudWatch Logs, a proxy that changes."""
 
 import json
 import uuid
 from typing import Any
 
 from moto.cloudwatch.responses import CloudWatchResponse
+from moto.core.responses import ActionResult
 from moto.logs.exceptions import ResourceNotFoundException
 from moto.logs.responses import LogsResponse
+from moto.rds.exceptions import DBProxyNotFoundFault
+from moto.rds.responses import RDSResponse
 
 from lab.emulator.patching import replace
 
+# Arguments of ModifyDBProxy, and the attribute of a proxy that each changes.
+PROXY_ARGUMENTS = {
+    "Auth": "auth",
+    "DebugLogging": "debug_logging",
+    "IdleClientTimeout": "idle_client_timeout",
+    "RequireTLS": "require_tls",
+    "RoleArn": "role_arn",
+    "SecurityGroups": "vpc_security_group_ids",
+}
 # The arguments of PutQueryDefinition that are stored.
 DEFINITION_ARGUMENTS = ("name", "queryString", "logGroupNames", "queryLanguage")
 
@@ -18,9 +30,21 @@ def patch_actions() -> None:
     """Add each action of this file to moto."""
     # PutMetricAlarm of moto stores an AlarmRule and answers with it; only the action's name is missing.
     replace(CloudWatchResponse, "put_composite_alarm", CloudWatchResponse.put_metric_alarm)
+    replace(RDSResponse, "modify_db_proxy", _modify_db_proxy)
     replace(LogsResponse, "put_query_definition", _put_query_definition)
     replace(LogsResponse, "describe_query_definitions", _describe_query_definitions)
     replace(LogsResponse, "delete_query_definition", _delete_query_definition)
+
+
+def _modify_db_proxy(self: Any) -> ActionResult:
+    name = self.params["DBProxyName"]
+    if name not in self.backend.db_proxies:
+        raise DBProxyNotFoundFault(name)
+    proxy = self.backend.db_proxies[name]
+    for argument, attribute in PROXY_ARGUMENTS.items():
+        if self.params.get(argument) is not None:
+            setattr(proxy, attribute, self.params[argument])
+    return ActionResult({"DBProxy": proxy})
 
 
 def _definitions(response: Any) -> dict[str, dict[str, Any]]:

@@ -19,17 +19,21 @@ from scannerdb.review.emulator import start_server, stop_server
 if TYPE_CHECKING:
     import subprocess
 
-# One certificate covers every instance and every proxy: libpq accepts a wildcard in the first label.
+# One certificate covers every instance, cluster and proxy: libpq accepts a wildcard in the first label.
 INSTANCE_DOMAIN = "aaaaaaaaaaaa.{region}.rds.amazonaws.com"
+CLUSTER_DOMAIN = "cluster-aaaaaaaaaaaa.{region}.rds.amazonaws.com"
+READERS_DOMAIN = "cluster-ro-aaaaaaaaaaaa.{region}.rds.amazonaws.com"
 PROXY_DOMAIN = "proxy-aaaaaaaaaaaa.{region}.rds.amazonaws.com"
+ENDPOINT_DOMAIN = f"endpoint.{PROXY_DOMAIN}"
 # In the folder of logs: what functions and services of AWS did, and whether it was refused.
 ACCESS_RECORD = "access.jsonl"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
-def database_host_names(region: str) -> tuple[str, str]:
+def database_host_names(region: str) -> tuple[str, ...]:
     """Return the names for the certificate of the emulated databases and proxies."""
-    return f"*.{INSTANCE_DOMAIN.format(region=region)}", f"*.{PROXY_DOMAIN.format(region=region)}"
+    domains = (INSTANCE_DOMAIN, CLUSTER_DOMAIN, READERS_DOMAIN, PROXY_DOMAIN, ENDPOINT_DOMAIN)
+    return tuple(f"*.{domain.format(region=region)}" for domain in domains)
 
 
 class EmulatorError(RuntimeError):

@@ -4,6 +4,7 @@ python -m lab.gameday --only drift --healthy-seconds 0
 """
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -28,6 +29,8 @@ from stacks import ROOT
 from stacks.settings import SettingsError
 
 REPORT_FILE = ROOT / "build" / "gameday.md"
+# What `python -m lab.dashboard` draws.
+METRICS_FILE = ROOT / "build" / "gameday_metrics.json"
 # Under load, without a page.
 HEALTHY_S = 300
 
@@ -72,6 +75,8 @@ def run(faults: Sequence[Fault], *, healthy_s: float, directory: Path, console: 
     show(console, rows, watch)
     REPORT_FILE.parent.mkdir(exist_ok=True)
     REPORT_FILE.write_text(markdown(rows, watch))
+    recorded = {"minutes": watch.minute, "states": watch.states, "series": watch.store.dump()}
+    METRICS_FILE.write_text(json.dumps(recorded, separators=(",", ":")) + "\n")
     report(f"also in {REPORT_FILE.relative_to(ROOT)}; {sum(bool(row.failures) for row in rows)} of {len(rows)} failed")
     return rows
 

@@ -1,6 +1,6 @@
-"""`psql`, `aws lambda invoke` and `scannerdb` for a shell without them: the same statement, call and code.
+"""`aws lambda invoke` and `scannerdb` for a shell without them: the same call and code.
 
-python -m lab.gameday.commands psql DSN -c SQL
+python -m lab.gameday.commands scannerdb doctor lock-waits -e local
 """
 
 import argparse
@@ -9,34 +9,18 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import boto3
-import psycopg2
 
 from handlers.contract.thresholds import Thresholds
-from handlers.migrator.runner import run
 from lab.gameday.clock import real_limits
-from scannerdb import doctor
+from scannerdb import doctor, remedies
+from scannerdb import migrations as migrate
 from scannerdb.main import command
-from scannerdb.options import DSN_VARIABLE, connect_to, current_release, environment_file
+from scannerdb.options import current_release
 from stacks.alarms.thresholds import doctor_thresholds
-from stacks.settings import load_settings
-
-
-def psql(arguments: list[str]) -> int:
-    """Run `psql DSN -c SQL`."""
-    dsn, option, sql = arguments
-    if option != "-c":
-        raise SystemExit(f"psql: only -c is known here, not {option}")
-    connection = psycopg2.connect(dsn)
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
-        if cursor.description:
-            for row in cursor.fetchall():
-                print(" | ".join(map(str, row)))
-    connection.close()
-    return 0
+from stacks.settings import Settings
 
 
 def aws(arguments: list[str]) -> int:
@@ -53,31 +37,28 @@ def aws(arguments: list[str]) -> int:
         raise SystemExit("aws: version 2 of the AWS CLI takes JSON only with --cli-binary-format raw-in-base64-out")
     json.loads(options.payload)
     answer = boto3.client("lambda").invoke(FunctionName=options.function_name, Payload=options.payload.encode())
-    options.outfile.write_bytes(answer["Payload"].read())
-    # The AWS CLI ends with 0 also when the function raised an error. Here no person reads the error.
-    return 1 if "FunctionError" in answer else 0
+    body = answer["Payload"].read()
+    options.outfile.write_bytes(body)
+    # The AWS CLI ends with 0 also when the function raised an error, or tells of one. Here no person reads it.
+    said = json.loads(body)
+    return 1 if "FunctionError" in answer or (isinstance(said, dict) and "failed" in said) else 0
 
 
 def scannerdb(arguments: list[str]) -> int:
-    """Run `scannerdb`; `doctor` with thresholds in real time, `doctor` and `migrate` with the deployed migrations."""
+    """Run `scannerdb` with thresholds in real time, and with the deployed migrations in the place of the checkout's."""
     migrations = Path(os.environ["SCANNER__RELEASE__MIGRATIONS"])
-    match arguments:
-        case ["doctor", *options]:
-            given = doctor.doctor.make_context("doctor", options).params
-            settings = load_settings(environment_file(given["environment"]))
-            state = doctor.diagnose(
-                given["alarm"],
-                given["dsn"],
-                settings=settings,
-                thresholds=Thresholds(**real_limits(asdict(doctor_thresholds(settings)))),
-                migrations=migrations,
-                as_json=given["as_json"],
-            )
-            return doctor.EXIT_CODES[state]
-        case ["migrate"]:
-            result = run(connect_to(os.environ[DSN_VARIABLE]), current_release(migrations))
-            print(f"Applied: {', '.join(result.applied)}.")
-            return 0
+
+    def thresholds(settings: Settings) -> Thresholds:
+        return Thresholds(**real_limits(asdict(doctor_thresholds(settings))))
+
+    replaced: dict[str, Any] = {
+        "doctor_thresholds": thresholds,
+        "current_release": lambda *_: current_release(migrations),
+    }
+    for module in (doctor, migrate, remedies):
+        for name, value in replaced.items():
+            if hasattr(module, name):
+                setattr(module, name, value)
     command(arguments)
     return 0
 
@@ -87,8 +68,6 @@ def main() -> int:
     name, *arguments = sys.argv[1:]
     os.environ.setdefault("COLUMNS", "200")
     match name:
-        case "psql":
-            return psql(arguments)
         case "aws":
             return aws(arguments)
         case "scannerdb":

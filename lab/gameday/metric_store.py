@@ -7,9 +7,9 @@ import re
 import statistics
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from handlers.contract.alarms.model import Metric, Statistic
 
@@ -87,6 +87,26 @@ class MetricStore:
         """Keep one datum."""
         with self._lock:
             bisect.insort(self._data[datum.key], (datum.at_s, datum.value))
+
+    def dump(self) -> list[dict[str, Any]]:
+        """Return all data as JSON values, each series with its time in seconds and its value."""
+        with self._lock:
+            return [
+                {
+                    "namespace": namespace,
+                    "name": name,
+                    "dimensions": dict(sorted(dimensions)),
+                    "data": [[round(at_s, 1), round(value, 3)] for at_s, value in data],
+                }
+                for (namespace, name, dimensions), data in self._data.items()
+            ]
+
+    def load(self, dumped: Iterable[Mapping[str, Any]]) -> None:
+        """Add what `dump` returned."""
+        for series in dumped:
+            metric = {name: series[name] for name in ("namespace", "name", "dimensions")}
+            for at_s, value in series["data"]:
+                self.add(Datum(**metric, value=value, at_s=at_s))
 
     def has(self, metric: Metric) -> bool:
         """Return whether a metric has ever had a datum."""

@@ -10,12 +10,14 @@ from typing import Any
 from lab.gameday.system import System
 from stacks import ROOT
 
-# Shell functions for the commands: psql and the AWS CLI are not on every machine.
+# Shell functions for the commands: the AWS CLI is not on every machine.
 PRELUDE = "\n".join(
     f'{command}() {{ "{sys.executable}" -m lab.gameday.commands {command} "$@"; }}'
-    for command in ("psql", "aws", "scannerdb", "cdktf")
+    for command in ("aws", "scannerdb", "cdktf")
 )
 TIMEOUT_S = 60
+# What the on-call answers, whatever is asked.
+YES = "y\n" * 20
 EXIT_CODES = {"ok": 0, "warning": 1, "critical": 2}
 
 
@@ -43,6 +45,7 @@ def run_command(system: System, command: str, *, check: bool = False) -> "subpro
         cwd=ROOT,
         capture_output=True,
         text=True,
+        input=YES,
         timeout=TIMEOUT_S,
         check=False,
     )
@@ -59,7 +62,7 @@ def ask_doctor(system: System, alarm: str) -> Diagnosis:
 
     """
     environment = system.settings.environment
-    command = f'scannerdb doctor {alarm} --dsn "$SCANNERDB_DSN" --environment {environment} --json'
+    command = f"scannerdb doctor {alarm} -e {environment} --json"
     done = run_command(system, command)
     try:
         diagnosis = _read(json.loads(done.stdout))

@@ -17,7 +17,7 @@ WIDTH = 200
 STAND_INS = (
     "Real: the functions' own metrics (EMF) and logs, the database's log through the stack's filter patterns.",
     "Stand-ins: AWS/Lambda from the functions' REPORT lines, AWS/ApiGateway from the HTTP answers.",
-    "Stand-ins: AWS/Scheduler from our ticker, AWS/RDS DatabaseConnections from pg_stat_activity.",
+    "Stand-ins: AWS/Scheduler from our ticker, AWS/RDS DatabaseConnections and FreeStorageSpace from the server.",
     f"The table has {OBJECTS + SMALL_JOBS:,} objects, so a statement counts as slow from {SLOW_STATEMENT_MS} ms.",
 )
 

@@ -14,7 +14,7 @@ from lab.gameday.function_logs import FunctionLogs
 from lab.gameday.metric_store import MetricStore
 from lab.gameday.system import System, running_system
 from lab.gameday.traffic import Background, traffic
-from lab.gameday.watch import Connections, Watch
+from lab.gameday.watch import Instance, Watch
 from stacks.alarms import catalogue, facts
 
 API_ID = "gameday"
@@ -43,5 +43,5 @@ def _watch(system: System, clock: Clock, store: MetricStore) -> Watch:
     settings, deployment = system.settings, facts(system.settings)
     slow, denied = deployment.complete(SLOW_QUERIES), deployment.complete(DENIED_STATEMENTS)
     log = DatabaseLog(system.postgres.log_file, clock, slow=slow, denied=denied)
-    sources = (FunctionLogs(system.deployment.logs, clock).data, log.data, Connections(system, clock).data)
+    sources = (FunctionLogs(system.deployment.logs, clock).data, log.data, Instance(system, clock).data)
     return Watch(catalogue(settings, api_id=API_ID), store, clock, sources)

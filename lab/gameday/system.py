@@ -175,11 +175,11 @@ def _copied(source: Path, target: Path) -> Iterator[None]:
 
 
 def _scale_doctor(system: System) -> None:
-    """Give the function `doctor` its limits in real time."""
-    if not system.has("doctor"):
-        return
+    """Give `doctor`, and `migrate`, which runs what the doctor's checks name, their limits in real time."""
     client = system.deployment.emulator.client("lambda")
-    name = system.deployment.function_name("doctor")
-    variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    variables[DOCTOR_LIMITS] = json.dumps(real_limits(asdict(doctor_thresholds(system.settings))))
-    client.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+    limits = json.dumps(real_limits(asdict(doctor_thresholds(system.settings))))
+    for function in ("doctor", "migrate"):
+        name = system.deployment.function_name(function)
+        variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        environment = {"Variables": {**variables, DOCTOR_LIMITS: limits}}
+        client.update_function_configuration(FunctionName=name, Environment=environment)

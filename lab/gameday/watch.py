@@ -24,7 +24,12 @@ PUBLISHED = (
     "AWS/ApiGateway",
     "AWS/Scheduler TargetErrorCount",
     "AWS/RDS DatabaseConnections",
+    "AWS/RDS FreeStorageSpace",
 )
+_MEASURE = """
+SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
+       (SELECT sum(pg_database_size(oid)) FROM pg_database)::bigint
+"""
 
 
 @dataclass(frozen=True)
@@ -36,27 +41,32 @@ class StateChange:
     state: State
 
 
-class Connections:
-    """Stand-in for AWS/RDS DatabaseConnections: counts client sessions once a minute while the server runs."""
+class Instance:
+    """Stand-in for AWS/RDS: once a minute while the server runs, its client sessions and the free space of its disk."""
 
     def __init__(self, system: System, clock: Clock) -> None:
         self._system, self._clock = system, clock
-        self._metric = facts(system.settings).complete(database_metric("DatabaseConnections"))
+        deployment = facts(system.settings)
+        self._connections = deployment.complete(database_metric("DatabaseConnections"))
+        self._free = deployment.complete(database_metric("FreeStorageSpace"))
+        self._storage_bytes = deployment.storage_bytes
         self._connection: psycopg2.extensions.connection | None = None
 
     def data(self) -> Iterator[Datum]:
-        """Yield the number of sessions; nothing while the server is down."""
+        """Yield both; nothing while the server is down."""
         try:
             # As superuser: its reserved connections stay free in a flood, as RDS's own do.
             if self._connection is None or self._connection.closed:
                 self._connection = self._system.connect(user="postgres", application="monitoring")
             with self._connection.cursor() as cursor:
-                cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
-                ((count,),) = cursor.fetchall()
+                cursor.execute(_MEASURE)
+                ((sessions, used_bytes),) = cursor.fetchall()
         except (psycopg2.OperationalError, psycopg2.InterfaceError):
             self._connection = None
             return
-        yield Datum.of(self._metric, float(count), at_s=self._clock.now_s())
+        now_s = self._clock.now_s()
+        yield Datum.of(self._connections, float(sessions), at_s=now_s)
+        yield Datum.of(self._free, float(self._storage_bytes - used_bytes), at_s=now_s)
 
 
 class Watch:
@@ -70,7 +80,8 @@ class Watch:
         self.pages = tuple(alarm.name for alarm in self.evaluated if alarm.severity == "page")
         self.changes: list[StateChange] = []
         self.minute = clock.minutes()
-        self._store, self._clock, self._sources = store, clock, sources
+        self.store = store
+        self._clock, self._sources = clock, sources
         self._states: dict[str, State] = dict.fromkeys([alarm.name for alarm in self.evaluated], "INSUFFICIENT_DATA")
         self._states[OUTAGE.name] = "OK"
         self._ticked = threading.Condition()
@@ -85,16 +96,21 @@ class Watch:
         """Collect new data and evaluate every alarm."""
         for source in self._sources:
             for datum in source():
-                self._store.add(datum)
+                self.store.add(datum)
         for alarm in self.evaluated:
             # "Alarm evaluation" in CloudWatch's guide: alarms over more than a day are evaluated once an hour.
             if alarm.period_s * alarm.evaluation_periods <= DAY_S or minute % (HOUR_S // 60) == 0:
-                state = evaluate(alarm, self._store, now_s=60 * minute, state=self._states[alarm.name])
+                state = evaluate(alarm, self.store, now_s=60 * minute, state=self._states[alarm.name])
                 self._set(minute, alarm.name, state)
         self._set(minute, OUTAGE.name, composite(self._states, self.pages))
         with self._ticked:
             self.minute = minute
             self._ticked.notify_all()
+
+    @property
+    def states(self) -> dict[str, State]:
+        """The state of each alarm that is evaluated, and of the composite one."""
+        return dict(self._states)
 
     def ringing(self) -> set[str]:
         """Return the alarms that are in ALARM now."""

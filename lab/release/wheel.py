@@ -100,12 +100,12 @@ def _try_without_database(scannerdb: Command, project: Path, wheel: Path) -> lis
         scannerdb(name, "--help")
     planned = scannerdb("--project", project, "plan")
     files = [line for line in planned.splitlines() if line.endswith(".sql")]
-    settings = json.loads(scannerdb("--project", project, "settings", "dev", "--json"))
+    settings = json.loads(scannerdb("--project", project, "settings", "-e", "dev", "--json"))
     return [
         f"--version: {version}",
         f"--help of {len(names)} commands",
         f"plan, without a database: {len(files)} migrations of the project",
-        f"settings dev: {len(settings)} values",
+        f"settings -e dev: {len(settings)} values",
     ]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from scannerdb.cost.prices import Price, Prices
 from stacks.alarms import catalogue
 from stacks.settings import Settings
-from stacks.settings.instance_classes import instance_class
+from stacks.settings.rds_offers import AURORA
 
 HOURS = 730
 DAYS = 365 / 12
@@ -25,8 +25,12 @@ COMPOSITE_ALARMS = 1
 DASHBOARDS = 1
 # Those of the functions' logs, and one for each metric filter on the database's log.
 CUSTOM_METRICS = 14 + 2
-# RDS Proxy bills two virtual CPUs at least.
+# RDS Proxy bills two virtual CPUs at least; of Serverless v2 it bills capacity at the same price, and eight units at
+# least: https://aws.amazon.com/rds/proxy/pricing/
 LEAST_PROXY_VCPUS = 2
+LEAST_PROXY_ACUS = 8
+# What I/O-Optimized adds to the price of an instance and of capacity; see prices.toml.
+IO_OPTIMIZED = 1.3
 
 # Estimates: measured on the embedded server, or AWS's own figure.
 STATUS_SECONDS = 0.02
@@ -44,14 +48,20 @@ class Use:
 
     requests_per_day: int = 10_000
     logs_gib_per_day: float = 0.1
+    cluster_gib: int = 500
+    cluster_io_millions: int = 1000
     free_tier: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class BillItem:
-    """One item of the bill; `assumes` names the assumption behind its quantity."""
+    """One item of the bill; `assumes` names the assumption behind its quantity.
+
+    `row` is what it has in common with an item of another deployment, where their resources have other names.
+    """
 
     resource: str
+    row: str = ""
     quantity: float
     price: Price
     assumes: str = ""
@@ -71,19 +81,19 @@ def bill(settings: Settings, use: Use) -> list[BillItem]:
 
     """
     prices = Prices.of(settings.region)
-    lines = [*_database(settings, prices), *_network(settings, prices), *_watch(settings, prices, use)]
+    lines = [*_database(settings, prices, use), *_network(settings, prices), *_watch(settings, prices, use)]
     lines += _traffic(settings, prices, use)
     if use.free_tier:
         return [BillItem(**{**vars(line), "free": line.price.free}) for line in lines]
     return lines
 
 
-def _database(settings: Settings, prices: Prices) -> Iterator[BillItem]:
-    database = settings.database
-    if database.existing_identifier is None:
+def _database(settings: Settings, prices: Prices, use: Use) -> Iterator[BillItem]:
+    if settings.database.is_cluster:
+        yield from _cluster(settings, prices, use)
+    elif settings.database.existing_identifier is None:
         yield from _instance(settings, prices)
-    vcpus = max(instance_class(database.instance_class).vcpus, LEAST_PROXY_VCPUS)
-    yield BillItem(resource=f"proxy, {vcpus} vCPUs", quantity=HOURS * vcpus, price=prices["db_proxy_vcpu_hour"])
+    yield _proxy(settings, prices)
     yield BillItem(resource="encryption key", quantity=KEYS, price=prices["key_month"])
 
 
@@ -93,15 +103,65 @@ def _instance(settings: Settings, prices: Prices) -> Iterator[BillItem]:
     zones, twice = (2, ", with its standby") if database.multi_az else (1, "")
     yield BillItem(
         resource=f"database {database.instance_class}{twice}",
+        row="database",
         quantity=HOURS * zones,
         price=prices.instance(database.instance_class),
     )
     yield BillItem(
         resource=f"storage, {database.allocated_storage_gib} GiB gp3{twice}",
+        row="storage",
         quantity=database.allocated_storage_gib * zones,
         price=prices["db_storage_gib_month"],
     )
     yield BillItem(resource="master secret", quantity=SECRETS, price=prices["secret_month"])
+
+
+def _cluster(settings: Settings, prices: Prices, use: Use) -> Iterator[BillItem]:
+    database = settings.database
+    instances = 1 + database.readers
+    named = f"database, {instances} {database.instance_class}"
+    factor = IO_OPTIMIZED if database.io_optimized else 1
+    if database.capacity:
+        yield BillItem(
+            resource=f"{named}, {database.capacity.mean_acus:g} ACUs",
+            row="database",
+            quantity=HOURS * instances * database.capacity.mean_acus,
+            price=prices["aurora_acu_hour"].times(factor),
+            assumes="capacity half way between its least and its most",
+        )
+    else:
+        price = prices.instance(database.instance_class, AURORA).times(factor)
+        yield BillItem(resource=named, row="database", quantity=HOURS * instances, price=price)
+    yield BillItem(
+        resource=f"storage, {use.cluster_gib} GiB of a cluster's volume",
+        row="storage",
+        quantity=use.cluster_gib,
+        price=prices["aurora_optimized_storage_gib_month" if database.io_optimized else "aurora_storage_gib_month"],
+        assumes=f"{use.cluster_gib} GiB in a cluster",
+    )
+    if not database.io_optimized:
+        yield BillItem(
+            resource="reads and writes of the volume",
+            quantity=use.cluster_io_millions,
+            price=prices["aurora_io_million"],
+            assumes=f"{use.cluster_io_millions:,} million reads and writes of a cluster's volume a month",
+        )
+    yield BillItem(resource="master secret", quantity=SECRETS, price=prices["secret_month"])
+
+
+def _proxy(settings: Settings, prices: Prices) -> BillItem:
+    """Return what the proxy costs for all instances behind it."""
+    database, instances = settings.database, 1 + settings.database.readers
+    if database.capacity:
+        each, unit = max(database.capacity.mean_acus, LEAST_PROXY_ACUS), "ACUs"
+    else:
+        each, unit = max(database.size.vcpus, LEAST_PROXY_VCPUS), "vCPUs"
+    return BillItem(
+        resource=f"proxy, {instances * each:g} {unit}",
+        row="proxy",
+        quantity=HOURS * instances * each,
+        price=prices["db_proxy_vcpu_hour"],
+    )
 
 
 def _network(settings: Settings, prices: Prices) -> Iterator[BillItem]:
@@ -110,6 +170,13 @@ def _network(settings: Settings, prices: Prices) -> Iterator[BillItem]:
         yield BillItem(
             resource=f"{INTERFACE_ENDPOINTS} interface endpoints in {zones} zones",
             quantity=HOURS * INTERFACE_ENDPOINTS * zones,
+            price=prices["interface_endpoint_hour"],
+        )
+    if settings.database.readers:
+        zones = len(settings.network.subnet_ids or settings.network.availability_zones)
+        yield BillItem(
+            resource=f"endpoint of the readers in {zones} zones",
+            quantity=HOURS * zones,
             price=prices["interface_endpoint_hour"],
         )
     yield BillItem(resource="bastion t4g.nano", quantity=HOURS, price=prices["bastion_hour"])
@@ -124,7 +191,10 @@ def _watch(settings: Settings, prices: Prices, use: Use) -> Iterator[BillItem]:
     alarms = catalogue(settings, api_id="")
     metrics = alarm_metrics(settings)
     yield BillItem(
-        resource=f"{len(alarms)} alarms on {metrics} metrics", quantity=metrics, price=prices["alarm_metric_month"]
+        resource=f"{len(alarms)} alarms on {metrics} metrics",
+        row="alarms",
+        quantity=metrics,
+        price=prices["alarm_metric_month"],
     )
     yield BillItem(resource="composite alarm", quantity=COMPOSITE_ALARMS, price=prices["composite_alarm_month"])
     yield BillItem(
@@ -139,6 +209,7 @@ def _watch(settings: Settings, prices: Prices, use: Use) -> Iterator[BillItem]:
     days = settings.functions.log_retention_days
     yield BillItem(
         resource=f"logs, kept {days} days",
+        row="logs, kept",
         quantity=use.logs_gib_per_day * days * LOG_COMPRESSION,
         price=prices["log_storage_gib_month"],
         assumes=assumes,

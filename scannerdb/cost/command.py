@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterable
-from itertools import takewhile
 
 import click
 from rich.console import Console
@@ -24,15 +23,19 @@ NOT_COUNTED = (
 
 @click.command()
 @deployment_option
-@click.option("--profiles", is_flag=True, help="Compare the sizes small, medium and large of it.")
+@click.option("--profiles", is_flag=True, help="Compare the sizes of it, small to huge.")
 @click.option("--requests-per-day", type=WholeNumber(0), default=Use.requests_per_day, show_default=True)
 @click.option("--logs-gib-per-day", type=Number(0), default=Use.logs_gib_per_day, show_default=True)
+@click.option("--cluster-gib", type=WholeNumber(0), default=Use.cluster_gib, show_default=True)
+@click.option("--cluster-io-millions", type=WholeNumber(0), default=Use.cluster_io_millions, show_default=True)
 @click.option("--free-tier", is_flag=True, help="Subtract AWS's monthly free tier of an account.")
 @json_option
 def cost(
     environment: str,
     requests_per_day: int,
     logs_gib_per_day: float,
+    cluster_gib: int,
+    cluster_io_millions: int,
     *,
     profiles: bool,
     free_tier: bool,
@@ -47,10 +50,16 @@ def cost(
     scannerdb cost -e prod
     scannerdb cost -e prod --requests-per-day 1000000 --logs-gib-per-day 2
     scannerdb cost -e prod --json | jq .usd_per_month
-    scannerdb cost -e dev --profiles             small, medium and large compared
+    scannerdb cost -e dev --profiles             the sizes compared, of which huge is a cluster
     SCANNER__DATABASE__MULTI_AZ=false scannerdb cost -e prod
     """  # noqa: D301
-    use = Use(requests_per_day=requests_per_day, logs_gib_per_day=logs_gib_per_day, free_tier=free_tier)
+    use = Use(
+        requests_per_day=requests_per_day,
+        logs_gib_per_day=logs_gib_per_day,
+        cluster_gib=cluster_gib,
+        cluster_io_millions=cluster_io_millions,
+        free_tier=free_tier,
+    )
     file = environment_file(environment)
     if profiles:
         sizes = {size: load_settings(file, {**os.environ, "SCANNER__SIZE": size}) for size in PROFILES}
@@ -113,9 +122,11 @@ def _print_profiles(bills: dict[str, list[BillItem]], settings: Settings, *, as_
     table.add_column("USD a month")
     for size in bills:
         table.add_column(size, justify="right", no_wrap=True)
-    for rows in zip(*bills.values(), strict=True):
-        named = [row.resource for row in rows]
-        table.add_row(named[0] if len(set(named)) == 1 else _common(named), *(f"{row.usd:,.2f}" for row in rows))
+    by_row = [{line.row or line.resource: line for line in lines} for lines in bills.values()]
+    for row in dict.fromkeys(row for lines in sorted(by_row, key=len, reverse=True) for row in lines):
+        found = [lines.get(row) for lines in by_row]
+        named = {line.resource for line in found if line}
+        table.add_row(named.pop() if len(named) == 1 else row, *(f"{line.usd:,.2f}" if line else "" for line in found))
     table.add_row("total", *(f"{_total(lines):,.2f}" for lines in bills.values()), style="bold")
     console = Console(highlight=False, markup=False)
     console.print(table)
@@ -137,12 +148,6 @@ def _print_notes(console: Console, settings: Settings, lines: list[BillItem]) ->
     for note in filter(None, notes):
         console.print(f"\n{note}", style="dim", end="")
     console.print()
-
-
-def _common(names: list[str]) -> str:
-    """Return the words that all names begin with."""
-    together = takewhile(lambda words: len(set(words)) == 1, zip(*(name.split() for name in names), strict=False))
-    return " ".join(words[0] for words in together).rstrip(",") or names[0]
 
 
 def _total(lines: Iterable[BillItem]) -> float:

@@ -1,12 +1,13 @@
 """The table of list prices, `prices.toml`: USD a unit in a region, and whether the price was verified."""
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 from scannerdb.errors import OperatorError
 from stacks.settings.instance_classes import instance_class
+from stacks.settings.rds_offers import POSTGRES
 
 PRICES = Path(__file__).with_name("prices.toml")
 # The smallest size of a family that is not burstable; larger ones cost in proportion to their virtual CPUs.
@@ -31,6 +32,10 @@ class Price:
     page: str
     verified: bool
     free: float
+
+    def times(self, factor: float) -> Self:
+        """Return the price of something that costs so many times as much."""
+        return replace(self, usd=self.usd * factor)
 
 
 class Prices:
@@ -59,22 +64,21 @@ class Prices:
         entry = self._table[name]
         return self._price(entry, entry)
 
-    def instance(self, name: str) -> Price:
-        """Return the price of an hour of a database instance in one zone.
+    def instance(self, name: str, engine: str = POSTGRES) -> Price:
+        """Return the price of an hour of a database instance in one zone; of Aurora, in Aurora Standard.
 
         Raises:
             OperatorError: neither the class nor its family is in the table.
 
         """
-        entry = self._table["db_instance_hour"]
+        entry = self._table["db_instance_hour" if engine == POSTGRES else "aurora_instance_hour"]
         family, _, _ = name.rpartition(".")
-        size = instance_class(name)
+        size = instance_class(name, engine)
         base = name if size.is_burstable else f"{family}.{FIRST_SIZE}"
         if base not in entry["classes"]:
             raise OperatorError(f"{PRICES.name} has no price of {base}; add it from {entry['page']}")
         first = self._price(entry, entry["classes"][base])
-        scale = size.vcpus / instance_class(base).vcpus
-        return Price(usd=first.usd * scale, unit=first.unit, page=first.page, verified=first.verified, free=first.free)
+        return first.times(size.vcpus / instance_class(base, engine).vcpus)
 
     def _price(self, entry: dict[str, Any], amounts: dict[str, Any]) -> Price:
         return Price(

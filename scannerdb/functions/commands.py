@@ -9,10 +9,10 @@ from typing import Any
 import click
 from rich.console import Console
 
-from handlers.contract.names import FUNCTIONS, function_log_group, function_name
+from handlers.contract.names import FUNCTIONS, function_log_group
 from scannerdb.aws import calling, client
 from scannerdb.durations import duration_s
-from scannerdb.errors import OperatorError
+from scannerdb.functions.invocation import invoke_function
 from scannerdb.functions.log_lines import lines_of
 from scannerdb.options import deployment_option, environment_file, json_option
 from stacks.settings import Settings, load_settings
@@ -72,22 +72,8 @@ def invoke(function: str, environment: str, payload: str) -> None:
         json.loads(payload)
     except ValueError as error:
         raise click.UsageError(f"--payload {payload!r} is not JSON: {error}") from error
-    settings = load_settings(environment_file(environment))
-    name = function_name(settings.prefix, function)
-    lambda_ = client(settings, "lambda")
-    with calling(settings, f"the function {name}"):
-        answer = lambda_.invoke(FunctionName=name, Payload=payload.encode())
-        body = answer["Payload"].read().decode()
-    result = json.loads(body) if body else None
-    if "FunctionError" in answer:
-        raise OperatorError(_error(name, result, f"scannerdb logs {function} -e {environment} --since 15m"))
+    result = invoke_function(load_settings(environment_file(environment)), function, payload)
     click.echo(json.dumps(result, indent=2, ensure_ascii=False))
-
-
-def _error(name: str, result: Any, next_command: str) -> str:
-    said = result if isinstance(result, dict) else {"errorMessage": json.dumps(result)}
-    kind = f"{said['errorType']}: " if said.get("errorType") else ""
-    return f"{name} raised {kind}{said.get('errorMessage', 'an error without a message')}\nNext: {next_command}"
 
 
 def _events(settings: Settings, group: str, since_ms: int, *, follow: bool) -> Iterator[dict[str, Any]]:

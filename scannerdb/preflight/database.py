@@ -5,22 +5,28 @@ from typing import Any
 
 from scannerdb.checks.model import Answer, Check, Context, not_answered, ok, refused, warning
 from scannerdb.preflight.network import zones
+from stacks.settings.database import DatabaseSettings
 
-ENGINE = "postgres"
 # What the stack asks of the instance, by the flag of DescribeOrderableDBInstanceOptions that offers it.
 FEATURES = {
     "SupportsIAMDatabaseAuthentication": "IAM logins",
     "SupportsEnhancedMonitoring": "Enhanced Monitoring",
     "SupportsPerformanceInsights": "Performance Insights",
     "SupportsStorageEncryption": "encryption",
-    "SupportsStorageAutoscaling": "storage autoscaling",
 }
-STORAGE_TYPE = "gp3"
-ZONES_OF_MULTI_AZ = 2
+FEATURES_OF_AN_INSTANCE = {"SupportsStorageAutoscaling": "storage autoscaling"}
+ZONES_OF_TWO = 2
+
+
+def _storage_type(settings: DatabaseSettings) -> str:
+    if settings.is_cluster:
+        return "aurora-iopt1" if settings.io_optimized else "aurora"
+    return "gp3"
 
 
 def _versions(context: Context, **which: Any) -> list[str]:
-    pages = context.aws("rds").get_paginator("describe_db_engine_versions").paginate(Engine=ENGINE, **which)
+    engine = context.settings.database.engine
+    pages = context.aws("rds").get_paginator("describe_db_engine_versions").paginate(Engine=engine, **which)
     return [version["EngineVersion"] for page in pages for version in page["DBEngineVersions"]]
 
 
@@ -46,14 +52,14 @@ def _engine_version(context: Context) -> Iterator[Answer]:
     if existing := context.settings.database.existing_identifier:
         yield ok(f"that of {existing}")
         return
-    wanted = context.settings.database.engine_version
+    engine, wanted = context.settings.database.engine, context.settings.database.engine_version
     if created := _created_version(context):
-        yield ok(f"{wanted} creates {ENGINE} {created}")
+        yield ok(f"{wanted} creates {engine} {created}")
         return
     major = wanted.partition(".")[0]
     offered = ", ".join(_of_major(context, major)) or "none"
     yield refused(
-        f"RDS creates no {ENGINE} {wanted} in {context.settings.region}; of {major} it offers {offered}",
+        f"RDS creates no {engine} {wanted} in {context.settings.region}; of {major} it offers {offered}",
         next="set database.engine_version to one of them, or to the major version alone",
     )
 
@@ -65,19 +71,20 @@ def _instance_class(context: Context) -> Iterator[Answer]:
         return
     version, wanted = _created_version(context), zones(context)
     if version is None:
-        yield not_answered(f"not asked: RDS creates no {ENGINE} {database.engine_version} here")
+        yield not_answered(f"not asked: RDS creates no {database.engine} {database.engine_version} here")
         return
     pages = (
         context.aws("rds")
         .get_paginator("describe_orderable_db_instance_options")
-        .paginate(Engine=ENGINE, EngineVersion=version, DBInstanceClass=database.instance_class, Vpc=True)
+        .paginate(Engine=database.engine, EngineVersion=version, DBInstanceClass=database.instance_class, Vpc=True)
     )
     options = [option for page in pages for option in page["OrderableDBInstanceOptions"]]
-    here = [option for option in options if option["StorageType"] == STORAGE_TYPE]
+    storage_type = _storage_type(database)
+    here = [option for option in options if option["StorageType"] == storage_type]
     offered = {zone["Name"] for option in here for zone in option["AvailabilityZones"]}
     got = [zone for zone in wanted if zone in offered]
-    what = f"{database.instance_class} with {STORAGE_TYPE} for {version}"
-    needed = ZONES_OF_MULTI_AZ if database.multi_az else 1
+    what = f"{database.instance_class} with {storage_type} for {version}"
+    needed = ZONES_OF_TWO if database.multi_az or database.readers else 1
     if len(got) < needed:
         yield refused(
             f"{what} is offered in {', '.join(sorted(offered)) or 'no zone of this region'}, "
@@ -98,7 +105,8 @@ def _instance_class(context: Context) -> Iterator[Answer]:
 def _lacking(context: Context, options: list[dict[str, Any]], what: str) -> Iterator[Answer]:
     """Yield what the class cannot do and the stack asks for."""
     database = context.settings.database
-    features = {**FEATURES, **({"MultiAZCapable": "a standby"} if database.multi_az else {})}
+    of_an_instance = {} if database.is_cluster else FEATURES_OF_AN_INSTANCE
+    features = {**FEATURES, **of_an_instance, **({"MultiAZCapable": "a standby"} if database.multi_az else {})}
     for flag, feature in features.items():
         if not any(option.get(flag, True) for option in options):
             yield refused(f"{what} has no {feature}", next="choose another database.instance_class")

@@ -12,6 +12,8 @@ from scannerdb.checks.run import code_of
 NOT_FOUND = frozenset(
     {
         "404",
+        "DBClusterNotFoundFault",
+        "DBClusterSnapshotNotFoundFault",
         "DBInstanceNotFound",
         "DBInstanceNotFoundFault",
         "DBParameterGroupNotFound",
@@ -85,7 +87,15 @@ def _exists(is_taken: IsTaken, context: Context, name: str) -> bool:
 
 def _database_lives(context: Context) -> bool:
     """Return whether there is a database of this name that the state does not hold: then nothing was left behind."""
-    return any(_exists(_DATABASE, context, name) for name in context.to_create("aws_db_instance", "identifier"))
+    servers = (
+        ("aws_db_instance", "identifier", _DATABASE),
+        ("aws_rds_cluster", "cluster_identifier", _CLUSTER),
+    )
+    return any(
+        _exists(is_taken, context, name)
+        for kind, attribute, is_taken in servers
+        for name in context.to_create(kind, attribute)
+    )
 
 
 def _log_group(context: Context, name: str) -> bool:
@@ -115,6 +125,7 @@ def _of_rds(operation: str, argument: str, found: str) -> IsTaken:
 
 
 _DATABASE = _of_rds("describe_db_instances", "DBInstanceIdentifier", "DBInstances")
+_CLUSTER = _of_rds("describe_db_clusters", "DBClusterIdentifier", "DBClusters")
 
 KINDS = (
     Kind(
@@ -168,6 +179,22 @@ KINDS = (
         free=OF_ANOTHER_STATE,
     ),
     Kind(
+        name="cluster",
+        asked="names: cluster",
+        type="aws_rds_cluster",
+        attribute="cluster_identifier",
+        is_taken=_CLUSTER,
+        free=OF_ANOTHER_STATE,
+    ),
+    Kind(
+        name="cluster-instances",
+        asked="names: instances of the cluster",
+        type="aws_rds_cluster_instance",
+        attribute="identifier",
+        is_taken=_DATABASE,
+        free=OF_ANOTHER_STATE,
+    ),
+    Kind(
         name="subnet-group",
         asked="names: subnet group",
         type="aws_db_subnet_group",
@@ -182,6 +209,16 @@ KINDS = (
         attribute="name",
         is_taken=_of_rds("describe_db_parameter_groups", "DBParameterGroupName", "DBParameterGroups"),
         free="aws rds delete-db-parameter-group --db-parameter-group-name {name}",
+    ),
+    Kind(
+        name="cluster-parameter-group",
+        asked="names: parameter group of the cluster",
+        type="aws_rds_cluster_parameter_group",
+        attribute="name",
+        is_taken=_of_rds(
+            "describe_db_cluster_parameter_groups", "DBClusterParameterGroupName", "DBClusterParameterGroups"
+        ),
+        free="aws rds delete-db-cluster-parameter-group --db-cluster-parameter-group-name {name}",
     ),
     Kind(
         name="proxy",
@@ -212,15 +249,22 @@ KINDS = (
 
 def _final_snapshot(context: Context) -> Iterator[Answer]:
     """Look for the snapshot of an earlier environment of this name; it stops a destroy, not a deploy."""
-    snapshot = _of_rds("describe_db_snapshots", "DBSnapshotIdentifier", "DBSnapshots")
-    names = [body.get("final_snapshot_identifier") for body in context.planned("aws_db_instance")]
-    for name in filter(None, names):
-        if _exists(snapshot, context, name):
-            yield warning(
-                f"{name} exists: RDS will refuse to take this environment down",
-                next="copy the snapshot under another key, then delete it: docs/operations/deployments.md",
-            )
-            return
+    kinds = (
+        ("aws_db_instance", _of_rds("describe_db_snapshots", "DBSnapshotIdentifier", "DBSnapshots")),
+        (
+            "aws_rds_cluster",
+            _of_rds("describe_db_cluster_snapshots", "DBClusterSnapshotIdentifier", "DBClusterSnapshots"),
+        ),
+    )
+    for kind, snapshot in kinds:
+        names = [body.get("final_snapshot_identifier") for body in context.planned(kind)]
+        for name in filter(None, names):
+            if _exists(snapshot, context, name):
+                yield warning(
+                    f"{name} exists: RDS will refuse to take this environment down",
+                    next="copy the snapshot under another key, then delete it: docs/operations/deployments.md",
+                )
+                return
     yield ok("none of an earlier environment")
 
 

@@ -167,7 +167,9 @@ def _of_rds(context: Context) -> Mapping[str, int]:
     database = context.settings.database
     instances = _new(context, "aws_db_instance")
     return {
-        "DBInstances": instances,
+        "DBInstances": instances + _new(context, "aws_rds_cluster_instance"),
+        "DBClusters": _new(context, "aws_rds_cluster"),
+        "DBClusterParameterGroups": _new(context, "aws_rds_cluster_parameter_group"),
         "AllocatedStorage": database.allocated_storage_gib * instances,
         "DBSubnetGroups": _new(context, "aws_db_subnet_group"),
         "DBParameterGroups": _new(context, "aws_db_parameter_group"),

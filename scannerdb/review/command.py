@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
@@ -21,6 +21,7 @@ from scannerdb.review.releases import Fetch, fetch_built, fetch_deployed
 from scannerdb.review.render import markdown, no_plan, print_review, to_json
 from scannerdb.review.review import Review, judge
 from scannerdb.review.terraform_errors import PlanningError
+from stacks.disk_errors import disk_problem
 from stacks.settings import Settings, SettingsError, load_settings
 
 HOW_LONG = "a minute or two; the first time Terraform also downloads its provider, 700 MB"
@@ -64,11 +65,11 @@ def review(
         settings = load_settings(environment_file(environment))
         judged = _judge(settings, plan_json, emulator=emulator, expect_empty=expect_empty, console=console)
     except (PlanningError, SettingsError) as error:
-        click.echo(f"plan: {error}", err=True)
-        if markdown_file:
-            # Overwrites the summary of an earlier plan.
-            markdown_file.write_text(no_plan(environment, str(error)))
-        sys.exit(2)
+        _end_without_plan(environment, str(error), markdown_file)
+    except OSError as error:
+        if (problem := disk_problem(error)) is None:
+            raise
+        _end_without_plan(environment, problem, markdown_file)
     if as_json:
         click.echo(to_json(judged))
     else:
@@ -76,6 +77,14 @@ def review(
     if markdown_file:
         markdown_file.write_text(markdown(judged))
     sys.exit(1 if judged.problems else 0)
+
+
+def _end_without_plan(environment: str, why: str, markdown_file: Path | None) -> NoReturn:
+    click.echo(f"plan: {why}", err=True)
+    if markdown_file:
+        # Overwrites the summary of an earlier plan.
+        markdown_file.write_text(no_plan(environment, why))
+    sys.exit(2)
 
 
 def _judge(

@@ -128,7 +128,8 @@ def _diffs(change: Change) -> Iterator[Diff]:
 
 def _loss(loss: Loss) -> Item:
     item = _change(loss.change)
-    return Item(line=item.line, details=((f"lost: {loss.lost}",), *item.details, _agreement(loss)), diffs=item.diffs)
+    lost = [(f"lost: {loss.lost}",), *([(loss.instead,)] if loss.instead else [])]
+    return Item(line=item.line, details=(*lost, *item.details, _agreement(loss)), diffs=item.diffs)
 
 
 def _risk(risk: Risk) -> Item:

@@ -24,6 +24,10 @@ LOST_WITH = {
     "aws_sns_topic": "its subscriptions: each address must confirm again before an alarm reaches it",
 }
 
+# Where one kind of database server goes and the other comes.
+_MOVE_THE_ROWS = "{address} begins empty, because database.engine changes: move the rows first, as in {page}"
+_PAGE = "docs/operations/cluster.md"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
@@ -31,6 +35,7 @@ class Loss:
 
     Attributes:
         lost: what is lost with it.
+        instead: what comes in its place, where that is a database of another engine; else empty.
         allowed: the entry of the allow list that agrees to it.
         expired: whether that entry has expired.
 
@@ -38,6 +43,7 @@ class Loss:
 
     change: Change
     lost: str
+    instead: str
     allowed: AllowedChange | None
     expired: bool
 
@@ -65,5 +71,13 @@ def losses(changes: Sequence[Change], allowed: Allowed, *, today: dt.date) -> li
         if change.type in LOST_WITH and change.action in protected:
             entry = next((entry for entry in entries if entry.matches(change.address, change.action)), None)
             expired = entry is not None and entry.expires < today
-            found.append(Loss(change=change, lost=LOST_WITH[change.type], allowed=entry, expired=expired))
+            lost, instead = LOST_WITH[change.type], _instead(change, changes)
+            found.append(Loss(change=change, lost=lost, instead=instead, allowed=entry, expired=expired))
     return found
+
+
+def _instead(lost: Change, changes: Sequence[Change]) -> str:
+    """Return what comes in the place of a database server of one kind, where that is one of the other."""
+    others = DATABASES - {lost.type} if lost.type in DATABASES else frozenset()
+    created = [each.address for each in changes if each.type in others and each.action is Action.CREATE]
+    return _MOVE_THE_ROWS.format(address=created[0], page=_PAGE) if created else ""

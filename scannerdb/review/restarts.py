@@ -1,7 +1,8 @@
 """Finds changes that restart the database, and when they do.
 
 RDS documents for each argument whether its change causes an outage and when it is applied:
-https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBInstance.html; for parameters:
+https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBInstance.html; of a cluster:
+https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Aurora.Modifying.html; for parameters:
 https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithParamGroups.html
 """
 
@@ -20,7 +21,10 @@ _IN_THE_WINDOW = {
     "identifier": "the instance reboots under its new name",
     "ca_cert_identifier": "the server's certificate is rotated, with a restart unless the engine can reload it",
 }
-# The instance has allow_major_version_upgrade = false.
+# Of the two resources of a cluster, each where it has the argument.
+_SERVERS = frozenset({"aws_db_instance", "aws_rds_cluster", "aws_rds_cluster_instance"})
+_GROUPS = {"aws_db_instance": "parameter_group_name", "aws_rds_cluster": "db_cluster_parameter_group_name"}
+# The database has allow_major_version_upgrade = false.
 _MAJOR = "RDS refuses a new major version from a deploy; docs/operations/database.md says how"
 # Applied at once in any case.
 _AT_ONCE = {"port": "RDS restarts the database at once, also without apply_immediately"}
@@ -46,14 +50,15 @@ def _restarts(change: Change) -> Iterator[Restart]:
     def restart(name: str, why: str, when: str) -> Restart:
         return Restart(address=change.address, difference=change.difference(name), why=why, when=when)
 
-    if change.type == "aws_db_instance":
+    if change.type in _SERVERS:
         when = _window(change)
         in_the_window = _IN_THE_WINDOW | ({"engine_version": _MAJOR} if _changes_major(change) else {})
         yield from (restart(name, why, when) for name, why in in_the_window.items() if change.differs(name))
         yield from (restart(name, why, "during the deploy") for name, why in _AT_ONCE.items() if change.differs(name))
-        if change.differs("parameter_group_name"):
-            yield restart("parameter_group_name", "the parameters of another group apply", _NEXT_RESTART)
-    if change.type == "aws_db_parameter_group":
+        group = _GROUPS.get(change.type, "")
+        if change.differs(group):
+            yield restart(group, "the parameters of another group apply", _NEXT_RESTART)
+    if change.type in {"aws_db_parameter_group", "aws_rds_cluster_parameter_group"}:
         yield from _parameters(change)
 
 
@@ -65,7 +70,9 @@ def _changes_major(change: Change) -> bool:
 def _window(change: Change) -> str:
     if change.after.get("apply_immediately"):
         return "during the deploy (apply_immediately = true)"
-    window = change.after.get("maintenance_window") or change.before.get("maintenance_window")
+    names = ("maintenance_window", "preferred_maintenance_window")
+    windows = [values.get(name) for values in (change.after, change.before) for name in names]
+    window = next(filter(None, windows), None)
     return f"in the maintenance window {window} UTC (apply_immediately = false)" if window else "in the next window"
 
 

@@ -60,7 +60,8 @@ class Review:
             if not loss.agreed:
                 until = f"; the entry that allowed it expired on {loss.allowed.expires}" if loss.allowed else ""
                 forced = f" because of {', '.join(loss.change.forcing)}" if loss.change.forcing else ""
-                yield f"{loss.change.title} would be {loss.done}{forced}: {loss.lost} would be lost{until}"
+                instead = f"; {loss.instead}" if loss.instead else ""
+                yield f"{loss.change.title} would be {loss.done}{forced}: {loss.lost} would be lost{instead}{until}"
         for risk in self.risks:
             if not risk.agreed:
                 until = f"; the entry that allowed it expired on {risk.allowed.expires}" if risk.allowed else ""

@@ -93,7 +93,7 @@ class StatusView:
         for name in ("a second", "left") if moving else ():
             table.add_column(name, no_wrap=True, justify="right")
         for job in jobs[:room]:
-            rate, left = self.rate(job).per_second(), self.rate(job).left_s(job["total"] - _done(job))
+            rate, left = self._rate_and_left(job)
             advance = "" if rate is None else short(rate), "" if left is None else duration(left)
             table.add_row(
                 str(job["job_id"]) if wide else str(job["job_id"])[:ID_COLUMNS],
@@ -108,8 +108,13 @@ class StatusView:
         head = Text.assemble(f"{first}{plural(len(jobs), 'active job')}{rest}  ", _age(self._answer))
         return Group(head, table)
 
+    def _rate_and_left(self, job: Answer) -> tuple[float | None, float | None]:
+        """Return objects a second, and the seconds until the job is done, where they are known and not over."""
+        remaining, rate = job["total"] - _done(job), self.rate(job)
+        return rate.per_second(), rate.left_s(remaining) if remaining else None
+
     def _advance(self, job: Answer) -> str:
-        rate, left = self.rate(job).per_second(), self.rate(job).left_s(job["total"] - _done(job))
+        rate, left = self._rate_and_left(job)
         if rate is None or job["status"] in STYLES:
             return ""
         return f"{short(rate)}/s  " + (f"about {duration(left)} left" if left is not None else "nothing moves")

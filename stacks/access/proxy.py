@@ -6,6 +6,7 @@ from cdktf_cdktf_provider_aws.db_proxy_default_target_group import (
     DbProxyDefaultTargetGroup,
     DbProxyDefaultTargetGroupConnectionPoolConfig,
 )
+from cdktf_cdktf_provider_aws.db_proxy_endpoint import DbProxyEndpoint
 from cdktf_cdktf_provider_aws.db_proxy_target import DbProxyTarget
 from constructs import Construct
 
@@ -89,10 +90,28 @@ class Proxy(Construct):
             db_proxy_name=self._proxy.name,
             target_group_name=targets.name,
             **database.proxy_target,
+            # A cluster is a target once it has an instance.
+            depends_on=database.ready,
         )
         self.endpoint = self._proxy.endpoint
+        self.reader_endpoint = self._readers(network) if context.settings.database.readers else None
         # The tail of the ARN: arn:aws:rds:<region>:<account>:db-proxy:prx-0123...
         self._resource_id = TerraformLocal(self, "resource_id", Fn.element(Fn.split(":", self._proxy.arn), 6))
+
+    def _readers(self, network: Network) -> str:
+        """Add an endpoint that leads to the readers. It takes the proof of logins that the proxy takes."""
+        endpoint = DbProxyEndpoint(
+            self,
+            "readers",
+            db_proxy_name=self._proxy.name,
+            db_proxy_endpoint_name=self._context.name("readers"),
+            target_role="READ_ONLY",
+            vpc_subnet_ids=network.subnet_ids,
+            vpc_security_group_ids=[self.security_group.id],
+            # Without a reader the endpoint takes no connection.
+            depends_on=[self.target],
+        )
+        return endpoint.endpoint
 
     def user_arn(self, user: str) -> str:
         """Return what a caller's `rds-db:connect` names in order to log in as `user` through this proxy."""

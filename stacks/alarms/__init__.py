@@ -4,29 +4,33 @@ from handlers.contract.alarms import RECORDS
 from handlers.contract.alarms.deployment import Deployment
 from handlers.contract.alarms.model import Alarm
 from stacks.settings import Settings
-from stacks.settings.instance_classes import PROXY_CONNECTIONS_PERCENT, instance_class
+from stacks.settings.cluster import VOLUME_GIB
+from stacks.settings.instance_classes import PROXY_CONNECTIONS_PERCENT
 
 GIB = 1024**3
 
 
 def facts(settings: Settings, *, api_id: str = "") -> Deployment:
     """Return what alarms need to know of a deployment."""
-    instance = instance_class(settings.database.instance_class)
-    max_connections = settings.database.max_connections or instance.max_connections
+    database = settings.database
+    instance = database.size
+    max_connections = database.max_connections or instance.max_connections
     return Deployment(
         prefix=settings.prefix,
         database=settings.rds_database,
         environment=settings.environment,
         api_id=api_id,
         refresh_interval_s=settings.schedule.refresh_interval_s,
-        slow_statement_ms=settings.database.log_min_duration_ms,
+        slow_statement_ms=database.log_min_duration_ms,
         vcpus=instance.vcpus,
         memory_bytes=instance.memory_gib * GIB,
         max_connections=max_connections,
         proxy_connections=max_connections * PROXY_CONNECTIONS_PERCENT / 100,
-        storage_bytes=settings.database.allocated_storage_gib * GIB,
+        storage_bytes=(VOLUME_GIB if database.is_cluster else database.allocated_storage_gib) * GIB,
         is_burstable=instance.is_burstable,
-        has_performance_insights=settings.database.performance_insights,
+        has_performance_insights=database.performance_insights,
+        readers=database.readers,
+        is_serverless=database.capacity is not None,
         chosen=settings.alarms.model_dump(exclude={"emails", "runbook_url"}),
     )
 

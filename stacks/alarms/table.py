@@ -21,19 +21,41 @@ SIGNS = {
 }
 PERIODS = {"d": DAY_S, "h": HOUR_S, "min": MINUTE_S}
 SEVERITIES = ("page", "ticket")
+# The same deployment as a cluster.
+AS_A_CLUSTER = {"SCANNER__SIZE": "huge"}
+HEAD = ("| | alarm | rings when |", "|---|---|---|")
 
 
 def table(settings: Settings) -> str:
     """Return the alarms of a deployment in Markdown, pages first."""
-    alarms = sorted(catalogue(settings), key=lambda alarm: SEVERITIES.index(alarm.severity))
     rows = [
-        "| | alarm | rings when |",
-        "|---|---|---|",
-        *(f"| {alarm.severity} | [{alarm.name}](#{alarm.name}) | {condition(alarm)} |" for alarm in alarms),
+        *HEAD,
+        *_rows(settings).values(),
         f"| page | [{OUTAGE.name}](#{OUTAGE.name}) | any of the alarms above that page rings |",
         *(f"| ticket | [{notice.name}](#{notice.name}) | AWS announces it |" for notice in NOTICES),
     ]
     return "\n".join(rows)
+
+
+def difference(settings: Settings, cluster: Settings) -> str:
+    """Return the alarms that a cluster has in the place of others, or with another threshold."""
+    ours, others = _rows(settings), _rows(cluster)
+    gone = ", ".join(f"[{name}](#{name})" for name in ours if name not in others)
+    return "\n".join(
+        [
+            f'On a cluster (`size = "{cluster.size}"`) these differ, and these are not there: {gone}.\n',
+            *HEAD,
+            *(row for name, row in others.items() if row != ours.get(name)),
+        ]
+    )
+
+
+def _rows(settings: Settings) -> dict[str, str]:
+    """Return the row of each alarm by its name, pages first."""
+    alarms = sorted(catalogue(settings), key=lambda alarm: SEVERITIES.index(alarm.severity))
+    return {
+        alarm.name: f"| {alarm.severity} | [{alarm.name}](#{alarm.name}) | {condition(alarm)} |" for alarm in alarms
+    }
 
 
 def condition(alarm: Alarm) -> str:
@@ -56,7 +78,7 @@ def _period(seconds: int) -> str:
 
 def _amount(value: float, unit: str) -> str:
     if unit == "bytes":
-        return f"{value / 1024**3:,.2g} GiB"
+        return f"{value / 1024**4:,.3g} TiB" if value >= 1024**4 else f"{value / 1024**3:,.2g} GiB"
     return f"{int(value) if value == int(value) else value:,} {unit}"
 
 
@@ -71,8 +93,10 @@ def renewed(runbook: str) -> str:
     if not re.search(f"{re.escape(begin)}.*{re.escape(end)}", runbook, re.DOTALL):
         raise ValueError(f"{RUNBOOK} has lost its marks {begin!r} and {end!r}; put them around the table of alarms")
     before, _, rest = runbook.partition(begin)
-    settings = load_settings(ROOT / "environments" / f"{ENVIRONMENT}.toml", {})
-    return f"{before}{begin}\n\n{table(settings)}\n\n{end}{rest.partition(end)[2]}"
+    file = ROOT / "environments" / f"{ENVIRONMENT}.toml"
+    settings, cluster = load_settings(file, {}), load_settings(file, AS_A_CLUSTER)
+    shown = f"{table(settings)}\n\n{difference(settings, cluster)}"
+    return f"{before}{begin}\n\n{shown}\n\n{end}{rest.partition(end)[2]}"
 
 
 def main(path: Path = RUNBOOK) -> None:

@@ -2,6 +2,7 @@
 
 from constructs import Construct
 
+from stacks.database.cluster import Cluster
 from stacks.database.database import Database
 from stacks.database.existing import Existing
 from stacks.database.instance import Instance
@@ -13,4 +14,5 @@ def database(scope: Construct, id_: str, *, context: Context, network: Network, 
     """Create the database of a deployment, of the kind that its settings ask for."""
     if context.settings.database.existing_identifier is not None:
         return Existing(scope, id_, context=context)
-    return Instance(scope, id_, context=context, network=network, key_arn=key_arn)
+    kind = Cluster if context.settings.database.is_cluster else Instance
+    return kind(scope, id_, context=context, network=network, key_arn=key_arn)

@@ -13,6 +13,10 @@ from stacks.foundation.context import Context
 from stacks.foundation.iam import PolicyStatement
 from stacks.network import security_groups
 
+# UTC. A backup may not overlap the maintenance.
+BACKUP_WINDOW = "01:00-02:00"
+MAINTENANCE_WINDOW = "tue:02:30-tue:03:30"
+
 
 class ProxyTarget(TypedDict, total=False):
     """The arguments of an `aws_db_proxy_target` that name a database: one of the two."""

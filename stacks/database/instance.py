@@ -6,21 +6,14 @@ from cdktf_cdktf_provider_aws.db_subnet_group import DbSubnetGroup
 from constructs import Construct
 
 from stacks.database import restore
-from stacks.database.database import Database
+from stacks.database.database import BACKUP_WINDOW, MAINTENANCE_WINDOW, Database
+from stacks.database.monitoring import ENHANCED_MONITORING_INTERVAL_S, INSIGHTS_RETENTION_DAYS, enhanced_monitoring
 from stacks.database.parameters import family, parameters
 from stacks.database.replicated_backups import REPLICATION, replicate_backups
-from stacks.foundation import iam
 from stacks.foundation.context import Context
 from stacks.foundation.log_groups import log_group
 from stacks.network import security_groups
 from stacks.network.network import Network
-
-LOG_TYPES = ("postgresql", "upgrade")
-# UTC. A backup may not overlap the maintenance.
-BACKUP_WINDOW = "01:00-02:00"
-MAINTENANCE_WINDOW = "tue:02:30-tue:03:30"
-ENHANCED_MONITORING_INTERVAL_S = 60
-INSIGHTS_RETENTION_DAYS = 7
 
 
 class Instance(Database):
@@ -34,6 +27,7 @@ class Instance(Database):
         self.security_group = security_groups.security_group(
             self, name=context.name("database"), vpc_id=network.vpc_id, description="PostgreSQL instance"
         )
+        logs = context.settings.rds_database.facts.logs
         scope = restore.scope_of(self, settings.generation)
         log_groups = {
             kind: log_group(
@@ -43,11 +37,11 @@ class Instance(Database):
                 name=context.settings.rds_database.log_group(kind),
                 key_arn=key_arn,
             )
-            for kind in LOG_TYPES
+            for kind in logs
         }
         self.query_log_group = log_groups["postgresql"]
         subnets = DbSubnetGroup(self, "subnet_group", name=context.settings.prefix, subnet_ids=network.subnet_ids)
-        parameter_family = family(settings.engine_version)
+        parameter_family = family(context.settings.rds_database, settings.engine_version)
         group = DbParameterGroup(
             self,
             "parameter_group",
@@ -59,24 +53,7 @@ class Instance(Database):
                 for each in parameters(settings)
             ],
         )
-        monitoring_role, monitoring_policy = iam.service_role(
-            self,
-            "monitoring_role",
-            name=context.name("monitoring"),
-            service="monitoring.rds.amazonaws.com",
-            source_account=context.account_id,
-            statements={
-                # Enhanced Monitoring writes to this one group, which is shared by all databases of the account.
-                "WriteMetrics": iam.statement(
-                    *("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:PutRetentionPolicy"),
-                    *("logs:DescribeLogStreams", "logs:GetLogEvents"),
-                    resources=[
-                        context.arn("logs", "log-group:RDSOSMetrics"),
-                        context.arn("logs", "log-group:RDSOSMetrics:log-stream:*"),
-                    ],
-                )
-            },
-        )
+        monitoring_role, monitoring_policy = enhanced_monitoring(self, context=context)
         instance = DbInstance(
             scope,
             "instance",
@@ -120,7 +97,7 @@ class Instance(Database):
             skip_final_snapshot=not settings.final_snapshot,
             final_snapshot_identifier=f"{self.identifier}-final" if settings.final_snapshot else None,
             # Observation
-            enabled_cloudwatch_logs_exports=list(LOG_TYPES),
+            enabled_cloudwatch_logs_exports=list(logs),
             monitoring_interval=ENHANCED_MONITORING_INTERVAL_S,
             monitoring_role_arn=monitoring_role.arn,
             performance_insights_enabled=True,
@@ -130,7 +107,7 @@ class Instance(Database):
         )
         replicate_backups(self, scope, context=context, instance=instance)
         addresses = {"instance": "aws_db_instance", REPLICATION: "aws_db_instance_automated_backups_replication"}
-        addresses |= {f"{kind}_log_group": "aws_cloudwatch_log_group" for kind in LOG_TYPES}
+        addresses |= {f"{kind}_log_group": "aws_cloudwatch_log_group" for kind in logs}
         restore.leave_older(self, addresses, generation=settings.generation)
         self.address = instance.address
         self.resource_id = instance.resource_id

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from handlers.contract.databases import RdsDatabase
 from handlers.contract.parameters import ExpectedParameters
 from stacks.settings import Settings
 from stacks.settings.database import DatabaseSettings
-from stacks.settings.instance_classes import instance_class
 
 # As RDS begins each line by default, and as the metric filters read it.
 LOG_LINE_PREFIX = "%t:%r:%u@%d:[%p]:"
@@ -28,9 +28,9 @@ class Parameter:
     apply_method: Literal["immediate", "pending-reboot"]
 
 
-def family(engine_version: str) -> str:
+def family(database: RdsDatabase, engine_version: str) -> str:
     """Return the parameter group family of an engine version such as `17` or `17.5`."""
-    return f"postgres{engine_version.partition('.')[0]}"
+    return f"{database.facts.parameter_family}{engine_version.partition('.')[0]}"
 
 
 def expected_parameters(settings: Settings) -> ExpectedParameters | None:
@@ -46,7 +46,11 @@ def expected_parameters(settings: Settings) -> ExpectedParameters | None:
 
 
 def parameters(database: DatabaseSettings) -> list[Parameter]:
-    """Return the parameters of an instance, sorted by name as RDS returns them."""
+    """Return the parameters of an instance, or of a cluster, sorted by name as RDS returns them.
+
+    Each is one of a cluster's group too:
+    https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/AuroraPostgreSQL.Reference.ParameterGroups.html
+    """
     slow_ms = str(database.log_min_duration_ms)
     values = {
         # Slow statements, and their plans. Both write a line with "duration:"; the metric filters count the first only.
@@ -67,7 +71,7 @@ def parameters(database: DatabaseSettings) -> list[Parameter]:
         "log_temp_files": "10240",
         # A forgotten open transaction keeps vacuum from removing dead rows in every table.
         "idle_in_transaction_session_timeout": "300000",
-        # Random reads cost little more than sequential ones on gp3.
+        # Random reads cost little more than sequential ones on gp3 and on a cluster's volume.
         "random_page_cost": "1.1",
     }
     # What RDS sets by itself, stated because the rest relies on it. The group is there before the instance starts.
@@ -78,7 +82,7 @@ def parameters(database: DatabaseSettings) -> list[Parameter]:
     }
     at_restart = {
         # RDS's own formula depends on the free memory of the host; the alarms need the exact number.
-        "max_connections": str(database.max_connections or instance_class(database.instance_class).max_connections),
+        "max_connections": str(database.max_connections or database.size.max_connections),
         "shared_preload_libraries": "auto_explain,pg_stat_statements",
     }
     described = [

@@ -1,18 +1,19 @@
-"""The dashboard's JSON: places the sections on a grid of 24 columns and draws each graph's alarms.
+"""The dashboard's JSON: places a row of numbers, and the sections, on a grid of 24 columns.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 from urllib.parse import quote
 
-from handlers.contract.alarms.model import Alarm, Metric, Statistic
+from handlers.contract.alarms.model import Alarm
 from stacks.alarms import catalogue, facts
 from stacks.alarms.descriptions import console
+from stacks.monitoring.dashboard_graphs import Widget, graph_widget, number_widget
 from stacks.monitoring.log_queries import LogQuery, log_queries
-from stacks.monitoring.widgets import sections
-from stacks.monitoring.widgets.model import Graph, LogTable, Section, Series
+from stacks.monitoring.widgets import GLANCE, sections
+from stacks.monitoring.widgets.model import Graph, LogTable, Section
 from stacks.settings import Settings
 
 COLUMNS = 24
@@ -22,14 +23,10 @@ PAGE_ROWS = 3
 TICKET_ROWS = 5
 GRAPH_ROWS = 6
 TABLE_ROWS = 8
-# CloudWatch's own red and orange.
-COLOURS = {"page": "#d62728", "ticket": "#ff7f0e"}
-MARK_COLOUR = "#7f7f7f"
-
-Widget = dict[str, Any]
+NUMBER_ROWS = 3
 
 
-def body(settings: Settings, *, api_id: str, page_arns: Sequence[str], ticket_arns: Sequence[str]) -> dict[str, Any]:
+def body(settings: Settings, *, api_id: str, page_arns: Sequence[str], ticket_arns: Sequence[str]) -> Widget:
     """Return the whole dashboard.
 
     Args:
@@ -41,11 +38,13 @@ def body(settings: Settings, *, api_id: str, page_arns: Sequence[str], ticket_ar
     """
     deployment = facts(settings, api_id=api_id)
     alarms = {alarm.name: alarm for alarm in catalogue(settings, api_id=api_id)}
-    widgets: list[Widget] = [
-        _place(_text(_header(settings)), y=0, height=HEADER_ROWS),
-        _place(_alarm_states("What wakes somebody up", page_arns), y=HEADER_ROWS, height=PAGE_ROWS),
-        _place(_alarm_states("What makes a ticket", ticket_arns), y=HEADER_ROWS + PAGE_ROWS, height=TICKET_ROWS),
-    ]
+    widgets: list[Widget] = [*_glance(settings, alarms)]
+    for widget, height in (
+        (_text(_header(settings)), HEADER_ROWS),
+        (_alarm_states("What pages the on-call", page_arns), PAGE_ROWS),
+        (_alarm_states("What makes a ticket", ticket_arns), TICKET_ROWS),
+    ):
+        widgets.append(_place(widget, y=widgets[-1]["y"] + widgets[-1]["height"], height=height))
     for section in sections(settings, deployment, tuple(alarms.values())):
         widgets.extend(_section(settings, alarms, section, y=widgets[-1]["y"] + widgets[-1]["height"]))
     return {"widgets": widgets}
@@ -71,7 +70,7 @@ def _header(settings: Settings) -> str:
     return (
         f"# {settings.prefix}\n"
         "From top to bottom: users, progress, functions, proxy, database, disk, statements. "
-        "A red line pages somebody, an orange one makes a ticket. "
+        "A red line pages the on-call, and its graph is wide; an orange one makes a ticket. "
         f"What an alarm means and what to do: {_link(settings.alarms.runbook_url)}. "
         f"First: `scannerdb tunnel -e {settings.environment} --direct -- scannerdb doctor`.{_left_out(settings)}\n\n"
         f"Saved questions to the logs: {queries}"
@@ -105,17 +104,34 @@ def _section(settings: Settings, alarms: Mapping[str, Alarm], section: Section, 
     yield _place(_text(f"## {section.heading}"), y=y, height=HEADING_ROWS)
     y += HEADING_ROWS
     for row in section.rows:
-        width, height = COLUMNS // len(row), 0
-        for number, shown in enumerate(row):
+        x, height = 0, 0
+        for shown, width in zip(row, _widths([_weight(alarms, shown) for shown in row]), strict=True):
             height = TABLE_ROWS if isinstance(shown, LogTable) else GRAPH_ROWS
-            yield _place(
-                _table(settings, shown) if isinstance(shown, LogTable) else _graph(settings, alarms, shown),
-                x=number * width,
-                y=y,
-                width=width,
-                height=height,
-            )
+            widget = _table(settings, shown) if isinstance(shown, LogTable) else graph_widget(settings, alarms, shown)
+            yield _place(widget, x=x, y=y, width=width, height=height)
+            x += width
         y += height
+
+
+def _weight(alarms: Mapping[str, Alarm], shown: Graph | LogTable) -> int:
+    """Return how many parts of its row a widget takes."""
+    names = shown.alarms if isinstance(shown, Graph) else ()
+    return 2 if any(alarms[name].severity == "page" for name in names) else 1
+
+
+def _widths(weights: Sequence[int]) -> list[int]:
+    """Return the columns of the widgets of a row, which fill it."""
+    edges = [round(COLUMNS * sum(weights[:count]) / sum(weights)) for count in range(len(weights) + 1)]
+    return [right - left for left, right in itertools.pairwise(edges)]
+
+
+def _glance(settings: Settings, alarms: Mapping[str, Alarm]) -> Iterator[Widget]:
+    shown = [number for number in GLANCE if number.alarm in alarms]
+    x = 0
+    for number, width in zip(shown, _widths([1] * len(shown)), strict=True):
+        widget = number_widget(settings, alarms[number.alarm], number)
+        yield _place(widget, x=x, y=0, width=width, height=NUMBER_ROWS)
+        x += width
 
 
 def _table(settings: Settings, table: LogTable) -> Widget:
@@ -127,57 +143,3 @@ def _table(settings: Settings, table: LogTable) -> Widget:
         "query": f"{sources} | {table.query.text}",
     }
     return {"type": "log", "properties": properties}
-
-
-def _graph(settings: Settings, alarms: Mapping[str, Alarm], graph: Graph) -> Widget:
-    explained = [alarms[name] for name in graph.alarms]
-    metrics = [drawn for alarm in explained for drawn in _watched(settings, alarm)]
-    metrics += [_series(settings, each) for each in graph.series]
-    thresholds = [_threshold(alarm) for alarm in explained]
-    marks = [{"label": mark.label, "value": mark.value, "color": MARK_COLOUR} for mark in graph.marks]
-    properties = {
-        "title": graph.title,
-        "region": settings.region,
-        "view": "timeSeries",
-        "metrics": metrics,
-        "yAxis": {"left": {"showUnits": False}, "right": {"showUnits": False}},
-        "annotations": {"horizontal": [*thresholds, *marks]},
-    }
-    return {"type": "metric", "properties": properties}
-
-
-def _threshold(alarm: Alarm) -> dict[str, Any]:
-    return {
-        "label": f"{alarm.name}: {'below' if alarm.comparison.startswith('Less') else 'from'} "
-        f"{alarm.threshold:,.10g} {alarm.unit}",
-        "value": alarm.threshold,
-        "color": COLOURS[alarm.severity],
-    }
-
-
-def _watched(settings: Settings, alarm: Alarm) -> Iterator[list[Any]]:
-    """Yield what an alarm compares, as it compares it."""
-    if isinstance(alarm.watches, Statistic):
-        yield _series(settings, Series(watches=alarm.watches, period_s=alarm.period_s))
-        return
-    id_ = alarm.name.replace("-", "_")
-    yield [{"expression": alarm.watches.formula, "id": id_, "label": alarm.name, "period": alarm.period_s}]
-    for id_, watched in alarm.watches.inputs.items():
-        hidden = _series(settings, Series(watches=watched, period_s=alarm.period_s))
-        hidden[-1].update(id=id_, visible=False)
-        yield hidden
-
-
-def _series(settings: Settings, series: Series) -> list[Any]:
-    metric, statistic = series.watches.metric, series.watches.statistic
-    dimensions = [part for dimension in metric.dimensions.items() for part in dimension]
-    label = _label(settings, metric, statistic)
-    options: dict[str, Any] = {"stat": statistic, "period": series.period_s, "label": label}
-    if series.on_the_right:
-        options |= {"yAxis": "right", "label": f"{label} (right)"}
-    return [metric.namespace, metric.name, *dimensions, options]
-
-
-def _label(settings: Settings, metric: Metric, statistic: str) -> str:
-    whose = next((value for name, value in metric.dimensions.items() if name in {"FunctionName", "TopicName"}), "")
-    return " ".join(filter(None, [whose.removeprefix(f"{settings.prefix}-"), metric.name, statistic]))

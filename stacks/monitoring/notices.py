@@ -18,25 +18,23 @@ from constructs import Construct
 from handlers.contract.alarms.messages import NOTICES
 from stacks.alarms.descriptions import description
 from stacks.foundation.context import Context
+from stacks.settings import Settings
 
 # Without the daily ones: backup, configuration change, creation, deletion, security.
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Events.Messages.html
 CATEGORIES = ("availability", "failover", "failure", "low storage", "maintenance", "notification", "recovery")
 
 
-def patterns(identifier: str) -> dict[str, dict[str, Any]]:
-    """Return the event pattern of each notice by its name.
-
-    Args:
-        identifier: of the database instance.
-
-    """
+def patterns(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return the event pattern of each notice of a deployment by its name."""
+    database = settings.rds_database
+    sources = dict.fromkeys((database.identifier, *database.members(settings.database.readers)))
     return {
         # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-cloudwatch-events.sample.html
         "database-events": {
             "source": ["aws.rds"],
-            "detail-type": ["RDS DB Instance Event"],
-            "detail": {"SourceIdentifier": [identifier], "EventCategories": list(CATEGORIES)},
+            "detail-type": list(database.facts.events),
+            "detail": {"SourceIdentifier": list(sources), "EventCategories": list(CATEGORIES)},
         },
         # https://docs.aws.amazon.com/health/latest/ug/aws-health-events-eventbridge-schema.html
         # All of RDS, because the end of an engine version or a certificate names no instance.
@@ -58,11 +56,9 @@ WORDS: Mapping[str, Mapping[str, str]] = {
 class Notices(Construct):
     """One rule for each notice."""
 
-    def __init__(
-        self, scope: Construct, id_: str, *, context: Context, database_identifier: str, topic_arn: str
-    ) -> None:
+    def __init__(self, scope: Construct, id_: str, *, context: Context, topic_arn: str) -> None:
         super().__init__(scope, id_)
-        which = patterns(database_identifier)
+        which = patterns(context.settings)
         for notice in NOTICES:
             name = notice.name.replace("-", "_")
             rule = CloudwatchEventRule(

@@ -1,19 +1,52 @@
-"""The settings of the RDS instance."""
+"""The settings of the database: an RDS instance, or an Aurora cluster (`cluster.py`)."""
 
-from typing import Literal, Self
+from collections.abc import Callable
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from stacks.settings.base import MisfitError, on_change
+from stacks.settings.cluster import (
+    ONLY_OF_AN_INSTANCE,
+    CapacitySettings,
+    Engine,
+    check_restores,
+    of_a_cluster,
+    of_an_instance,
+)
 from stacks.settings.existing_database import ExistingDatabaseSettings
-from stacks.settings.instance_classes import instance_class
-from stacks.settings.rds_offers import rds_offers
+from stacks.settings.instance_classes import SERVERLESS, InstanceClass, instance_class
+from stacks.settings.rds_offers import AURORA, POSTGRES, rds_offers
 from stacks.settings.restore import RestoreFrom
 
 
 class DatabaseSettings(ExistingDatabaseSettings):
-    """The RDS instance: one of the stack's own, or one that exists; then class, storage and port say what it is."""
+    """An RDS instance of ours; one that exists, which class, storage and port describe; or an Aurora cluster."""
 
+    # Before the others, which are checked against it.
+    engine: Engine = Field(
+        POSTGRES,
+        description='"postgres" (an instance) or "aurora-postgresql" (a cluster)',
+        json_schema_extra=on_change(
+            "**replaces** the database by an empty one; see "
+            "[operations/cluster.md](operations/cluster.md#from-an-instance-to-a-cluster)"
+        ),
+    )
+    readers: int = Field(
+        0,
+        ge=0,
+        le=15,
+        description="a whole number from 0 to 15: the instances of a cluster beside its writer",
+        json_schema_extra=on_change("adds or removes instances; the writer goes on"),
+    )
+    io_optimized: bool = Field(
+        False,
+        description="true or false; whether a cluster pays for its size alone, and not for its reads and writes",
+        json_schema_extra=on_change(
+            "in place, without a restart, to true once in 30 days; back to false as in "
+            "[operations/cluster.md](operations/cluster.md#io-optimized)"
+        ),
+    )
     # The major version alone: RDS installs minor versions itself in the maintenance window.
     engine_version: str = Field(
         "17",
@@ -25,22 +58,30 @@ class DatabaseSettings(ExistingDatabaseSettings):
         ),
     )
     instance_class: str = Field(
-        pattern=r"^db\.[a-z0-9]+\.[a-z0-9]+$",
-        description="an instance class that RDS offers in the region, such as db.m7g.large",
+        pattern=r"^db\.([a-z0-9]+\.[a-z0-9]+|serverless)$",
+        description="an instance class that RDS offers in the region, such as db.r7g.large; of a cluster db.serverless",
         json_schema_extra=on_change(
             "**restarts** the database in the maintenance window; `max_connections` follows at that restart"
         ),
     )
     allocated_storage_gib: int = Field(
+        ONLY_OF_AN_INSTANCE,
+        validate_default=True,
         ge=20,
         le=65536,
         description="a whole number from 20 to 65536",
         json_schema_extra=on_change("grows in the maintenance window without a restart; RDS refuses to shrink it"),
     )
     max_allocated_storage_gib: int = Field(
-        ge=20, le=65536, description="a whole number from 20 to 65536, at least a tenth above allocated_storage_gib"
+        ONLY_OF_AN_INSTANCE,
+        validate_default=True,
+        ge=20,
+        le=65536,
+        description="a whole number from 20 to 65536, at least a tenth above allocated_storage_gib",
     )
     multi_az: bool | None = Field(
+        ONLY_OF_AN_INSTANCE,
+        validate_default=True,
         description="true or false",
         json_schema_extra=on_change("adds or removes the standby in the maintenance window, without a restart"),
     )
@@ -93,11 +134,34 @@ class DatabaseSettings(ExistingDatabaseSettings):
             "**restarts** the database during the deploy; clients that connect directly need the new port"
         ),
     )
+    capacity: CapacitySettings | None = Field(None, description="a table, with db.serverless; none: no Serverless v2")
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether it is an Aurora cluster."""
+        return self.engine == AURORA
+
+    @property
+    def size(self) -> InstanceClass:
+        """What each of its instances is; of Serverless v2 at its most capacity."""
+        return self.capacity.size if self.capacity else instance_class(self.instance_class, self.engine)
+
+    @field_validator("allocated_storage_gib", "max_allocated_storage_gib", "multi_az", mode="wrap")
+    @classmethod
+    def _is_of_an_instance(cls, value: Any, validate: Callable[[Any], Any], info: ValidationInfo) -> Any:
+        if info.field_name == "multi_az" and info.data.get("existing_identifier") is not None:
+            return validate(value)  # which is its owner's
+        return of_an_instance(str(info.field_name), value, validate, _engine(info))
+
+    @field_validator("readers", "io_optimized", "capacity")
+    @classmethod
+    def _is_of_a_cluster(cls, value: Any, info: ValidationInfo) -> Any:
+        return of_a_cluster(str(info.field_name), value, _engine(info))
 
     @field_validator("engine_version")
     @classmethod
-    def _can_be_created(cls, value: str) -> str:
-        offers = rds_offers()
+    def _can_be_created(cls, value: str, info: ValidationInfo) -> str:
+        offers = rds_offers(_engine(info))
         if "." in value and value not in offers.versions:
             major = value.partition(".")[0]
             known = ", ".join(each for each in offers.versions if each.startswith(f"{major}."))
@@ -108,9 +172,29 @@ class DatabaseSettings(ExistingDatabaseSettings):
 
     @field_validator("instance_class")
     @classmethod
-    def _is_known(cls, value: str) -> str:
-        instance_class(value)  # its ValueError says what is known
+    def _is_known(cls, value: str, info: ValidationInfo) -> str:
+        engine = _engine(info)
+        if value != SERVERLESS:
+            instance_class(value, engine)  # its ValueError says what is known
+        elif engine != AURORA:
+            raise ValueError(f'only a cluster has it; set database.engine = "{AURORA}"')
         return value
+
+    @model_validator(mode="after")
+    def _is_restored_as_an_instance_is(self) -> Self:
+        if self.is_cluster:
+            check_restores({name: getattr(self, name) for name in self.model_fields_set})
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_capacity_where_it_is_serverless(self) -> Self:
+        if (self.capacity is None) is (self.instance_class == SERVERLESS):
+            raise MisfitError(
+                ("database", "instance_class"),
+                self.instance_class,
+                f"[database.capacity] and {SERVERLESS} go together: set both or none",
+            )
+        return self
 
     @model_validator(mode="after")
     def _can_be_named(self) -> Self:
@@ -140,3 +224,8 @@ class DatabaseSettings(ExistingDatabaseSettings):
                 f"{self.allocated_storage_gib}; {self.max_allocated_storage_gib} is not"
             )
         return self
+
+
+def _engine(info: ValidationInfo) -> str:
+    """Return the engine; where it is refused itself, the default."""
+    return str(info.data.get("engine", POSTGRES))

@@ -12,6 +12,8 @@ REQUIRED_OF_OURS = ("multi_az", "backup_retention_days")
 OF_ITS_OWNER = (
     *REQUIRED_OF_OURS,
     *("engine_version", "ca_certificate", "final_snapshot", "restore_from", "generation", "backup_region"),
+    # A cluster that exists is not deployed around.
+    *("engine", "readers", "io_optimized", "capacity"),
 )
 # Of an instance that this stack makes the stack knows them.
 OF_EXISTING = ("access_rules", "master_secret_arn", "max_connections", "performance_insights")

@@ -5,7 +5,7 @@ Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.DBInstan
 
 from dataclasses import dataclass
 
-from stacks.settings.rds_offers import rds_offers
+from stacks.settings.rds_offers import POSTGRES, rds_offers
 
 # Size -> virtual CPUs, and GiB of memory for each of them in the three kinds of family.
 SIZES_VCPUS = {
@@ -37,6 +37,8 @@ MOST_CONNECTIONS = 5000
 # Of the database's connections, those that RDS Proxy may open. The rest is for `migrate`, `doctor`, the bastion and RDS
 # itself, which connect directly.
 PROXY_CONNECTIONS_PERCENT = 80
+# The class of Aurora Serverless v2: its size is a range of capacity.
+SERVERLESS = "db.serverless"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,24 +48,25 @@ class InstanceClass:
     vcpus: int
     memory_gib: int
     is_burstable: bool
+    most_connections: int = MOST_CONNECTIONS
 
     @property
     def max_connections(self) -> int:
         """How many sessions the database takes; we set it, so that alarms know it exactly."""
-        return min(CONNECTIONS_PER_GIB * self.memory_gib, MOST_CONNECTIONS)
+        return min(CONNECTIONS_PER_GIB * self.memory_gib, self.most_connections)
 
 
-def instance_class(name: str) -> InstanceClass:
+def instance_class(name: str, engine: str = POSTGRES) -> InstanceClass:
     """Return the size of a class such as `db.m7g.large`.
 
     Raises:
-        ValueError: the family is not known here, or RDS has no such size of it in any region.
+        ValueError: the family is not known here, or RDS has no such size of it for the engine in any region.
 
     """
     _, family, size = name.split(".")
-    if family not in FAMILIES:
-        raise ValueError(f"has no known family; known: {', '.join(FAMILIES)}")
-    offers = rds_offers()
+    offers = rds_offers(engine)
+    if family not in offers.sizes:
+        raise ValueError(f"has no known family; known: {', '.join(offers.sizes)}")
     if size not in offers.sizes[family]:
         raise ValueError(f"exists in no region; sizes of {family}: {', '.join(offers.sizes[family])}; {offers.as_of}")
     if family.startswith("t"):

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from stacks.settings.cluster import not_of_a_cluster
 from stacks.settings.existing_database import inapplicable
 from stacks.settings.model import Settings
 from stacks.settings.problems import explain, without_consequences
@@ -38,7 +39,7 @@ def resolve_settings(path: Path, environ: Mapping[str, str] = os.environ) -> lis
     return [
         (".".join(key), value, source.origin(key) if source.is_set(key) else "default")
         for key, value in _leaves(settings)
-        if key not in {*((name,) for name in _fixed(path)), *inapplicable(source.values)}
+        if key not in {*((name,) for name in _fixed(path)), *_inapplicable(source)}
     ]
 
 
@@ -46,7 +47,12 @@ def _read(path: Path, environ: Mapping[str, str]) -> Source:
     source = Source.read(path, environ, profiles=Profiles(key="size", values=PROFILES))
     for name in _fixed(path).keys() & source.values.keys():
         raise SettingsError(f"{source.origin((name,))}: {name} follows from the file's name; remove it")
-    return source.without_profile(inapplicable(source.values))
+    return source.without_profile(_inapplicable(source))
+
+
+def _inapplicable(source: Source) -> list[tuple[str, ...]]:
+    """Return the keys of an instance of our own, where the database is another kind: no size sets them."""
+    return [*inapplicable(source.values), *not_of_a_cluster(source.values)]
 
 
 def _load(source: Source) -> Settings:

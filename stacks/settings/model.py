@@ -63,7 +63,8 @@ class ProxySettings(Model):
 class ReservedConcurrency(Model):
     """Concurrent executions set aside for each function; they count against the account's quota."""
 
-    migrate: int = Field(1, ge=1, le=1000, description="a whole number from 1 to 1000")
+    # While a deploy migrates, an on-call ends the session that it waits for. Two deploys take turns in the database.
+    migrate: int = Field(2, ge=1, le=1000, description="a whole number from 1 to 1000")
     # One refreshes, and the nightly verification runs beside it.
     refresh: int = Field(2, ge=1, le=1000, description="a whole number from 1 to 1000")
     status: int = Field(ge=1, le=1000, description="a whole number from 1 to 1000")
@@ -164,9 +165,9 @@ class Settings(Model):
             "**replaces** everything, the database with its rows too; add an environment instead"
         ),
     )
-    size: Literal["small", "medium", "large"] | None = Field(
+    size: Literal["small", "medium", "large", "huge"] | None = Field(
         None,
-        description='"small", "medium" or "large"; sets what the file does not',
+        description='"small", "medium", "large" (an instance) or "huge" (a cluster); sets what the file does not',
         json_schema_extra=on_change("what each value that it sets does"),
     )
     tags: Tags = Field(
@@ -197,7 +198,7 @@ class Settings(Model):
     @model_validator(mode="after")
     def _fits_the_region(self) -> Self:
         regions.check_zones(self.region, self.network.availability_zones)
-        regions.check_instance_class(self.region, self.database.instance_class)
+        regions.check_instance_class(self.region, self.database.engine, self.database.instance_class)
         regions.check_certificates(self.region, has_own=self.functions.ca_bundle is not None)
         check_subnet_sizes(self.network, self.database)
         check_backup_region(self.database.backup_region, self.region)
@@ -219,6 +220,7 @@ class Settings(Model):
     @property
     def rds_database(self) -> RdsDatabase:
         """By what RDS names the database. It never depends on `restore_from`, which is removed after the restore."""
+        kind = RdsKind.CLUSTER if self.database.is_cluster else RdsKind.INSTANCE
         generation = self.database.generation
         own = self.prefix if generation == 1 else f"{self.prefix}-{generation}"
-        return RdsDatabase(kind=RdsKind.INSTANCE, identifier=self.database.existing_identifier or own)
+        return RdsDatabase(kind=kind, identifier=self.database.existing_identifier or own)

@@ -1,7 +1,7 @@
-"""What `size` sets: defaults for three scales, each of which a file or a variable may override.
+"""What `size` sets: defaults for four scales, each of which a file or a variable may override.
 
-The scales and their refresh intervals are those that the original guide recommends; a refresh costs what changed since,
-so the interval is a question of how fresh cached progress must be, not of what a refresh costs.
+The first three scales and their refresh intervals are those that the original guide recommends; a refresh costs what
+changed since, so the interval is a question of how fresh cached progress must be, not of what a refresh costs.
 """
 
 from collections.abc import Mapping
@@ -45,6 +45,21 @@ PROFILES: Mapping[str, Profile] = {
             "allocated_storage_gib": 100,
             "max_allocated_storage_gib": 1000,
             "multi_az": True,
+            "backup_retention_days": 14,
+            "log_min_duration_ms": 500,
+        },
+        "functions": {"log_retention_days": 365},
+        "schedule": {"refresh_minutes": 1},
+        "alarms": {"slow_queries": 20, "api_errors": 10, "backlog_rows": 100_000},
+    },
+    # Beyond a hundred million objects: a cluster, whose volume grows to 128 TiB and whose reader takes over and serves
+    # dashboards. Each object is written several times and read at each scan, so reads and writes are paid by size.
+    "huge": {
+        "database": {
+            "engine": "aurora-postgresql",
+            "instance_class": "db.r7g.2xlarge",
+            "readers": 1,
+            "io_optimized": True,
             "backup_retention_days": 14,
             "log_min_duration_ms": 500,
         },

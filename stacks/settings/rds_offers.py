@@ -1,4 +1,4 @@
-"""What RDS offers for PostgreSQL: the instance classes of each region, and the versions that it still creates.
+"""What RDS offers for PostgreSQL and Aurora: the instance classes of each region, and the versions that it creates.
 
 The data is in `rds_offers.toml`, which `make rds-offers` renews. It is as old as its date: AWS may have added since, so
 each refusal names the date and that command.
@@ -10,9 +10,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
-ENGINE = "postgres"
+POSTGRES: Final = "postgres"
+AURORA: Final = "aurora-postgresql"
 FILE = Path(__file__).with_suffix(".toml")
 
 
@@ -69,6 +70,6 @@ class RdsOffers:
 
 
 @functools.cache
-def rds_offers() -> RdsOffers:
-    """Return the data of the engine of this stack."""
-    return RdsOffers.read(ENGINE)
+def rds_offers(engine: str = POSTGRES) -> RdsOffers:
+    """Return the data of an engine, as RDS calls it."""
+    return RdsOffers.read(engine)

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable
 
 from stacks.settings.base import MisfitError
-from stacks.settings.rds_offers import ENGINE, rds_offers
+from stacks.settings.instance_classes import SERVERLESS
+from stacks.settings.rds_offers import POSTGRES, rds_offers
 
 # https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html
 OTHER_PARTITIONS = {"us-gov-": "GovCloud", "cn-": "China"}
@@ -28,7 +29,7 @@ def check_region(region: str) -> None:
             )
     offers = rds_offers()
     if region not in offers.regions:
-        raise ValueError(f"RDS offers {ENGINE} in no such region, {offers.as_of}")
+        raise ValueError(f"RDS offers {POSTGRES} in no such region, {offers.as_of}")
 
 
 def check_zones(region: str, zones: Iterable[str]) -> None:
@@ -43,15 +44,17 @@ def check_zones(region: str, zones: Iterable[str]) -> None:
             raise MisfitError(("network", "availability_zones"), zone, f"no zone of region {region}")
 
 
-def check_instance_class(region: str, instance_class: str) -> None:
+def check_instance_class(region: str, engine: str, instance_class: str) -> None:
     """Refuse a class that RDS does not offer in the region. Which zones have it, only AWS knows.
+
+    Serverless v2 is offered wherever Aurora is.
 
     Raises:
         MisfitError: with the classes of the same kind and size that the region has.
 
     """
-    offers = rds_offers()
-    if not offers.has(region, instance_class):
+    offers = rds_offers(engine)
+    if instance_class != SERVERLESS and not offers.has(region, instance_class):
         others = ", ".join(offers.classes_like(region, instance_class)) or "none"
         raise MisfitError(
             ("database", "instance_class"),

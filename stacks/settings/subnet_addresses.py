@@ -5,14 +5,14 @@ import ipaddress
 from handlers.contract.names import FUNCTIONS
 from stacks.settings.base import MisfitError
 from stacks.settings.database import DatabaseSettings
-from stacks.settings.instance_classes import instance_class
 from stacks.settings.network import NetworkSettings
 
 # The first four and the last: https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
 RESERVED_BY_AWS = 5
 # One address in each subnet: secretsmanager, states, ssm and ssmmessages.
 ENDPOINTS = 4
-# The instance or its standby, and a spare one for maintenance, failover and a new size:
+# The instance or its standby, and a spare one for maintenance, failover and a new size; each reader of a cluster comes
+# on top, as all may lie in one zone:
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_VPC.WorkingWithRDSInstanceinaVPC.html
 DATABASE = 2
 BASTION = 1
@@ -25,12 +25,12 @@ MOST_OF_PROXY = 215
 def used_addresses(network: NetworkSettings, database: DatabaseSettings) -> int:
     """Return the most addresses of one subnet that a deployment uses."""
     endpoints = ENDPOINTS if network.has_endpoints else 0
-    vcpus = instance_class(database.instance_class).vcpus
+    vcpus = database.size.vcpus
     proxy = next((addresses for most, addresses in PROXY.items() if vcpus <= most), MOST_OF_PROXY)
     # Lambda shares an interface among the executions with the same subnet and security group, and each function has a
     # group of its own: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-enis
-    instance = 0 if database.existing_identifier else DATABASE
-    return endpoints + instance + BASTION + len(FUNCTIONS) + proxy
+    instances = 0 if database.existing_identifier else DATABASE + database.readers
+    return endpoints + instances + BASTION + len(FUNCTIONS) + proxy
 
 
 def check_subnet_sizes(network: NetworkSettings, database: DatabaseSettings) -> None:

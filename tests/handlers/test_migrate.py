@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import boto3
@@ -11,8 +13,12 @@ import pytest
 
 from handlers.errors import InvalidRequestError, ReleaseError, UnfitDatabaseError
 from handlers.telemetry import logger
+from stacks import ROOT
+from stacks.alarms.thresholds import doctor_thresholds
+from stacks.settings import load_settings
 from tests.support.database import MIGRATIONS
-from tests.support.uploaded_release import invoke_migrate
+from tests.support.diagnosis import wait_until
+from tests.support.uploaded_release import FifteenMinutes, invoke_migrate
 
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
@@ -70,6 +76,80 @@ def test_a_ledger_that_cannot_be_read_is_told_without_an_error_that_would_ring_a
     assert "another tool made it" in invoke_migrate({"action": "ledger"})["unknown"]
     monkeypatch.setenv("RDS_PORT", "1")
     assert "onnection refused" in invoke_migrate({"action": "ledger"})["unknown"]
+
+
+@pytest.fixture
+def on_call(release_event: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The release of a migrated database, with the variables that only an on-call's actions read."""
+    limits = doctor_thresholds(load_settings(ROOT / "environments" / "dev.toml", {}))
+    monkeypatch.setenv("DOCTOR_LIMITS", json.dumps(asdict(limits)))
+    monkeypatch.setenv("DEPLOYMENT", "scanner-database-dev")
+    monkeypatch.setenv("DATABASE", "instance/scanner-database-dev")
+    invoke_migrate(release_event)
+    return release_event
+
+
+def test_an_on_call_runs_only_a_statement_that_a_check_names_now(
+    on_call: dict[str, str], empty_database: TestDatabase
+) -> None:
+    index = "idx_findings_job_detector"
+    repair = {**on_call, "action": "repair", "check": "indexes"}
+    assert invoke_migrate({**repair, "dry_run": True}) == {"would": []}
+    empty_database.query(f"DROP INDEX {index}")
+    (found,) = invoke_migrate({**repair, "dry_run": True})["would"]
+    for sql in ("DROP TABLE findings", "SELECT 1", "", found["sql"].replace("findings", "jobs")):
+        said = invoke_migrate({**repair, "sql": sql})
+        assert said["failed"].startswith("the check indexes does not name this statement now, so it was not run.")
+        assert f"{index} on findings is missing" in said["failed"]
+    assert empty_database.query("SELECT to_regclass(%s)", (index,)) == [(None,)]
+    assert invoke_migrate({**repair, "sql": found["sql"]}) == {"done": found["sql"]}
+    assert empty_database.query("SELECT to_regclass(%s) IS NOT NULL", (index,)) == [(True,)]
+    assert "does not name this statement now" in invoke_migrate({**repair, "sql": found["sql"]})["failed"]
+
+
+def test_an_on_call_ends_the_session_that_was_seen_and_none_that_has_its_pid_later(
+    on_call: dict[str, str], empty_database: TestDatabase
+) -> None:
+    assert on_call
+    connection = empty_database.connect("scanner_app")
+    end = {"action": "end", "pid": connection.info.backend_pid}
+    seen = invoke_migrate(end)
+    assert seen["would"][0].startswith(f"pid {end['pid']} (scanner_app)")
+    assert seen["event"]["pid"] == end["pid"]
+    of_another = invoke_migrate({**end, "began": "2026-01-01T00:00:00+00:00"})
+    assert of_another == {"failed": f"there is no session {end['pid']} of a client any more: nothing was done"}
+    assert connection.cursor().execute("SELECT 1") is None
+    assert invoke_migrate(seen["event"])["done"].startswith(f"ended pid {end['pid']} (scanner_app)")
+    assert "there is no session" in invoke_migrate(seen["event"])["failed"]
+
+
+@pytest.mark.parametrize(
+    ("event", "failed"),
+    [
+        ({"action": "end"}, "name a session with pid and began, or idle ones with idle: true"),
+        ({"action": "end", "pid": 1}, "there is no session 1 of a client any more: nothing was done"),
+        ({"action": "repair", "check": "vacuums"}, "check 'vacuums' is none of connection, proxy, connections"),
+    ],
+)
+def test_what_an_on_call_mistypes_is_told_without_an_error_that_would_ring_an_alarm(
+    on_call: dict[str, str], event: dict[str, str], failed: str
+) -> None:
+    assert invoke_migrate({**on_call, **event})["failed"].startswith(failed)
+
+
+def test_a_statement_that_outlasts_the_function_goes_on_in_the_database(
+    on_call: dict[str, str], empty_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty_database.query("DROP INDEX idx_findings_job_detector")
+    (found,) = invoke_migrate({**on_call, "action": "repair", "check": "indexes", "dry_run": True})["would"]
+    with contextlib.closing(empty_database.connect("scanner_app")) as writer:
+        writer.autocommit = False
+        writer.cursor().execute("LOCK TABLE findings IN ROW EXCLUSIVE MODE")
+        monkeypatch.setattr(FifteenMinutes, "get_remaining_time_in_millis", lambda _self: 30_500)
+        said = invoke_migrate({**on_call, "action": "repair", "check": "indexes", "sql": found["sql"]})
+        assert "it goes on in the database: ask the doctor again" in said["failed"]
+    index = "indexrelid = to_regclass('idx_findings_job_detector')"
+    wait_until(empty_database, f"SELECT 1 FROM pg_index WHERE indisvalid AND {index}")
 
 
 def test_what_would_stop_a_migration_half_way_fails_the_deploy_before_it(

@@ -13,19 +13,29 @@ from tests.support.old_deployment import OLD_TABLES
 from tests.support.reader import Reader
 
 if TYPE_CHECKING:
-    from tests.support.database import TestDatabase
+    from collections.abc import Iterator
+
+    from tests.support.database import Databases, TestDatabase
 
 
 # The last two are in Python's years where they were written, and not in UTC.
 ODD_TIMES = ("infinity", "-infinity", "4000-01-01 BC", "12000-01-01", "0001-01-01 00:00+14", "9999-12-31 23:59-12")
 
 
+@pytest.fixture(scope="module")
+def old_tables_template(databases: Databases) -> Iterator[TestDatabase]:
+    with databases.created("old_tables") as template:
+        template.query(OLD_TABLES)
+        migrate(template)
+        template.close()
+        yield template
+
+
 @pytest.fixture
-def old_tables(empty_database: TestDatabase) -> TestDatabase:
+def old_tables(databases: Databases, old_tables_template: TestDatabase) -> Iterator[TestDatabase]:
     """A migrated database whose tables an older deployment made."""
-    empty_database.query(OLD_TABLES)
-    migrate(empty_database)
-    return empty_database
+    with databases.created("odd", template=old_tables_template.name) as database:
+        yield database
 
 
 @pytest.mark.parametrize("real_time", [False, True])

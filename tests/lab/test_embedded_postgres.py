@@ -63,6 +63,7 @@ def test_the_administrator_is_no_superuser_as_on_rds(server: EmbeddedPostgres) -
     assert ask(server.dsn(), "SELECT pg_has_role('rds_superuser', 'MEMBER')") is True
 
 
+@pytest.mark.slow
 def test_a_restarted_server_has_the_same_address_password_and_data(tmp_path: Path) -> None:
     with EmbeddedPostgres(tmp_path, durable=False) as server:
         ask(server.dsn(), "CREATE TABLE kept (); SELECT 1")
@@ -91,6 +92,7 @@ os.kill(os.getpid(), 9)
 """
 
 
+@pytest.mark.slow
 def test_discarding_ends_a_server_that_outlived_its_starter_and_deletes_its_data(tmp_path: Path) -> None:
     directory = tmp_path / "server"
     started = subprocess.run([sys.executable, "-c", START, str(directory)], capture_output=True, text=True, check=False)

@@ -91,3 +91,23 @@ def test_a_filter_pattern_is_tested_on_the_lines_that_are_given(emulator: Emulat
 def test_an_api_says_that_it_is_served_where_it_is(emulator: Emulator) -> None:
     made = emulator.client("apigatewayv2").create_api(Name="api", ProtocolType="HTTP")
     assert made["ApiEndpoint"] == emulator.api_url
+
+
+def test_a_proxy_takes_another_secret(emulator: Emulator) -> None:
+    ec2, rds = emulator.client("ec2"), emulator.client("rds")
+    vpc_id = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc_id, CidrBlock="10.9.0.0/24")["Subnet"]["SubnetId"]
+
+    def auth(secret: str) -> list[dict[str, str]]:
+        arn = f"arn:aws:secretsmanager:eu-central-1:123456789012:secret:{secret}"
+        return [{"AuthScheme": "SECRETS", "SecretArn": arn, "IAMAuth": "REQUIRED"}]
+
+    role = "arn:aws:iam::123456789012:role/proxy"
+    rds.create_db_proxy(
+        DBProxyName="p", EngineFamily="POSTGRESQL", Auth=auth("old"), RoleArn=role, VpcSubnetIds=[subnet]
+    )
+    rds.modify_db_proxy(DBProxyName="p", Auth=auth("new"))
+    (proxy,) = rds.describe_db_proxies(DBProxyName="p")["DBProxies"]
+    assert (proxy["Auth"], proxy["RoleArn"]) == (auth("new"), role)
+    with pytest.raises(botocore.exceptions.ClientError, match="DBProxyNotFoundFault"):
+        rds.modify_db_proxy(DBProxyName="none", Auth=auth("new"))

@@ -158,6 +158,15 @@ def test_a_command_on_a_full_disk_ends_with_a_sentence(
     assert capsys.readouterr().err.startswith(f"scannerdb: {TOLD}")
 
 
+def test_a_review_on_a_full_disk_has_no_plan_to_judge(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("scannerdb.review.command.plan_environment", fail)
+    scannerdb("review", "-e", "dev", "--markdown", str(tmp_path / "summary.md"), code=2)
+    assert capsys.readouterr().err.startswith(f"plan: {TOLD}")
+    assert TOLD in (tmp_path / "summary.md").read_text()
+
+
 def test_the_demo_on_a_full_disk_ends_with_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

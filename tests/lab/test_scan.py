@@ -58,3 +58,23 @@ def test_the_scanners_own_role_writes_what_was_planned(postgres: EmbeddedPostgre
         assert (total, done) == (job.objects, job.done)
         assert failed == sum(number % 40 == 39 for number in range(job.done))
         assert findings == sum(number % 50 == 0 for number in range(job.done))
+
+
+def test_a_writer_that_fails_or_is_interrupted_stops_the_other_one(
+    postgres: EmbeddedPostgres, database: TestDatabase
+) -> None:
+    batches: list[int] = []
+
+    def interrupt(objects: int) -> None:
+        batches.append(objects)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_scan(
+            postgres.dsn(user="scanner_app", database=database.name),
+            plan_scan(20_000),
+            batch_objects=100,
+            on_progress=interrupt,
+        )
+    assert len(batches) in {1, 2}
+    assert database.query("SELECT count(*) <= 200 FROM job_objects") == [(True,)]

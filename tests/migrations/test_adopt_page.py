@@ -72,6 +72,7 @@ def deployed(empty_database: TestDatabase) -> TestDatabase:
     return empty_database
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_its_commands_print_and_its_way_back_ends_where_it_began(deployed: TestDatabase) -> None:
     before = schema(deployed)
     variables = {**os.environ, "SCANNERDB_DSN": dsn(deployed)}

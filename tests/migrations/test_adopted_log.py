@@ -13,6 +13,8 @@ from tests.support.old_deployment import create_role
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
 
+pytestmark = pytest.mark.slow
+
 
 def test_its_types_stay_where_a_refresh_can_write_them(filled_old: TestDatabase) -> None:
     columns = (

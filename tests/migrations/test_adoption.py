@@ -18,6 +18,8 @@ from tests.support.old_deployment import OLD_DEPLOYMENT, OLD_TABLES, ROWS, creat
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
 
+pytestmark = pytest.mark.slow
+
 TABLES = ("jobs", "job_objects", "findings")
 # Before this version only its owner may refresh a view; later the right can be granted.
 MAINTAIN_SINCE = 17
@@ -39,7 +41,6 @@ def test_no_row_index_trigger_or_view_of_the_old_deployment_is_lost(old: TestDat
     assert ({name: set(old.query(sql)) for name, sql in things.items()}, content(old)) == before
 
 
-@pytest.mark.slow
 def test_a_million_rows_are_adopted_without_rewriting_one(empty_database: TestDatabase) -> None:
     # GIVEN the tables without their indexes, which are quicker to build afterwards, and a million objects
     tables, indexes = [], []

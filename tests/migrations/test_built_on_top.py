@@ -14,6 +14,8 @@ from tests.support.schema import schema
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
 
+pytestmark = pytest.mark.slow
+
 EXTRAS = """
 CREATE INDEX team_snapshot_bucket ON team_snapshot ((job_id::text));
 COMMENT ON INDEX team_snapshot_bucket IS 'for a report';

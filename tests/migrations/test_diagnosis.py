@@ -9,6 +9,7 @@ import psycopg2
 import pytest
 
 from handlers.migrator.runner import run
+from lab.embedded_postgres import RESERVED_CONNECTIONS_SINCE
 from tests.support.database import MIGRATIONS, build_release
 from tests.support.migrating import roll_back_to
 from tests.support.schema import schema
@@ -60,7 +61,12 @@ def test_running_the_roles_again_changes_nothing(database: TestDatabase) -> None
         "WHERE member = 'scanner_doctor'::regrole ORDER BY 1"
     )
     before = database.query(members)
-    assert before == [("pg_monitor", "scanner_doctor"), ("rds_iam", "scanner_doctor")]
+    has_reserved = database.server.version >= RESERVED_CONNECTIONS_SINCE
+    assert before == [
+        ("pg_monitor", "scanner_doctor"),
+        *([("pg_use_reserved_connections", "scanner_doctor")] if has_reserved else []),
+        ("rds_iam", "scanner_doctor"),
+    ]
     run(database.connect, build_release(MIGRATIONS))
     assert database.query(members) == before
 
@@ -90,3 +96,24 @@ def test_a_restored_view_is_refreshed_and_read_as_before(database: TestDatabase)
 def test_nobody_but_the_owner_restores(database: TestDatabase, role: str) -> None:
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         database.query("SELECT restore_job_progress()", user=role)
+
+
+def test_a_login_that_may_not_lend_reserved_connections_migrates_all_the_same(empty_database: TestDatabase) -> None:
+    if empty_database.server.version < RESERVED_CONNECTIONS_SINCE:
+        pytest.skip("this version has no such role")
+    run(empty_database.connect, build_release(MIGRATIONS))
+    member = (
+        "SELECT 1 FROM pg_auth_members WHERE roleid = 'pg_use_reserved_connections'::regrole "
+        "AND member = 'scanner_doctor'::regrole"
+    )
+    empty_database.query(
+        "REVOKE pg_use_reserved_connections FROM scanner_doctor, rds_superuser CASCADE", user="postgres"
+    )
+    try:
+        run(empty_database.connect, build_release(MIGRATIONS))
+        assert empty_database.query(member) == []
+    finally:
+        grant = "GRANT pg_use_reserved_connections TO rds_superuser WITH ADMIN OPTION"
+        empty_database.query(grant, user="postgres")
+        run(empty_database.connect, build_release(MIGRATIONS))
+    assert empty_database.query(member) == [(1,)]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from handlers.migrator.examination import ExaminationFinding
     from tests.support.database import TestDatabase
 
+pytestmark = pytest.mark.slow
+
 # The tables as an application may have made them by itself: no constraint and no index that a migration does not need.
 TABLES = """
 CREATE TABLE jobs (job_id uuid PRIMARY KEY, bucket text, prefix text, execution_arn text,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from handlers.migrator.examination import ExaminationFinding
 
+pytestmark = pytest.mark.slow
+
 # From this version on a role that may create roles may change and grant only those that it is administrator of.
 ADMIN_OPTION_SINCE = 16
 

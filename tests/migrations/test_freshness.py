@@ -86,6 +86,7 @@ class Load:
         self.refreshes += 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refresh", REFRESHES.values(), ids=REFRESHES)
 def test_each_change_acknowledged_before_the_time_of_an_answer_is_in_it(
     database: TestDatabase, refresh: tuple[str, ...]

@@ -17,6 +17,8 @@ from tests.support.schema import schema
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
 
+pytestmark = pytest.mark.slow
+
 RELEASE = build_release(MIGRATIONS)
 DOWN = RELEASE.migrations[1].down.statements if RELEASE.migrations[1].down else ()
 FILLED = "SELECT relname, relispopulated FROM pg_class WHERE relkind = 'm' ORDER BY 1"

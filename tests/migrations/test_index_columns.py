@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     ReleaseOf = Callable[[dict[str, str]], Release]
 
+pytestmark = pytest.mark.slow
+
 LIMITS = RunLimits(poll_interval_s=0.2)
 TABLE = 'CREATE TABLE "My.Table" (a int, "createdAt" int, "order" int, "ä" text, tags int[])'
 # What the migration builds, and what is another one under its name.

@@ -16,6 +16,8 @@ from tests.support.schema import schema
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
 
+pytestmark = pytest.mark.slow
+
 TO_RESTORE = "SELECT name, is_missing FROM objects_to_restore() ORDER BY 1"
 VIEWS = [("active_jobs_progress", False), ("job_progress", False), ("job_statistics", False)]
 

@@ -171,6 +171,19 @@ def test_a_writer_compacts_more_than_an_int_holds(filled: TestDatabase) -> None:
     assert_exact(filled)
 
 
+@pytest.mark.parametrize("status", ["queued", "processing", "succeeded", "failed", "skipped"])
+def test_a_refresh_folds_more_than_an_int_holds(filled: TestDatabase, status: str) -> None:
+    filled.query(
+        "INSERT INTO job_progress_deltas (job_id, objects, new_status) SELECT %s, 2e9, %s FROM generate_series(1, 3)",
+        (JOBS[0], status),
+    )
+    before = "SELECT total_objects FROM job_progress_live WHERE job_id = %s"
+    known = filled.query(before, (JOBS[0],))
+    filled.query(REFRESH)
+    assert filled.query(before, (JOBS[0],)) == known
+    assert known[0][0] >= 6_000_000_000
+
+
 @pytest.mark.parametrize("sql", TRUNCATIONS)
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
 def test_truncate_is_counted(filled: TestDatabase, sql: str, end: str) -> None:
@@ -531,6 +544,7 @@ class BulkWriter:
             self.errors.append(error)
 
 
+@pytest.mark.slow
 def test_what_is_there_is_counted_while_four_writers_write(empty_database: TestDatabase) -> None:
     release = build_release(MIGRATIONS)
     run(empty_database.connect, replace(release, migrations=release.migrations[:2]))

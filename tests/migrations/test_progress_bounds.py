@@ -53,6 +53,7 @@ def pages(database: TestDatabase, sql: str, user: str = "progress_reader") -> in
     return int(plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skipping", [REFRESH, COMPACT], ids=["folded", "compacted"])
 def test_an_exact_read_skips_what_was_folded_or_compacted_while_a_snapshot_is_held(
     database: TestDatabase, skipping: str
@@ -68,6 +69,7 @@ def test_an_exact_read_skips_what_was_folded_or_compacted_while_a_snapshot_is_he
         assert database.query(DIFFERENCES) == []
 
 
+@pytest.mark.slow
 def test_a_list_of_all_jobs_and_a_refresh_skip_what_was_folded_while_a_snapshot_is_held(database: TestDatabase) -> None:
     job_id = database.add_job({"queued": 1})
     database.query(REFRESH)
@@ -83,6 +85,7 @@ def test_a_list_of_all_jobs_and_a_refresh_skip_what_was_folded_while_a_snapshot_
         assert database.query(DIFFERENCES) == []
 
 
+@pytest.mark.slow
 def test_an_open_transaction_that_has_written_keeps_no_bound_back_and_is_counted_when_it_ends(
     database: TestDatabase,
 ) -> None:
@@ -104,6 +107,7 @@ def test_an_open_transaction_that_has_written_keeps_no_bound_back_and_is_counted
     assert database.query(REFRESHED_DIFFERENCES) == []
 
 
+@pytest.mark.slow
 def test_more_open_transactions_than_a_bound_lists_lower_it_and_are_counted_when_they_end(
     database: TestDatabase,
 ) -> None:
@@ -138,6 +142,7 @@ def test_a_snapshot_that_is_older_than_a_fold_reads_the_numbers_of_its_time(data
         assert old.fetchall() == []
 
 
+@pytest.mark.slow
 def test_a_prepared_transaction_keeps_no_bound_back_and_is_counted_when_it_is_committed(database: TestDatabase) -> None:
     job_id = database.add_job({"queued": 2})
     database.query(REFRESH)

@@ -8,6 +8,7 @@ import psycopg2.errors
 import pytest
 
 from tests.support.progress import DIFFERENCES, compact_often
+from tests.support.retiring import batch, left, old_job
 
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
@@ -53,6 +54,31 @@ def test_what_counts_rows_raises_where_a_policy_hides_them_and_changes_nothing(
         counted.query(f"SELECT {function}()", user="progress_refresher")
     assert "NO FORCE ROW LEVEL SECURITY" in refusal.value.diag.message_hint
     assert (counted.query(KNOWN), counted.query(VIEW)) == before
+
+
+@pytest.mark.parametrize("table", COUNTERS)
+def test_no_job_is_retired_where_a_policy_hides_rows(counted: TestDatabase, table: str) -> None:
+    job = old_job(counted, {"succeeded": 3}, findings=2)
+    hide(counted, table)
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
+        batch(counted, job)
+    counted.query(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
+    assert left(counted, job) == (1, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("table", "call"),
+    [
+        ("jobs", "retirable_jobs('90 days')"),
+        ("jobs", "build_job_progress('job_progress_next')"),
+        ("job_objects", "fold_job_progress_deltas()"),
+    ],
+)
+def test_what_the_owner_calls_by_hand_raises_too(counted: TestDatabase, table: str, call: str) -> None:
+    counted.query("UPDATE job_objects SET status = 'failed' WHERE key = 'queued1'")
+    hide(counted, table)
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
+        counted.query(f"SELECT * FROM {call}")
 
 
 def test_writers_go_on_and_are_counted_where_policies_hide_rows_from_the_owner(counted: TestDatabase) -> None:

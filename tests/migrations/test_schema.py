@@ -133,6 +133,7 @@ def test_should_refresh_progress_is_true_after_five_minutes(database: TestDataba
     assert database.query("SELECT should_refresh_progress(NULL)") == [(True,)]
 
 
+@pytest.mark.slow
 def test_one_job_is_counted_by_index_scans_only(database: TestDatabase) -> None:
     job_id = database.add_job({"succeeded": 20_000}, findings=2_000)
     database.add_job({"succeeded": 50_000}, findings=20_000)
@@ -152,6 +153,7 @@ def test_a_database_that_has_the_tables_and_data_is_adopted_untouched(empty_data
     assert empty_database.query("SELECT job_id, total_objects, total_findings FROM job_progress") == [(job_id, 4, 2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", range(1, len(build_release(MIGRATIONS).migrations) + 1))
 def test_rolling_back_and_forward_again_gives_the_same_schema(database: TestDatabase, count: int) -> None:
     before = schema(database)

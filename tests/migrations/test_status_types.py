@@ -14,6 +14,8 @@ from tests.support.progress import DIFFERENCES, REFRESHED_DIFFERENCES, compact_o
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
 
+pytestmark = pytest.mark.slow
+
 # What makes the type, the type, and the statuses that it takes beside NULL. An enum may lack one of the four.
 TYPES = {
     "text": ("", "text", ("queued", "failed", "succeeded", "skipped", "")),

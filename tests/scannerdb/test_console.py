@@ -138,7 +138,7 @@ def test_the_commands_that_a_command_starts_work_on_the_same_project(
     assert printed.stdout == f"{other_checkout}\n"
 
 
-@pytest.mark.parametrize(("line", "folder"), [("settings dev", "environments/"), ("plan", "migrations/")])
+@pytest.mark.parametrize(("line", "folder"), [("settings -e dev", "environments/"), ("plan", "migrations/")])
 def test_a_wheel_without_a_project_asks_for_one(installed: Path, tmp_path: Path, line: str, folder: str) -> None:
     start = (sys.executable, "-P", "-c", ENTRY_POINT, *line.split())
     told = " ".join(run(*start, cwd=tmp_path, code=2, PYTHONPATH=str(installed)).stderr.split())

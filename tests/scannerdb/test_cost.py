@@ -18,8 +18,10 @@ from stacks.alarms import log_patterns
 from stacks.settings import load_settings
 from stacks.settings.instance_classes import FAMILIES
 from stacks.settings.profiles import PROFILES
+from stacks.settings.rds_offers import POSTGRES
 from tests.support.command_line import scannerdb
 from tests.support.existing_instance import IDENTIFIER, around_existing
+from tests.support.synthesis import read_stack, run_main
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +34,13 @@ FREE = frozenset(
     {
         *("apigatewayv2_integration", "apigatewayv2_route", "apigatewayv2_stage", "cloudwatch_event_rule"),
         *("cloudwatch_event_target", "cloudwatch_log_group", "cloudwatch_log_metric_filter"),
-        *("cloudwatch_query_definition", "db_parameter_group", "db_proxy_default_target_group", "db_proxy_target"),
+        *(
+            "cloudwatch_query_definition",
+            "db_parameter_group",
+            "rds_cluster_parameter_group",
+            "db_proxy_default_target_group",
+            "db_proxy_target",
+        ),
         *("db_subnet_group", "default_security_group", "flow_log", "iam_instance_profile", "iam_role"),
         *("iam_role_policy", "kms_alias", "lambda_function_event_invoke_config", "lambda_invocation"),
         *("lambda_permission", "route_table", "route_table_association", "s3_bucket_lifecycle_configuration"),
@@ -49,6 +57,7 @@ BILLED = frozenset(
         *("scheduler_schedule", "vpc_endpoint"),
     }
 )
+OF_A_CLUSTER = frozenset({"rds_cluster", "rds_cluster_instance", "db_proxy_endpoint"})
 
 
 def settings_of(environment: str, **variables: str) -> Settings:
@@ -160,8 +169,9 @@ def test_what_has_no_price_says_where_to_add_it() -> None:
 def test_every_price_has_a_unit_a_page_of_aws_and_both_regions() -> None:
     table = tomllib.loads(PRICES.read_text())
     entries = {name: entry for name, entry in table.items() if isinstance(entry, dict)}
-    amounts = {**entries, **entries["db_instance_hour"]["classes"]}
-    amounts.pop("db_instance_hour")
+    amounts = {name: entry for name, entry in entries.items() if "classes" not in entry}
+    for name in entries.keys() - amounts.keys():
+        amounts |= {f"{name} {each}": amount for each, amount in entries[name]["classes"].items()}
     for name, entry in entries.items():
         assert entry["page"].startswith("https://aws.amazon.com/"), name
         assert entry["unit"], name
@@ -174,7 +184,8 @@ def test_every_price_has_a_unit_a_page_of_aws_and_both_regions() -> None:
 def test_every_size_has_a_price() -> None:
     for profile in PROFILES.values():
         for region in ("eu-central-1", "us-east-1"):
-            assert Prices.of(region).instance(profile["database"]["instance_class"]).usd > 0
+            database = profile["database"]
+            assert Prices.of(region).instance(database["instance_class"], database.get("engine", POSTGRES)).usd > 0
 
 
 def test_the_bill_names_its_date_its_assumptions_and_what_it_leaves_out(capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,15 +204,61 @@ def test_programs_get_the_sum_and_the_lines(capsys: pytest.CaptureFixture[str]) 
     assert told["lines"][0]["verified"] is True
     scannerdb("cost", "-e", "dev", "--profiles", "--json")
     sizes = json.loads(capsys.readouterr().out)
-    assert list(sizes) == ["small", "medium", "large"]
-    assert sizes["small"]["usd_per_month"] < sizes["medium"]["usd_per_month"] < sizes["large"]["usd_per_month"]
+    assert list(sizes) == ["small", "medium", "large", "huge"]
+    usd_per_month = [size["usd_per_month"] for size in sizes.values()]
+    assert usd_per_month == sorted(usd_per_month)
 
 
 def test_profiles_are_compared_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
     scannerdb("cost", "-e", "dev", "--profiles")
-    rows = {line.split("  ")[0]: line.split()[-3:] for line in capsys.readouterr().out.splitlines() if line}
-    assert rows["database"] == ["27.01", "283.24", "402.96"]
-    assert rows["proxy, 2 vCPUs"] == ["26.28"] * 3
+    rows = {line.split("  ")[0]: line.split()[-4:] for line in capsys.readouterr().out.splitlines() if line}
+    assert rows["database"] == ["27.01", "283.24", "402.96", "2,512.95"]
+    assert rows["proxy"] == ["26.28"] * 3 + ["210.24"]
+    assert rows["composite alarm"] == ["0.50"] * 4
+    (readers,) = [row for name, row in rows.items() if name.startswith("endpoint of the readers in 2 zones")]
+    assert readers[-2:] == ["zones", "17.52"]  # of the cluster alone
+
+
+HUGE = {"SCANNER__SIZE": "huge"}
+
+
+def test_a_cluster_is_billed_for_each_instance_its_proxy_and_the_endpoint_of_its_readers() -> None:
+    one, two = usd("prod", **HUGE), usd("prod", **HUGE, SCANNER__DATABASE__READERS="2")
+    assert two["database, 3 db.r7g.2xlarge"] == pytest.approx(1.5 * one["database, 2 db.r7g.2xlarge"])
+    assert one["proxy, 16 vCPUs"] == pytest.approx(730 * 16 * 0.018)
+    assert two["proxy, 24 vCPUs"] == pytest.approx(730 * 24 * 0.018)
+    assert one["endpoint of the readers in 2 zones"] == pytest.approx(730 * 2 * 0.012)
+    alone = usd("prod", **HUGE, SCANNER__DATABASE__READERS="0")
+    assert not any("readers" in name for name in alone)
+
+
+def test_io_optimized_costs_more_by_the_hour_and_nothing_by_the_read() -> None:
+    use = Use(cluster_gib=1000, cluster_io_millions=5000)
+    optimized, standard = usd("prod", use, **HUGE), usd("prod", use, **HUGE, SCANNER__DATABASE__IO_OPTIMIZED="false")
+    named = "database, 2 db.r7g.2xlarge"
+    assert optimized[named] == pytest.approx(1.3 * standard[named])
+    assert optimized["storage, 1000 GiB of a cluster's volume"] == pytest.approx(1000 * 0.27)
+    assert standard["reads and writes of the volume"] == pytest.approx(5000 * 0.24)
+    assert "reads and writes of the volume" not in optimized
+
+
+def test_serverless_is_billed_half_way_between_its_least_and_its_most() -> None:
+    capacity = {
+        "SCANNER__DATABASE__INSTANCE_CLASS": "db.serverless",
+        "SCANNER__DATABASE__CAPACITY__MIN_ACUS": "2",
+        "SCANNER__DATABASE__CAPACITY__MAX_ACUS": "8",
+        "SCANNER__DATABASE__READERS": "0",
+    }
+    lines = usd("prod", **HUGE, **capacity)
+    assert lines["database, 1 db.serverless, 5 ACUs"] == pytest.approx(730 * 5 * 1.3 * 0.144)
+    assert lines["proxy, 8 ACUs"] == pytest.approx(730 * 8 * 0.018)  # the least that is billed
+
+
+def test_every_kind_of_resource_of_a_cluster_is_billed_or_known_to_be_free(tmp_path: Path) -> None:
+    run_main("prod", outdir=tmp_path, variables=HUGE)
+    kinds = {kind.removeprefix("aws_") for kind in read_stack(tmp_path, "prod").json["resource"]}
+    assert kinds - BILLED - OF_A_CLUSTER - FREE == set()
+    assert kinds >= OF_A_CLUSTER
 
 
 def test_an_instance_that_exists_is_left_out_of_the_bill_and_said(

@@ -20,6 +20,7 @@ from stacks.settings import load_settings
 from tests.support.command_line import dsn, scannerdb
 from tests.support.deployed import PREFIX
 from tests.support.existing_instance import around_existing
+from tests.support.settings_file import CLUSTER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +68,27 @@ def test_the_owner_proves_the_password_that_rds_keeps(
     )
     scannerdb("plan", "-e", "local")
     assert capsys.readouterr().out.startswith("Nothing is pending")
+
+
+def test_the_owner_of_a_cluster_proves_the_password_that_rds_keeps_of_the_cluster(
+    tmp_path: Path, aws: Emulator
+) -> None:
+    file = tmp_path / "huge.toml"
+    file.write_text(CLUSTER)
+    settings = load_settings(file, {"SCANNER__AWS__ENDPOINT": aws.aws_url})
+    rds, identifier = aws.client("rds"), settings.rds_database.identifier
+    made = rds.create_db_cluster(
+        DBClusterIdentifier=identifier,
+        Engine=settings.database.engine,
+        MasterUsername=OWNER,
+        ManageMasterUserPassword=True,
+    )
+    secret = json.dumps({"username": OWNER, "password": "of-the-cluster"})
+    secret_arn = made["DBCluster"]["MasterUserSecret"]["SecretArn"]
+    aws.client("secretsmanager").put_secret_value(SecretId=secret_arn, SecretString=secret)
+    outputs = {"database_endpoint": "a-cluster", "database_port": "5432"}
+    assert Target.of(settings, user=OWNER, outputs=outputs).password() == "of-the-cluster"
+    rds.delete_db_cluster(DBClusterIdentifier=identifier, SkipFinalSnapshot=True)
 
 
 def test_a_dsn_comes_before_an_environment_and_says_so(deployed: Deployed, capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,13 +159,32 @@ def test_a_state_that_tells_no_address_is_named_with_the_way_out(
     ],
 )
 def test_an_isolated_network_is_answered_with_the_tunnel_of_who_was_to_log_in(
-    deployed: Deployed, capsys: pytest.CaptureFixture[str], command: str, options: str
+    deployed: Deployed,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    options: str,
 ) -> None:
     deployed.say(proxy_endpoint="localhost", proxy_port="1", database_endpoint="localhost", database_port="1")
+    monkeypatch.setattr("socket.create_connection", timed_out)
     scannerdb(command, "-e", "local", code=1)
     said = capsys.readouterr().err
     assert "localhost:1 of local cannot be reached from here" in said
     assert f"from outside: scannerdb tunnel -e local{options} -- scannerdb ..." in said
+
+
+def timed_out(*_arguments: object, **_options: object) -> None:
+    raise TimeoutError("timed out")
+
+
+def test_a_port_where_no_server_listens_is_not_told_as_an_isolated_network(
+    deployed: Deployed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed.say(proxy_endpoint="localhost", proxy_port="1")
+    scannerdb("status", "-e", "local", code=1)
+    said = capsys.readouterr().err
+    assert "localhost:1 of local refuses connections: no server listens there" in said
+    assert "tunnel" not in said
 
 
 def test_a_state_in_a_bucket_is_read_from_there(aws: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +231,7 @@ def test_a_shell_completes_commands_functions_and_environments() -> None:
         )
         return [line.partition(",")[2] for line in done.stdout.splitlines()]
 
-    assert completed("scannerdb re", 1) == ["rebuild", "refresh", "retire", "review"]
+    assert completed("scannerdb re", 1) == ["rebuild", "refresh", "repair", "retire", "review"]
     assert completed("scannerdb logs d", 2) == ["doctor"]
     assert completed("scannerdb status -e ", 3) == ["dev", "local", "prod"]
     assert completed("scannerdb tunnel -e p", 3) == ["prod"]

@@ -22,6 +22,7 @@ from stacks import ROOT
 from stacks.settings import load_settings
 from tests.support import well_account, well_deployment
 from tests.support.scripted_aws import ACCOUNT, ScriptedAws
+from tests.support.synthesis import read_stack, run_main
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,14 @@ if TYPE_CHECKING:
 
 # It needs no permission: https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 FREE = {"sts:GetCallerIdentity"}
+
+
+RESTORED = {
+    "SCANNER__DATABASE__GENERATION": "2",
+    "SCANNER__DATABASE__RESTORE_FROM__SOURCE": "db-ABCDEFGHIJKL",
+    "SCANNER__DATABASE__RESTORE_FROM__TIME": "latest",
+}
+BACKUPS = {"EngineVersion": "17.6", "MasterUsername": "scanner_admin", "AllocatedStorage": 100, "Encrypted": True}
 
 
 @pytest.fixture(autouse=True)
@@ -52,13 +61,23 @@ def allowed() -> set[str]:
 def test_the_policy_allows_the_calls_that_are_made_and_no_others(
     prod: Synthesised, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # GIVEN every check, in a network of its own and in one that exists
+    # GIVEN every check, in a network of its own and in one that exists, of a restore, and of a cluster
     made: set[str] = set()
-    own = load_settings(ROOT / "environments" / "prod.toml", {})
+    file, huge = ROOT / "environments" / "prod.toml", {"SCANNER__SIZE": "huge"}
+    run_main("prod", outdir=tmp_path / "huge", variables=huge)
     script = well_account.WELL | {"ec2.describe_subnets": well_account.subnets(a=200, b=200)}
-    for settings in (own, well_account.in_a_network_that_exists(tmp_path)):
-        aws = ScriptedAws(script).clients(settings)
-        context = context_of(settings, aws, prod.json, account_id=ACCOUNT, caller="arn")
+    for settings, stack, offers in (
+        (load_settings(file, {}), prod, {}),
+        (
+            load_settings(file, RESTORED),
+            prod,
+            {"rds.describe_db_instance_automated_backups": {"DBInstanceAutomatedBackups": [BACKUPS]}},
+        ),
+        (well_account.in_a_network_that_exists(tmp_path), prod, {}),
+        (load_settings(file, huge), read_stack(tmp_path / "huge", "prod"), well_account.OFFERS_OF_AURORA),
+    ):
+        aws = ScriptedAws(script | offers).clients(settings)
+        context = context_of(settings, aws, stack.json, account_id=ACCOUNT, caller="arn")
         assert [answer.seen for answer in run(PREFLIGHT, context) if answer.state != "ok"] == []
         made |= set(aws.actions)
     monkeypatch.setattr(signed_requests, "get", lambda _, **__: Response(200, {}, {}))

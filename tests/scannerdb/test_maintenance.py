@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING
 
+import psycopg2
 import pytest
 
 from scannerdb.options import Session
@@ -53,10 +55,15 @@ def test_a_drift_is_listed_with_exit_code_2_and_mended_by_a_rebuild(
         for sql in (f"ALTER TABLE {table} DISABLE TRIGGER USER", fault, f"ALTER TABLE {table} ENABLE TRIGGER USER"):
             database.query(sql)
     scannerdb("verify", "--dsn", dsn(database), code=2)
-    assert capsys.readouterr().out.splitlines() == [
-        f"{job_id}: queued +1, findings -1",
-        "1 job drifted (known minus counted). Next: scannerdb rebuild",
-    ]
+    job, last = capsys.readouterr().out.splitlines()
+    assert job == f"{job_id}: queued +1, findings -1"
+    said, _, following = last.partition(" Next: ")
+    assert said == "1 job drifted (known minus counted)."
+    # It names the same database, without the password.
+    program, name, option, address = shlex.split(following)
+    assert (program, name, option) == ("scannerdb", "rebuild", "--dsn")
+    assert psycopg2.extensions.parse_dsn(address).items() < psycopg2.extensions.parse_dsn(dsn(database)).items()
+    assert "password" not in address
     scannerdb("verify", "--dsn", dsn(database), "--json", code=2)
     answer = json.loads(capsys.readouterr().out)
     assert (answer["drifted_jobs"], answer["jobs"][0]["queued_drift"]) == (1, 1)

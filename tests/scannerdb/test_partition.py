@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from tests.support.database import TestDatabase
 
+pytestmark = pytest.mark.slow
+
 # Changes that other users of the database may have made to the table.
 DECORATIONS = """
 COMMENT ON TABLE job_objects IS 'objects; 100 %';

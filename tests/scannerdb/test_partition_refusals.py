@@ -20,6 +20,8 @@ from tests.support.schema import schema
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
 
+pytestmark = pytest.mark.slow
+
 OBSTACLES = {
     "ALTER TABLE job_objects ENABLE ROW LEVEL SECURITY": "row level security is on",
     "CREATE POLICY mine ON job_objects USING (true)": "it has the policy mine",

@@ -15,6 +15,7 @@ from scannerdb.review.changes import Action, read_changes
 from scannerdb.review.policy import Finding, Policy, check_policy
 from scannerdb.review.protected import LOST_WITH
 from scannerdb.review.terraform_errors import PlanningError, explain
+from stacks import ROOT
 from stacks.settings import environment_files
 from tests.support.terraform_plans import DATABASE, REPLACE, TODAY, allowing, judge, plan, resource
 
@@ -40,6 +41,24 @@ REPLACED = resource(
 def test_what_holds_data_is_not_replaced_or_destroyed(kind: str, actions: tuple[str, ...], done: str) -> None:
     (problem,) = judge(resource(f"{kind}.it", actions)).problems
     assert problem == f"{kind}.it would be {done}: {LOST_WITH[kind]} would be lost"
+
+
+CLUSTER = "aws_rds_cluster.database_cluster"
+
+
+@pytest.mark.parametrize(("gone", "new"), [(DATABASE, CLUSTER), (CLUSTER, DATABASE)])
+def test_another_engine_is_red_and_says_how_the_rows_move_to_the_empty_database(gone: str, new: str) -> None:
+    (problem,) = judge(resource(gone, ("delete",)), resource(new, ("create",))).problems
+    assert problem == (
+        f"{gone} would be destroyed: the database with all its rows would be lost; {new} begins empty, because "
+        "database.engine changes: move the rows first, as in docs/operations/cluster.md"
+    )
+    assert (ROOT / "docs" / "operations" / "cluster.md").exists()
+
+
+def test_another_engine_that_was_agreed_to_is_not_red() -> None:
+    changes = resource(DATABASE, ("delete",)), resource(CLUSTER, ("create",))
+    assert judge(*changes, allowed=allowing(action="destroy")).problems == []
 
 
 @pytest.mark.parametrize("actions", [("no-op",), ("create",), ("update",), ("read",), ("forget",)])
@@ -157,6 +176,7 @@ def test_a_policy_check_that_checked_next_to_nothing_is_red() -> None:
     assert problem.startswith("checkov ran 10 checks on 100 resources, too few")
 
 
+@pytest.mark.slow
 def test_a_plan_that_checkov_does_not_understand_is_seen_as_unchecked() -> None:
     unread = {"address": "no_such_type.it", "mode": "managed", "type": "no_such_type", "name": "it", "values": {}}
     policy = check_policy(plan(planned_values={"root_module": {"resources": [unread]}}))
@@ -222,7 +242,7 @@ def test_an_error_of_terraform_ends_with_the_next_step(error: str, step: str) ->
 def test_a_file_that_is_no_plan_is_told_without_a_stack_trace(tmp_path: Path, content: str, message: str) -> None:
     file, summary = tmp_path / "plan.json", tmp_path / "summary.md"
     file.write_text(content)
-    arguments = ["prod", "--plan-json", str(file), "--markdown", str(summary)]
+    arguments = ["-e", "prod", "--plan-json", str(file), "--markdown", str(summary)]
     ended = CliRunner().invoke(command.review, arguments)
     assert ended.exit_code == 2
     assert message in ended.stderr
@@ -236,7 +256,7 @@ def test_the_command_is_red_with_exit_code_1_and_tells_programs_too(
     file = tmp_path / "plan.json"
     file.write_text(json.dumps(plan(REPLACED)))
     monkeypatch.setattr(command, "check_policy", lambda _: Policy(passed=9, resources=3, failed=()))
-    ended = CliRunner().invoke(command.review, ["prod", "--plan-json", str(file), "--json"])
+    ended = CliRunner().invoke(command.review, ["-e", "prod", "--plan-json", str(file), "--json"])
     assert ended.exit_code == 1
     told = json.loads(ended.stdout)
     assert told["verdict"] == "red"

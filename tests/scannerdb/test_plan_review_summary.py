@@ -58,6 +58,38 @@ def test_a_new_major_version_is_not_a_matter_of_a_deploy(after: str, refused: bo
     assert ("RDS refuses a new major version" in restart.why) is refused
 
 
+@pytest.mark.parametrize(
+    ("address", "attribute", "before", "after"),
+    [
+        ("aws_rds_cluster.database_cluster", "engine_version", "17.5", "17.6"),
+        ("aws_rds_cluster_instance.database_instance_1", "instance_class", "db.r7g.large", "db.r7g.xlarge"),
+        (
+            "aws_rds_cluster_instance.database_instance_1",
+            "ca_cert_identifier",
+            "rds-ca-rsa2048-g1",
+            "rds-ca-rsa4096-g1",
+        ),
+    ],
+)
+def test_a_change_that_restarts_an_instance_of_a_cluster_waits_for_the_window(
+    address: str, attribute: str, before: str, after: str
+) -> None:
+    common = {"preferred_maintenance_window": "tue:02:30-tue:03:30", "apply_immediately": False}
+    change = resource(address, ("update",), before={attribute: before, **common}, after={attribute: after, **common})
+    (restart,) = judge(change).restarts
+    assert restart.difference.attribute == attribute
+    assert restart.when == "in the maintenance window tue:02:30-tue:03:30 UTC (apply_immediately = false)"
+
+
+def test_parameters_of_a_cluster_wait_for_a_restart_as_those_of_an_instance_do() -> None:
+    def group(value: str) -> dict[str, Any]:
+        return {"parameter": [{"name": "max_connections", "value": value, "apply_method": "pending-reboot"}]}
+
+    address = "aws_rds_cluster_parameter_group.database_parameter_group"
+    (restart,) = judge(resource(address, ("update",), before=group("800"), after=group("1600"))).restarts
+    assert (restart.difference.before, restart.difference.after) == ("800", "1600")
+
+
 def test_apply_immediately_restarts_it_during_the_deploy() -> None:
     change = updated({"instance_class": "a"}, {"instance_class": "b", "apply_immediately": True})
     assert "during the deploy (apply\\_immediately = true)" in section(judge(change), "Restarts of the database")

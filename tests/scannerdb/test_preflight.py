@@ -17,7 +17,9 @@ from stacks import ROOT
 from stacks.settings import load_settings
 from tests.support.command_line import scannerdb
 from tests.support.scripted_aws import ACCOUNT, DENIED, Refusal, ScriptedAws
+from tests.support.synthesis import read_stack, run_main
 from tests.support.well_account import (
+    OFFERS_OF_AURORA,
     WELL,
     in_a_network_that_exists,
     instances,
@@ -96,7 +98,7 @@ def test_in_a_well_account_every_question_is_answered_well(prod: Synthesised) ->
                 }
             },
             "refused",
-            "10 of 10 executions to share, 53 to be reserved, 10 must stay",
+            "10 of 10 executions to share, 54 to be reserved, 10 must stay",
             "functions.reserved_concurrency",
         ),
         (
@@ -311,14 +313,14 @@ def test_every_name_of_the_stack_that_is_unique_is_asked_for(prod: Synthesised) 
 
 
 def test_a_quota_of_concurrency_counts_what_the_deployed_functions_reserve_already(prod: Synthesised) -> None:
-    limits = {"AccountLimit": {"ConcurrentExecutions": 150, "UnreservedConcurrentExecutions": 100}}
+    limits = {"AccountLimit": {"ConcurrentExecutions": 160, "UnreservedConcurrentExecutions": 100}}
     assert [answer.check for answer in faults(answers(prod, lambda__get_account_settings=limits))] == [
         "quota-concurrency"
     ]
     reserved = {
         "lambda__get_account_settings": limits,
         "lambda__get_function_concurrency": lambda asked: {
-            "ReservedConcurrentExecutions": 53 if asked["FunctionName"].endswith("status") else 0
+            "ReservedConcurrentExecutions": 54 if asked["FunctionName"].endswith("status") else 0
         },
     }
     assert faults(answers(prod, **reserved)) == []
@@ -387,6 +389,7 @@ def test_without_credentials_it_ends_with_one_message(
     assert capsys.readouterr().err.startswith("scannerdb: no AWS credentials for prod: ")
 
 
+@pytest.mark.slow
 def test_against_the_emulator_what_it_does_not_know_is_not_answered_and_nothing_is_refused(
     aws: Emulator,
     stacks: dict[str, Synthesised],
@@ -404,3 +407,68 @@ def test_against_the_emulator_what_it_does_not_know_is_not_answered_and_nothing_
     refused = {name for name, each in found.items() if each["state"] == "refused"}
     assert {"name-database"} <= refused <= {"name-database", "name-functions", "name-log-groups"}
     assert [name for name, each in found.items() if "the check failed" in each["seen"]] == []
+
+
+HUGE = {"SCANNER__SIZE": "huge"}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
+    """`prod` as a cluster."""
+    outdir = tmp_path_factory.mktemp("cluster")
+    run_main("prod", outdir=outdir, variables=HUGE)
+    return read_stack(outdir, "prod")
+
+
+def of_a_cluster(cluster: Synthesised, **script: Any) -> list[Answer]:
+    offers = {name.replace(".", "__"): answer for name, answer in OFFERS_OF_AURORA.items()}
+    return answers(cluster, environ=HUGE, **{**offers, **script})
+
+
+def test_a_cluster_is_asked_for_as_aurora_offers_it(cluster: Synthesised) -> None:
+    found = of_a_cluster(cluster)
+    assert faults(found) == []
+    seen = {answer.check: answer.seen for answer in found}
+    assert seen["engine-version"] == "17 creates aurora-postgresql 17.6"
+    assert seen["instance-class"] == "db.r7g.2xlarge with aurora-iopt1 for 17.6 in eu-central-1a, eu-central-1b"
+    assert (seen["name-cluster"], seen["name-cluster-instances"]) == ("1 free", "2 free")
+    assert seen["name-database"] == "nothing of it will be created"
+
+
+@pytest.mark.parametrize(
+    ("script", "check", "told"),
+    [
+        ({"rds__describe_db_clusters": {"DBClusters": [{}]}}, "name-cluster", f"{PREFIX} exists"),
+        ({"rds__describe_db_instances": {"DBInstances": [{}]}}, "name-cluster-instances", f"{PREFIX}-1 exists"),
+        (
+            {"rds__describe_db_cluster_snapshots": {"DBClusterSnapshots": [{}]}},
+            "final-snapshot",
+            f"{PREFIX}-final exists: RDS will refuse to take this environment down",
+        ),
+        (
+            {"rds__describe_account_attributes": {"AccountQuotas": [rds_quota("DBInstances", 39, 40)]}},
+            "quota-rds",
+            "DBInstances: 39 of 40 in use, 2 more needed",
+        ),
+        (
+            {"rds__describe_account_attributes": {"AccountQuotas": [rds_quota("DBClusters", 40, 40)]}},
+            "quota-rds",
+            "DBClusters: 40 of 40 in use, 1 more needed",
+        ),
+    ],
+)
+def test_what_is_in_the_way_of_a_cluster_is_told(
+    cluster: Synthesised, script: dict[str, Any], check: str, told: str
+) -> None:
+    found = [answer for answer in faults(of_a_cluster(cluster, **script)) if answer.check == check]
+    assert found[0].seen.startswith(told)
+
+
+def test_a_reader_needs_a_second_zone_that_offers_its_class(cluster: Synthesised) -> None:
+    one = option(Engine="aurora-postgresql", StorageType="aurora-iopt1", AvailabilityZones=[{"Name": "eu-central-1a"}])
+    script = {"rds__describe_orderable_db_instance_options": {"OrderableDBInstanceOptions": [one]}}
+    (found,) = faults(of_a_cluster(cluster, **script))
+    assert found.seen == (
+        "db.r7g.2xlarge with aurora-iopt1 for 17.6 is offered in eu-central-1a, and 2 of eu-central-1a, eu-central-1b "
+        "needed"
+    )

@@ -130,6 +130,7 @@ def test_a_lock_on_a_table_makes_it_wait_and_no_writer_with_it(database: TestDat
     assert left(database, job) == (0, 0, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["ctrl-c", "deadline"])
 def test_it_stops_in_the_middle_and_the_same_command_goes_on(database: TestDatabase, way: str) -> None:
     job = large_old_job(database, 60_000)

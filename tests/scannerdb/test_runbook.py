@@ -55,7 +55,7 @@ COMMANDS = sorted(
     }
 )
 # What stands in the table of what to use without a checkout.
-PLACEHOLDERS = {"FUNCTION": "refresh", "ALARM": "outage", "JSON": "{}"}
+PLACEHOLDERS = {"FUNCTION": "refresh", "ALARM": "outage", "JSON": "{}", "CHECK": "indexes", "PID": "16530"}
 
 
 def named(program: str) -> list[str]:
@@ -74,7 +74,7 @@ def check_arguments(words: list[str]) -> None:
 
 @pytest.mark.parametrize("command", named("scannerdb"))
 def test_the_command_line_takes_every_argument_that_it_tells_to_paste(command: str) -> None:
-    check_arguments(shlex.split(re.sub("FUNCTION|ALARM|JSON", lambda found: PLACEHOLDERS[found[0]], command)))
+    check_arguments(shlex.split(re.sub("|".join(PLACEHOLDERS), lambda found: PLACEHOLDERS[found[0]], command)))
 
 
 def test_it_tells_how_to_refresh_to_rebuild_and_to_verify_by_the_function_which_is_waited_for() -> None:

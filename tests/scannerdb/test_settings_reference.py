@@ -26,6 +26,8 @@ def test_the_page_is_what_the_models_say() -> None:
 
 def test_every_setting_has_a_row() -> None:
     for name, _, _ in resolve_settings(ROOT / "environments" / "prod.toml", {}):
+        if f"\n## `[{name}]`\n" in PAGE:
+            continue  # a table that is not set
         table, _, key = name.rpartition(".")
         assert len(row(f"`[{table}]`" if table else "At the top of the file", key)) == 4
 
@@ -46,7 +48,7 @@ def test_every_setting_has_a_row() -> None:
         (
             "`[schedule]`",
             "refresh_minutes",
-            ["integer", "a whole number from 1 to 60", "`5`; small `15`, medium `5`, large `1`", "in place"],
+            ["integer", "a whole number from 1 to 60", "`5`; small `15`, medium `5`, large `1`, huge `1`", "in place"],
         ),
         (
             "At the top of the file",
@@ -77,6 +79,6 @@ def test_an_optional_table_says_what_its_absence_means() -> None:
 
 def test_the_maintenance_window_is_that_of_the_database() -> None:
     # Read, not imported: the module imports the provider's bindings, which takes a minute.
-    source = (ROOT / "stacks" / "database" / "instance.py").read_text()
+    source = (ROOT / "stacks" / "database" / "database.py").read_text()
     (window,) = re.findall(r'^MAINTENANCE_WINDOW = "(.+)"$', source, flags=re.MULTILINE)
     assert f"`{window}`" in PAGE

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, fields
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from handlers.contract.alarms import RECORDS
+from handlers.contract.alarms.cluster import CLUSTER
 from handlers.contract.alarms.messages import NOTICES, OUTAGE
-from handlers.contract.alarms.model import Alarm, Statistic
+from handlers.contract.alarms.model import Alarm, Expression, Statistic
 from handlers.contract.thresholds import Thresholds
 from handlers.contract.timeouts import PROXY_WAITS, STALE_AFTER_INTERVALS
 from stacks import ROOT
@@ -20,7 +23,12 @@ from stacks.alarms.table import RUNBOOK, renewed
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.settings import Settings, load_settings
 from tests.support.aws_metrics import AWS_METRICS, RECOMMENDED
+from tests.support.settings_file import CLUSTER as CLUSTER_FILE
+from tests.support.settings_file import SERVERLESS as SERVERLESS_FILE
 from tests.support.synthesis import API_ID, ENVIRONMENTS, Synthesised, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DAY_S, WEEK_S = 24 * 60 * 60, 7 * 24 * 60 * 60
 # What the on-call needs at three in the morning, and what a ticket needs by day, each in this order.
@@ -45,7 +53,7 @@ def pages() -> set[str]:
     return {alarm.name for alarm in catalogue(settings, api_id="a1") if alarm.severity == "page"} | {OUTAGE.name}
 
 
-EVERY_NAME = {name: None for environment in ENVIRONMENTS for name in names(environment)}
+EVERY_NAME = {record.name: None for record in RECORDS}
 TOLD = (*EVERY_NAME, OUTAGE.name, *(notice.name for notice in NOTICES))
 
 
@@ -59,8 +67,22 @@ def runbook_sections() -> dict[str, str]:
     return sections(RUNBOOK.read_text())
 
 
-# Every alarm, as in production where it is there.
-ALARMS = {alarm.name: alarm for environment in ("dev", "prod") for alarm in alarms(environment)}
+def clusters() -> Iterator[Settings]:
+    """Yield a provisioned cluster with readers, and Serverless v2: together they have every alarm of a cluster."""
+    for text in (SERVERLESS_FILE, CLUSTER_FILE):
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "huge.toml"
+            file.write_text(text)
+            yield load_settings(file, {})
+
+
+# Every alarm, as in production where it is there; those that only a cluster has are under their own names.
+ALARMS = {
+    **{alarm.name: alarm for settings in clusters() for alarm in catalogue(settings, api_id=API_ID)},
+    **{alarm.name: alarm for environment in ("dev", "prod") for alarm in alarms(environment)},
+}
+# The same alarm of a cluster.
+OF_CLUSTERS = [alarm for settings in clusters() for alarm in catalogue(settings, api_id=API_ID)]
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
@@ -114,7 +136,45 @@ def test_only_a_burstable_instance_has_an_alarm_on_its_credits(stacks: dict[str,
     assert set(burstable.values()) == {True, False}
     for environment, has_credits in burstable.items():
         without = [record.name for record in RECORDS if record.name not in names(environment)]
-        assert without == ([] if has_credits else ["database-cpu-credits"])
+        of_a_cluster = [record.name for record in CLUSTER]
+        assert without == [*([] if has_credits else ["database-cpu-credits"]), *of_a_cluster]
+
+
+INSTANCE_ONLY = {"database-load", "storage-low", "storage-filling", "disk-throughput-spent", "disk-operations-spent"}
+
+
+def test_a_cluster_has_alarms_on_its_volume_in_the_place_of_those_on_a_disk() -> None:
+    provisioned = {alarm.name for settings in clusters() if settings.database.readers for alarm in catalogue(settings)}
+    serverless = {alarm.name for settings in clusters() if settings.database.capacity for alarm in catalogue(settings)}
+    of_a_cluster = {record.name for record in CLUSTER}
+    assert provisioned & of_a_cluster == of_a_cluster - {"capacity-used"}
+    assert serverless & of_a_cluster == of_a_cluster - {"local-storage-low", "replica-lag"}
+    assert (provisioned | serverless) & INSTANCE_ONLY == set()
+
+
+def test_the_alarms_of_a_cluster_follow_a_failover_to_the_next_writer() -> None:
+    """No alarm names an instance, whose role may change, but the load, which is that of the busiest."""
+    for alarm in OF_CLUSTERS:
+        for watched in inputs(alarm):
+            assert "DBInstanceIdentifier" not in watched.metric.dimensions
+            if watched.metric.namespace == "AWS/RDS" and "ProxyName" not in watched.metric.dimensions:
+                assert watched.metric.dimensions["DBClusterIdentifier"] == "scanner-database-huge"
+                assert watched.metric.dimensions.get("Role", "WRITER") == "WRITER"
+    load = next(alarm for alarm in reversed(OF_CLUSTERS) if alarm.name == "cluster-load")  # with two readers
+    members = " OR ".join(f"DBInstanceIdentifier = 'scanner-database-huge-{number}'" for number in (1, 2, 3))
+    assert isinstance(load.watches, Expression)
+    assert load.watches.formula.endswith(f" WHERE {members}")
+
+
+def test_the_volume_of_a_cluster_is_held_against_the_size_at_which_it_grows_no_more() -> None:
+    tib = 1024**4
+    nearly_full = next(alarm for alarm in OF_CLUSTERS if alarm.name == "volume-nearly-full")
+    assert nearly_full.threshold == 0.9 * 128 * tib
+    filling = next(alarm for alarm in OF_CLUSTERS if alarm.name == "volume-filling")
+    assert isinstance(filling.watches, Expression)
+    assert f"({128 * tib} - used)" in filling.watches.formula
+    for settings in clusters():
+        assert doctor_thresholds(settings).storage_gib == 128 * 1024
 
 
 def inputs(alarm: Alarm) -> list[Statistic]:
@@ -124,7 +184,7 @@ def inputs(alarm: Alarm) -> list[Statistic]:
 # A query names its metric itself; the dashboard's tests know the queries.
 OF_AWS = [
     pytest.param(alarm, watched, id=f"{alarm.name}-{watched.metric.name}")
-    for alarm in ALARMS.values()
+    for alarm in (*ALARMS.values(), *OF_CLUSTERS)
     for watched in inputs(alarm)
     if watched.metric.namespace.startswith("AWS/")
 ]
@@ -135,7 +195,9 @@ def test_an_alarm_uses_a_metric_as_what_aws_says_it_is(alarm: Alarm, watched: St
     documented = AWS_METRICS[watched.metric.namespace, frozenset(watched.metric.dimensions)][watched.metric.name]
     # Events are added up; the sum of a level says nothing.
     assert (watched.statistic == "Sum") == (documented.kind == "events")
-    assert alarm.comparison.startswith("Less" if documented.kind == "reserve" else "Greater")
+    # Metric math may make a reserve of a level, as the time until a volume is full.
+    if isinstance(alarm.watches, Statistic):
+        assert alarm.comparison.startswith("Less" if documented.kind == "reserve" else "Greater")
     # A metric that comes with an event only: no datum, no event.
     assert alarm.missing_data == ("ignore" if documented.is_steady else "notBreaching")
     if isinstance(alarm.watches, Statistic):
@@ -180,7 +242,7 @@ def test_progress_is_stale_when_the_last_refreshes_did_not_come(environment: str
 def test_the_doctor_judges_by_the_thresholds_of_the_alarms(environment: str) -> None:
     thresholds = asdict(doctor_thresholds(settings_of(environment)))
     thresholds_of_alarms = {alarm.name: alarm.threshold for alarm in alarms(environment)}
-    setting = [(record.sets, record.name) for record in RECORDS if record.sets]
+    setting = [(record.sets, record.name) for record in RECORDS if record.sets and record.name in thresholds_of_alarms]
     assert len(dict(setting)) == len(setting)
     for field, name in setting:
         assert thresholds[field] == thresholds_of_alarms[name]

@@ -13,6 +13,7 @@ import pytest
 
 from handlers import refresh
 from handlers.contract.alarms import RECORDS
+from handlers.contract.alarms.cluster import CLUSTER
 from handlers.contract.alarms.metrics import database_metric
 from handlers.contract.alarms.model import Alarm, AlarmRecord, Statistic
 from stacks import ROOT
@@ -141,24 +142,34 @@ def test_every_dimension_on_the_dashboard_is_something_that_is_deployed(stack: S
                     assert value in deployed[name]
 
 
+def graphs(stack: Synthesised) -> list[dict[str, Any]]:
+    return [each for each in widgets(stack, "metric") if each["properties"]["view"] == "timeSeries"]
+
+
+def explained(annotation: dict[str, Any]) -> list[str]:
+    """Return the names in the label of a threshold, such as `a, b ≥ 10 %`."""
+    return re.split(r" [<≥] ", annotation["label"])[0].split(", ")
+
+
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_every_alarm_is_drawn_as_it_compares_and_beside_it_its_threshold(
     stacks: dict[str, Synthesised], environment: str
 ) -> None:
     drawn = []
-    for widget in widgets(stacks[environment], "metric"):
+    for widget in graphs(stacks[environment]):
         for annotation in widget["properties"]["annotations"]["horizontal"]:
-            name = annotation["label"].partition(":")[0]
-            drawn += [(alarm, annotation, widget) for alarm in alarms(environment) if alarm.name == name]
+            names = explained(annotation)
+            drawn += [(alarm, annotation, widget) for alarm in alarms(environment) if alarm.name in names]
     assert sorted(alarm.name for alarm, *_ in drawn) == sorted(alarm.name for alarm in alarms(environment))
     for alarm, annotation, widget in drawn:
-        assert annotation["value"] == alarm.threshold
+        divisor = {"ms": 1000, "µs": 1_000_000, "bytes": 1024**3}.get(alarm.unit, 1)
+        assert annotation["value"] * divisor == pytest.approx(alarm.threshold)
         assert annotation["color"] == {"page": "#d62728", "ticket": "#ff7f0e"}[alarm.severity]
+        shown = {each["expression"]: each for each in expressions(widget)}
         if isinstance(alarm.watches, Statistic):
             wanted = [("", alarm.watches)]
         else:
-            shown = [each for each in expressions(widget) if each["label"] == alarm.name]
-            assert [each["expression"] for each in shown] == [alarm.watches.formula]
+            assert alarm.watches.formula in shown
             wanted = list(alarm.watches.inputs.items())
         for id_, watched in wanted:
             found = [
@@ -167,12 +178,81 @@ def test_every_alarm_is_drawn_as_it_compares_and_beside_it_its_threshold(
                 if (namespace, name, dimensions)
                 == (watched.metric.namespace, watched.metric.name, watched.metric.dimensions)
                 and (options["stat"], options["period"]) == (watched.statistic, alarm.period_s)
-                and options.get("id", "") == id_
+                and id_ in {"", options.get("id")}
             ]
             assert len(found) == 1, alarm.name
             # What a formula is made of is not drawn; what is drawn is on the threshold's axis.
-            assert found[0].get("visible", True) == (not id_)
+            assert found[0].get("visible", True) == (not id_ and divisor == 1)
+            if divisor != 1:
+                assert f"{found[0]['id']} / {divisor}" in shown
             assert "yAxis" not in found[0]
+
+
+def test_a_threshold_that_alarms_share_is_one_line(stack: Synthesised) -> None:
+    for widget in graphs(stack):
+        lines = widget["properties"]["annotations"]["horizontal"]
+        assert len({line["value"] for line in lines}) == len(lines), widget["properties"]["title"]
+    (errors,) = [each for each in graphs(stack) if each["properties"]["title"] == "Errors"]
+    (line,) = errors["properties"]["annotations"]["horizontal"]
+    assert line["label"] == "status-failing, refresh-failing, migration-failed ≥ 1 errors"
+
+
+def test_axes_begin_at_0_and_those_of_percents_end_at_100(stack: Synthesised) -> None:
+    for widget in graphs(stack):
+        axes = widget["properties"]["yAxis"]
+        assert (axes["left"]["min"], axes["right"]["min"]) == (0, 0)
+        assert axes["left"].get("max") == (100 if "%" in widget["properties"]["title"] else None)
+
+
+def test_no_value_is_drawn_in_bytes_in_milliseconds_or_in_microseconds(stack: Synthesised) -> None:
+    for widget in widgets(stack, "metric"):
+        title = widget["properties"]["title"]
+        assert not re.search(r"\b(ms|µs|bytes)\b", title, re.IGNORECASE), title
+    (memory,) = [each for each in graphs(stack) if each["properties"]["title"] == "Memory, GiB"]
+    assert [each["expression"] for each in expressions(memory)] == ["raw1 / 1073741824", "raw2 / 1073741824"]
+
+
+def test_legends_are_short_and_tell_the_lines_of_a_graph_apart(stack: Synthesised) -> None:
+    for widget in graphs(stack):
+        labels = [options["label"] for *_, options in series(widget) if options.get("visible", True)]
+        labels += [each["label"] for each in expressions(widget)]
+        assert len(set(labels)) == len(labels), widget["properties"]["title"]
+        # With the title above it, a label needs not name the metric again.
+        assert all(label and len(label) <= 60 for label in labels)
+    legends = {
+        each["properties"]["title"]: [options["label"] for *_, options in series(each) if "label" in options]
+        for each in graphs(stack)
+    }
+    assert legends["Errors"] == ["status", "refresh", "migrate", "doctor"]
+
+
+def test_the_first_row_says_at_a_glance_whether_it_is_fresh_answers_and_has_room(stack: Synthesised) -> None:
+    first = [each for each in widgets(stack) if each["y"] == 0]
+    assert [each["properties"]["title"] for each in first] == [
+        "Age of progress, s",
+        "5xx in 5 minutes",
+        "Connections in use, %",
+        "Free disk, GiB",
+        "Longest wait for a lock, s",
+    ]
+    assert {each["properties"]["view"] for each in first} == {"singleValue"}
+    assert sum(each["width"] for each in first) == COLUMNS
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_what_pages_is_twice_as_wide_as_what_stands_beside_it(stacks: dict[str, Synthesised], environment: str) -> None:
+    pages = {alarm.name for alarm in alarms(environment) if alarm.severity == "page"}
+    by_row: dict[int, list[tuple[bool, int]]] = {}
+    for widget in graphs(stacks[environment]):
+        lines = widget["properties"]["annotations"]["horizontal"]
+        pages_here = any(name in pages for line in lines for name in explained(line))
+        by_row.setdefault(widget["y"], []).append((pages_here, widget["width"]))
+    assert sum(pages_here for row in by_row.values() for pages_here, _ in row) == len(pages)
+    for row in by_row.values():
+        wide = [width for pages_here, width in row if pages_here]
+        narrow = [width for pages_here, width in row if not pages_here]
+        assert all(width >= COLUMNS // 2 for width in wide)
+        assert not wide or not narrow or min(wide) >= 2 * max(narrow)
 
 
 def test_ids_of_metric_math_are_allowed_and_unique_in_a_graph(stack: Synthesised) -> None:
@@ -201,6 +281,7 @@ def test_the_states_of_all_alarms_are_shown_those_that_page_first(stack: Synthes
 
 def test_it_reads_as_the_on_call_thinks(stack: Synthesised) -> None:
     texts = [widget["properties"]["markdown"] for widget in widgets(stack, "text")]
+    assert texts[0].startswith("# scanner-database-")
     assert tuple(re.split(r"\W", text.removeprefix("## "))[0] for text in texts[1:]) == HEADINGS
     assert [widget["y"] for widget in widgets(stack)] == sorted(widget["y"] for widget in widgets(stack))
 
@@ -260,9 +341,9 @@ def test_the_output_is_the_dashboard_s_address(prod: Synthesised) -> None:
 
 def test_no_alarm_is_named_on_the_dashboard_that_is_not_deployed(stack: Synthesised) -> None:
     deployed = {name_of(stack, body) for body in stack.every("aws_cloudwatch_metric_alarm").values()}
-    for widget in widgets(stack, "metric"):
+    for widget in graphs(stack):
         for annotation in widget["properties"]["annotations"]["horizontal"]:
-            assert annotation["label"].partition(":")[0] in deployed | {"timeout", "allowed"}
+            assert set(explained(annotation)) <= deployed | {"timeout", "allowed"}
 
 
 SETTINGS = load_settings(ROOT / "environments" / "dev.toml", {})
@@ -270,7 +351,10 @@ SETTINGS = load_settings(ROOT / "environments" / "dev.toml", {})
 
 def test_every_alarm_belongs_to_a_section() -> None:
     records = [each for section in sections(SETTINGS, facts(SETTINGS), catalogue(SETTINGS)) for each in section.records]
-    assert sorted(record.name for record in records) == sorted(record.name for record in RECORDS)
+    of_a_cluster = {record.name for record in CLUSTER}
+    assert sorted(record.name for record in records) == sorted(
+        record.name for record in RECORDS if record.name not in of_a_cluster
+    )
 
 
 def test_an_alarm_that_no_graph_names_gets_one_of_its_own_at_the_end_of_its_section(
@@ -293,6 +377,6 @@ def test_an_alarm_that_no_graph_names_gets_one_of_its_own_at_the_end_of_its_sect
     alarms_ = (*catalogue(SETTINGS), *(record.of(deployment) for record in new))
     shown = {section.heading: section for section in sections(SETTINGS, deployment, alarms_)}
     rows = shown["Database"].rows
-    graphs = [Graph(title="SwapUsage, bytes", alarms=(record.name,)) for record in new]
+    graphs = [Graph(title="SwapUsage, GiB", alarms=(record.name,)) for record in new]
     assert [widget for row in rows for widget in row][-len(new) :] == graphs
     assert max(map(len, rows)) == GRAPHS_IN_A_ROW

@@ -139,6 +139,7 @@ def test_with_route_tables_the_endpoints_are_ours(with_endpoints: Synthesised) -
     assert all(each["subnet_ids"] == SUBNETS for each in interfaces)
 
 
+@pytest.mark.slow
 def test_the_provider_s_schema_accepts_it(shared: Synthesised, terraform_environment: dict[str, str]) -> None:
     backend = {"terraform": {"backend": {"local": {"path": "terraform.tfstate"}}}}
     (shared.folder / "override.tf.json").write_text(json.dumps(backend))

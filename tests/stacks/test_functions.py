@@ -185,7 +185,7 @@ def test_no_role_is_given_a_policy_that_aws_manages(stack: Synthesised) -> None:
 
 def test_reserved_concurrency_is_set_where_the_settings_say_so(stacks: dict[str, Synthesised]) -> None:
     reserved = [function(stacks["prod"], name).get("reserved_concurrent_executions") for name in NAMES]
-    assert reserved == [1, 2, 50, None]
+    assert reserved == [2, 2, 50, None]
     assert all("reserved_concurrent_executions" not in function(stacks["dev"], name) for name in NAMES)
 
 

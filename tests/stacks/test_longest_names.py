@@ -9,7 +9,7 @@ import pytest
 
 from stacks.settings.alarms import LONGEST_RUNBOOK_URL
 from stacks.settings.environment_name import LONGEST_ENVIRONMENT_NAME
-from tests.support.settings_file import COMPLETE
+from tests.support.settings_file import CLUSTER, COMPLETE
 from tests.support.synthesis import Synthesised, synthesise_file
 
 if TYPE_CHECKING:
@@ -29,12 +29,17 @@ LIMITS = {
     "aws_db_instance.identifier": 63,
     "aws_db_parameter_group.name": 255,
     "aws_db_proxy.name": 63,
+    "aws_db_proxy_endpoint.db_proxy_endpoint_name": 63,
     "aws_db_subnet_group.name": 255,
     "aws_iam_instance_profile.name": 128,
     "aws_iam_role.name": 64,
     "aws_iam_role_policy.name": 128,
     "aws_kms_alias.name": 256,
     "aws_lambda_function.function_name": 64,
+    "aws_rds_cluster.cluster_identifier": 63,
+    "aws_rds_cluster.final_snapshot_identifier": 255,
+    "aws_rds_cluster_instance.identifier": 63,
+    "aws_rds_cluster_parameter_group.name": 255,
     "aws_s3_bucket.bucket": 63,
     "aws_scheduler_schedule.name": 64,
     "aws_scheduler_schedule_group.name": 64,
@@ -46,13 +51,13 @@ ENVIRONMENT = "n" * LONGEST_ENVIRONMENT_NAME
 NAMING = re.compile(r"(?:\w+_)?(?:name|identifier)|bucket")
 
 
-@pytest.fixture(scope="module")
-def longest(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
+@pytest.fixture(scope="module", params=[COMPLETE, CLUSTER], ids=["instance", "cluster"])
+def longest(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Synthesised:
     """The stack of the longest environment's name and the longest address of the runbook."""
     folder = tmp_path_factory.mktemp("longest")
     url = "https://a.example/".ljust(LONGEST_RUNBOOK_URL, "r")
     file = folder / f"{ENVIRONMENT}.toml"
-    text = COMPLETE.replace("deletion_protection = false", "deletion_protection = false\nfinal_snapshot = true")
+    text = request.param.replace("deletion_protection = false", "deletion_protection = false\nfinal_snapshot = true")
     file.write_text(f'{text}\n[alarms]\nrunbook_url = "{url}"\nemails = ["a@example.com"]\n')
     return synthesise_file(file, folder / "cdktf.out")
 

@@ -248,7 +248,8 @@ def test_a_variable_is_blamed_for_its_own_key_only(
 def test_a_size_that_does_not_exist_is_told_without_what_it_would_have_set(file: Path) -> None:
     sized(file, "smal")
     assert message(file) == (
-        f'{file}: size = \'smal\' is not allowed; allowed: "small", "medium" or "large"; sets what the file does not'
+        f"{file}: size = 'smal' is not allowed; allowed: "
+        '"small", "medium", "large" (an instance) or "huge" (a cluster); sets what the file does not'
     )
     replace(file, "state_machine", "state_machin")
     told = message(file).splitlines()
@@ -365,10 +366,11 @@ def test_each_resolved_setting_says_where_it_came_from(file: Path) -> None:
 
 
 def test_an_unknown_size_is_refused_with_those_there_are(file: Path) -> None:
-    file.write_text('size = "huge"\n' + file.read_text())
+    file.write_text('size = "giant"\n' + file.read_text())
     assert (
         message(file)
-        == f'{file}: size = \'huge\' is not allowed; allowed: "small", "medium" or "large"; sets what the file does not'
+        == f'{file}: size = \'giant\' is not allowed; allowed: "small", "medium", "large" (an instance) or '
+        '"huge" (a cluster); sets what the file does not'
     )
 
 

@@ -67,6 +67,26 @@ AWS_METRICS: dict[tuple[str, frozenset[str]], dict[str, Documented]] = {
         # Of small classes only.
         **_each("EBSByteBalance% EBSIOBalance%", "%", "reserve"),
     },
+    # Each metric of an instance of Aurora, summed up by role: the writer's.
+    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Aurora.AuroraMonitoring.Metrics.html
+    ("AWS/RDS", frozenset({"DBClusterIdentifier", "Role"})): {
+        **_each("ACUUtilization CPUUtilization", "%", "level", True),
+        **_each("BufferCacheHitRatio", "%", "reserve", True),
+        **_each("CPUCreditBalance", "count", "reserve", True),
+        **_each("AuroraReplicaLag AuroraReplicaLagMaximum CommitLatency", "ms", "level", True),
+        **_each("CPUCreditUsage CPUSurplusCreditBalance CPUSurplusCreditsCharged", "count", "level", True),
+        **_each("DatabaseConnections DiskQueueDepth ServerlessDatabaseCapacity", "count", "level", True),
+        **_each("MaximumUsedTransactionIDs ReadIOPS WriteIOPS", "count", "level", True),
+        **_each("FreeableMemory FreeLocalStorage", "bytes", "reserve", True),
+        **_each("SwapUsage TransactionLogsDiskUsage", "bytes", "level", True),
+        **_each("NetworkReceiveThroughput NetworkTransmitThroughput ReadThroughput", "bytes/s", "level", True),
+        **_each("StorageNetworkThroughput WriteThroughput", "bytes/s", "level", True),
+        **_each("ReadLatency WriteLatency", "s", "level", True),
+    },
+    ("AWS/RDS", frozenset({"DBClusterIdentifier"})): {
+        **_each("VolumeBytesUsed", "bytes", "level", True),
+        **_each("VolumeReadIOPs VolumeWriteIOPs", "count", "level", True),
+    },
     # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.monitoring.html
     ("AWS/RDS", frozenset({"ProxyName"})): {
         **_each("ClientConnections", "count", "level"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import threading
 import time
@@ -17,6 +16,8 @@ from handlers.contract.thresholds import Thresholds
 from handlers.diagnosis import Commands, Finding, examine
 from handlers.migrator.runner import run
 from handlers.progress import maintenance
+from handlers.remedies import actions
+from lab.embedded_postgres import ADMIN_USER
 from tests.support.database import MIGRATIONS, build_release
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ _INVOKE = (
 INVOKE_REFRESH = _INVOKE % ("refresh", '{"action": "%s"}')
 INVOKE_MIGRATE = _INVOKE % ("migrate", json.dumps(RELEASE_EVENT))
 # The shell takes a command apart as it does an on-call's, and prints its words instead of running it.
-PRINT_WORDS = 'psql() { printf "%s\\0" psql "$@"; }; aws() { printf "%s\\0" aws "$@"; }; '
+PRINT_WORDS = 'aws() { printf "%s\\0" aws "$@"; }; '
 
 
 def diagnose(
@@ -59,6 +60,7 @@ def diagnose(
     user: str = "scanner_doctor",
     connect_proxy: Callable[[], Any] | None = None,
     time_limit_s: float = 30,
+    commands: Commands = COMMANDS,
     expected: ExpectedParameters | None = None,
     **thresholds: float,
 ) -> list[Finding]:
@@ -66,7 +68,7 @@ def diagnose(
     return examine(
         lambda: database.connect(user),
         Thresholds(**{**THRESHOLDS, **thresholds}),
-        commands=COMMANDS,
+        commands=commands,
         checks=checks,
         read_release=lambda: build_release(MIGRATIONS),
         connect_proxy=connect_proxy,
@@ -81,39 +83,56 @@ def only(findings: list[Finding]) -> tuple[str, str, str]:
     return finding.state, finding.value, finding.next
 
 
-def words_of(command: str, database: TestDatabase) -> list[str]:
-    """Return a command as the shell takes it apart."""
-    environment = {"SCANNERDB_DSN": database.server.dsn(database=database.name)}
+def words_of(command: str) -> list[str]:
+    """Return a command as the shell takes it apart, with nothing in its environment."""
     shell = ["sh", "-c", PRINT_WORDS + command]
-    printed = subprocess.run(shell, capture_output=True, text=True, check=True, env=environment).stdout
+    printed = subprocess.run(shell, capture_output=True, text=True, check=True, env={}).stdout
     return printed.split("\0")[:-1]
 
 
-def carry_out(command: str, database: TestDatabase) -> None:
-    """Do what a finding's `next` says."""
-    words = words_of(command, database)
-    if words[0] == "psql":
-        assert words[2] == "-c"
-        connection = psycopg2.connect(words[1])
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(words[3])
-        connection.close()
-        if ended := re.search(r"pg_terminate_backend\((\d+)\)", words[3]):  # which is asked, not waited for
-            gone = f"NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = {ended[1]})"
-            wait_until(database, f"SELECT 1 WHERE {gone}")
-    else:
-        assert words[:4] == ["aws", "lambda", "invoke", "--function-name"]
-        event = json.loads(words[words.index("--payload") + 1])
-        if words[4] == "scanner-database-test-migrate":
-            assert event == RELEASE_EVENT
-            run(database.connect, build_release(MIGRATIONS))
-            return
-        assert words[4] == "scanner-database-test-refresh"
-        action = event["action"]
-        refresher = Database(database.variables("progress_refresher"), query_timeout_s=30)
+def event_of(command: str) -> tuple[str, dict[str, Any]]:
+    """Return the function that a command invokes, by its short name, and the event."""
+    words = words_of(command)
+    assert words[:4] == ["aws", "lambda", "invoke", "--function-name"]
+    return words[4].removeprefix("scanner-database-test-"), json.loads(words[words.index("--payload") + 1])
+
+
+def carry_out(command: str, database: TestDatabase, *, user: str = ADMIN_USER, **thresholds: float) -> dict[str, Any]:
+    """Do what a finding's `next` says; return what an action of `migrate` answers.
+
+    Args:
+        command: as it is printed.
+        database: where it acts.
+        user: whom `migrate` logs in as; the superuser where RDS lets the master user do what only he may here.
+        thresholds: those with which the finding was found.
+
+    """
+    function, event = event_of(command)
+    action = event.get("action")
+    if function == "refresh":
         assert action in {"refresh", "rebuild", "verify"}
-        getattr(maintenance, action)(refresher)
+        getattr(maintenance, action)(Database(database.variables("progress_refresher"), query_timeout_s=30))
+        return {}
+    assert function == "migrate"
+    if action == "end":
+        return actions.end(event, lambda: database.connect(user))
+    if action == "repair":
+        assert event.items() >= RELEASE_EVENT.items()
+        return actions.repair(
+            event,
+            lambda: database.connect(user),
+            thresholds=Thresholds(**{**THRESHOLDS, **thresholds}),
+            commands=COMMANDS,
+            read_release=lambda: build_release(MIGRATIONS),
+        )
+    assert event == RELEASE_EVENT
+    run(database.connect, build_release(MIGRATIONS))
+    return {}
+
+
+def sql_of(command: str) -> str:
+    """Return the statement that a printed repair runs."""
+    return str(event_of(command)[1]["sql"])
 
 
 def wait_until(database: TestDatabase, sql: str) -> None:

@@ -29,9 +29,12 @@ LISTS = (
     ("lambda", "list_functions", "Functions"),
     ("logs", "describe_log_groups", "logGroups"),
     ("logs", "describe_query_definitions", "queryDefinitions"),
+    ("rds", "describe_db_cluster_parameter_groups", "DBClusterParameterGroups"),
+    ("rds", "describe_db_clusters", "DBClusters"),
     ("rds", "describe_db_instances", "DBInstances"),
     ("rds", "describe_db_parameter_groups", "DBParameterGroups"),
     ("rds", "describe_db_proxies", "DBProxies"),
+    ("rds", "describe_db_proxy_endpoints", "DBProxyEndpoints"),
     ("rds", "describe_db_snapshots", "DBSnapshots"),
     ("rds", "describe_db_subnet_groups", "DBSubnetGroups"),
     ("s3", "list_buckets", "Buckets"),
@@ -61,6 +64,9 @@ def inventory(emulator: Emulator) -> Inventory:
     keys = [
         clients["kms"].describe_key(KeyId=each["KeyId"])["KeyMetadata"] for each in clients["kms"].list_keys()["Keys"]
     ]
+    # RDS makes a default group with the first instance of a family, and keeps it.
+    groups = held["DBParameterGroups"]
+    held["DBParameterGroups"] = [each for each in groups if not each["DBParameterGroupName"].startswith("default.")]
     return held | {
         "DBParameters": [
             parameter

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from handlers.connection import CERTIFICATES
 from stacks import ROOT
-from stacks.settings.instance_classes import FAMILIES, SIZES_VCPUS
+from stacks.settings.instance_classes import FAMILIES, SERVERLESS, SIZES_VCPUS
 from stacks.settings.rds_offers import FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-ENGINE = "postgres"
+ENGINES = ("postgres", "aurora-postgresql")
 MAJORS = (17, 18)
 # Sizes in the order in which they grow.
 SIZES = ("micro", "small", "medium", *SIZES_VCPUS)
@@ -52,26 +52,32 @@ def document() -> str:
     schemas = _cfn_lint() / "data" / "schemas"
     folder = schemas / "extensions" / "aws_rds_dbinstance"
     date = _read(schemas / "version.json")["schema_date"][:10]
-    regions = dict(_classes(_read(folder / "dbinstanceclass_enum.json")))
-    sizes = {
+    lines = [HEAD.format(version=importlib.metadata.version("cfn-lint"), date=date)]
+    for engine in ENGINES:
+        lines += _of_engine(engine, folder)
+    lines += ["[certificates]", f"regions = {_list(_certified_regions())}"]
+    return "\n".join(lines) + "\n"
+
+
+def _of_engine(engine: str, folder: Path) -> list[str]:
+    """Return the lines of one engine."""
+    regions = dict(_classes(engine, _read(folder / "dbinstanceclass_enum.json")))
+    found = {
         family: sorted({size for classes in regions.values() for size in classes.get(family, ())}, key=SIZES.index)
         for family in FAMILIES
     }
-    lines = [
-        HEAD.format(version=importlib.metadata.version("cfn-lint"), date=date),
-        f"[{ENGINE}]",
-        f"versions = {_list(_versions(folder))}",
+    sizes = {family: each for family, each in found.items() if each}
+    return [
+        f"[{engine}]",
+        f"versions = {_list(_versions(engine, folder))}",
         "",
-        f"[{ENGINE}.sizes]",
+        f"[{engine}.sizes]",
         *(f"{family} = {_list(each)}" for family, each in sizes.items()),
         "",
-        f"[{ENGINE}.regions]",
+        f"[{engine}.regions]",
         *(f"{region} = {_list(_offered(classes, sizes))}" for region, classes in sorted(regions.items())),
         "",
-        "[certificates]",
-        f"regions = {_list(_certified_regions())}",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _cfn_lint() -> Path:
@@ -86,17 +92,19 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _classes(schema: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, set[str]]]]:
+def _classes(engine: str, schema: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, set[str]]]]:
     """Yield each region with its sizes by family."""
     for region, rules in schema.items():
         offered: dict[str, set[str]] = {}
         for rule in rules["allOf"]:
             # Where no licence model is given, as in this stack.
             given = rule["if"]["properties"]
-            if given["Engine"].get("const") == ENGINE and given.get("LicenseModel") is False:
+            if given["Engine"].get("const") == engine and given.get("LicenseModel") is False:
                 for name in rule["then"]["properties"]["DBInstanceClass"]["enum"]:
-                    _, family, size = name.split(".")
-                    offered.setdefault(family, set()).add(size)
+                    # Serverless v2, which has no size, is offered wherever Aurora is.
+                    if name != SERVERLESS:
+                        _, family, size = name.split(".")
+                        offered.setdefault(family, set()).add(size)
         yield region, offered
 
 
@@ -110,17 +118,17 @@ def _offered(classes: Mapping[str, set[str]], sizes: Mapping[str, list[str]]) ->
     return offered
 
 
-def _versions(folder: Path) -> list[str]:
+def _versions(engine: str, folder: Path) -> list[str]:
     """Return the versions of the supported majors that may be created, oldest first."""
 
     def listed(file: str) -> set[str]:
         for rule in _read(folder / file)["allOf"]:
             given = rule["if"]["properties"]
-            if given["Engine"].get("const") == ENGINE:
+            if given["Engine"].get("const") == engine:
                 then = rule["then"]
                 condition = then["properties"] if then else given  # the deprecated ones are refused
                 return set(condition["EngineVersion"]["enum"])
-        raise LookupError(f"{file} says nothing about {ENGINE}")
+        raise LookupError(f"{file} says nothing about {engine}")
 
     known = listed("engine_version.json") - listed("engine_version_deprecated.json")
     minor = re.compile(rf"({'|'.join(map(str, MAJORS))})\.\d+")

@@ -1,4 +1,6 @@
-"""A settings file that chooses no size and leaves out nothing that a size would set."""
+"""A settings file that chooses no size and leaves out nothing that a size would set; and that of a cluster."""
+
+import re
 
 COMPLETE = """\
 region = "eu-central-1"
@@ -32,3 +34,21 @@ refresh_minutes = 5
 [status_api]
 state_machine = "scanner-dev*"
 """
+
+
+def without_storage(text: str) -> str:
+    """Take away what an instance has and a cluster has not."""
+    return re.sub(r"^(\w*allocated_storage_gib|multi_az).*\n", "", text, flags=re.MULTILINE)
+
+
+# A cluster of a writer and two readers, provisioned.
+CLUSTER = without_storage(COMPLETE).replace(
+    'instance_class = "db.t4g.small"\n',
+    'engine = "aurora-postgresql"\ninstance_class = "db.r7g.large"\nreaders = 2\n',
+)
+# A writer without readers, whose capacity follows the load.
+SERVERLESS = (
+    CLUSTER.replace("db.r7g.large", "db.serverless")
+    .replace("readers = 2\n", "")
+    .replace("[functions]", "[database.capacity]\nmin_acus = 1\nmax_acus = 16\n\n[functions]")
+)

@@ -12,6 +12,7 @@ from stacks import ROOT
 from tests.support.inventory import Inventory, inventory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 # What differs on one machine, as environments/local.toml has it.
@@ -63,8 +64,20 @@ class Life:
         return [each for each in self.deployed[kind] if each not in self.before[kind]]
 
 
-def live(variant: Variant, *, directory: Path, provider: terraform.Provider) -> Life:
+def live(
+    variant: Variant,
+    *,
+    directory: Path,
+    provider: terraform.Provider,
+    while_deployed: Callable[[Deployment], None] = lambda _: None,
+) -> Life:
     """Apply, which validates first, plan again and destroy; a network that must exist is made first.
+
+    Args:
+        variant: what is deployed.
+        directory: holds all state.
+        provider: of Terraform.
+        while_deployed: called before the second plan.
 
     Raises:
         DeploymentError, TerraformError: a step failed; the message is what it printed.
@@ -88,6 +101,7 @@ def live(variant: Variant, *, directory: Path, provider: terraform.Provider) -> 
         agree = ("-no-color", "-auto-approve")
         applied = terraform.run(stack, environment, "apply", *agree)
         life.resources = int(re.findall(r"Resources: (\d+) added", applied)[0])
+        while_deployed(deployment)
         life.second_plan = deployment.plan(provider)
         life.deployed = inventory(deployment.emulator)
         deployment.emulator.check_services()

@@ -122,6 +122,9 @@ WELL: dict[str, Any] = {
     "rds.describe_account_attributes": {
         "AccountQuotas": [rds_quota("DBInstances", 3, 40), rds_quota("AllocatedStorage", 500, 100_000)]
     },
+    "rds.describe_db_cluster_parameter_groups": Refusal("DBParameterGroupNotFound", status=404),
+    "rds.describe_db_cluster_snapshots": Refusal("DBClusterSnapshotNotFoundFault", status=404),
+    "rds.describe_db_clusters": Refusal("DBClusterNotFoundFault", status=404),
     "rds.describe_db_engine_versions": versions,
     "rds.describe_db_instances": Refusal("DBInstanceNotFound", status=404),
     "rds.describe_db_parameter_groups": Refusal("DBParameterGroupNotFound", status=404),
@@ -146,4 +149,19 @@ WELL: dict[str, Any] = {
         "Account": "123456789012",
         "Arn": "arn:aws:sts::123456789012:assumed-role/deployer/ann",
     },
+}
+# What differs where a cluster is to be deployed: Aurora's offers have neither a standby nor a size of storage.
+OFFERS_OF_AURORA: dict[str, Any] = {
+    "rds.describe_orderable_db_instance_options": {
+        "OrderableDBInstanceOptions": [
+            option(
+                Engine="aurora-postgresql",
+                StorageType=storage_type,
+                MultiAZCapable=False,
+                SupportsStorageAutoscaling=False,
+                MaxStorageSize=0,
+            )
+            for storage_type in ("aurora", "aurora-iopt1")
+        ]
+    }
 }

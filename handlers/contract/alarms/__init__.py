@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Rec
 `status` imports none of this, because every import lengthens its cold start.
 """
 
+from handlers.contract.alarms.cluster import CLUSTER
 from handlers.contract.alarms.functions import FUNCTIONS
 from handlers.contract.alarms.instance import INSTANCE
 from handlers.contract.alarms.messages import MESSAGES, NOTICES, OUTAGE
@@ -28,6 +29,7 @@ RECORDS = (
     *PROXY,
     *INSTANCE,
     *STORAGE,
+    *CLUSTER,
     *MESSAGES,
 )
 

@@ -36,19 +36,33 @@ def function_log(function: str) -> Look:
 
 
 INSTANCE_LOOK = Look(
-    what="the instance: its state, class and storage",
-    command="aws rds describe-db-instances --db-instance-identifier {database.identifier}",
+    what="the database: its state, class and storage",
+    command=("aws rds {database.facts.describe} {database.identifier} --query '{database.facts.shown}' --output table"),
 )
 EVENTS_LOOK = Look(
-    what="the latest events of the instance",
+    what="the latest events of the database",
     command=(
         "aws rds describe-events --source-type db-{database.kind} --source-identifier {database.identifier} "
-        "--duration 1440"
+        "--duration 1440 --query 'Events[].{{At:Date,Event:Message}}' --output table"
     ),
+)
+PROXY_TARGETS_LOOK = Look(
+    what="the proxy's targets: whether each is reached, and why not",
+    command=(
+        "aws rds describe-db-proxy-targets --db-proxy-name {prefix} "
+        "--query 'Targets[].{{Target:RdsResourceId,Role:Role,State:TargetHealth.State,Reason:TargetHealth.Reason,"
+        "Why:TargetHealth.Description}}' --output table"
+    ),
+)
+SLOW_STATEMENTS_LOOK = log(
+    "the slow statements, each with its plan", "/aws/rds/{database}/postgresql", pattern="duration"
 )
 CONCURRENCY_LOOK = Look(
     what="the account's limit of concurrent executions",
-    command="aws lambda get-account-settings",
+    command=(
+        "aws lambda get-account-settings --query 'AccountLimit.{{Limit:ConcurrentExecutions,"
+        "NotSetAside:UnreservedConcurrentExecutions}}' --output table"
+    ),
 )
 
 
@@ -56,5 +70,8 @@ def schedule(name: str) -> Look:
     """Return a look at a schedule of EventBridge."""
     return Look(
         what="the schedule",
-        command=f"aws scheduler get-schedule --group-name {{prefix}} --name {{prefix}}-{name}",
+        command=(
+            f"aws scheduler get-schedule --group-name {{prefix}} --name {{prefix}}-{name} "
+            "--query '{{State:State,Expression:ScheduleExpression,Target:Target.Arn}}' --output table"
+        ),
     )

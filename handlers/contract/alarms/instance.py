@@ -1,6 +1,7 @@
 """What the instance is short of."""
 
 from handlers.contract.alarms.answers import INSTANCE_LOOK, READ_CHECKS, SESSION_CHECKS
+from handlers.contract.alarms.deployment import on_an_instance
 from handlers.contract.alarms.metrics import database_metric
 from handlers.contract.alarms.model import FIVE_MINUTES_S, MINUTE_S, AlarmRecord, Statistic
 
@@ -20,7 +21,7 @@ INSTANCE = (
     ),
     AlarmRecord(
         name="database-load",
-        is_for=lambda deployment: deployment.has_performance_insights,
+        is_for=lambda deployment: on_an_instance(deployment) and deployment.has_performance_insights,
         watches=Statistic(metric=database_metric("DBLoad"), statistic="Average"),
         period_s=MINUTE_S,
         evaluation_periods=15,

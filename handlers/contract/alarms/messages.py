@@ -24,7 +24,10 @@ MESSAGES = (
         checks=("connection",),
         look=Look(
             what="who is to be told, and who has confirmed",
-            command="aws sns list-subscriptions --query \"Subscriptions[?contains(TopicArn, '{prefix}-')]\"",
+            command=(
+                "aws sns list-subscriptions --query \"Subscriptions[?contains(TopicArn, '{prefix}-')]"
+                '.{{Topic:TopicArn,Protocol:Protocol,To:Endpoint,Confirmed:SubscriptionArn}}" --output table'
+            ),
         ),
     ),
 )
@@ -36,7 +39,10 @@ OUTAGE = Notice(
     checks=(),
     look=Look(
         what="which alarms ring",
-        command="aws cloudwatch describe-alarms --state-value ALARM --alarm-name-prefix {prefix}-",
+        command=(
+            "aws cloudwatch describe-alarms --state-value ALARM --alarm-name-prefix {prefix}- --query "
+            "'MetricAlarms[].{{Alarm:AlarmName,Since:StateUpdatedTimestamp,Why:StateReason}}' --output table"
+        ),
     ),
 )
 NOTICES = (
@@ -52,7 +58,11 @@ NOTICES = (
         checks=("connection",),
         look=Look(
             what="what waits to be done to the instance",
-            command="aws rds describe-pending-maintenance-actions",
+            command=(
+                "aws rds describe-pending-maintenance-actions --query 'PendingMaintenanceActions[]."
+                "PendingMaintenanceActionDetails[].{{Action:Action,What:Description,From:AutoAppliedAfterDate,"
+                "NotLaterThan:ForcedApplyDate}}' --output table"
+            ),
         ),
     ),
 )

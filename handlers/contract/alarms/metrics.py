@@ -28,9 +28,21 @@ def refresh_metric(name: str) -> Metric:
 
 
 def database_metric(name: str) -> Metric:
-    """Return a metric that RDS publishes of the instance."""
+    """Return a metric that RDS publishes of the instance, or of the cluster's writer, whichever instance that is."""
     return Metric(
-        namespace="AWS/RDS", name=name, dimensions={"DBInstanceIdentifier": "{deployment.database.identifier}"}
+        namespace="AWS/RDS",
+        name=name,
+        dimensions={
+            "{deployment.database.facts.metrics_by}": "{deployment.database.identifier}",
+            "Role": "{deployment.database.facts.role}",
+        },
+    )
+
+
+def volume_metric(name: str) -> Metric:
+    """Return a metric that RDS publishes of the volume that the instances of a cluster share."""
+    return Metric(
+        namespace="AWS/RDS", name=name, dimensions={"DBClusterIdentifier": "{deployment.database.identifier}"}
     )
 
 

@@ -1,18 +1,16 @@
 """What RDS Proxy publishes."""
 
-from handlers.contract.alarms.answers import WAYS_IN, log
+from handlers.contract.alarms.answers import PROXY_TARGETS_LOOK, WAYS_IN, log
 from handlers.contract.alarms.metrics import proxy_metric
 from handlers.contract.alarms.model import (
     FIVE_MINUTES_S,
     MINUTE_S,
     AlarmRecord,
     Expression,
-    Look,
     Metric,
     Statistic,
 )
 
-_TARGETS = Look(what="the proxy's targets", command="aws rds describe-db-proxy-targets --db-proxy-name {prefix}")
 _LOG = log("the log of the proxy", "/aws/rds/proxy/{prefix}")
 _BUSY = (*WAYS_IN, "lock-waits", "long-transactions", "idle-in-transaction", "slow-statements")
 
@@ -49,7 +47,7 @@ PROXY = (
         severity="page",
         meaning="The proxy does not reach the database; neither the scanner nor the functions do.",
         checks=WAYS_IN,
-        look=_TARGETS,
+        look=PROXY_TARGETS_LOOK,
     ),
     AlarmRecord(
         name="proxy-borrow-slow",
@@ -88,7 +86,7 @@ PROXY = (
         severity="ticket",
         meaning="Nearly every connection that the proxy may open is borrowed; clients begin to wait.",
         checks=_BUSY,
-        look=_TARGETS,
+        look=PROXY_TARGETS_LOOK,
     ),
     AlarmRecord(
         name="proxy-logins-failing",

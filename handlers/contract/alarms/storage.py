@@ -1,7 +1,7 @@
 """What the disk is short of."""
 
 from handlers.contract.alarms.answers import INSTANCE_LOOK, READ_CHECKS
-from handlers.contract.alarms.deployment import chosen
+from handlers.contract.alarms.deployment import chosen, on_an_instance
 from handlers.contract.alarms.metrics import database_metric
 from handlers.contract.alarms.model import HOUR_S, MINUTE_S, AlarmRecord, Expression, Statistic
 
@@ -27,6 +27,7 @@ def _slow(name: str, metric: str, meaning: str, *, checks: tuple[str, ...]) -> A
 def _burst(name: str, metric: str, meaning: str) -> AlarmRecord:
     return AlarmRecord(
         name=name,
+        is_for=on_an_instance,
         watches=Statistic(metric=database_metric(metric), statistic="Average"),
         period_s=MINUTE_S,
         evaluation_periods=3,
@@ -44,6 +45,7 @@ def _burst(name: str, metric: str, meaning: str) -> AlarmRecord:
 STORAGE = (
     AlarmRecord(
         name="storage-low",
+        is_for=on_an_instance,
         watches=_FREE,
         period_s=MINUTE_S,
         evaluation_periods=5,
@@ -59,6 +61,7 @@ STORAGE = (
     ),
     AlarmRecord(
         name="storage-filling",
+        is_for=on_an_instance,
         watches=Expression(
             label="time until the disk is full, at the rate of the last hour",
             # In hours; a year when the free space grows.

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from moto.apigatewayv2.models import apigatewayv2_backends
@@ -30,6 +31,7 @@ from lab.emulator.access.account import (
     Rule,
     Subnet,
 )
+from lab.emulator.patch_clusters import endpoints_of
 
 ACCOUNT_ID = DEFAULT_ACCOUNT_ID
 ANYWHERE = "0.0.0.0/0"
@@ -62,7 +64,7 @@ def read_account(region: str) -> Account:
         rules=tuple(_rules(ec2)),
         endpoints=tuple(_endpoints(ec2)),
         functions=tuple(functions),
-        instances=tuple(_instances(region)),
+        instances=(*_instances(region), *_clusters(region)),
         proxies=tuple(_proxies(region)),
         machines=tuple(_machines(ec2)),
         alarms={
@@ -133,7 +135,15 @@ def _keys(region: str) -> Iterator[tuple[str, str]]:
         *((each.arn, each.kms_key_id) for each in list(logs_backends[ACCOUNT_ID][region].groups.values())),
         *((each.function_arn, each.kms_key_arn) for each in _functions(region)),
     ]
-    yield from ((arn, key) for arn, key in named if key)
+    yield from ((arn, _key_arn(region, key)) for arn, key in named if key)
+
+
+def _key_arn(region: str, key: str) -> str:
+    """Return the ARN of a key, by which policies name it; a resource may name it by its id or alias."""
+    try:
+        return str(kms_backends[ACCOUNT_ID][region].describe_key(key).arn)
+    except KeyError:  # another region's, or none
+        return key
 
 
 def _subnets(ec2: Any) -> list[Any]:
@@ -197,19 +207,41 @@ def _instances(region: str) -> Iterator[Instance]:
         )
 
 
+def _clusters(region: str) -> Iterator[Instance]:
+    """Yield the endpoint of each cluster, by which its writer is reached."""
+    for each in list(rds_backends[ACCOUNT_ID][region].clusters.values()):
+        yield Instance(
+            host=each.endpoint,
+            port=int(each.port or 0),
+            resource_id=each.db_cluster_resource_id,
+            group_ids=tuple(each.vpc_security_group_ids),
+            monitoring_role=None,
+        )
+
+
 def _proxies(region: str) -> Iterator[Proxy]:
     rds = rds_backends[ACCOUNT_ID][region]
     for each in list(rds.db_proxies.values()):
-        targets = [target.rds_resource_id for target in each.proxy_target_groups["default"].targets]
-        yield Proxy(
+        targets = [_address(rds, target.rds_resource_id) for target in each.proxy_target_groups["default"].targets]
+        proxy = Proxy(
             name=each.db_proxy_name,
             host=each.endpoint,
             resource_id=each.unique_id,
             group_ids=tuple(each.vpc_security_group_ids),
             role=each.role_arn,
             secret_arns=tuple(auth["SecretArn"] for auth in each.auth or ()),
-            target_host=rds.databases[targets[0]].address if targets and targets[0] in rds.databases else None,
+            target_host=targets[0] if targets else None,
         )
+        yield proxy
+        for endpoint in endpoints_of(rds, each.db_proxy_name):
+            yield replace(proxy, host=endpoint.endpoint, group_ids=tuple(endpoint.vpc_security_group_ids))
+
+
+def _address(rds: Any, identifier: str) -> str | None:
+    """Return the host name of a target of a proxy: of a cluster's writer, or of an instance."""
+    if identifier in rds.clusters:
+        return str(rds.clusters[identifier].endpoint)
+    return str(rds.databases[identifier].address) if identifier in rds.databases else None
 
 
 def _machines(ec2: Any) -> Iterator[Machine]:

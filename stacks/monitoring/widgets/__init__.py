@@ -10,21 +10,30 @@ from dataclasses import replace
 from handlers.contract.alarms.deployment import Deployment
 from handlers.contract.alarms.model import Alarm, Statistic
 from stacks.monitoring.widgets import database, service
-from stacks.monitoring.widgets.model import Graph, LogTable, Section
+from stacks.monitoring.widgets.model import Graph, LogTable, Number, Section
+from stacks.monitoring.widgets.units import drawn_unit
 from stacks.settings import Settings
 
 GRAPHS_IN_A_ROW = 4
+# Above all else: is it fresh, does it answer, and what runs out.
+GLANCE = (
+    Number(title="Age of progress, s", alarm="progress-lag", label="at the last refresh"),
+    Number(title="5xx in 5 minutes", alarm="api-errors", label="answers"),
+    Number(title="Connections in use, %", alarm="database-connections", label="of max_connections"),
+    Number(title="Free disk, GiB", alarm="storage-low", label="least of a minute"),
+    Number(title="Longest wait for a lock, s", alarm="lock-waits", label="at the last refresh"),
+)
 
 
 def sections(settings: Settings, deployment: Deployment, alarms: Sequence[Alarm]) -> Iterator[Section]:
     """Yield the sections from top to bottom."""
     planned = (
-        service.users(),
+        service.users(deployment),
         service.progress(deployment),
         service.functions(),
         database.proxy(deployment),
         database.instance(),
-        database.storage(),
+        database.cluster() if settings.database.is_cluster else database.storage(),
         database.statements(settings),
         service.messages(),
     )
@@ -57,4 +66,4 @@ def _alarms(widget: Graph | LogTable) -> tuple[str, ...]:
 
 def _own_graph(alarm: Alarm) -> Graph:
     value = alarm.watches.metric.name if isinstance(alarm.watches, Statistic) else alarm.watches.label
-    return Graph(title=f"{value[0].upper()}{value[1:]}, {alarm.unit}", alarms=(alarm.name,))
+    return Graph(title=f"{value[0].upper()}{value[1:]}, {drawn_unit(alarm.unit).name}", alarms=(alarm.name,))

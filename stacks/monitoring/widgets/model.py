@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from handlers.contract.alarms.model import MINUTE_S, AlarmRecord, Metric, Statistic
+from handlers.contract.alarms.model import MINUTE_S, AlarmRecord, Expression, Metric, Statistic
 from stacks.monitoring.log_queries import LogQuery
 
 
@@ -10,7 +10,7 @@ from stacks.monitoring.log_queries import LogQuery
 class Series:
     """One line of a graph."""
 
-    watches: Statistic
+    watches: Statistic | Expression
     period_s: int = MINUTE_S
     on_the_right: bool = False
 
@@ -25,12 +25,38 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
-    """A graph of alarms' values with their thresholds, and of what helps to read them."""
+    """A graph of alarms' values with their thresholds, and of what helps to read them.
+
+    Args:
+        title: with the unit in which the values are drawn; with `, %` in it the axis ends at 100.
+        alarms: the names of those that it explains; they share a unit.
+        series: drawn besides.
+        marks: lines that are no thresholds, in the unit of the metrics.
+        divisor: what each value on the left axis is divided by; `None`: as the unit of the alarms asks.
+
+    """
 
     title: str
     alarms: tuple[str, ...] = ()
     series: tuple[Series, ...] = ()
     marks: tuple[Mark, ...] = ()
+    divisor: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number:
+    """The newest value of what an alarm compares.
+
+    Args:
+        title: with the unit.
+        alarm: its name.
+        label: of the value, shorter than the title.
+
+    """
+
+    title: str
+    alarm: str
+    label: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +69,7 @@ class LogTable:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A heading, and rows of widgets that share the width evenly.
+    """A heading, and rows of widgets that share the width; what pages has twice the width of the others.
 
     Args:
         heading: above the rows.

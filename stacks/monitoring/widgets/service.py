@@ -12,8 +12,12 @@ from handlers.contract.names import FUNCTIONS
 from stacks.monitoring.widgets.model import Graph, Mark, Section, Series, series
 
 
-def users() -> Section:
+def users(deployment: Deployment) -> Section:
     """Return what the callers of the status API notice."""
+
+    def known(name: str, *, on_the_right: bool = False) -> Series:
+        metric = refresh_metric(name)
+        return series(metric, "Maximum", period_s=deployment.refresh_interval_s, on_the_right=on_the_right)
 
     def requests(name: str) -> Series:
         return series(api_metric(name), "Sum", period_s=FIVE_MINUTES_S, on_the_right=name == "Count")
@@ -29,13 +33,16 @@ def users() -> Section:
                     series=(requests("4xx"), requests("Count")),
                 ),
                 Graph(
-                    title="Latency, ms",
+                    title="Latency, s",
                     alarms=("api-slow",),
                     series=(
                         series(api_metric("Latency"), "p50"),
                         series(api_metric("Latency"), "p99"),
                         series(api_metric("IntegrationLatency"), "p90"),
                     ),
+                ),
+                Graph(
+                    title="Jobs and objects", series=(known(metrics.JOBS), known(metrics.OBJECTS, on_the_right=True))
                 ),
             ),
         ),
@@ -45,9 +52,8 @@ def users() -> Section:
 def progress(deployment: Deployment) -> Section:
     """Return whether progress is fresh and exact."""
 
-    def refreshes(name: str, statistic: str = "Maximum", *, on_the_right: bool = False) -> Series:
-        period_s = deployment.refresh_interval_s
-        return series(refresh_metric(name), statistic, period_s=period_s, on_the_right=on_the_right)
+    def refreshes(name: str, statistic: str = "Maximum") -> Series:
+        return series(refresh_metric(name), statistic, period_s=deployment.refresh_interval_s)
 
     def schedule(name: str) -> Series:
         return series(schedule_metric(name), "Sum", period_s=FIVE_MINUTES_S)
@@ -64,28 +70,24 @@ def progress(deployment: Deployment) -> Section:
                 ),
                 Graph(title="Age of progress at a refresh, s", alarms=("progress-lag",)),
                 Graph(
+                    title="Scheduler: invocations of refresh",
+                    alarms=("schedule-failing", "schedule-dropping"),
+                    series=(schedule("InvocationAttemptCount"), schedule("TargetErrorThrottledCount")),
+                ),
+            ),
+            (
+                Graph(
                     title="Changes that wait to be folded",
                     alarms=("progress-backlog",),
                     series=(refreshes(metrics.FOLDED_ROWS),),
                 ),
-                Graph(title="Duration of a refresh, ms", alarms=("refresh-overrun",)),
-            ),
-            (
+                Graph(title="Duration of a refresh, s", alarms=("refresh-overrun",)),
                 Graph(
                     title="Jobs that differ from a full count",
                     alarms=("progress-drift",),
                     series=(refreshes(metrics.MENDED_JOBS),),
                 ),
                 Graph(title="Verifications in a day", alarms=("verification-missing",)),
-                Graph(
-                    title="Jobs and objects",
-                    series=(refreshes(metrics.JOBS), refreshes(metrics.OBJECTS, on_the_right=True)),
-                ),
-                Graph(
-                    title="Scheduler: invocations of refresh",
-                    alarms=("schedule-failing", "schedule-dropping"),
-                    series=(schedule("InvocationAttemptCount"), schedule("TargetErrorThrottledCount")),
-                ),
             ),
         ),
     )
@@ -96,7 +98,7 @@ def functions() -> Section:
 
     def duration(function: str, timeout_s: int) -> Graph:
         return Graph(
-            title=f"Duration of {function}, ms",
+            title=f"Duration of {function}, s",
             alarms=(f"{function}-slow",),
             series=(series(function_metric(function, "Duration"), "p50"),),
             marks=(Mark(label="timeout", value=1000 * timeout_s),),
@@ -129,7 +131,8 @@ def functions() -> Section:
                 duration("refresh", timeouts.REFRESH.function_s),
                 duration("migrate", timeouts.MIGRATE.function_s),
                 Graph(
-                    title="Duration of doctor, ms",
+                    title="Duration of doctor, s",
+                    divisor=1e3,
                     series=(series(function_metric("doctor", "Duration"), "Maximum"),),
                     marks=(Mark(label="timeout", value=1000 * timeouts.DOCTOR.function_s),),
                 ),

@@ -57,7 +57,7 @@ def life(provider: terraform.Provider, tmp_path_factory: pytest.TempPathFactory)
     with Deployment(folder / "deployment", settings_file=file, report=lambda _: None) as deployment:
         database = _older_database(deployment)
         _instance(deployment)
-        life = Life(before=inventory(deployment.emulator), rows=_rows(database))
+        life = Life(before=_inventory(deployment), rows=_rows(database))
         _live(life, deployment, provider, database)
     return life
 
@@ -80,7 +80,7 @@ def _live(life: Life, deployment: Deployment, provider: terraform.Provider, data
     applied = terraform.run(stack, environment, "apply", *agree)
     life.resources = int(re.findall(r"Resources: (\d+) added", applied)[0])
     life.second_plan = deployment.plan(provider)
-    life.deployed = inventory(emulator)
+    life.deployed = _inventory(deployment)
     ((job_id,),) = database.query("SELECT job_id FROM jobs WHERE bucket = 'one'")
     life.answer = get(f"{emulator.api_url}/jobs/{job_id}", region=deployment.settings.region)
     findings = emulator.invoke(deployment.function_name("doctor"), {})["findings"]
@@ -89,7 +89,7 @@ def _live(life: Life, deployment: Deployment, provider: terraform.Provider, data
     decisions = emulator.decisions()
     life.connected = {str(each["by"]).rpartition("-")[2] for each in decisions if ": connect to " in str(each["what"])}
     terraform.run(stack, environment, "destroy", *agree, "-refresh=false")
-    life.after, life.rows_after = inventory(emulator), _rows(database)
+    life.after, life.rows_after = _inventory(deployment), _rows(database)
     life.refused = emulator.refusals()
     log = emulator.log_file.read_text(errors="replace")
     life.broken_requests = [line for line in log.splitlines() if line.startswith(REFUSED)]
@@ -114,7 +114,9 @@ def _instance(deployment: Deployment) -> None:
         deployment.overrides[f"SCANNER__NETWORK__{key.upper()}"] = str(ids)
     deployment.overrides["SCANNER__FUNCTIONS__PLATFORM"] = "host"
     group = ec2.create_security_group(GroupName="scans", Description="of another team", VpcId=network["vpc_id"])
-    rule = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": [{"CidrIp": "10.80.0.0/16"}]}
+    others = ec2.create_security_group(GroupName="clients", Description="of another team", VpcId=network["vpc_id"])
+    from_others = [{"GroupId": others["GroupId"]}]
+    rule = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "UserIdGroupPairs": from_others}
     ec2.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=[rule])
     key = client("kms").create_key(Description="of another team")["KeyMetadata"]["KeyId"]
     subnets = network["subnet_ids"]
@@ -140,6 +142,14 @@ def _instance(deployment: Deployment) -> None:
     # As RDS does for an exported log.
     client("logs").create_log_group(logGroupName=f"/aws/rds/instance/{IDENTIFIER}/postgresql")
     rds.describe_db_instances()  # the secret becomes active when it was seen
+
+
+def _inventory(deployment: Deployment) -> Inventory:
+    """Return all that the account holds, without the time to which RDS can restore, which moves by itself."""
+    held = inventory(deployment.emulator)
+    for instance in held["DBInstances"]:
+        instance.pop("LatestRestorableTime", None)
+    return held
 
 
 def _rows(database: TestDatabase) -> list[Any]:

@@ -14,6 +14,7 @@ import psycopg2.errors
 import pytest
 
 from handlers.contract.alarms import RECORDS, TOLD
+from handlers.contract.alarms.answers import EVENTS_LOOK, INSTANCE_LOOK
 from handlers.contract.thresholds import Thresholds
 from handlers.diagnosis import CHECKS, Finding, checks_of, examine, looks, overall
 from handlers.diagnosis import checks as registry
@@ -27,7 +28,8 @@ from tests.support.old_deployment import OLD_DEPLOYMENT, create_analyst
 if TYPE_CHECKING:
     from tests.support.database import TestDatabase
 
-EVENTS = "aws rds describe-events --source-type db-instance --source-identifier scanner-database-test --duration 1440"
+EVENTS = COMMANDS.look(EVENTS_LOOK)
+INSTANCE = COMMANDS.look(INSTANCE_LOOK)
 
 
 @pytest.mark.parametrize("user", ["scanner_doctor", "scanner_admin"])
@@ -46,9 +48,8 @@ def test_an_older_schema_is_examined_too(empty_database: TestDatabase, user: str
     run(empty_database.connect, replace(release, migrations=release.migrations[:count]))
     findings = diagnose(empty_database, *CHECKS, user=user)
     assert {finding.check for finding in findings} == set(CHECKS) - {"proxy"}
-    assert {finding.next for finding in findings if finding.state != "ok"} <= {
-        *(INVOKE_MIGRATE, 'psql "$SCANNERDB_DSN" -c "CREATE EXTENSION IF NOT EXISTS pg_stat_statements"')
-    }
+    extension = COMMANDS.repair("slow-statements", "CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+    assert {finding.next for finding in findings if finding.state != "ok"} <= {INVOKE_MIGRATE, extension}
     states = {finding.check: finding.state for finding in findings}
     assert states["connection"] == states["connections"] == states["lock-waits"] == states["storage"] == "ok"
     assert states["migrations"] != "ok"
@@ -149,7 +150,7 @@ def test_an_examination_ends_in_time_and_says_what_it_did_not_look_at(
 ) -> None:
     broken(monkeypatch, "connections", lambda context: context.fetch("SELECT pg_sleep(60)", {}))
     started = time.monotonic()
-    first, slow, late = diagnose(well, "connection", "connections", "storage", time_limit_s=0.5)
+    slow, late, first = diagnose(well, "connection", "connections", "storage", time_limit_s=0.5)
     assert time.monotonic() - started < 2
     assert first.state == "ok"
     assert (slow.state, slow.value) == ("unknown", "gave up: canceling statement due to statement timeout")
@@ -172,13 +173,13 @@ def test_a_connection_that_is_lost_ends_with_what_was_found(
         return context.fetch("SELECT 1", {})
 
     broken(monkeypatch, "grants", check)
-    first, lost, elsewhere = diagnose(well, "connection", "grants", "storage")
+    lost, elsewhere, first = diagnose(well, "connection", "grants", "storage")
     assert (first.check, first.state) == ("connection", "ok")
     assert (lost.check, lost.state) == ("connection", "critical")
     assert lost.value.startswith("lost during grants: ")
     assert "no answer in time" not in lost.value
     assert lost.next == EVENTS
-    assert elsewhere.next == "aws rds describe-db-instances --db-instance-identifier scanner-database-test"
+    assert elsewhere.next == INSTANCE
 
 
 def test_a_server_that_falls_silent_does_not_keep_the_on_call_waiting(
@@ -194,11 +195,35 @@ def test_a_server_that_falls_silent_does_not_keep_the_on_call_waiting(
     broken(monkeypatch, "grants", check)
     started = time.monotonic()
     try:
-        _, lost, _ = diagnose(well, "connection", "grants", "storage", time_limit_s=0.5)
+        lost, _, _ = diagnose(well, "connection", "grants", "storage", time_limit_s=0.5)
     finally:
         os.kill(frozen[0], signal.SIGCONT)
     assert time.monotonic() - started < 6
     assert (lost.state, lost.value) == ("critical", "lost during grants: no answer in time")
+
+
+def test_a_server_that_refuses_is_told_apart_from_one_that_does_not_answer(well: TestDatabase) -> None:
+    def silent() -> psycopg2.extensions.connection:
+        raise psycopg2.OperationalError("connection to server at 10.0.0.1, port 5432 failed: timeout expired")
+
+    connection, _ = examine(silent, Thresholds(**THRESHOLDS), commands=COMMANDS)
+    assert connection.value.startswith("no answer: ")
+    assert "a security group or route" in connection.why
+    well.server.stop(immediate=True)
+    try:
+        connection, _ = diagnose(well, *CHECKS)
+    finally:
+        well.server.start()
+    assert connection.value.startswith("the server refuses connections: ")
+    assert "it starts, stops or fails over" in connection.why
+
+
+def test_the_worst_is_told_first(well: TestDatabase) -> None:
+    well.query("ALTER TABLE job_objects DISABLE TRIGGER track_job_objects_insert; DROP INDEX idx_findings_job_detector")
+    findings = diagnose(well, *CHECKS)
+    assert [finding.check for finding in findings[:2]] == ["triggers", "indexes"]
+    ok = [finding.check for finding in findings if finding.state == "ok"]
+    assert [finding.check for finding in findings[2:]] == ok == [name for name in CHECKS if name in ok]
 
 
 def test_a_server_that_is_away_is_told_with_libpqs_reason(well: TestDatabase) -> None:
@@ -224,8 +249,7 @@ def test_a_proxy_without_its_database_is_mended_by_no_deploy(well: TestDatabase)
     finally:
         well.server.start()
     commands = {finding.check: finding.next for finding in findings}
-    instance = "aws rds describe-db-instances --db-instance-identifier scanner-database-test"
-    assert commands == {"connection": EVENTS, "proxy": "", "elsewhere": instance}
+    assert commands == {"connection": EVENTS, "proxy": "", "elsewhere": INSTANCE}
     assert "has no database to connect to" in next(each.why for each in findings if each.check == "proxy")
 
 
@@ -257,8 +281,9 @@ def test_a_look_names_a_command_of_the_deployment_and_leaves_the_state_alone(
 ) -> None:
     (finding,) = looks(alarm, COMMANDS)
     assert finding.state == "look"
-    assert words_of(finding.next, database)[0] == "aws"
-    assert "{" not in finding.next
+    assert words_of(finding.next)[0] == "aws"
+    assert "{prefix" not in finding.next
+    assert "{database" not in finding.next
     assert overall([finding]) == "ok"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from handlers.diagnosis import plans
 from handlers.diagnosis.text import statement
-from tests.support.diagnosis import Session, carry_out, diagnose, only, wait_until, words_of
+from tests.support.diagnosis import Session, carry_out, diagnose, only, sql_of, wait_until
 from tests.support.partitioning import finish, partition
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     Sessions = Callable[..., Session]
 
-PSQL = 'psql "$SCANNERDB_DSN" -c '
 BUILD = "CREATE INDEX CONCURRENTLY idx_job_objects_job_status ON job_objects (job_id, status)"
 
 
@@ -45,7 +44,7 @@ def test_an_index_whose_build_was_ended_is_built_again(well: TestDatabase, sessi
         "warning",
         "idx_job_objects_job_status on job_objects is INVALID: its build was interrupted",
     )
-    assert next_ == f'{PSQL}"REINDEX INDEX CONCURRENTLY public.idx_job_objects_job_status"'
+    assert sql_of(next_) == "REINDEX INDEX CONCURRENTLY public.idx_job_objects_job_status"
     carry_out(next_, well)
     assert only(diagnose(well, "indexes"))[0] == "ok"
 
@@ -53,9 +52,9 @@ def test_an_index_whose_build_was_ended_is_built_again(well: TestDatabase, sessi
 def test_what_an_ended_reindex_left_is_dropped(well: TestDatabase, sessions: Sessions) -> None:
     end_in_the_middle(well, sessions, "REINDEX INDEX CONCURRENTLY idx_job_objects_job_status")
     state, _, next_ = only(diagnose(well, "indexes"))
-    assert (state, next_) == (
+    assert (state, sql_of(next_)) == (
         "warning",
-        f'{PSQL}"DROP INDEX CONCURRENTLY public.idx_job_objects_job_status_ccnew"',
+        "DROP INDEX CONCURRENTLY public.idx_job_objects_job_status_ccnew",
     )
     carry_out(next_, well)
     assert only(diagnose(well, "indexes"))[0] == "ok"
@@ -202,10 +201,11 @@ def test_a_statement_that_is_slow_on_average_is_told_without_its_values(well: Te
     assert state == "warning"
     assert re.match(r"\d+ ms on average, 2 calls, \d+ ms and 0.0 MiB read in all: SELECT pg_sleep\(", value)
     assert "secret" not in value
-    sql = words_of(next_, well)[3]
-    assert sql.startswith("SELECT query FROM pg_stat_statements WHERE queryid = ")
-    ((text,),) = well.query(sql)
-    assert text.startswith("SELECT pg_sleep(")
+    # The log has the statement, and its plan.
+    assert next_.startswith("aws logs tail /aws/rds/instance/scanner-database-test/postgresql --since 1h")
+    queryid = re.search(r"\(queryid (-?\d+)\)$", value)
+    assert queryid
+    assert well.query("SELECT 1 FROM pg_stat_statements WHERE queryid = %s", (queryid[1],))
     state, value, _ = only(diagnose(well, "slow-statements"))
     assert state == "ok"
     assert value.startswith("no statement averages 1,000 ms. Most time in total: ")
@@ -216,7 +216,7 @@ def test_statements_are_unknown_without_the_extension(well: TestDatabase) -> Non
     state, value, next_ = only(diagnose(well, "slow-statements"))
     assert (state, value) == ("unknown", "the extension pg_stat_statements is missing")
     # RDS lets the master user create it; here a superuser does.
-    well.query(words_of(next_, well)[3], user="postgres")
+    carry_out(next_, well, user="postgres")
     assert only(diagnose(well, "slow-statements"))[0] == "ok"
 
 

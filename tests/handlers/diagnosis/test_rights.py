@@ -8,7 +8,7 @@ import pytest
 
 from handlers.migrator.runner import rollback
 from tests.support.database import MIGRATIONS, build_release
-from tests.support.diagnosis import INVOKE_MIGRATE, Session, carry_out, diagnose, only
+from tests.support.diagnosis import COMMANDS, INVOKE_MIGRATE, Session, carry_out, diagnose, only
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     Sessions = Callable[..., Session]
 
-PSQL = 'psql "$SCANNERDB_DSN" -c '
 RELEASE = build_release(MIGRATIONS)
 NEWEST = RELEASE.migrations[-1].file.removesuffix(".sql")
 
@@ -90,7 +89,7 @@ def test_without_the_list_of_rights_the_doctor_says_what_brings_it(well: TestDat
         (
             "ALTER ROLE progress_reader NOLOGIN",
             "progress_reader may not log in",
-            f'{PSQL}"ALTER ROLE progress_reader LOGIN"',
+            COMMANDS.repair("grants", "ALTER ROLE progress_reader LOGIN"),
         ),
         (
             "REVOKE CONNECT ON DATABASE {name} FROM public, progress_reader",

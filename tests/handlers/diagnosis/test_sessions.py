@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -13,17 +14,24 @@ import pytest
 
 from handlers.contract import postgres_versions
 from handlers.diagnosis import sessions as diagnosis
-from tests.support.diagnosis import Session, carry_out, diagnose, only, wait_until
+from lab.embedded_postgres import RESERVED_CONNECTIONS_SINCE
+from tests.support.diagnosis import Session, carry_out, diagnose, event_of, only, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.support.database import TestDatabase
 
     Sessions = Callable[..., Session]
 
 WAITERS = "SELECT pid FROM pg_locks WHERE NOT granted AND waitstart < now() - interval '0.1 s'"
-PSQL = 'psql "$SCANNERDB_DSN" -c '
+
+
+def ends(command: str) -> tuple[int, bool]:
+    """Return which session a command ends, and whether it only cancels its statement."""
+    function, event = event_of(command)
+    assert (function, event["action"]) == ("migrate", "end")
+    return event["pid"], event.get("cancel", False)
 
 
 def test_the_session_that_idles_in_front_of_a_queue_is_named_and_ended(well: TestDatabase, sessions: Sessions) -> None:
@@ -37,7 +45,7 @@ def test_the_session_that_idles_in_front_of_a_queue_is_named_and_ended(well: Tes
     assert f"by pid {holder.pid} (scanner_app), idle in transaction for " in value
     assert value.endswith("UPDATE jobs SET bucket = ?")
     assert "secret" not in value
-    assert next_ == f'{PSQL}"SELECT pg_terminate_backend({holder.pid})"'
+    assert ends(next_) == (holder.pid, False)
     carry_out(next_, well)
     waiter.join()
     assert waiter.error is None
@@ -51,7 +59,7 @@ def test_a_statement_that_runs_in_front_of_a_queue_is_cancelled(well: TestDataba
     waiter.start("UPDATE jobs SET bucket = 'mine'")
     wait_until(well, WAITERS)
     state, _, next_ = only(diagnose(well, "lock-waits", lock_wait_s=0.1))
-    assert (state, next_) == ("critical", f'{PSQL}"SELECT pg_cancel_backend({holder.pid})"')
+    assert (state, ends(next_)) == ("critical", (holder.pid, True))
     carry_out(next_, well)
     waiter.join()
     assert waiter.error is None
@@ -68,7 +76,7 @@ def test_only_the_head_of_a_chain_is_to_be_ended(well: TestDatabase, sessions: S
     wait_until(well, f"{WAITERS} AND pid = {third.pid}")
     _, value, next_ = only(diagnose(well, "lock-waits", lock_wait_s=0.1))
     assert value.startswith("2 sessions blocked")
-    assert next_ == f'{PSQL}"SELECT pg_terminate_backend({first.pid})"'
+    assert ends(next_) == (first.pid, False)
 
 
 def test_a_short_wait_is_told_and_is_well(well: TestDatabase, sessions: Sessions) -> None:
@@ -94,7 +102,7 @@ def test_a_transaction_that_stays_open_is_named_and_ended(
     assert state == "warning"
     assert value.startswith(f"pid {session.pid} (scanner_app) ")
     assert value.endswith("SELECT ? FROM jobs WHERE bucket = ?")
-    assert next_ == f'{PSQL}"SELECT pg_terminate_backend({session.pid})"'
+    assert ends(next_) == (session.pid, False)
     carry_out(next_, well)
     assert only(diagnose(well, check, **{limit: 0.1}))[0] == "ok"
 
@@ -126,35 +134,50 @@ def test_the_sessions_of_a_superuser_are_left_alone(well: TestDatabase, sessions
         sessions(user)
     _, value, next_ = only(diagnose(well, "connections", connections_percent=5))
     assert value.endswith("3 of scanner_app idle")
-    assert "usename = 'scanner_app'" in next_
+    assert event_of(next_)[1]["user"] == "scanner_app"
 
 
-def test_a_server_without_a_free_connection_is_told_with_the_way_in(well: TestDatabase) -> None:
+@contextlib.contextmanager
+def every_connection_taken(database: TestDatabase, user: str = "scanner_app") -> Iterator[None]:
+    """Hold each connection that the server gives to a user."""
     held: list[psycopg2.extensions.connection] = []
+    dsn = database.server.dsn(user=user, database=database.name, application_name="leaky")
     try:
-        with pytest.raises(psycopg2.OperationalError):
-            held.extend(well.connect("scanner_app") for _ in range(200))
-        while True:
-            try:
-                held.append(well.connect("scanner_app"))
-            except psycopg2.OperationalError:
-                break
-        connection, elsewhere = diagnose(well, "connection", "lock-waits")
-        assert (connection.check, connection.state) == ("connection", "critical")
-        assert connection.value.startswith("every connection is in use: ")
-        assert elsewhere.state == "look"
-        held.pop().close()
-        # One session has ended, so the command gets in.
-        for _ in range(100):
-            try:
-                carry_out(connection.next, well)
-                break
-            except psycopg2.OperationalError:
-                time.sleep(0.05)
-        assert only(diagnose(well, "connection"))[0] == "ok"
+        with pytest.raises(psycopg2.OperationalError, match="connection"):
+            held.extend(psycopg2.connect(dsn) for _ in range(200))
+        yield
     finally:
         for connection in held:
             connection.close()
+
+
+def test_with_every_connection_taken_the_doctor_gets_in_and_names_who_holds_them(well: TestDatabase) -> None:
+    if well.server.version < RESERVED_CONNECTIONS_SINCE:
+        pytest.skip("this version reserves connections for superusers only")
+    with every_connection_taken(well):
+        (finding,) = diagnose(well, "connections")
+        assert (finding.state, finding.check) == ("critical", "connections")
+        assert "of scanner_app leaky idle" in finding.value
+        done = carry_out(finding.next, well)["done"]
+        assert re.match(r"ended \d\d idle sessions of scanner_app, leaky: ", done)
+        gone = "NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'leaky')"
+        wait_until(well, f"SELECT 1 WHERE {gone}")
+        assert only(diagnose(well, "connections"))[0] == "ok"
+
+
+def test_a_doctor_without_a_reserved_connection_names_the_command_that_logs_in_as_the_owner(
+    well: TestDatabase,
+) -> None:
+    with every_connection_taken(well):
+        connection, elsewhere = diagnose(well, "connection", "lock-waits", user="progress_reader")
+        assert (connection.check, connection.state) == ("connection", "critical")
+        assert connection.value.startswith("every connection is in use, also those reserved")
+        assert event_of(connection.next) == ("migrate", {"action": "end", "idle": True})
+        assert elsewhere.state == "look"
+        # RDS reserves connections for its master user; below 16 only the superuser has some here.
+        carry_out(connection.next, well, user="postgres")
+        wait_until(well, "SELECT 1 WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'leaky')")
+        assert only(diagnose(well, "connection"))[0] == "ok"
 
 
 def test_a_version_that_is_not_supported_is_critical(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +200,7 @@ def test_the_proxy_is_looked_at_where_there_is_one(well: TestDatabase) -> None:
         psycopg2.connect("host=127.0.0.1 port=1")
 
     state, value, next_ = only(diagnose(well, "proxy", connect_proxy=broken))
-    assert (state, next_) == ("critical", "node_modules/.bin/cdktf deploy test")
+    assert (state, next_.split()[:3]) == ("critical", ["aws", "rds", "describe-db-proxy-targets"])
     assert "Connection refused" in value
 
 
@@ -201,7 +224,7 @@ def test_a_proxy_that_lets_clients_in_and_does_not_answer_is_given_up(
 
 
 def test_the_proxy_is_looked_at_also_when_the_database_does_not_let_the_doctor_in(well: TestDatabase) -> None:
-    connection, proxy, _ = diagnose(
+    connection, _, proxy = diagnose(
         well, "connection", "proxy", user="nobody_knows", connect_proxy=lambda: well.connect("scanner_doctor")
     )
     assert (connection.state, proxy.check, proxy.state) == ("critical", "proxy", "ok")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 LINE = {100_000: 1.0, 1_000_000: 2.0, 10_000_000: 3.0}
 
 
+@pytest.mark.slow
 def test_the_same_figures_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one.svg", "other.svg"):
         draw(tmp_path / name, dict.fromkeys(READ_STYLES, LINE), dict.fromkeys(REFRESH_STYLES, LINE))

@@ -1,0 +1,33 @@
+"""Enhanced Monitoring and Performance Insights: what an instance of either kind is watched with."""
+
+from cdktf_cdktf_provider_aws.iam_role import IamRole
+from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
+from constructs import Construct
+
+from stacks.foundation import iam
+from stacks.foundation.context import Context
+
+ENHANCED_MONITORING_INTERVAL_S = 60
+INSIGHTS_RETENTION_DAYS = 7
+
+
+def enhanced_monitoring(scope: Construct, *, context: Context) -> tuple[IamRole, IamRolePolicy]:
+    """Return the role with which RDS writes the metrics of the operating system, and its policy."""
+    return iam.service_role(
+        scope,
+        "monitoring_role",
+        name=context.name("monitoring"),
+        service="monitoring.rds.amazonaws.com",
+        source_account=context.account_id,
+        statements={
+            # Enhanced Monitoring writes to this one group, which is shared by all databases of the account.
+            "WriteMetrics": iam.statement(
+                *("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:PutRetentionPolicy"),
+                *("logs:DescribeLogStreams", "logs:GetLogEvents"),
+                resources=[
+                    context.arn("logs", "log-group:RDSOSMetrics"),
+                    context.arn("logs", "log-group:RDSOSMetrics:log-stream:*"),
+                ],
+            )
+        },
+    )
