@@ -9,7 +9,7 @@ from lab.processes import InterruptedBySignalError, raise_on_signals
 
 PARAMETERS = {"shared_buffers": "1GB", "maintenance_work_mem": "256MB", "max_wal_size": "8GB"}
 # For rows that are larger than the memory. Less WAL is kept, because the disk is nearly full of rows.
-LARGE_PARAMETERS = {"shared_buffers": "4GB", "maintenance_work_mem": "1GB", "max_wal_size": "3GB"}
+LARGE_PARAMETERS = {"shared_buffers": "4GB", "maintenance_work_mem": "1GB", "max_wal_size": "2GB"}
 
 
 def run_on_own_server(

@@ -42,7 +42,7 @@ from stacks.assets.package import build_release
 BUILD = ROOT / "build" / "bench"
 SMALLEST = 100_000
 # Of an object with its indexes (450), of all smaller databases, of WAL, and of the sort of the largest index.
-BYTES_AN_OBJECT = 630
+BYTES_AN_OBJECT = 640
 
 
 def sizes_up_to(objects: int) -> list[int]:

@@ -59,7 +59,7 @@ def test_the_largest_size_is_compared_with_a_million_objects(objects: int, base:
 def test_rows_that_need_more_than_the_memory_get_a_larger_cache_and_less_wal() -> None:
     small, large = parameters_for(10_000_000), parameters_for(100_000_000)
     assert (small["shared_buffers"], large["shared_buffers"]) == ("1GB", "4GB")
-    assert (small["max_wal_size"], large["max_wal_size"]) == ("8GB", "3GB")
+    assert (small["max_wal_size"], large["max_wal_size"]) == ("8GB", "2GB")
 
 
 def test_each_client_walks_through_its_own_part_of_a_job_and_begins_again() -> None:
