@@ -120,7 +120,7 @@ def test_a_plan_that_replaces_the_database_is_red_and_names_what_forces_it(
     (problem,) = judge(replacing, policy, tmp_path).problems
     address, _, rest = problem.partition(" would be replaced because of ")
     assert address == DATABASE
-    assert set(rest.partition(":")[0].split(", ")) == {"db_name", "kms_key_id", "storage_encrypted"}
+    assert set(rest.partition(":")[0].split(", ")) == {"db_name", "storage_encrypted"}
 
 
 def test_it_is_green_once_agreed_to_and_red_again_when_that_expired(
