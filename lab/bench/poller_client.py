@@ -63,7 +63,9 @@ class Poller:
         from handlers import status  # noqa: PLC0415 - reads the variables
         from handlers.progress.reads import QUERIES  # noqa: PLC0415
 
-        self._status, self._query = status, QUERIES["job_cached"]
+        # Any, because one way replaces its database.
+        self._status: Any = status
+        self._query = QUERIES["job_cached"]
         self._job_ids, self._chance = job_ids, random.Random(number)
 
     def poll(self, way: Way, seconds: float) -> list[float]:
@@ -114,7 +116,7 @@ class Poller:
         return self._chance.choice(self._job_ids)
 
     def _answer(self, request: dict[str, Any], source: str) -> None:
-        answer = self._status.handler(request, Context())  # type: ignore[arg-type]  # has what the handler reads of it
+        answer = self._status.handler(request, Context())
         if answer["statusCode"] != OK or f'"data_source":"{source}"' not in answer["body"]:
             raise RuntimeError(f"{request['rawPath']}: {json.dumps(answer)}")
 
