@@ -101,6 +101,13 @@ class ExistingDatabaseSettings(Model):
     @classmethod
     def _needs_nothing_of_its_owner(cls, values: Any) -> Any:
         if isinstance(values, Mapping) and values.get("existing_identifier") is not None:
+            if (engine := values.get("engine")) is not None:
+                # At once: what else a cluster may not have is beside the point.
+                raise MisfitError(
+                    ("database", "engine"),
+                    engine,
+                    "existing_identifier names an instance of RDS for PostgreSQL: remove it",
+                )
             return {**dict.fromkeys(REQUIRED_OF_OURS), **values}
         return values
 

@@ -164,6 +164,14 @@ def test_what_an_older_script_made_since_stays(database: TestDatabase) -> None:
     assert database.query("SELECT to_regprocedure('refresh_job_progress()') IS NULL") == [(True,)]
 
 
+def test_a_function_that_an_older_script_made_since_stays_too(database: TestDatabase) -> None:
+    database.query("DROP FUNCTION refresh_job_progress()")
+    run_old_002(database)
+    roll_back_to(database, 1)
+    returned = "SELECT prorettype::regtype::text FROM pg_proc WHERE proname = 'refresh_job_progress'"
+    assert database.query(returned) == [("void",)]
+
+
 def test_another_owner_gets_its_objects_back(empty_database: TestDatabase) -> None:
     create_analyst(empty_database)
     create_role(empty_database, "old_owner")

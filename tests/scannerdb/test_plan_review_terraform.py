@@ -51,7 +51,7 @@ def test_a_first_deployment_is_green_and_tells_what_it_would_run(
         return planned_once(tmp_path_factory, settings.environment)
 
     monkeypatch.setattr(command, "plan_environment", plan_environment)
-    done = CliRunner().invoke(command.review, [environment, "--emulator", "--json"])
+    done = CliRunner().invoke(command.review, ["-e", environment, "--emulator", "--json"])
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert told["problems"] == []

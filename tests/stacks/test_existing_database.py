@@ -181,6 +181,7 @@ def test_the_provider_s_schema_accepts_it(
         ('engine_version = "17"', "database.engine_version = '17' is not allowed (its owner decides it"),
         ("final_snapshot = true", "database.final_snapshot = True"),
         ('backup_region = "eu-west-1"', "database.backup_region = 'eu-west-1' is not allowed (its owner decides it"),
+        ('engine = "aurora-postgresql"', "database.engine = 'aurora-postgresql'"),
         ("generation = 2", "database.generation = 2 is not allowed (its owner decides it"),
         ('restore_from = {snapshot = "scans"}', "database.restore_from"),
         ('access_rules = "none"', "database.access_rules = 'none' is not allowed"),
