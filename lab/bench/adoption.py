@@ -25,6 +25,7 @@ from lab.load import WriteLoad
 WRITERS = 4
 ALONE_S = 10.0
 GOAL = Goal("at most", 1, "s")
+EXAMINATION = "the examination before the first step"
 SYNC_EVERY_S = 0.05
 # A page of PostgreSQL.
 SYNCED_BYTES = 8192
@@ -88,9 +89,9 @@ def measure(dataset: Dataset, release: Release, say: Say) -> Adopted:
 
 
 def step_at(steps_s: list[tuple[float, str]], second: float) -> str:
-    """Return the step that ran at a second of the adoption."""
+    """Return the step that ran at a second of the adoption; the runner reports none while it examines the database."""
     begun = bisect_right([at_s for at_s, _ in steps_s], second)
-    return steps_s[begun - 1][1] if begun else ""
+    return steps_s[begun - 1][1] if begun else EXAMINATION
 
 
 @contextlib.contextmanager

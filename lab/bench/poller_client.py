@@ -63,7 +63,8 @@ class Poller:
         from handlers import status  # noqa: PLC0415 - reads the variables
         from handlers.progress.reads import QUERIES  # noqa: PLC0415
 
-        self._status: Any = status  # its database is replaced for the way "code"
+        # Any, because one way replaces its database.
+        self._status: Any = status
         self._query = QUERIES["job_cached"]
         self._job_ids, self._chance = job_ids, random.Random(number)
 

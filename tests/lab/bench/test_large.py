@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lab.bench import refreshes, space
-from lab.bench.adoption import Adopted, answers, longest_sync, measure, step_at
+from lab.bench.adoption import EXAMINATION, Adopted, answers, longest_sync, measure, step_at
 from lab.bench.dataset import LARGE, Dataset
 from lab.bench.reads import Reads, in_turn, size_answers
 from lab.bench.samples import Spread
@@ -71,7 +71,8 @@ def test_samples_of_several_sizes_are_taken_in_turn() -> None:
 
 def test_a_wait_is_named_by_the_step_that_ran_when_it_ended() -> None:
     steps = [(0.0, "one"), (2.0, "two"), (5.0, "three")]
-    assert [step_at(steps, second) for second in (-1.0, 0.0, 1.9, 2.1, 9.0)] == ["", "one", "one", "two", "three"]
+    named = [step_at(steps, second) for second in (-1.0, 0.0, 1.9, 2.1, 9.0)]
+    assert named == [EXAMINATION, "one", "one", "two", "three"]
 
 
 def test_the_longest_statement_of_a_writer_is_judged_beside_the_longest_wait_for_the_disk(tmp_path: Path) -> None:
