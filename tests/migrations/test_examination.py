@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handlers.errors import UnfitDatabaseError
-from handlers.migrator.examination import statuses
+from handlers.migrator.examination import checks, statuses
 from handlers.migrator.runner import run
 from handlers.migrator.steps import migration_plan
 from tests.support.database import MIGRATIONS, build_release
@@ -420,6 +420,16 @@ def test_a_lock_of_another_session_ends_a_check_and_not_the_plan(tables: TestDat
     assert finding.value == "not made: canceling statement due to lock timeout"
 
 
+def test_a_check_that_takes_too_long_ends_itself_and_not_the_plan(
+    tables: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_long = ("standby", "SELECT pg_sleep(10)", checks.CHECKS[0][2])
+    monkeypatch.setattr(checks, "CHECKS", [look_long, *checks.CHECKS[1:]])
+    (finding,) = examine(tables)
+    assert (finding.check, finding.refuses) == ("standby", True)  # what is not known does not pass
+    assert finding.value == "not made: canceling statement due to statement timeout"
+
+
 def test_indexes_that_another_serves_as_well_are_named_with_their_size(old: TestDatabase) -> None:
     # GIVEN an older deployment, with one index as its constraint's and three that begin like a longer one
     first_of = {
@@ -433,6 +443,7 @@ def test_indexes_that_another_serves_as_well_are_named_with_their_size(old: Test
         **{f"public.{spare}": f"16 kB, its columns are the first of public.{kept}" for spare, kept in first_of.items()},
     }
     assert findings["public.idx_findings_dedup"].way_out == "DROP INDEX CONCURRENTLY public.idx_findings_dedup"
+    assert not any(finding.refuses for finding in findings.values())
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ def test_one_migrate_brings_back_what_a_script_replaced(database: TestDatabase) 
     run_old_002(database)
     database.query("GRANT EXECUTE ON FUNCTION refresh_job_progress() TO analyst")
     database.query("CREATE VIEW report AS SELECT sum(total_objects) AS objects FROM job_progress")
+    database.query("CREATE MATERIALIZED VIEW report_copy AS SELECT * FROM report")
     assert database.query(TO_RESTORE) == [*VIEWS, ("refresh_job_progress()", False)]
     # WHEN nothing is pending and migrate runs
     migrate(database)
@@ -72,6 +73,7 @@ def test_one_migrate_brings_back_what_a_script_replaced(database: TestDatabase) 
     assert database.query("SELECT job_id FROM job_progress", user="progress_reader") == [(job_id,)]
     assert database.query("SELECT refreshed FROM refresh_job_progress()", user="progress_refresher") == [(True,)]
     assert database.query("SELECT objects FROM report") == [(4,)]
+    assert database.query("SELECT objects FROM report_copy") == [(4,)]
     assert database.query(
         "SELECT has_function_privilege('analyst', 'refresh_job_progress()', 'EXECUTE'), "
         "has_function_privilege('scanner_app', 'refresh_job_progress()', 'EXECUTE')"
