@@ -6,6 +6,7 @@ python -m lab.gameday.commands scannerdb doctor lock-waits -e local
 import argparse
 import json
 import os
+import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -45,7 +46,15 @@ def aws(arguments: list[str]) -> int:
 
 
 def scannerdb(arguments: list[str]) -> int:
-    """Run `scannerdb` with thresholds in real time, and with the deployed migrations in the place of the checkout's."""
+    """Run `scannerdb` with thresholds in real time, and with the deployed migrations in the place of the checkout's.
+
+    Without Session Manager's plugin a command behind `scannerdb tunnel` runs as it is: the server is on this machine.
+    """
+    if arguments[:1] == ["tunnel"] and shutil.which("session-manager-plugin") is None:
+        program, *inner = arguments[arguments.index("--") + 1 :]
+        if program != "scannerdb":
+            raise SystemExit(f"scannerdb tunnel: only scannerdb can be run behind it here, not {program}")
+        return scannerdb(inner)
     migrations = Path(os.environ["SCANNER__RELEASE__MIGRATIONS"])
 
     def thresholds(settings: Settings) -> Thresholds:

@@ -119,7 +119,7 @@ def test_a_lost_right_is_told_named_and_given_back_by_the_doctor_s_own_command(s
     assert row.rang_after is not None
     assert row.over_after is not None
     assert row.said.startswith("grants critical: progress_reader lacks SELECT")
-    assert row.done[0] == "scannerdb migrate -e local"
+    assert row.done[0] == "scannerdb tunnel -e local --direct -- scannerdb migrate"
 
 
 def test_a_lost_table_comes_back_from_a_point_in_time_row_by_row(stage: Stage) -> None:
