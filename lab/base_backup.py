@@ -1,7 +1,7 @@
 """Backups of a running embedded server, as RDS takes and restores them: a snapshot, and a point in time after it.
 
 A backup is a copy of the data folder under PostgreSQL's own protocol (`pg_backup_start`, `pg_backup_stop`), so writers
-go on meanwhile. For a point in time a copy replays the log that the server has kept since then.
+go on. For a point in time a copy replays the log that the server has kept since then.
 """
 
 import shutil
@@ -82,7 +82,7 @@ def _segments(log: Path) -> Iterable[Path]:
 
 
 def _copy_if_there(source: str | Path, target: str | Path) -> None:
-    """Copy a file, unless the server has removed it meanwhile: then the log says so."""
+    """Copy a file, unless the server has removed it since: then the log says so."""
     try:
         shutil.copy2(source, target)
     except FileNotFoundError:

@@ -16,7 +16,7 @@ PRELUDE = "\n".join(
     for command in ("aws", "scannerdb", "cdktf")
 )
 TIMEOUT_S = 60
-# What the on-call answers, whatever is asked.
+# What the on-call answers to each question.
 YES = "y\n" * 20
 EXIT_CODES = {"ok": 0, "warning": 1, "critical": 2}
 

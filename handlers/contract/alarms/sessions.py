@@ -20,7 +20,7 @@ SESSIONS = (
         unit="%",
         missing_data="ignore",  # RDS publishes every minute; a gap says nothing new
         severity="page",
-        meaning="Nearly every connection that the database takes is in use; soon nobody gets in.",
+        meaning="Nearly every connection that the database takes is in use; soon no session gets in.",
         checks=("connection", *SESSION_CHECKS, "slow-statements", "parameters"),
         sets="connections_percent",
     ),
@@ -85,7 +85,7 @@ STATEMENTS = (
         unit="statements",
         missing_data="notBreaching",  # nothing logged, no datum
         severity="ticket",
-        meaning="A role is refused what it asks for: it lost a right, or somebody uses the wrong role.",
+        meaning="A role is refused what it asks for: it lost a right, or a client uses the wrong role.",
         checks=("connection", "grants", "migrations"),
         look=log(
             "the refused statements",

@@ -48,7 +48,7 @@ class Failover:
     told: list[dict[str, Any]] = field(default_factory=list)
 
     def run(self, deployment: Deployment) -> None:
-        """Write a scan, ask for it without a pause, and fail over meanwhile."""
+        """Write a scan, ask for it without a pause, and fail over at the same time."""
         jobs = plan_scan(OBJECTS)
         write_scan(deployment.postgres.dsn(user="scanner_app"), jobs)
         deployment.emulator.invoke(deployment.function_name("refresh"), {"source": "schedule"})
