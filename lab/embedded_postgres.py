@@ -97,7 +97,7 @@ def _reachable_by_anyone(path: Path) -> bool:
 
 
 def _open_to_anyone(folder: Path) -> None:
-    """Let others read and run what the owner may, also where a strict umask applied when it was installed and copied."""
+    """Let others read and run what the owner may, also after an installation under a strict umask."""
     for path in (folder, *folder.rglob("*")):
         if not path.is_symlink():
             mode = path.stat().st_mode & 0o500

@@ -43,7 +43,7 @@ class Existing(Database):
         self.proxy_target = {"db_instance_identifier": self.identifier}
 
     def master_secret_key(self) -> PolicyStatement:
-        """Return the permission to decrypt the master secret with the key that encrypts it, which may be any of the account.
+        """Return the permission to decrypt the master secret with its key, which may be any of the account.
 
         The condition names the secret, so no other use of a key is allowed:
         https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html#security-encryption-encryption-context
