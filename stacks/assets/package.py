@@ -6,12 +6,14 @@ Two machines, folders or umasks give the same bytes, so a plan shows a new packa
 
 import argparse
 import base64
+import contextlib
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -34,8 +36,9 @@ NOT_SHIPPED_FOLDERS = frozenset({"__pycache__", "bin"})
 NOT_SHIPPED_FILES = frozenset({".lock", "INSTALLER", "RECORD", "REQUESTED", "direct_url.json", "uv_cache.json"})
 # Python zips nothing before 1980.
 TIMESTAMP = (1980, 1, 1, 0, 0, 0)
-# 20 MB each: more than are in use at a time.
+# 20 MB each. What was used in the last hour may be in use by another process, so it is kept too.
 KEPT_PACKAGES = 8
+IN_USE_S = 3600
 # What decides on a release's bytes, besides the migrations and the version of the parser.
 RELEASE_MAKERS = (Path(release.__file__), *sorted(Path(__file__).parent.glob("*.py")))
 
@@ -103,7 +106,9 @@ def build_function_package(
     dependencies = _dependency_key(lock, platform)
     fingerprint = _fingerprint(dependencies, {**handlers, "stacks/assets/package.py": Path(__file__).read_bytes()})
     package = root / "build" / "package" / f"functions-{fingerprint}.zip"
-    if not package.exists():
+    if package.exists():
+        package.touch()  # the time of its last use
+    else:
         installed = install_dependencies(platform=platform, root=root)
         shipped = {path.relative_to(installed).as_posix(): path.read_bytes() for path in _files(installed)}
         write_zip(package, shipped | handlers)
@@ -123,10 +128,14 @@ def install_dependencies(*, platform: Platform = "lambda", root: Path = ROOT) ->
 
 
 def _forget_old_packages(folder: Path) -> None:
-    """Delete all but the newest: each local deployment has its own certificates and therefore its own package."""
-    packages = sorted(folder.glob("functions-*.zip"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for package in packages[KEPT_PACKAGES:]:
-        package.unlink(missing_ok=True)
+    """Delete what was not used lately: each local deployment has its own certificates and therefore its own package."""
+    last_used = {}
+    for path in folder.glob("functions-*.zip"):
+        with contextlib.suppress(FileNotFoundError):  # another process forgets too
+            last_used[path] = path.stat().st_mtime
+    for package in sorted(last_used, key=last_used.__getitem__, reverse=True)[KEPT_PACKAGES:]:
+        if last_used[package] < time.time() - IN_USE_S:
+            package.unlink(missing_ok=True)
 
 
 def build_release(migrations: Path = ROOT / "migrations", *, folder: Path = BUILD / "release") -> Package:

@@ -128,4 +128,5 @@ def test_what_restores_an_instance_is_refused_for_a_cluster(file: Path, name: st
 
 
 def test_a_cluster_that_exists_is_not_deployed_around(file: Path) -> None:
-    assert "remove the line" in refusal(file, CLUSTER, EXISTING_IDENTIFIER="scanner")
+    told = refusal(file, CLUSTER, EXISTING_IDENTIFIER="scanner")
+    assert "existing_identifier names an instance of RDS for PostgreSQL: remove it" in told

@@ -148,6 +148,20 @@ def test_only_the_newest_packages_are_kept(tmp_path: Path) -> None:
     assert kept == set(range(3, package_module.KEPT_PACKAGES + 3))
 
 
+def test_a_package_that_may_be_in_use_is_kept_beside_newer_ones(tmp_path: Path) -> None:
+    for number in range(package_module.KEPT_PACKAGES + 3):
+        (tmp_path / f"functions-{number}.zip").touch()
+    package_module._forget_old_packages(tmp_path)
+    assert len(list(tmp_path.iterdir())) == package_module.KEPT_PACKAGES + 3
+
+
+def test_a_package_that_is_used_again_is_not_the_oldest_any_more() -> None:
+    package = build_function_package(platform="host").path
+    os.utime(package, (0, 0))
+    build_function_package(platform="host")
+    assert package.stat().st_mtime > 0
+
+
 def test_a_dependency_that_cannot_be_installed_names_the_lock(tmp_path: Path) -> None:
     root = copy_of_repository(tmp_path)
     lock = root / "handlers" / "requirements.lock"
