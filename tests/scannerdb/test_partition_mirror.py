@@ -27,6 +27,7 @@ from tests.support.partitioning import (
     phase,
     revert,
 )
+from tests.support.processes import wait_until
 from tests.support.progress import DIFFERENCES, JOBS, KEYS, TRUNCATIONS, WRITES, write
 from tests.support.schema import schema
 from tests.support.writers import KnowingWriters
@@ -302,6 +303,12 @@ def test_a_session_whose_first_statement_wrote_many_rows_looks_for_each_by_its_k
 ) -> None:
     job_id = fill(database, 2000)
     stop_before_the_copy(database, monkeypatch)
+    # A session reports what it scanned when it ends, which is some time after its client has gone.
+    others = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
+    wait_until(lambda: database.query(others) == [(0,)])
     scans = "SELECT sum(seq_scan) FROM pg_stat_user_tables WHERE relname LIKE 'job_objects_p_'"
     before = database.query(scans)
     with closing(database.connect()) as writer, writer.cursor() as cursor:
