@@ -87,6 +87,14 @@ def test_the_command_of_a_checkout_takes_nothing_from_the_folder_it_is_started_i
     assert "theirs" not in planned
 
 
+def test_a_file_named_like_a_module_of_python_is_not_run_from_the_folder_it_is_started_in(
+    wrapper: Path, tmp_path: Path
+) -> None:
+    """`python -c` puts the current folder in front of the standard library, unless it is told not to (-P)."""
+    (tmp_path / "json.py").write_text("raise SystemExit('the folder was searched')")
+    assert run(wrapper, "--version", cwd=tmp_path).stdout.startswith("scannerdb ")
+
+
 def test_the_command_of_a_checkout_and_that_of_a_wheel_are_one() -> None:
     module, _, name = PROJECT["scripts"]["scannerdb"].partition(":")
     assert getattr(importlib.import_module(module), name) is command
