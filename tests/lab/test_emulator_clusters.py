@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import psycopg2
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 def test_a_failover_ends_every_session_and_takes_none_for_a_while(
     postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patch_clusters, "FAILOVER_S", 1)
+    monkeypatch.setattr(patch_clusters, "FAILOVER_S", 2)
 
     def is_answering() -> bool:
         with contextlib.suppress(psycopg2.OperationalError), postgres.connect():
@@ -33,9 +32,7 @@ def test_a_failover_ends_every_session_and_takes_none_for_a_while(
         failover = threading.Thread(target=patch_clusters.interrupt, args=(DATABASE,), kwargs=login)
         failover.start()
         wait_until(lambda: not is_answering())
+        failover.join()
         with pytest.raises(psycopg2.OperationalError):
             cursor.execute("SELECT 1")
-        began = time.monotonic()
-        wait_until(is_answering)
-        assert time.monotonic() - began < 5
-        failover.join()
+    assert is_answering()
