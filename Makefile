@@ -79,7 +79,7 @@ test-fast: setup ## Run every test that neither deploys nor takes long (about 3 
 	@$(RUN) -m pytest $(SIDE_BY_SIDE) -m "not deployment and not slow" $(ARGS)
 
 .PHONY: test
-test: setup ## Run every test (about 10 minutes); ARGS="tests/stacks -k alarms" chooses
+test: setup ## Run every test (about 15 minutes); ARGS="tests/stacks -k alarms" chooses
 	@$(RUN) -m pytest $(or $(ARGS),$(SIDE_BY_SIDE))
 
 .PHONY: check
