@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from handlers.diagnosis.model import Context, Finding, ok, warning
 from handlers.diagnosis.text import plural
-from handlers.migrator.parameters import Difference, differences, switched_off, way_out
+from handlers.migrator.parameters import differences, switched_off, way_out
 
 
 def parameters(context: Context) -> Iterable[Finding]:
@@ -16,10 +16,5 @@ def parameters(context: Context) -> Iterable[Finding]:
     if not found:
         yield ok(f"{plural(len(context.expected.values), 'parameter')} of {context.expected.identifier} as expected")
         return
-    yield warning(
-        "; ".join(map(str, found)), next=way_out(found, context.expected), why=" ".join(dict.fromkeys(map(_why, found)))
-    )
-
-
-def _why(difference: Difference) -> str:
-    return difference.why
+    reasons = dict.fromkeys(each.why for each in found)
+    yield warning("; ".join(map(str, found)), next=way_out(found, context.expected), why=" ".join(reasons))

@@ -183,7 +183,7 @@ def slow_statements(context: Context) -> Iterable[Finding]:
     for row in rows:
         yield warning(
             f"{_cost(row)} (queryid {row['queryid']})",
-            next=context.commands.look(SLOW_STATEMENTS_LOOK) if context.commands.dsn is None else "",
+            next=context.commands.look(SLOW_STATEMENTS_LOOK),
         )
     if not rows:
         costliest = _statements(context, 0)

@@ -100,7 +100,7 @@ def _larger(context: Context) -> tuple[str, str]:
     """Return the command that lets the disk grow further, and what goes with it."""
     setting = f"database.max_allocated_storage_gib in environments/{context.commands.environment}.toml"
     if not context.commands.is_deployed:
-        return context.commands.deploy(), "Give the server a larger disk; a full disk stops the database."
+        return "", "Give the server a larger disk; a full disk stops the database."
     if context.expected is None:
         grow = context.commands.grow_disk(context.thresholds.storage_gib)
         return grow, f"Raise {setting}, or the next deploy takes it back; a full disk stops the database."
