@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from handlers.contract.names import database_log_group
+
 
 class RdsKind(StrEnum):
     """What RDS calls a server: in names of log groups and in options of its commands."""
@@ -100,7 +102,7 @@ class RdsDatabase:
 
     def log_group(self, log: str = "postgresql") -> str:
         """Return the log group that RDS writes one of its logs to."""
-        return f"/aws/rds/{self.kind}/{self.identifier}/{log}"
+        return database_log_group(str(self), log)
 
     def members(self, readers: int) -> tuple[str, ...]:
         """Return the identifiers of its instances: of a cluster, one more than there are readers."""

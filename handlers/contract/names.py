@@ -34,6 +34,11 @@ def access_log_group(deployment: str) -> str:
     return f"/aws/apigateway/{deployment}-api"
 
 
+def database_log_group(database: str, log: str = "postgresql") -> str:
+    """Return the log group that RDS writes one of a database's logs to; `database` is an `RdsDatabase` as text."""
+    return f"/aws/rds/{database}/{log}"
+
+
 def release_bucket(deployment: str, account_id: str) -> str:
     """Return the bucket of releases and packages; bucket names are shared by all accounts, so it names the account."""
     return f"{deployment}-releases-{account_id}"

@@ -1,7 +1,7 @@
 """What several alarms have in common: checks of the doctor, and what to look at besides the database."""
 
 from handlers.contract.alarms.model import Look
-from handlers.contract.names import function_log_group
+from handlers.contract.names import database_log_group, function_log_group
 
 SESSION_CHECKS = ("connections", "lock-waits", "long-transactions", "idle-in-transaction")
 # What makes a refresh fail although all runs.
@@ -55,7 +55,7 @@ PROXY_TARGETS_LOOK = Look(
     ),
 )
 SLOW_STATEMENTS_LOOK = log(
-    "the slow statements, each with its plan", "/aws/rds/{database}/postgresql", pattern="duration"
+    "the slow statements, each with its plan", database_log_group("{database}"), pattern="duration"
 )
 CONCURRENCY_LOOK = Look(
     what="the account's limit of concurrent executions",

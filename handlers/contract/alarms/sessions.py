@@ -5,6 +5,7 @@ from handlers.contract.alarms.answers import READ_CHECKS, SESSION_CHECKS, log
 from handlers.contract.alarms.deployment import chosen, every_refresh
 from handlers.contract.alarms.metrics import DENIED_STATEMENTS, SLOW_QUERIES, database_metric, refresh_metric
 from handlers.contract.alarms.model import FIVE_MINUTES_S, MINUTE_S, AlarmRecord, Expression, Statistic
+from handlers.contract.names import database_log_group
 
 SESSIONS = (
     AlarmRecord(
@@ -89,7 +90,7 @@ STATEMENTS = (
         checks=("connection", "grants", "migrations"),
         look=log(
             "the refused statements",
-            "/aws/rds/{database}/postgresql",
+            database_log_group("{database}"),
             pattern='?"permission denied" ?"read-only transaction"',
         ),
     ),
