@@ -17,9 +17,9 @@ from handlers.contract.alarms.messages import OUTAGE
 from handlers.contract.roles import DOCTOR, OWNER
 from handlers.contract.thresholds import Thresholds
 from handlers.diagnosis import STATES, Commands, Finding, checks_of, examine, looks, overall, worst_first
-from handlers.diagnosis.examine import is_exhausted
 from handlers.diagnosis.watchdog import ConnectionWatchdog
 from handlers.errors import InvalidRequestError
+from handlers.migrator.advice import is_exhausted
 from handlers.migrator.session import Connect
 from scannerdb.errors import OperatorError
 from scannerdb.login import REACH_TIMEOUT_S, tunnel_as

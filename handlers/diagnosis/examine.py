@@ -22,6 +22,7 @@ from handlers.diagnosis.model import Context, Finding, critical, unknown, warnin
 from handlers.diagnosis.sessions import check_proxy
 from handlers.diagnosis.watchdog import ConnectionWatchdog
 from handlers.errors import DatabaseUnavailableError, PoolerError, ScannerDatabaseError
+from handlers.migrator.advice import is_exhausted
 from handlers.migrator.connecting import refuse_pooler
 from handlers.migrator.session import Connect
 
@@ -41,7 +42,6 @@ _NOT_THERE_YET = (
     psycopg2.errors.UndefinedObject,
     psycopg2.errors.InsufficientPrivilege,
 )
-_EXHAUSTED = ("remaining connection slots", "too many clients", "too many connections")
 _LOGIN_REFUSED = (
     "authentication failed",
     "does not exist",
@@ -193,11 +193,6 @@ def _impossible(error: Exception, commands: Commands) -> Finding:
     if isinstance(error, psycopg2.Error | ScannerDatabaseError):
         return unknown(reason, why="The check could not be made.")
     return unknown(f"{type(error).__name__}: {reason}", why="The check itself failed.")
-
-
-def is_exhausted(message: str) -> bool:
-    """Whether a server refused a login because it has no connection left for it."""
-    return any(sign in message for sign in _EXHAUSTED)
 
 
 def _unreachable(message: str, commands: Commands) -> Finding:

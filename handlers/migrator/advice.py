@@ -49,9 +49,14 @@ _CAUSES = {
 _EXHAUSTED = ("remaining connection slots", "too many clients", "too many connections")
 
 
+def is_exhausted(message: str) -> bool:
+    """Whether a server refused a login because it has no connection left for it."""
+    return any(sign in message for sign in _EXHAUSTED)
+
+
 def connecting_step(error: Exception) -> str:
     """Return a sentence on what to do after a server refused a connection; empty where the error says it itself."""
-    if any(sign in str(error) for sign in _EXHAUSTED):
+    if is_exhausted(str(error)):
         return "A run takes two connections. End idle sessions, or raise the limit, and start it again."
     return ""
 
