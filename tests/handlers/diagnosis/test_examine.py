@@ -278,9 +278,7 @@ def test_an_alarm_that_nobody_knows_is_refused_with_those_that_are_known() -> No
 
 
 @pytest.mark.parametrize("alarm", [name for name, told in TOLD.items() if told.look])
-def test_a_look_names_a_command_of_the_deployment_and_leaves_the_state_alone(
-    alarm: str, database: TestDatabase
-) -> None:
+def test_a_look_names_a_command_of_the_deployment_and_leaves_the_state_alone(alarm: str) -> None:
     (finding,) = looks(alarm, COMMANDS)
     assert finding.state == "look"
     assert words_of(finding.next)[0] == "aws"

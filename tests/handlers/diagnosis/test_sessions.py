@@ -138,10 +138,10 @@ def test_the_sessions_of_a_superuser_are_left_alone(well: TestDatabase, sessions
 
 
 @contextlib.contextmanager
-def every_connection_taken(database: TestDatabase, user: str = "scanner_app") -> Iterator[None]:
-    """Hold each connection that the server gives to a user."""
+def every_connection_taken(database: TestDatabase) -> Iterator[None]:
+    """Hold each connection that the server gives to the scanner."""
     held: list[psycopg2.extensions.connection] = []
-    dsn = database.server.dsn(user=user, database=database.name, application_name="leaky")
+    dsn = database.server.dsn(user="scanner_app", database=database.name, application_name="leaky")
     try:
         with pytest.raises(psycopg2.OperationalError, match="connection"):
             held.extend(psycopg2.connect(dsn) for _ in range(200))
