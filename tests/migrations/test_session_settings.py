@@ -52,7 +52,7 @@ HOSTILE = (
     ("search_path = '$user', elsewhere", "default_transaction_read_only = on", "exit_on_error = on"),
     ("restrict_nonsystem_relation_kind = 'view, foreign-table'", "statement_timeout = '20ms'"),
 )
-# What a session of a run has, whatever the default is, and an odd default for it.
+# What a session of a run has under any default, and an odd default for it.
 FIXED = {
     "search_path": ("public, pg_temp", "elsewhere"),
     "default_table_access_method": ("heap", "other_heap"),
@@ -159,7 +159,7 @@ def test_each_setting_that_a_run_depends_on_is_set_in_every_file(
         assert seen == {name: FIXED[name][0] for name in seen}
 
 
-def test_a_build_waits_for_a_writer_whatever_the_default_of_lock_timeout_is(
+def test_a_build_waits_for_a_writer_longer_than_the_default_of_lock_timeout(
     empty_database: TestDatabase, release_of: ReleaseOf
 ) -> None:
     empty_database.query("CREATE TABLE t (a int)")
@@ -176,7 +176,7 @@ def test_a_build_waits_for_a_writer_whatever_the_default_of_lock_timeout_is(
     assert empty_database.query("SELECT indisvalid FROM pg_index WHERE indexrelid = 't_a'::regclass") == [(True,)]
 
 
-def test_letters_of_a_file_arrive_whatever_the_encoding_of_the_login_is(
+def test_letters_of_a_file_arrive_also_where_the_login_has_another_encoding(
     empty_database: TestDatabase, release_of: ReleaseOf
 ) -> None:
     set_defaults(empty_database, "client_encoding = 'LATIN1'")

@@ -24,7 +24,7 @@ TIB_GIB = 1024
 
 @pytest.fixture
 def cluster(well: TestDatabase) -> TestDatabase:
-    """A database that refuses both functions to everyone but a superuser, which is nobody's role on RDS."""
+    """A database that refuses both functions to all but a superuser, which no login on RDS is."""
     for function in REFUSED:
         well.query(f"REVOKE ALL ON FUNCTION pg_catalog.{function} FROM PUBLIC, pg_monitor", user="postgres")
     for function in REFUSED:

@@ -131,7 +131,7 @@ def test_a_migration_that_is_pending_is_named_and_applied(well: TestDatabase) ->
     assert (state, value) == ("ok", f"all {len(RELEASE.migrations)} applied, the newest is {NEWEST}")
 
 
-def test_the_ledger_of_public_is_read_whatever_comes_first_on_the_search_path(well: TestDatabase) -> None:
+def test_the_ledger_of_public_is_read_also_where_another_schema_is_first_on_the_search_path(well: TestDatabase) -> None:
     well.query("CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.schema_migrations (version int)")
     well.query("GRANT USAGE ON SCHEMA elsewhere TO scanner_doctor")
     well.query(f"ALTER DATABASE {well.name} SET search_path = elsewhere, public")
