@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lab.deployment import Deployment
 from scannerdb import terraform
 from stacks import ROOT
+from tests.support.existing_instance import OWN_NETWORK
 from tests.support.inventory import Inventory, inventory
 
 if TYPE_CHECKING:
@@ -25,10 +26,6 @@ EMULATED = {
 SIZE = 'size = "small"'
 # Setting it is a second change of the instance, for which the provider waits another 80 seconds.
 CERTIFICATE = 'ca_certificate = "rds-ca-rsa2048-g1"\n'
-OWN_NETWORK = """vpc_cidr = "10.42.0.0/22"
-subnet_cidrs = ["10.42.0.0/24", "10.42.1.0/24"]
-availability_zones = ["eu-central-1a", "eu-central-1b"]
-"""
 # Nobody's: variables name the network, once there is one.
 EXISTING_NETWORK = """vpc_id = "vpc-0"
 subnet_ids = ["subnet-0", "subnet-1"]
