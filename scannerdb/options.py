@@ -1,5 +1,6 @@
 """What the commands share: which database, the form of the answer, the release."""
 
+import functools
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -45,14 +46,14 @@ dsn_option = click.option(
     help="Which database: a libpq connection string or URL. Also from SCANNERDB_DSN.",
 )
 # The one way in which each command names an environment.
-_ENVIRONMENT: Mapping[str, Any] = {
-    "envvar": ENVIRONMENT_VARIABLE,
-    "metavar": "NAME",
-    "shell_complete": complete_environment,
-}
-environment_option = click.option(
+named_environment = functools.partial(
+    click.option,
     *("--environment", "-e"),
-    **_ENVIRONMENT,
+    envvar=ENVIRONMENT_VARIABLE,
+    metavar="NAME",
+    shell_complete=complete_environment,
+)
+environment_option = named_environment(
     help="Without a DSN: the database that this environment's Terraform state names; it is reachable only from inside "
     f"its network. Also from {ENVIRONMENT_VARIABLE}. With neither: RDS_PROXY_ENDPOINT, RDS_PORT, RDS_DBNAME, "
     "RDS_USERNAME, RDS_PASSWORD and RDS_CA_BUNDLE, as the handlers read them.",
@@ -89,9 +90,7 @@ def _named(_context: click.Context, _parameter: click.Parameter, name: str | Non
 
 
 # For commands that ask AWS or read settings: they work on an environment, and never on a DSN alone.
-deployment_option = click.option(
-    *("--environment", "-e"),
-    **_ENVIRONMENT,
+deployment_option = named_environment(
     callback=_named,
     help=f"The environment: a file of environments/. Also from {ENVIRONMENT_VARIABLE}.",
 )

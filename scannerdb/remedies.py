@@ -15,11 +15,11 @@ from scannerdb.functions.invocation import invoke_function
 from scannerdb.numbers import WholeNumber
 from scannerdb.options import (
     ENVIRONMENT_VARIABLE,
-    complete_environment,
     connect_to,
     current_release,
     dsn_option,
     environment_file,
+    named_environment,
     require_dsn,
 )
 from scannerdb.outputs import output, stack_outputs
@@ -29,11 +29,7 @@ from stacks.settings import Settings, load_settings
 # What `end` and `repair` of `handlers.remedies.actions` do, with a connection or by the function `migrate`.
 Act = Callable[[dict[str, Any]], dict[str, Any]]
 
-environment_option = click.option(
-    *("--environment", "-e"),
-    envvar=ENVIRONMENT_VARIABLE,
-    metavar="NAME",
-    shell_complete=complete_environment,
+environment_option = named_environment(
     help="Without a DSN: the database of this environment, by its function migrate: also from outside of its network. "
     f"Also from {ENVIRONMENT_VARIABLE}.",
 )
