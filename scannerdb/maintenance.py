@@ -1,7 +1,6 @@
 """`scannerdb refresh`, `verify` and `rebuild`: the actions of the function `refresh`, from a terminal or cron."""
 
 import json
-import os
 import shlex
 import sys
 from typing import Any
@@ -15,7 +14,6 @@ from handlers.progress import maintenance
 from scannerdb.causes import sentence
 from scannerdb.errors import OperatorError
 from scannerdb.options import (
-    ENVIRONMENT_VARIABLE,
     Session,
     database_options,
     deadline_option,
@@ -110,8 +108,7 @@ def rebuild(dsn: str | None, environment: str | None, as_json: bool) -> None:  #
 
 def _rebuild(context: click.Context) -> str:
     """Return the command that repairs the database that was verified."""
-    name = context.params["environment"] or os.environ.get(ENVIRONMENT_VARIABLE)
-    dsn = context.params["dsn"]
+    name, dsn = context.params["environment"], context.params["dsn"]
     if name:
         return commands_of(load_settings(environment_file(name)), dsn, is_typed=is_typed(context)).rebuild()
     return f"scannerdb rebuild{f' --dsn {shlex.quote(without_password(dsn))}' if is_typed(context) else ''}"

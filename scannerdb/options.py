@@ -110,6 +110,20 @@ def environment_file(environment: str) -> Path:
     return known[environment]
 
 
+def settings_with_thresholds(environment: str | None) -> Settings:
+    """Return the settings of the environment whose thresholds a database is held against.
+
+    Raises:
+        click.UsageError: no environment is named, or none has this name.
+
+    """
+    if not environment:
+        raise click.UsageError(
+            f"whose thresholds? Add -e NAME, or set {ENVIRONMENT_VARIABLE}, as `scannerdb tunnel -e NAME -- ...` does"
+        )
+    return load_settings(environment_file(environment))
+
+
 def database_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add `--dsn` and `--environment`, the arguments of `require_dsn`."""
     return dsn_option(environment_option(function))

@@ -21,6 +21,7 @@ from scannerdb.options import (
     environment_file,
     named_environment,
     require_dsn,
+    settings_with_thresholds,
 )
 from scannerdb.outputs import output, stack_outputs
 from stacks.alarms.thresholds import doctor_thresholds
@@ -102,9 +103,7 @@ def repair(check: str, dsn: str | None, environment: str | None, *, yes: bool) -
     \b
     Exit code 0: nothing is left of it that a statement ends.  1: one failed, or was not wanted.
     """  # noqa: D301
-    if not environment:
-        raise click.UsageError(f"whose thresholds? Add -e NAME, or set {ENVIRONMENT_VARIABLE}")
-    settings = load_settings(environment_file(environment))
+    settings = settings_with_thresholds(environment)
     act = _repairing_by_function(settings) if dsn is None else _repairing(settings, require_dsn(dsn, environment))
     event = {"action": MigrateAction.REPAIR, "check": check}
     found = act({**event, "dry_run": True})["would"]
