@@ -69,7 +69,10 @@ def end(
     """  # noqa: D301
     if (pid is None) is not idle or ((user is not None or application is not None) and not idle):
         raise click.UsageError("name a PID; or --idle, perhaps with --user and --application")
-    act = _by_function(environment) if _has_no_dsn(dsn, environment) else _ending(require_dsn(dsn, environment))
+    if dsn is None and environment is not None:
+        act = _by_function(load_settings(environment_file(environment)))
+    else:
+        act = _ending(require_dsn(dsn, environment))
     event: dict[str, Any] = {"action": MigrateAction.END}
     if idle:
         named = {"user": user, "application": application}
@@ -122,10 +125,6 @@ def _confirm(question: str, *, yes: bool) -> None:
         raise OperatorError("not wanted: nothing was done")
 
 
-def _has_no_dsn(dsn: str | None, environment: str | None) -> bool:
-    return dsn is None and environment is not None
-
-
 def _ending(dsn: str) -> Act:
     return lambda event: actions.end(_event(event), connect_to(dsn))
 
@@ -141,8 +140,7 @@ def _repairing(settings: Settings, dsn: str) -> Act:
     )
 
 
-def _by_function(environment: str | None) -> Act:
-    settings = load_settings(environment_file(environment or ""))
+def _by_function(settings: Settings) -> Act:
     return lambda event: _invoke(settings, event)
 
 
