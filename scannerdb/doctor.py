@@ -32,7 +32,7 @@ from scannerdb.options import (
     json_option,
     settings_with_thresholds,
 )
-from scannerdb.printed import commands_of, is_typed
+from scannerdb.printed import commands_of
 from scannerdb.ringing import ringing
 from scannerdb.terminal import row_lines
 from stacks.alarms.thresholds import doctor_thresholds
@@ -52,9 +52,7 @@ WHO = "SELECT quote_ident(current_user), current_user = %(doctor)s OR pg_has_rol
 @click.option("--all", "show_all", is_flag=True, help="Show each check that is well on a line of its own.")
 @deadline_option
 @json_option
-@click.pass_context
 def doctor(
-    context: click.Context,
     alarm: str | None,
     dsn: str | None,
     environment: str | None,
@@ -86,7 +84,7 @@ def doctor(
         dsn,
         settings=settings,
         thresholds=doctor_thresholds(settings),
-        commands=commands_of(settings, dsn, is_typed=is_typed(context)),
+        commands=commands_of(settings, dsn),
         migrations=MIGRATIONS,
         show_all=show_all,
         as_json=as_json,

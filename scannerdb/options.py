@@ -144,7 +144,7 @@ def find_dsn(dsn: str | None, environment: str | None = None, *, user: str = OWN
 
     """
     if dsn is not None:
-        if environment is not None and _is_from_command_line("environment"):
+        if environment is not None and is_from_command_line("environment"):
             server = psycopg2.extensions.parse_dsn(dsn).get("host", "the default host")
             click.echo(f"scannerdb: the DSN names the database, on {server}; {environment} is not looked up", err=True)
         return dsn
@@ -153,7 +153,8 @@ def find_dsn(dsn: str | None, environment: str | None = None, *, user: str = OWN
     return handler_dsn()
 
 
-def _is_from_command_line(parameter: str) -> bool:
+def is_from_command_line(parameter: str) -> bool:
+    """Return whether the command line gives a parameter, and not a variable; true outside of a command."""
     context = click.get_current_context(silent=True)
     return context is None or context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE
 
