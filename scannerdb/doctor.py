@@ -1,7 +1,6 @@
 """`scannerdb doctor`: the on-call's first command."""
 
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -24,22 +23,21 @@ from handlers.migrator.session import Connect
 from scannerdb.errors import OperatorError
 from scannerdb.login import REACH_TIMEOUT_S, tunnel_as
 from scannerdb.options import (
-    ENVIRONMENT_VARIABLE,
     MIGRATIONS,
     connect_to,
     current_release,
     database_options,
     deadline_option,
     deployment_dsn,
-    environment_file,
     json_option,
+    settings_with_thresholds,
 )
-from scannerdb.printed import commands_of, is_typed
+from scannerdb.printed import commands_of
 from scannerdb.ringing import ringing
 from scannerdb.terminal import row_lines
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.database.parameters import expected_parameters
-from stacks.settings import Settings, load_settings
+from stacks.settings import Settings
 
 EXIT_CODES = {"ok": 0, "warning": 1, "critical": 2}
 STYLES = {"ok": "green", "look": "cyan", "unknown": "yellow", "warning": "yellow", "critical": "bold red"}
@@ -54,9 +52,7 @@ WHO = "SELECT quote_ident(current_user), current_user = %(doctor)s OR pg_has_rol
 @click.option("--all", "show_all", is_flag=True, help="Show each check that is well on a line of its own.")
 @deadline_option
 @json_option
-@click.pass_context
 def doctor(
-    context: click.Context,
     alarm: str | None,
     dsn: str | None,
     environment: str | None,
@@ -82,18 +78,13 @@ def doctor(
         checks_of(alarm)
     except InvalidRequestError as error:
         raise click.UsageError(str(error)) from error
-    name = environment or os.environ.get(ENVIRONMENT_VARIABLE)
-    if not name:
-        raise click.UsageError(
-            f"whose thresholds? Add -e NAME, or set {ENVIRONMENT_VARIABLE}, as `scannerdb tunnel -e NAME -- ...` does"
-        )
-    settings = load_settings(environment_file(name))
+    settings = settings_with_thresholds(environment)
     state = diagnose(
         alarm,
         dsn,
         settings=settings,
         thresholds=doctor_thresholds(settings),
-        commands=commands_of(settings, dsn, is_typed=is_typed(context)),
+        commands=commands_of(settings, dsn),
         migrations=MIGRATIONS,
         show_all=show_all,
         as_json=as_json,

@@ -1,7 +1,6 @@
 """`scannerdb refresh`, `verify` and `rebuild`: the actions of the function `refresh`, from a terminal or cron."""
 
 import json
-import os
 import shlex
 import sys
 from typing import Any
@@ -15,7 +14,6 @@ from handlers.progress import maintenance
 from scannerdb.causes import sentence
 from scannerdb.errors import OperatorError
 from scannerdb.options import (
-    ENVIRONMENT_VARIABLE,
     Session,
     database_options,
     deadline_option,
@@ -23,7 +21,7 @@ from scannerdb.options import (
     json_option,
     require_dsn,
 )
-from scannerdb.printed import commands_of, is_typed, without_password
+from scannerdb.printed import commands_of, typed_dsn
 from stacks.settings import load_settings
 
 DRIFTED = 2
@@ -69,8 +67,7 @@ def refresh(dsn: str | None, environment: str | None, *, quiet: bool, as_json: b
 @database_options
 @deadline_option
 @json_option
-@click.pass_context
-def verify(context: click.Context, dsn: str | None, environment: str | None, *, as_json: bool) -> None:
+def verify(dsn: str | None, environment: str | None, *, as_json: bool) -> None:
     """Compare every job with a full count.
 
     \b
@@ -88,7 +85,7 @@ def verify(context: click.Context, dsn: str | None, environment: str | None, *, 
     elif drifted:
         for row in drifted:
             click.echo(f"{row['job_id']}: {_drift(row)}")
-        click.echo(f"{plural(len(drifted), 'job')} drifted (known minus counted). Next: {_rebuild(context)}")
+        click.echo(f"{plural(len(drifted), 'job')} drifted (known minus counted). Next: {_rebuild(dsn, environment)}")
     else:
         click.echo("Exact: every job is what a full count says.")
     sys.exit(DRIFTED if drifted else 0)
@@ -108,13 +105,12 @@ def rebuild(dsn: str | None, environment: str | None, as_json: bool) -> None:  #
     click.echo(json.dumps({"mended_jobs": mended}) if as_json else f"Mended {plural(mended, 'job')}.")
 
 
-def _rebuild(context: click.Context) -> str:
+def _rebuild(dsn: str | None, environment: str | None) -> str:
     """Return the command that repairs the database that was verified."""
-    name = context.params["environment"] or os.environ.get(ENVIRONMENT_VARIABLE)
-    dsn = context.params["dsn"]
-    if name:
-        return commands_of(load_settings(environment_file(name)), dsn, is_typed=is_typed(context)).rebuild()
-    return f"scannerdb rebuild{f' --dsn {shlex.quote(without_password(dsn))}' if is_typed(context) else ''}"
+    if environment:
+        return commands_of(load_settings(environment_file(environment)), dsn).rebuild()
+    named = typed_dsn(dsn)
+    return "scannerdb rebuild" if named is None else f"scannerdb rebuild --dsn {shlex.quote(named)}"
 
 
 def _warn_of_older_objects(session: Session) -> None:

@@ -1,5 +1,6 @@
 """What the commands share: which database, the form of the answer, the release."""
 
+import functools
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -45,14 +46,14 @@ dsn_option = click.option(
     help="Which database: a libpq connection string or URL. Also from SCANNERDB_DSN.",
 )
 # The one way in which each command names an environment.
-_ENVIRONMENT: Mapping[str, Any] = {
-    "envvar": ENVIRONMENT_VARIABLE,
-    "metavar": "NAME",
-    "shell_complete": complete_environment,
-}
-environment_option = click.option(
+named_environment = functools.partial(
+    click.option,
     *("--environment", "-e"),
-    **_ENVIRONMENT,
+    envvar=ENVIRONMENT_VARIABLE,
+    metavar="NAME",
+    shell_complete=complete_environment,
+)
+environment_option = named_environment(
     help="Without a DSN: the database that this environment's Terraform state names; it is reachable only from inside "
     f"its network. Also from {ENVIRONMENT_VARIABLE}. With neither: RDS_PROXY_ENDPOINT, RDS_PORT, RDS_DBNAME, "
     "RDS_USERNAME, RDS_PASSWORD and RDS_CA_BUNDLE, as the handlers read them.",
@@ -89,9 +90,7 @@ def _named(_context: click.Context, _parameter: click.Parameter, name: str | Non
 
 
 # For commands that ask AWS or read settings: they work on an environment, and never on a DSN alone.
-deployment_option = click.option(
-    *("--environment", "-e"),
-    **_ENVIRONMENT,
+deployment_option = named_environment(
     callback=_named,
     help=f"The environment: a file of environments/. Also from {ENVIRONMENT_VARIABLE}.",
 )
@@ -109,6 +108,20 @@ def environment_file(environment: str) -> Path:
     if environment not in known:
         raise click.UsageError(f"environment {environment!r} is none of {', '.join(known)}")
     return known[environment]
+
+
+def settings_with_thresholds(environment: str | None) -> Settings:
+    """Return the settings of the environment whose thresholds a database is held against.
+
+    Raises:
+        click.UsageError: no environment is named, or none has this name.
+
+    """
+    if not environment:
+        raise click.UsageError(
+            f"whose thresholds? Add -e NAME, or set {ENVIRONMENT_VARIABLE}, as `scannerdb tunnel -e NAME -- ...` does"
+        )
+    return load_settings(environment_file(environment))
 
 
 def database_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -131,7 +144,7 @@ def find_dsn(dsn: str | None, environment: str | None = None, *, user: str = OWN
 
     """
     if dsn is not None:
-        if environment is not None and _is_from_command_line("environment"):
+        if environment is not None and is_from_command_line("environment"):
             server = psycopg2.extensions.parse_dsn(dsn).get("host", "the default host")
             click.echo(f"scannerdb: the DSN names the database, on {server}; {environment} is not looked up", err=True)
         return dsn
@@ -140,7 +153,8 @@ def find_dsn(dsn: str | None, environment: str | None = None, *, user: str = OWN
     return handler_dsn()
 
 
-def _is_from_command_line(parameter: str) -> bool:
+def is_from_command_line(parameter: str) -> bool:
+    """Return whether the command line gives a parameter, and not a variable; true outside of a command."""
     context = click.get_current_context(silent=True)
     return context is None or context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE
 

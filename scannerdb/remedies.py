@@ -15,12 +15,13 @@ from scannerdb.functions.invocation import invoke_function
 from scannerdb.numbers import WholeNumber
 from scannerdb.options import (
     ENVIRONMENT_VARIABLE,
-    complete_environment,
     connect_to,
     current_release,
     dsn_option,
     environment_file,
+    named_environment,
     require_dsn,
+    settings_with_thresholds,
 )
 from scannerdb.outputs import output, stack_outputs
 from stacks.alarms.thresholds import doctor_thresholds
@@ -29,11 +30,7 @@ from stacks.settings import Settings, load_settings
 # What `end` and `repair` of `handlers.remedies.actions` do, with a connection or by the function `migrate`.
 Act = Callable[[dict[str, Any]], dict[str, Any]]
 
-environment_option = click.option(
-    *("--environment", "-e"),
-    envvar=ENVIRONMENT_VARIABLE,
-    metavar="NAME",
-    shell_complete=complete_environment,
+environment_option = named_environment(
     help="Without a DSN: the database of this environment, by its function migrate: also from outside of its network. "
     f"Also from {ENVIRONMENT_VARIABLE}.",
 )
@@ -72,7 +69,10 @@ def end(
     """  # noqa: D301
     if (pid is None) is not idle or ((user is not None or application is not None) and not idle):
         raise click.UsageError("name a PID; or --idle, perhaps with --user and --application")
-    act = _by_function(environment) if _has_no_dsn(dsn, environment) else _ending(require_dsn(dsn, environment))
+    if dsn is None and environment is not None:
+        act = _by_function(load_settings(environment_file(environment)))
+    else:
+        act = _ending(require_dsn(dsn, environment))
     event: dict[str, Any] = {"action": MigrateAction.END}
     if idle:
         named = {"user": user, "application": application}
@@ -106,9 +106,7 @@ def repair(check: str, dsn: str | None, environment: str | None, *, yes: bool) -
     \b
     Exit code 0: nothing is left of it that a statement ends.  1: one failed, or was not wanted.
     """  # noqa: D301
-    if not environment:
-        raise click.UsageError(f"whose thresholds? Add -e NAME, or set {ENVIRONMENT_VARIABLE}")
-    settings = load_settings(environment_file(environment))
+    settings = settings_with_thresholds(environment)
     act = _repairing_by_function(settings) if dsn is None else _repairing(settings, require_dsn(dsn, environment))
     event = {"action": MigrateAction.REPAIR, "check": check}
     found = act({**event, "dry_run": True})["would"]
@@ -127,10 +125,6 @@ def _confirm(question: str, *, yes: bool) -> None:
         raise OperatorError("not wanted: nothing was done")
 
 
-def _has_no_dsn(dsn: str | None, environment: str | None) -> bool:
-    return dsn is None and environment is not None
-
-
 def _ending(dsn: str) -> Act:
     return lambda event: actions.end(_event(event), connect_to(dsn))
 
@@ -146,8 +140,7 @@ def _repairing(settings: Settings, dsn: str) -> Act:
     )
 
 
-def _by_function(environment: str | None) -> Act:
-    settings = load_settings(environment_file(environment or ""))
+def _by_function(settings: Settings) -> Act:
     return lambda event: _invoke(settings, event)
 
 

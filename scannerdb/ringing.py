@@ -1,6 +1,7 @@
 """Which alarms ring, as CloudWatch says."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from handlers.contract.alarms import TOLD
 from handlers.contract.alarms.messages import OUTAGE
@@ -23,17 +24,16 @@ def ringing(settings: Settings) -> list[Finding]:
         cloudwatch = client(settings, "cloudwatch", attempts=3)
         with calling(settings, "the alarms"):
             pages = cloudwatch.get_paginator("describe_alarms").paginate(AlarmNamePrefix=prefix, StateValue="ALARM")
-            alarms = [alarm for page in pages for alarm in page["MetricAlarms"]]
+            alarms = {
+                alarm["AlarmName"].removeprefix(prefix): alarm for page in pages for alarm in page["MetricAlarms"]
+            }
     except OperatorError as error:
         return [Finding(check=CHECK, state="unknown", value=f"which alarms ring is not known: {error.message}")]
-    alarms.sort(key=lambda alarm: (not _pages(alarm["AlarmName"].removeprefix(prefix)), alarm["StateUpdatedTimestamp"]))
-    return list(_findings(settings, [(alarm["AlarmName"].removeprefix(prefix), alarm) for alarm in alarms])) or [
-        Finding(check=CHECK, state="ok", value="none rings")
-    ]
+    return list(_findings(settings, alarms)) or [Finding(check=CHECK, state="ok", value="none rings")]
 
 
-def _findings(settings: Settings, alarms: list[tuple[str, dict[str, object]]]) -> Iterator[Finding]:
-    for name, alarm in alarms:
+def _findings(settings: Settings, alarms: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    for name, alarm in sorted(alarms.items(), key=lambda each: (not _pages(each[0]), each[1]["StateUpdatedTimestamp"])):
         severity = "page" if _pages(name) else "ticket"
         yield Finding(
             check=CHECK,

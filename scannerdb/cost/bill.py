@@ -89,16 +89,15 @@ def bill(settings: Settings, use: Use) -> list[BillItem]:
 
 
 def _database(settings: Settings, prices: Prices, use: Use) -> Iterator[BillItem]:
-    if settings.database.is_cluster:
-        yield from _cluster(settings, prices, use)
-    elif settings.database.existing_identifier is None:
-        yield from _instance(settings, prices)
+    # What a database that exists costs already, its owner pays.
+    if settings.database.existing_identifier is None:
+        yield from _cluster(settings, prices, use) if settings.database.is_cluster else _instance(settings, prices)
+        yield BillItem(resource="master secret", quantity=SECRETS, price=prices["secret_month"])
     yield _proxy(settings, prices)
     yield BillItem(resource="encryption key", quantity=KEYS, price=prices["key_month"])
 
 
 def _instance(settings: Settings, prices: Prices) -> Iterator[BillItem]:
-    """Yield what an instance that exists costs already, and its owner pays."""
     database = settings.database
     zones, twice = (2, ", with its standby") if database.multi_az else (1, "")
     yield BillItem(
@@ -113,7 +112,6 @@ def _instance(settings: Settings, prices: Prices) -> Iterator[BillItem]:
         quantity=database.allocated_storage_gib * zones,
         price=prices["db_storage_gib_month"],
     )
-    yield BillItem(resource="master secret", quantity=SECRETS, price=prices["secret_month"])
 
 
 def _cluster(settings: Settings, prices: Prices, use: Use) -> Iterator[BillItem]:
@@ -146,7 +144,6 @@ def _cluster(settings: Settings, prices: Prices, use: Use) -> Iterator[BillItem]
             price=prices["aurora_io_million"],
             assumes=f"{use.cluster_io_millions:,} million reads and writes of a cluster's volume a month",
         )
-    yield BillItem(resource="master secret", quantity=SECRETS, price=prices["secret_month"])
 
 
 def _proxy(settings: Settings, prices: Prices) -> BillItem:

@@ -4,6 +4,7 @@ The facts that it tells are postconditions of the plan (stacks/database/existing
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from scannerdb.checks.model import Answer, Check, Context, ok, refused, warning
@@ -32,27 +33,26 @@ def _existing(context: Context) -> Iterator[Answer]:
             next="correct database.existing_identifier, or take the credentials of its account",
         )
         return
-    yield _state(instance)
-    yield _network(instance, settings)
-    yield _logins(instance)
-    yield _load(instance, settings)
-    yield _deletion(instance)
-    yield _backups(instance)
-    yield _growth(instance, settings.database)
-    yield _parameters(instance)
+    yield replace(_state(instance), asked="instance: state")
+    yield replace(_network(instance, settings), asked="instance: network")
+    yield replace(_logins(instance), asked="instance: IAM logins")
+    yield replace(_load(instance, settings), asked="instance: load")
+    yield replace(_deletion(instance), asked="instance: deletion")
+    yield replace(_backups(instance), asked="instance: backups")
+    yield replace(_growth(instance, settings.database), asked="instance: storage limit")
+    yield replace(_parameters(instance), asked="instance: parameters")
 
 
 def _state(instance: Instance) -> Answer:
     seen = f"{instance['DBInstanceIdentifier']} is {instance['DBInstanceStatus']}, {instance['EngineVersion']}"
     if instance["DBInstanceStatus"] != AVAILABLE:
-        return refused(seen, next=f"deploy when it is {AVAILABLE}", asked="instance: state")
+        return refused(seen, next=f"deploy when it is {AVAILABLE}")
     if pending := instance.get("PendingModifiedValues"):
         return warning(
             f"{seen}; pending until its window: {', '.join(sorted(pending))}",
             next="let them apply before the deploy where settings name one of these",
-            asked="instance: state",
         )
-    return ok(seen, asked="instance: state")
+    return ok(seen)
 
 
 def _network(instance: Instance, settings: Settings) -> Answer:
@@ -61,15 +61,13 @@ def _network(instance: Instance, settings: Settings) -> Answer:
         return refused(
             f"it lies in {found}, and network.vpc_id is {wanted}: no security group leads from one to the other",
             next=f"network.vpc_id = {found}, with subnets of it",
-            asked="instance: network",
         )
     if instance["PubliclyAccessible"]:
         return warning(
             f"{found}, and a public address",
             next=f"{modify(instance['DBInstanceIdentifier'])} --no-publicly-accessible, where no client needs it",
-            asked="instance: network",
         )
-    return ok(found, asked="instance: network")
+    return ok(found)
 
 
 def _logins(instance: Instance) -> Answer:
@@ -77,27 +75,24 @@ def _logins(instance: Instance) -> Answer:
         return refused(
             "IAM authentication is off: neither the functions nor the scanner could log in",
             next=f"{modify(instance['DBInstanceIdentifier'])} --enable-iam-database-authentication",
-            asked="instance: IAM logins",
         )
-    return ok("IAM authentication is on", asked="instance: IAM logins")
+    return ok("IAM authentication is on")
 
 
 def _load(instance: Instance, settings: Settings) -> Answer:
     there, said = bool(instance.get("PerformanceInsightsEnabled")), settings.database.performance_insights
     if there == said:
         left_out = "" if there else "; the alarm database-load is left out"
-        return ok(f"Performance Insights is {'on' if there else 'off'}{left_out}", asked="instance: load")
+        return ok(f"Performance Insights is {'on' if there else 'off'}{left_out}")
     if there:
         return warning(
             "Performance Insights is on, and the alarm database-load is left out",
             next="remove database.performance_insights = false",
-            asked="instance: load",
         )
     return warning(
         "Performance Insights is off: the alarm database-load would never ring",
         next=f"{modify(instance['DBInstanceIdentifier'])} --enable-performance-insights, or "
         "database.performance_insights = false, which leaves the alarm out",
-        asked="instance: load",
     )
 
 
@@ -106,9 +101,8 @@ def _deletion(instance: Instance) -> Answer:
         return warning(
             "deletion protection is off; this deployment never deletes it, others may",
             next=f"{modify(instance['DBInstanceIdentifier'])} --deletion-protection",
-            asked="instance: deletion",
         )
-    return ok("deletion protection is on", asked="instance: deletion")
+    return ok("deletion protection is on")
 
 
 def _backups(instance: Instance) -> Answer:
@@ -120,9 +114,8 @@ def _backups(instance: Instance) -> Answer:
             # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithAutomatedBackups.Enabling.html
             next=f"aws rds modify-db-instance --db-instance-identifier {instance['DBInstanceIdentifier']} "
             "--backup-retention-period 7    # restarts it, in its maintenance window",
-            asked="instance: backups",
         )
-    return ok(f"{days} days of automated backups", asked="instance: backups")
+    return ok(f"{days} days of automated backups")
 
 
 def _growth(instance: Instance, database: DatabaseSettings) -> Answer:
@@ -133,9 +126,8 @@ def _growth(instance: Instance, database: DatabaseSettings) -> Answer:
             f"its disk may grow to {limit} GiB, and database.max_allocated_storage_gib is {said}: the doctor would "
             "compare with that",
             next=f"database.max_allocated_storage_gib = {limit}",
-            asked="instance: storage limit",
         )
-    return ok(f"may grow to {limit} GiB", asked="instance: storage limit")
+    return ok(f"may grow to {limit} GiB")
 
 
 def _parameters(instance: Instance) -> Answer:
@@ -145,15 +137,13 @@ def _parameters(instance: Instance) -> Answer:
         return warning(
             f"{seen}: no parameter of it can be changed",
             next="make a group of its own, as docs/adopt.md says, before migrate names parameters to set",
-            asked="instance: parameters",
         )
     if group["ParameterApplyStatus"] != "in-sync":
         return warning(
             seen,
             next=f"aws rds reboot-db-instance --db-instance-identifier {instance['DBInstanceIdentifier']}",
-            asked="instance: parameters",
         )
-    return ok(seen, asked="instance: parameters")
+    return ok(seen)
 
 
 EXISTING = (Check(name="existing-instance", asked="instance that exists", ask=_existing),)

@@ -87,14 +87,10 @@ def _exists(is_taken: IsTaken, context: Context, name: str) -> bool:
 
 def _database_lives(context: Context) -> bool:
     """Return whether there is a database of this name that the state does not hold: then nothing was left behind."""
-    servers = (
-        ("aws_db_instance", "identifier", _DATABASE),
-        ("aws_rds_cluster", "cluster_identifier", _CLUSTER),
-    )
     return any(
-        _exists(is_taken, context, name)
-        for kind, attribute, is_taken in servers
-        for name in context.to_create(kind, attribute)
+        _exists(kind.is_taken, context, name)
+        for kind in SERVERS
+        for name in context.to_create(kind.type, kind.attribute)
     )
 
 
@@ -124,9 +120,25 @@ def _of_rds(operation: str, argument: str, found: str) -> IsTaken:
     return lambda context, name: getattr(context.aws("rds"), operation)(**{argument: name})[found]
 
 
-_DATABASE = _of_rds("describe_db_instances", "DBInstanceIdentifier", "DBInstances")
-_CLUSTER = _of_rds("describe_db_clusters", "DBClusterIdentifier", "DBClusters")
-
+_INSTANCE = _of_rds("describe_db_instances", "DBInstanceIdentifier", "DBInstances")
+SERVERS = (
+    Kind(
+        name="database",
+        asked="names: database",
+        type="aws_db_instance",
+        attribute="identifier",
+        is_taken=_INSTANCE,
+        free=OF_ANOTHER_STATE,
+    ),
+    Kind(
+        name="cluster",
+        asked="names: cluster",
+        type="aws_rds_cluster",
+        attribute="cluster_identifier",
+        is_taken=_of_rds("describe_db_clusters", "DBClusterIdentifier", "DBClusters"),
+        free=OF_ANOTHER_STATE,
+    ),
+)
 KINDS = (
     Kind(
         name="log-groups",
@@ -170,28 +182,13 @@ KINDS = (
         is_taken=_alias,
         free="aws kms delete-alias --alias-name {name}",
     ),
-    Kind(
-        name="database",
-        asked="names: database",
-        type="aws_db_instance",
-        attribute="identifier",
-        is_taken=_DATABASE,
-        free=OF_ANOTHER_STATE,
-    ),
-    Kind(
-        name="cluster",
-        asked="names: cluster",
-        type="aws_rds_cluster",
-        attribute="cluster_identifier",
-        is_taken=_CLUSTER,
-        free=OF_ANOTHER_STATE,
-    ),
+    *SERVERS,
     Kind(
         name="cluster-instances",
         asked="names: instances of the cluster",
         type="aws_rds_cluster_instance",
         attribute="identifier",
-        is_taken=_DATABASE,
+        is_taken=_INSTANCE,
         free=OF_ANOTHER_STATE,
     ),
     Kind(

@@ -35,24 +35,26 @@ def _found(context: Context, restore_from: RestoreFrom) -> Mapping[str, Any] | N
     """Return what RDS says of the source; `None` where there is none."""
     from botocore.exceptions import ClientError  # noqa: PLC0415
 
-    rds = context.aws("rds")
     try:
-        if restore_from.snapshot is not None:
-            answer = rds.describe_db_snapshots(DBSnapshotIdentifier=restore_from.snapshot)["DBSnapshots"]
-        else:
-            which = point_in_time(restore_from)
-            if identifier := which.get("source_db_instance_identifier"):
-                answer = rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"]
-            elif resource_id := which.get("source_dbi_resource_id"):
-                answer = rds.describe_db_instance_automated_backups(DbiResourceId=resource_id)
-            else:
-                answer = rds.describe_db_instance_automated_backups(DBInstanceAutomatedBackupsArn=restore_from.source)
+        found: list[Mapping[str, Any]] = _described(context.aws("rds"), restore_from)
     except ClientError as error:
         if code_of(error).removesuffix("Fault") in NOT_FOUND:
             return None
         raise
-    found = answer if isinstance(answer, list) else answer["DBInstanceAutomatedBackups"]
     return found[0] if found else None
+
+
+def _described(rds: Any, restore_from: RestoreFrom) -> Any:
+    if restore_from.snapshot is not None:
+        return rds.describe_db_snapshots(DBSnapshotIdentifier=restore_from.snapshot)["DBSnapshots"]
+    which = point_in_time(restore_from)
+    if identifier := which.get("source_db_instance_identifier"):
+        return rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"]
+    if resource_id := which.get("source_dbi_resource_id"):
+        of_backups = {"DbiResourceId": resource_id}
+    else:
+        of_backups = {"DBInstanceAutomatedBackupsArn": restore_from.source}
+    return rds.describe_db_instance_automated_backups(**of_backups)["DBInstanceAutomatedBackups"]
 
 
 def _faults(context: Context, restore_from: RestoreFrom, found: Mapping[str, Any], name: str) -> Iterator[Answer]:

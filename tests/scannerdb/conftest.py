@@ -12,12 +12,15 @@ import pytest
 from lab.emulator.server import Emulator
 from tests.support import fake_aws_cli
 from tests.support.deployed import BASTION, PREFIX, Deployed
+from tests.support.processes import made_once
+from tests.support.synthesis import HUGE, read_stack, run_main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.database import TestDatabase
+    from tests.support.synthesis import Synthesised
 
 
 @pytest.fixture
@@ -40,6 +43,15 @@ def deployed(database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyP
         bastion_instance_id=BASTION,
     )
     return deployment
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
+    """The environment `prod` as a cluster; only to be read."""
+    outdir = made_once(
+        tmp_path_factory, "prod-as-a-cluster", lambda folder: run_main("prod", outdir=folder, variables=HUGE)
+    )
+    return read_stack(outdir, "prod")
 
 
 @pytest.fixture(scope="session")

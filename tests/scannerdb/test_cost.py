@@ -21,7 +21,7 @@ from stacks.settings.profiles import PROFILES
 from stacks.settings.rds_offers import POSTGRES
 from tests.support.command_line import scannerdb
 from tests.support.existing_instance import IDENTIFIER, around_existing
-from tests.support.synthesis import read_stack, run_main
+from tests.support.synthesis import HUGE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -219,9 +219,6 @@ def test_profiles_are_compared_line_by_line(capsys: pytest.CaptureFixture[str]) 
     assert readers[-2:] == ["zones", "17.52"]  # of the cluster alone
 
 
-HUGE = {"SCANNER__SIZE": "huge"}
-
-
 def test_a_cluster_is_billed_for_each_instance_its_proxy_and_the_endpoint_of_its_readers() -> None:
     one, two = usd("prod", **HUGE), usd("prod", **HUGE, SCANNER__DATABASE__READERS="2")
     assert two["database, 3 db.r7g.2xlarge"] == pytest.approx(1.5 * one["database, 2 db.r7g.2xlarge"])
@@ -254,9 +251,8 @@ def test_serverless_is_billed_half_way_between_its_least_and_its_most() -> None:
     assert lines["proxy, 8 ACUs"] == pytest.approx(730 * 8 * 0.018)  # the least that is billed
 
 
-def test_every_kind_of_resource_of_a_cluster_is_billed_or_known_to_be_free(tmp_path: Path) -> None:
-    run_main("prod", outdir=tmp_path, variables=HUGE)
-    kinds = {kind.removeprefix("aws_") for kind in read_stack(tmp_path, "prod").json["resource"]}
+def test_every_kind_of_resource_of_a_cluster_is_billed_or_known_to_be_free(cluster: Synthesised) -> None:
+    kinds = {kind.removeprefix("aws_") for kind in cluster.json["resource"]}
     assert kinds - BILLED - OF_A_CLUSTER - FREE == set()
     assert kinds >= OF_A_CLUSTER
 

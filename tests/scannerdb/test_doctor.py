@@ -210,12 +210,12 @@ def test_with_every_connection_taken_but_the_owner_s_the_doctor_logs_in_as_the_o
     def log_in(_settings: object, *, user: str) -> str:
         if user == "scanner_doctor":
             # Refused in the words of a server that has no connection left.
-            return database.server.dsn(user="nobody_knows", database=database.name)
+            return database.server.dsn(user="no_such_login", database=database.name)
         return dsn(database)
 
     database.query("CREATE EXTENSION IF NOT EXISTS pg_stat_statements", user="postgres")
     monkeypatch.setattr(doctor_module, "deployment_dsn", log_in)
-    monkeypatch.setattr(doctor_module, "is_exhausted", lambda message: "nobody_knows" in message)
+    monkeypatch.setattr(doctor_module, "is_exhausted", lambda message: "no_such_login" in message)
     scannerdb("doctor", "database-connections", "-e", "local", code=0)
     assert "connections" in capsys.readouterr().out
 
@@ -228,17 +228,21 @@ def ringing_alarm(name: str, minute: int) -> dict[str, object]:
     }
 
 
+def reach(monkeypatch: pytest.MonkeyPatch, database: TestDatabase, answer: object) -> None:
+    """Let the doctor log in by password, and CloudWatch say this of the alarms."""
+    monkeypatch.setattr(ringing, "client", ScriptedAws({"cloudwatch.describe_alarms": answer}).make)
+    monkeypatch.setattr(
+        doctor_module,
+        "deployment_dsn",
+        lambda _settings, *, user: database.server.dsn(user=user, database=database.name),
+    )
+
+
 def test_an_outage_is_told_with_the_alarms_that_ring_those_that_page_first(
     deployed: Deployed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alarms = [ringing_alarm("slow-queries", 1), ringing_alarm("lock-waits", 7), ringing_alarm("progress-stale", 5)]
-    aws = ScriptedAws({"cloudwatch.describe_alarms": {"MetricAlarms": alarms, "CompositeAlarms": []}})
-    monkeypatch.setattr(ringing, "client", aws.make)
-    monkeypatch.setattr(
-        doctor_module,
-        "deployment_dsn",
-        lambda _settings, *, user: deployed.database.server.dsn(user=user, database=deployed.database.name),
-    )
+    reach(monkeypatch, deployed.database, {"MetricAlarms": alarms, "CompositeAlarms": []})
     deployed.database.query("CREATE EXTENSION IF NOT EXISTS pg_stat_statements", user="postgres")
     deployed.database.query("SELECT refresh_job_progress()")
     monkeypatch.setenv("COLUMNS", "120")
@@ -257,13 +261,7 @@ def test_an_outage_is_told_with_the_alarms_that_ring_those_that_page_first(
 def test_an_outage_without_credentials_for_cloudwatch_is_examined_all_the_same(
     deployed: Deployed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    aws = ScriptedAws({"cloudwatch.describe_alarms": DENIED})
-    monkeypatch.setattr(ringing, "client", aws.make)
-    monkeypatch.setattr(
-        doctor_module,
-        "deployment_dsn",
-        lambda _settings, *, user: deployed.database.server.dsn(user=user, database=deployed.database.name),
-    )
+    reach(monkeypatch, deployed.database, DENIED)
     scannerdb("doctor", "outage", "-e", "local", "--json", code=1)
     findings = json.loads(capsys.readouterr().out)["findings"]
     (alarms,) = [finding for finding in findings if finding["check"] == "alarms"]

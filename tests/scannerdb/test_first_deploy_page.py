@@ -22,7 +22,7 @@ from stacks import ROOT
 from stacks.settings import load_settings
 from tests.support import well_account, well_deployment
 from tests.support.scripted_aws import ACCOUNT, ScriptedAws
-from tests.support.synthesis import read_stack, run_main
+from tests.support.synthesis import HUGE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,12 +59,11 @@ def allowed() -> set[str]:
 
 
 def test_the_policy_allows_the_calls_that_are_made_and_no_others(
-    prod: Synthesised, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prod: Synthesised, cluster: Synthesised, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # GIVEN every check, in a network of its own and in one that exists, of a restore, and of a cluster
     made: set[str] = set()
-    file, huge = ROOT / "environments" / "prod.toml", {"SCANNER__SIZE": "huge"}
-    run_main("prod", outdir=tmp_path / "huge", variables=huge)
+    file = ROOT / "environments" / "prod.toml"
     script = well_account.WELL | {"ec2.describe_subnets": well_account.subnets(a=200, b=200)}
     for settings, stack, offers in (
         (load_settings(file, {}), prod, {}),
@@ -74,7 +73,7 @@ def test_the_policy_allows_the_calls_that_are_made_and_no_others(
             {"rds.describe_db_instance_automated_backups": {"DBInstanceAutomatedBackups": [BACKUPS]}},
         ),
         (well_account.in_a_network_that_exists(tmp_path), prod, {}),
-        (load_settings(file, huge), read_stack(tmp_path / "huge", "prod"), well_account.OFFERS_OF_AURORA),
+        (load_settings(file, HUGE), cluster, well_account.OFFERS_OF_AURORA),
     ):
         aws = ScriptedAws(script | offers).clients(settings)
         context = context_of(settings, aws, stack.json, account_id=ACCOUNT, caller="arn")

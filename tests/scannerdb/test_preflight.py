@@ -17,7 +17,7 @@ from stacks import ROOT
 from stacks.settings import load_settings
 from tests.support.command_line import scannerdb
 from tests.support.scripted_aws import ACCOUNT, DENIED, Refusal, ScriptedAws
-from tests.support.synthesis import read_stack, run_main
+from tests.support.synthesis import HUGE
 from tests.support.well_account import (
     OFFERS_OF_AURORA,
     WELL,
@@ -407,17 +407,6 @@ def test_against_the_emulator_what_it_does_not_know_is_not_answered_and_nothing_
     refused = {name for name, each in found.items() if each["state"] == "refused"}
     assert {"name-database"} <= refused <= {"name-database", "name-functions", "name-log-groups"}
     assert [name for name, each in found.items() if "the check failed" in each["seen"]] == []
-
-
-HUGE = {"SCANNER__SIZE": "huge"}
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
-    """`prod` as a cluster."""
-    outdir = tmp_path_factory.mktemp("cluster")
-    run_main("prod", outdir=outdir, variables=HUGE)
-    return read_stack(outdir, "prod")
 
 
 def of_a_cluster(cluster: Synthesised, **script: Any) -> list[Answer]:

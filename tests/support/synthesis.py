@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ENVIRONMENTS = ("dev", "prod", "local")
+# Makes an environment a cluster.
+HUGE = {"SCANNER__SIZE": "huge"}
 API_ID = "${aws_apigatewayv2_api.status_api_api.id}"
 
 
