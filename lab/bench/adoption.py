@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import threading
 import time
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import psycopg2
 from handlers.contract.release import Release
 from handlers.migrator.runner import run
 from handlers.migrator.session import RunLimits
+from lab.background import Background
 from lab.bench.answers import Answer, Goal
 from lab.bench.dataset import Dataset
 from lab.bench.samples import short
@@ -97,13 +97,12 @@ def step_at(steps_s: list[tuple[float, str]], second: float) -> str:
 @contextlib.contextmanager
 def longest_sync(folder: Path, adopted: Adopted) -> Iterator[None]:
     """Write a page and wait for the disk again and again: a commit beside the same work waits as long at least."""
-    ended = threading.Event()
 
     def write() -> None:
         path = folder / "synced"
         try:
             with path.open("wb", buffering=0) as file:
-                while not ended.wait(SYNC_EVERY_S):
+                while not background.ended.wait(SYNC_EVERY_S):
                     started_s = time.monotonic()
                     file.seek(0)
                     file.write(bytes(SYNCED_BYTES))
@@ -112,13 +111,10 @@ def longest_sync(folder: Path, adopted: Adopted) -> Iterator[None]:
         finally:
             path.unlink(missing_ok=True)
 
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
+    with Background() as background:
+        background.start(write)
         yield
-    finally:
-        ended.set()
-        thread.join()
+    background.check()
 
 
 def answers(adopted: Adopted, *, objects: int) -> list[Answer]:
