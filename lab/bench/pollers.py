@@ -121,7 +121,7 @@ class Bench:
         asked = self._pollers[:pollers] if way else []
         writing = self._writers if writers else []
         for pipe in writing:
-            pipe.send(ROUND_S + WARM_UP_S)
+            pipe.send((ROUND_S + WARM_UP_S,))
         for pipe in asked:
             pipe.send((way, ROUND_S))
         answers_ms, written = collect(asked), collect(writing)

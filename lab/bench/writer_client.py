@@ -1,10 +1,8 @@
 """A client process that writes as the scanner does; a pipe tells it what to write and for how long."""
 
-import contextlib
 import io
 import itertools
 import random
-import signal
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
@@ -13,6 +11,7 @@ from typing import Literal
 import psycopg2
 from psycopg2.extras import execute_batch
 
+from lab.bench.clients import serve_orders
 from lab.bench.dataset import STATUSES, BenchJob
 
 Work = Literal["update one job", "update many jobs", "worker", "execute_batch", "COPY"]
@@ -115,12 +114,4 @@ class Client:
 
 def serve(pipe: Connection, dsn: str, jobs: tuple[BenchJob, ...], number: int) -> None:
     """Receive `(work, seconds)` and send the rate or the error, until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C and closes the pipe
-    with contextlib.suppress(EOFError):
-        client = Client(dsn, jobs, number)
-        while True:
-            work, seconds = pipe.recv()
-            try:
-                pipe.send(client.rate(work, seconds))
-            except Exception as error:  # noqa: BLE001 - the parent process raises it
-                pipe.send(error)
+    serve_orders(pipe, lambda: Client(dsn, jobs, number).rate)
