@@ -11,7 +11,7 @@ import psycopg2
 
 from lab.bench.clients import serve_orders
 from lab.bench.dataset import STATUSES, BenchJob
-from lab.bench.writer_client import UPDATE
+from lab.load import UPDATE
 
 WRITERS = 8
 

@@ -13,6 +13,7 @@ from psycopg2.extras import execute_batch
 
 from lab.bench.clients import serve_orders
 from lab.bench.dataset import STATUSES, BenchJob
+from lab.load import UPDATE
 
 Work = Literal["update one job", "update many jobs", "worker", "execute_batch", "COPY"]
 WARM_UP_S = 0.5
@@ -21,10 +22,6 @@ ROWS_AT_ONCE = 1000
 # The default page_size of execute_batch.
 WORKER_ROWS_AT_ONCE = 100
 
-UPDATE = """
-UPDATE job_objects SET status = %s, updated_at = clock_timestamp()
-WHERE job_id = %s AND bucket = %s AND key = %s AND etag = %s
-"""
 INSERT = """
 INSERT INTO job_objects (job_id, bucket, key, etag, status) VALUES (%s, %s, %s, %s, 'queued') ON CONFLICT DO NOTHING
 """
