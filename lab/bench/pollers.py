@@ -16,7 +16,6 @@ from typing import Any
 
 from rich.console import Console
 
-from handlers.migrator.release import read_release
 from lab.bench import RESULTS, floors, paced_writers, poller_client, report
 from lab.bench.answers import Answer, Goal, milliseconds
 from lab.bench.clients import answers as collect
@@ -28,8 +27,8 @@ from lab.bench.poller_client import WARM_UP_S, Way
 from lab.bench.samples import Spread, percentile, short
 from lab.bench.steps import Say, Steps
 from lab.embedded_postgres import EmbeddedPostgres
+from scannerdb.options import current_release
 from stacks import ROOT
-from stacks.assets.package import build_release
 
 BUILD = ROOT / "build" / "bench-pollers"
 JOBS = 10_000
@@ -221,8 +220,7 @@ def write(found: Sequence[Answer], figures: Mapping[str, Any]) -> None:
 
 def run(server: EmbeddedPostgres, samples: int, console: Console) -> None:
     """Build the database, measure, write the results."""
-    package = build_release()
-    release = read_release(package.path.read_bytes(), expected_sha256=package.sha256)
+    release = current_release()
     dataset = Dataset(server, OBJECTS, JOBS - 1)
     with Steps(console, total=3) as steps:
         with steps.step(f"build {JOBS:,} jobs") as say:
