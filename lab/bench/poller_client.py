@@ -28,8 +28,9 @@ def event(route: str, *, job_id: str | None = None, **query: str) -> dict[str, A
         "version": "2.0",
         "routeKey": route,
         "rawPath": raw_path,
-        "pathParameters": {"job_id": job_id} if job_id else {},
-        "queryStringParameters": query,
+        # The service omits both when they are empty.
+        **({"pathParameters": {"job_id": job_id}} if job_id else {}),
+        **({"queryStringParameters": query} if query else {}),
         "headers": {},
         "requestContext": {"requestId": "1", "stage": "$default", "http": {"method": method, "path": raw_path}},
     }
