@@ -224,11 +224,19 @@ class EmbeddedPostgres:
         if fresh:
             self._create_roles_and_database()
 
-    def attach(self, port: int) -> None:
-        """Use the running server of this folder, which another process started."""
-        if self._owner is not None:
-            self._make_readable_for_owner()
-        self.port, self.password = port, (self._home / "password").read_text()
+    @classmethod
+    def attached(cls, directory: str, port: int, version: int) -> Self:
+        """Use a running server, which another process started; the arguments are its `address`."""
+        server = cls(Path(directory), version=version)
+        if server._owner is not None:
+            server._make_readable_for_owner()
+        server.port, server.password = port, (server._home / "password").read_text()
+        return server
+
+    @property
+    def address(self) -> tuple[str, int, int]:
+        """Folder, port and version, by which another process attaches to the running server."""
+        return str(self.directory), self.port, self.version
 
     def take_over(self, source: "EmbeddedPostgres", backup: Path) -> None:
         """Begin with a backup of another server, and with its certificate and password."""
