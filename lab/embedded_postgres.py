@@ -46,7 +46,7 @@ SCRAM_ITERATIONS_SINCE = 16
 ADMIN_OF_RDS_IAM = "GRANT rds_iam TO {admin} WITH ADMIN OPTION, INHERIT FALSE, SET FALSE"
 # As RDS has it since the version that brought both: the master user enters by rds_superuser when others are refused.
 RESERVED_CONNECTIONS_SINCE = 16
-RESERVED_CONNECTIONS = 2
+RESERVED_CONNECTIONS = "2"
 USERS_OF_RESERVED_CONNECTIONS = "GRANT pg_use_reserved_connections TO rds_superuser WITH ADMIN OPTION"
 
 # The administrator needs a password, as on RDS. Roles that use IAM need TLS only, which stands for the token that AWS
@@ -323,7 +323,7 @@ class EmbeddedPostgres:
         if not self._durable and self.version >= SCRAM_ITERATIONS_SINCE:
             # 4,096 of them take half of the time of a new session.
             speed["scram_iterations"] = "1"
-        reserved = RESERVED_CONNECTIONS if self.version >= RESERVED_CONNECTIONS_SINCE else None
+        reserved = {"reserved_connections": RESERVED_CONNECTIONS} if self.version >= RESERVED_CONNECTIONS_SINCE else {}
         return {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
@@ -334,7 +334,7 @@ class EmbeddedPostgres:
             "hba_file": str(self._home / "pg_hba.conf"),
             "shared_preload_libraries": "pg_stat_statements,auto_explain",
             "timezone": "UTC",
-            **({} if reserved is None else {"reserved_connections": str(reserved)}),
+            **reserved,
             **speed,
             **self._parameters,
         }
