@@ -202,8 +202,7 @@ class EmbeddedPostgres:
 
         """
         self.directory.mkdir(parents=True, exist_ok=True)
-        if self._owner is not None:
-            self._make_readable_for_owner()
+        self._make_readable_for_owner()
         data = self.data
         fresh = not (data / "PG_VERSION").exists()
         if fresh:
@@ -228,8 +227,7 @@ class EmbeddedPostgres:
     def attached(cls, directory: str, port: int, version: int) -> Self:
         """Use a running server, which another process started; the arguments are its `address`."""
         server = cls(Path(directory), version=version)
-        if server._owner is not None:
-            server._make_readable_for_owner()
+        server._make_readable_for_owner()
         server.port, server.password = port, (server._home / "password").read_text()
         return server
 
@@ -241,8 +239,7 @@ class EmbeddedPostgres:
     def take_over(self, source: "EmbeddedPostgres", backup: Path) -> None:
         """Begin with a backup of another server, and with its certificate and password."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        if self._owner is not None:
-            self._make_readable_for_owner()
+        self._make_readable_for_owner()
         shutil.copytree(backup, self.data, symlinks=True)
         shutil.copy2(source.certificate_authority, self.certificate_authority)
         for name in ("password", "server.pem", "server.key", "pg_hba.conf"):
@@ -351,7 +348,9 @@ class EmbeddedPostgres:
             self._own(path)
 
     def _make_readable_for_owner(self) -> None:
-        """Move the server's files out of folders that only root may enter."""
+        """Move the server's files out of folders that only root may enter, where root runs it as another user."""
+        if self._owner is None:
+            return
         if not _reachable_by_anyone(self.directory) or not _reachable_by_anyone(self._binaries):
             self._home = Path("/var/tmp") / f"scanner-database-{zlib.crc32(str(self.directory.resolve()).encode()):08x}"  # noqa: S108 - writable by its owner only
             self._home.mkdir(exist_ok=True)
