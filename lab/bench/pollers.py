@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from lab.bench import RESULTS, floors, paced_writers, poller_client, report
-from lab.bench.answers import Answer, Goal, milliseconds
+from lab.bench.answers import Answer, Goal, drift_answer, milliseconds
 from lab.bench.clients import answers as collect
 from lab.bench.clients import client_processes
 from lab.bench.dataset import Dataset
@@ -231,9 +231,7 @@ def run(server: EmbeddedPostgres, samples: int, console: Console) -> None:
             polled, sums = measure(dataset, samples=samples, say=say)
         with steps.step("verify"):
             drift = dataset.scalar("SELECT count(*) FROM verify_job_progress()")
-    found = answers(polled, sums)
-    no_drift = Goal("at most", 0, "jobs")
-    found.append(Answer(question="drift after all of this", value=f"{drift} jobs", goal=no_drift, judged=float(drift)))
+    found = [*answers(polled, sums), drift_answer(drift)]
     figures = {
         "samples": samples,
         "server": PARAMETERS,
