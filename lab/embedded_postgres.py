@@ -46,7 +46,7 @@ SCRAM_ITERATIONS_SINCE = 16
 ADMIN_OF_RDS_IAM = "GRANT rds_iam TO {admin} WITH ADMIN OPTION, INHERIT FALSE, SET FALSE"
 # As RDS has it since the version that brought both: the master user enters by rds_superuser when others are refused.
 RESERVED_CONNECTIONS_SINCE = 16
-RESERVED_CONNECTIONS = 2
+RESERVED_CONNECTIONS = "2"
 USERS_OF_RESERVED_CONNECTIONS = "GRANT pg_use_reserved_connections TO rds_superuser WITH ADMIN OPTION"
 
 # The administrator needs a password, as on RDS. Roles that use IAM need TLS only, which stands for the token that AWS
@@ -202,8 +202,7 @@ class EmbeddedPostgres:
 
         """
         self.directory.mkdir(parents=True, exist_ok=True)
-        if self._owner is not None:
-            self._make_readable_for_owner()
+        self._make_readable_for_owner()
         data = self.data
         fresh = not (data / "PG_VERSION").exists()
         if fresh:
@@ -224,17 +223,23 @@ class EmbeddedPostgres:
         if fresh:
             self._create_roles_and_database()
 
-    def attach(self, port: int) -> None:
-        """Use the running server of this folder, which another process started."""
-        if self._owner is not None:
-            self._make_readable_for_owner()
-        self.port, self.password = port, (self._home / "password").read_text()
+    @classmethod
+    def attached(cls, directory: str, port: int, version: int) -> Self:
+        """Use a running server, which another process started; the arguments are its `address`."""
+        server = cls(Path(directory), version=version)
+        server._make_readable_for_owner()
+        server.port, server.password = port, (server._home / "password").read_text()
+        return server
+
+    @property
+    def address(self) -> tuple[str, int, int]:
+        """Folder, port and version, by which another process attaches to the running server."""
+        return str(self.directory), self.port, self.version
 
     def take_over(self, source: "EmbeddedPostgres", backup: Path) -> None:
         """Begin with a backup of another server, and with its certificate and password."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        if self._owner is not None:
-            self._make_readable_for_owner()
+        self._make_readable_for_owner()
         shutil.copytree(backup, self.data, symlinks=True)
         shutil.copy2(source.certificate_authority, self.certificate_authority)
         for name in ("password", "server.pem", "server.key", "pg_hba.conf"):
@@ -315,7 +320,7 @@ class EmbeddedPostgres:
         if not self._durable and self.version >= SCRAM_ITERATIONS_SINCE:
             # 4,096 of them take half of the time of a new session.
             speed["scram_iterations"] = "1"
-        reserved = RESERVED_CONNECTIONS if self.version >= RESERVED_CONNECTIONS_SINCE else None
+        reserved = {"reserved_connections": RESERVED_CONNECTIONS} if self.version >= RESERVED_CONNECTIONS_SINCE else {}
         return {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
@@ -326,7 +331,7 @@ class EmbeddedPostgres:
             "hba_file": str(self._home / "pg_hba.conf"),
             "shared_preload_libraries": "pg_stat_statements,auto_explain",
             "timezone": "UTC",
-            **({} if reserved is None else {"reserved_connections": str(reserved)}),
+            **reserved,
             **speed,
             **self._parameters,
         }
@@ -343,7 +348,9 @@ class EmbeddedPostgres:
             self._own(path)
 
     def _make_readable_for_owner(self) -> None:
-        """Move the server's files out of folders that only root may enter."""
+        """Move the server's files out of folders that only root may enter, where root runs it as another user."""
+        if self._owner is None:
+            return
         if not _reachable_by_anyone(self.directory) or not _reachable_by_anyone(self._binaries):
             self._home = Path("/var/tmp") / f"scanner-database-{zlib.crc32(str(self.directory.resolve()).encode()):08x}"  # noqa: S108 - writable by its owner only
             self._home.mkdir(exist_ok=True)

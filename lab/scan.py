@@ -98,10 +98,9 @@ def write_scan(
         try:
             for share in as_completed(written):
                 share.result()
-        except BaseException:
-            # Ctrl-C too: the other writer ends with its batch, and not with its jobs.
+        finally:
+            # After an error or Ctrl-C the other writer ends with its batch, and not with its jobs.
             stopping.set()
-            raise
 
 
 def _write_jobs(

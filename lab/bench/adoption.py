@@ -1,8 +1,8 @@
 """Times the adoption of a database that has rows: `migrate` under writers, and their longest statement beside it."""
 
 import contextlib
+import functools
 import os
-import threading
 import time
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -10,15 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psycopg2
-
 from handlers.contract.release import Release
 from handlers.migrator.runner import run
 from handlers.migrator.session import RunLimits
+from lab.background import Background
 from lab.bench.answers import Answer, Goal
 from lab.bench.dataset import Dataset
 from lab.bench.samples import short
-from lab.bench.space import gigabytes
+from lab.bench.space import gigabytes, of_database
 from lab.bench.steps import Say
 from lab.load import WriteLoad
 
@@ -58,14 +57,8 @@ class Adopted:
 def measure(dataset: Dataset, release: Release, say: Say) -> Adopted:
     """Migrate a database that was loaded, under writers that update and insert objects of one of its jobs."""
     adopted, job = Adopted(), dataset.jobs[1]
-    size = "SELECT pg_database_size(current_database())"
-    before = dataset.scalar(size)
-
-    def connect() -> "psycopg2.extensions.connection":
-        connection = psycopg2.connect(dataset.dsn("scanner_app"))
-        connection.autocommit = True
-        return connection
-
+    before = of_database(dataset).size
+    connect = functools.partial(dataset.connect, "scanner_app")
     load = WriteLoad(connect, job.job_id, job.objects - 1, writers=WRITERS, primary_key=job.primary_key)
     with load:
         say(f"{WRITERS} writers alone")
@@ -84,7 +77,7 @@ def measure(dataset: Dataset, release: Release, say: Say) -> Adopted:
         raise load.errors[0]
     adopted.longest_s = load.longest_wait_s
     adopted.longest_during = step_at(adopted.steps_s, load.longest_wait_at_s - started_s)
-    adopted.added_bytes = dataset.scalar(size) - before
+    adopted.added_bytes = of_database(dataset).size - before
     return adopted
 
 
@@ -97,13 +90,12 @@ def step_at(steps_s: list[tuple[float, str]], second: float) -> str:
 @contextlib.contextmanager
 def longest_sync(folder: Path, adopted: Adopted) -> Iterator[None]:
     """Write a page and wait for the disk again and again: a commit beside the same work waits as long at least."""
-    ended = threading.Event()
 
     def write() -> None:
         path = folder / "synced"
         try:
             with path.open("wb", buffering=0) as file:
-                while not ended.wait(SYNC_EVERY_S):
+                while not background.ended.wait(SYNC_EVERY_S):
                     started_s = time.monotonic()
                     file.seek(0)
                     file.write(bytes(SYNCED_BYTES))
@@ -112,13 +104,10 @@ def longest_sync(folder: Path, adopted: Adopted) -> Iterator[None]:
         finally:
             path.unlink(missing_ok=True)
 
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
+    with Background() as background:
+        background.start(write)
         yield
-    finally:
-        ended.set()
-        thread.join()
+    background.check()
 
 
 def answers(adopted: Adopted, *, objects: int) -> list[Answer]:

@@ -57,6 +57,12 @@ class Answer:
         return self.question, self.value, str(self.ratio or ""), str(self.goal or ""), verdict
 
 
+def drift_answer(drifted: int) -> Answer:
+    """Say how many jobs differ from a full count at the end of a run, which none may."""
+    goal = Goal("at most", 0, "jobs")
+    return Answer(question="drift after all of this", value=f"{drifted} jobs", goal=goal, judged=float(drifted))
+
+
 def milliseconds(spread: Spread) -> str:
     """Return the median as text."""
     return f"{short(spread.median)} ms"

@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
@@ -36,7 +37,26 @@ def client_processes(serve: Callable[..., None], arguments: Sequence[tuple[Any, 
             process.kill()
 
 
-def ask(pipes: Sequence[Connection], order: object) -> list[Any]:
+def serve_orders(pipe: Connection, prepare: Callable[[], Callable[..., object]]) -> None:
+    """Receive orders and send what comes of each, or the error, until the pipe is closed.
+
+    Args:
+        pipe: to the parent process.
+        prepare: returns what carries out an order; its arguments are the order.
+
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C and closes the pipe
+    carry_out = prepare()
+    with contextlib.suppress(EOFError):
+        while True:
+            order = pipe.recv()
+            try:
+                pipe.send(carry_out(*order))
+            except Exception as error:  # noqa: BLE001 - the parent process raises it
+                pipe.send(error)
+
+
+def ask(pipes: Sequence[Connection], order: tuple[Any, ...]) -> list[Any]:
     """Send an order to every process at the same time and return the answers; raise the first error among them."""
     for pipe in pipes:
         pipe.send(order)

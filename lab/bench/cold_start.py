@@ -21,6 +21,7 @@ from handlers.contract.events import ReleaseEvent
 from lab.bench.answers import Answer, Goal, milliseconds
 from lab.bench.cpu_share import NoControlGroupError, cpu_share, measured_share
 from lab.bench.dataset import Dataset
+from lab.bench.poller_client import event
 from lab.bench.samples import Spread, short
 from lab.bench.steps import Say
 from lab.embedded_postgres import ADMIN_USER
@@ -145,19 +146,7 @@ class Cold:
         if entry == "migrate":
             key = self._release.path.name
             return dict(ReleaseEvent(release_bucket="releases", release_key=key, release_sha256=self._release.sha256))
-        job_id = self._dataset.hot.job_id
-        return {
-            "version": "2.0",
-            "routeKey": "GET /jobs/{job_id}",
-            "rawPath": f"/jobs/{job_id}",
-            "pathParameters": {"job_id": job_id},
-            "headers": {},
-            "requestContext": {
-                "requestId": "1",
-                "stage": "$default",
-                "http": {"method": "GET", "path": f"/jobs/{job_id}"},
-            },
-        }
+        return event("GET /jobs/{job_id}", job_id=self._dataset.hot.job_id)
 
 
 def measure(

@@ -152,9 +152,9 @@ class Dataset:
         """Return a libpq connection string."""
         return self.server.dsn(user=user, database=self.name)
 
-    def connect(self) -> "psycopg2.extensions.connection":
-        """Open a connection of the owner in autocommit mode, as the migration runner needs it."""
-        connection = psycopg2.connect(self.dsn())
+    def connect(self, user: str = ADMIN_USER) -> "psycopg2.extensions.connection":
+        """Open a connection in autocommit mode, as the migration runner needs it."""
+        connection = psycopg2.connect(self.dsn(user))
         connection.autocommit = True
         return connection
 

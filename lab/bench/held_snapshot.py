@@ -4,9 +4,9 @@ import functools
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from lab.background import Background
 from lab.bench.answers import Answer, Goal
 from lab.bench.changes import update_one_by_one
 from lab.bench.dataset import Dataset
@@ -65,7 +65,8 @@ def measure(dataset: Dataset, *, held_s: float, say: Say) -> Held:
         holder.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT")
         parameters = {"job_id": dataset.hot.job_id}
         started_s = refreshed_s = time.monotonic()
-        with _writing(dataset, held):
+        with Background() as background:
+            background.start(functools.partial(_write, dataset, held, background.ended))
             while (age_s := time.monotonic() - started_s) < held_s:
                 say(f"a snapshot of {age_s:.0f} of {held_s:.0f} s, {held.updates:,} updates")
                 for way, (reads, sql) in QUERIES.items():
@@ -76,37 +77,20 @@ def measure(dataset: Dataset, *, held_s: float, say: Say) -> Held:
                     refresh_ms = time_ms(lambda: refresher.execute("SELECT refresh_job_progress()"))
                     held.taken[REFRESH].append((age_s, refresh_ms))
                 time.sleep(max(0.0, started_s + age_s + SAMPLE_EVERY_S - time.monotonic()))
+        background.check()
         held.held_s = time.monotonic() - started_s
         holder.execute("COMMIT")
     return held
 
 
-@contextmanager
-def _writing(dataset: Dataset, held: Held) -> Iterator[None]:
-    """Update the hot job at a steady rate in a thread; each update is a transaction."""
-    ended = threading.Event()
-    errors: list[BaseException] = []
-
-    def write() -> None:
-        try:
-            with dataset.cursor("scanner_app") as cursor:
-                cursor.execute("SET synchronous_commit = off")
-                started_s, at_once = time.monotonic(), UPDATES_PER_SECOND // 4
-                while not ended.wait(max(0.0, started_s + held.updates / UPDATES_PER_SECOND - time.monotonic())):
-                    update_one_by_one(cursor, [dataset.hot], updates=at_once, first=held.updates, commit_every=1)
-                    held.updates += at_once
-        except BaseException as error:  # noqa: BLE001 - raised below, in the thread that measures
-            errors.append(error)
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-    if errors:
-        raise errors[0]
+def _write(dataset: Dataset, held: Held, ended: threading.Event) -> None:
+    """Update the hot job at a steady rate until the end; each update is a transaction."""
+    with dataset.cursor("scanner_app") as cursor:
+        cursor.execute("SET synchronous_commit = off")
+        started_s, at_once = time.monotonic(), UPDATES_PER_SECOND // 4
+        while not ended.wait(max(0.0, started_s + held.updates / UPDATES_PER_SECOND - time.monotonic())):
+            update_one_by_one(cursor, [dataset.hot], updates=at_once, first=held.updates, commit_every=1)
+            held.updates += at_once
 
 
 def answers(held: Held) -> list[Answer]:

@@ -15,15 +15,14 @@ import psycopg2
 from rich.console import Console
 from rich.table import Table
 
-from handlers.migrator.release import read_release
 from handlers.migrator.runner import run
 from handlers.migrator.session import RunLimits
 from lab.bench import RESULTS
 from lab.bench.own_server import run_on_own_server
 from lab.embedded_postgres import EmbeddedPostgres
 from lab.load import WriteLoad
+from scannerdb.options import current_release
 from stacks import ROOT
-from stacks.assets.package import build_release
 
 BUILD = ROOT / "build" / "bench-migrations"
 WRITERS = 4
@@ -35,8 +34,7 @@ class Bench:
 
     def __init__(self, server: EmbeddedPostgres, rows: int, console: Console) -> None:
         self.server, self.rows, self.console = server, rows, console
-        package = build_release()
-        self.release = read_release(package.path.read_bytes(), expected_sha256=package.sha256)
+        self.release = current_release()
 
     def connect(self, name: str, user: str = "scanner_admin") -> "psycopg2.extensions.connection":
         """Open a connection in autocommit mode."""

@@ -1,18 +1,17 @@
 """A client process of writers that keep a rate: each update has its moment, however long the one before it took."""
 
-import contextlib
 import itertools
 import random
-import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 
 import psycopg2
 
+from lab.bench.clients import serve_orders
 from lab.bench.dataset import STATUSES, BenchJob
-from lab.bench.writer_client import UPDATE
+from lab.load import UPDATE
 
 WRITERS = 8
 
@@ -52,7 +51,7 @@ class PacedWriter:
 
 
 def serve(pipe: Connection, dsn: str, jobs: Sequence[BenchJob], updates_per_s: float) -> None:
-    """Receive seconds and send the milliseconds of each update of each writer, or the error, until the pipe is closed.
+    """Receive `(seconds,)` and send the milliseconds of each update, by writer, or the error, until the pipe is closed.
 
     Args:
         pipe: to the parent process.
@@ -61,12 +60,11 @@ def serve(pipe: Connection, dsn: str, jobs: Sequence[BenchJob], updates_per_s: f
         updates_per_s: of all writers together.
 
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C and closes the pipe
-    with contextlib.suppress(EOFError), ThreadPoolExecutor(WRITERS) as pool:
-        writers = [PacedWriter(dsn, jobs, number) for number in range(WRITERS)]
-        while True:
-            seconds = pipe.recv()
-            try:
-                pipe.send(list(pool.map(lambda writer: writer.write(seconds, updates_per_s / WRITERS), writers)))  # noqa: B023 - done before the next
-            except Exception as error:  # noqa: BLE001 - the parent process raises it
-                pipe.send(error)
+    with ThreadPoolExecutor(WRITERS) as pool:
+
+        def prepare() -> Callable[[float], list[list[float]]]:
+            writers = [PacedWriter(dsn, jobs, number) for number in range(WRITERS)]
+            rate = updates_per_s / WRITERS
+            return lambda seconds: list(pool.map(lambda writer: writer.write(seconds, rate), writers))
+
+        serve_orders(pipe, prepare)

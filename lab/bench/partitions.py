@@ -14,7 +14,6 @@ from typing import Any
 
 from rich.console import Console
 
-from handlers.migrator.release import read_release
 from handlers.migrator.session import RunLimits
 from lab.bench import RESULTS, refreshes, report
 from lab.bench.answers import Answer
@@ -26,10 +25,10 @@ from lab.bench.samples import Spread, short, time_ms
 from lab.bench.steps import Say, Steps
 from lab.bench.writers import WORKS, client_pipes, round_of
 from lab.embedded_postgres import EmbeddedPostgres
+from scannerdb.options import current_release
 from scannerdb.partition import run as partitioning
 from scannerdb.partition.steps import Options
 from stacks import ROOT
-from stacks.assets.package import build_release
 
 BUILD = ROOT / "build" / "bench-partitions"
 MODULUS = 16
@@ -190,8 +189,7 @@ def write(rows: Sequence[Answer], figures: Mapping[str, Any], *, objects: int) -
 
 def run(server: EmbeddedPostgres, objects: int, samples: int, console: Console) -> None:
     """Build both databases, measure, write the results."""
-    package = build_release()
-    release = read_release(package.path.read_bytes(), expected_sha256=package.sha256)
+    release = current_release()
     plain, partitioned = Dataset(server, objects), Partitioned(server, objects)
     with Steps(console, total=4) as steps:
         with steps.step(f"build {objects:,} objects") as say:

@@ -1,16 +1,15 @@
 """A client process that polls as callers of the API do: it runs the code of the function `status`, event by event."""
 
-import contextlib
 import json
 import os
 import random
-import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Literal
 
 from lab.bench import floors
+from lab.bench.clients import serve_orders
 from lab.bench.first_answer import Context
 from lab.bench.reads import STATUS_QUERIES
 
@@ -29,8 +28,9 @@ def event(route: str, *, job_id: str | None = None, **query: str) -> dict[str, A
         "version": "2.0",
         "routeKey": route,
         "rawPath": raw_path,
-        "pathParameters": {"job_id": job_id} if job_id else {},
-        "queryStringParameters": query,
+        # The service omits both when they are empty.
+        **({"pathParameters": {"job_id": job_id}} if job_id else {}),
+        **({"queryStringParameters": query} if query else {}),
         "headers": {},
         "requestContext": {"requestId": "1", "stage": "$default", "http": {"method": method, "path": raw_path}},
     }
@@ -123,12 +123,4 @@ class Poller:
 
 def serve(pipe: Connection, variables: Mapping[str, str], job_ids: Sequence[str], number: int) -> None:
     """Receive `(way, seconds)` and send the milliseconds of each answer, or the error, until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C and closes the pipe
-    with contextlib.suppress(EOFError):
-        poller = Poller(variables, job_ids, number)
-        while True:
-            way, seconds = pipe.recv()
-            try:
-                pipe.send(poller.poll(way, seconds))
-            except Exception as error:  # noqa: BLE001 - the parent process raises it
-                pipe.send(error)
+    serve_orders(pipe, lambda: Poller(variables, job_ids, number).poll)

@@ -16,9 +16,8 @@ from typing import Any
 
 from rich.console import Console
 
-from handlers.migrator.release import read_release
 from lab.bench import RESULTS, floors, paced_writers, poller_client, report
-from lab.bench.answers import Answer, Goal, milliseconds
+from lab.bench.answers import Answer, Goal, drift_answer, milliseconds
 from lab.bench.clients import answers as collect
 from lab.bench.clients import client_processes
 from lab.bench.dataset import Dataset
@@ -28,8 +27,8 @@ from lab.bench.poller_client import WARM_UP_S, Way
 from lab.bench.samples import Spread, percentile, short
 from lab.bench.steps import Say, Steps
 from lab.embedded_postgres import EmbeddedPostgres
+from scannerdb.options import current_release
 from stacks import ROOT
-from stacks.assets.package import build_release
 
 BUILD = ROOT / "build" / "bench-pollers"
 JOBS = 10_000
@@ -121,7 +120,7 @@ class Bench:
         asked = self._pollers[:pollers] if way else []
         writing = self._writers if writers else []
         for pipe in writing:
-            pipe.send(ROUND_S + WARM_UP_S)
+            pipe.send((ROUND_S + WARM_UP_S,))
         for pipe in asked:
             pipe.send((way, ROUND_S))
         answers_ms, written = collect(asked), collect(writing)
@@ -221,8 +220,7 @@ def write(found: Sequence[Answer], figures: Mapping[str, Any]) -> None:
 
 def run(server: EmbeddedPostgres, samples: int, console: Console) -> None:
     """Build the database, measure, write the results."""
-    package = build_release()
-    release = read_release(package.path.read_bytes(), expected_sha256=package.sha256)
+    release = current_release()
     dataset = Dataset(server, OBJECTS, JOBS - 1)
     with Steps(console, total=3) as steps:
         with steps.step(f"build {JOBS:,} jobs") as say:
@@ -233,9 +231,7 @@ def run(server: EmbeddedPostgres, samples: int, console: Console) -> None:
             polled, sums = measure(dataset, samples=samples, say=say)
         with steps.step("verify"):
             drift = dataset.scalar("SELECT count(*) FROM verify_job_progress()")
-    found = answers(polled, sums)
-    no_drift = Goal("at most", 0, "jobs")
-    found.append(Answer(question="drift after all of this", value=f"{drift} jobs", goal=no_drift, judged=float(drift)))
+    found = [*answers(polled, sums), drift_answer(drift)]
     figures = {
         "samples": samples,
         "server": PARAMETERS,

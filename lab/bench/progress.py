@@ -30,7 +30,7 @@ from lab.bench import (
     space,
     writers,
 )
-from lab.bench.answers import Answer, Goal
+from lab.bench.answers import Answer, drift_answer
 from lab.bench.dataset import LARGE, OTHER_JOBS, OTHER_JOBS_WHEN_LARGE, Dataset
 from lab.bench.own_server import LARGE_PARAMETERS, PARAMETERS, run_on_own_server
 from lab.bench.samples import Spread, short, time_ms
@@ -136,9 +136,8 @@ class Run:
                 started_s = time.monotonic()
                 drifted += dataset.scalar("SELECT count(*) FROM verify_job_progress()")
                 verify_s = time.monotonic() - started_s
-        goal = Goal("at most", 0, "jobs")
         self.answers += [
-            Answer(question="drift after all of this", value=f"{drifted} jobs", goal=goal, judged=float(drifted)),
+            drift_answer(drifted),
             Answer(question=f"verify: a full count of {self.objects:,} objects", value=f"{short(verify_s)} s"),
         ]
         with self.steps.step("vacuum"):

@@ -15,16 +15,14 @@ from uuid import uuid4
 import psycopg2
 from rich.console import Console
 
-from handlers.migrator.release import read_release
 from handlers.migrator.runner import run
 from handlers.progress.retirement import JobState, list_retirable, retire
 from lab.bench import RESULTS, report
 from lab.bench.own_server import run_on_own_server
 from lab.embedded_postgres import EmbeddedPostgres
 from lab.load import WriteLoad
-from scannerdb.options import Session
+from scannerdb.options import Session, current_release
 from stacks import ROOT
-from stacks.assets.package import build_release
 
 BUILD = ROOT / "build" / "bench-retire"
 DATABASE = "retire"
@@ -74,8 +72,7 @@ class Bench:
         """Migrate an empty database, and load both jobs."""
         with self.server.connect(user="postgres", database="postgres") as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE {DATABASE} OWNER scanner_admin")
-        package = build_release()
-        run(self.connect, read_release(package.path.read_bytes(), expected_sha256=package.sha256))
+        run(self.connect, current_release())
         for job, rows, status, age_days in (
             (self.retiring, self.rows, "succeeded", 100),
             (self.active, self.rows // ACTIVE_SHARE, "queued", 0),

@@ -1,10 +1,8 @@
 """A client process that writes as the scanner does; a pipe tells it what to write and for how long."""
 
-import contextlib
 import io
 import itertools
 import random
-import signal
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
@@ -13,7 +11,9 @@ from typing import Literal
 import psycopg2
 from psycopg2.extras import execute_batch
 
+from lab.bench.clients import serve_orders
 from lab.bench.dataset import STATUSES, BenchJob
+from lab.load import UPDATE
 
 Work = Literal["update one job", "update many jobs", "worker", "execute_batch", "COPY"]
 WARM_UP_S = 0.5
@@ -22,10 +22,6 @@ ROWS_AT_ONCE = 1000
 # The default page_size of execute_batch.
 WORKER_ROWS_AT_ONCE = 100
 
-UPDATE = """
-UPDATE job_objects SET status = %s, updated_at = clock_timestamp()
-WHERE job_id = %s AND bucket = %s AND key = %s AND etag = %s
-"""
 INSERT = """
 INSERT INTO job_objects (job_id, bucket, key, etag, status) VALUES (%s, %s, %s, %s, 'queued') ON CONFLICT DO NOTHING
 """
@@ -115,12 +111,4 @@ class Client:
 
 def serve(pipe: Connection, dsn: str, jobs: tuple[BenchJob, ...], number: int) -> None:
     """Receive `(work, seconds)` and send the rate or the error, until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C and closes the pipe
-    with contextlib.suppress(EOFError):
-        client = Client(dsn, jobs, number)
-        while True:
-            work, seconds = pipe.recv()
-            try:
-                pipe.send(client.rate(work, seconds))
-            except Exception as error:  # noqa: BLE001 - the parent process raises it
-                pipe.send(error)
+    serve_orders(pipe, lambda: Client(dsn, jobs, number).rate)

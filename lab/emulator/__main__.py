@@ -9,9 +9,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
@@ -43,7 +41,9 @@ def main() -> None:
     region, directory = configuration["region"], Path(configuration["directory"])
     control = AccessControl(functools.partial(read_account, region), directory / "logs" / ACCESS_RECORD)
     contract = ContractCheck(DomainDispatcherApplication(create_backend_app))
-    servers = DatabaseServers(_attached(configuration["database"]), directory / BACKUPS)
+    database = configuration["database"]
+    shared = None if database is None else EmbeddedPostgres.attached(*database)
+    servers = DatabaseServers(shared, directory / BACKUPS)
     checked = AccessLayer(RetryReplay(contract), control, servers)
     aws = make_server("127.0.0.1", 0, checked, threaded=True, request_handler=MotoRequestHandler)
     port = aws.server_address[1]
@@ -85,14 +85,6 @@ def main() -> None:
     servers.stop()
     # The servers' threads may still wait for clients that are gone.
     os._exit(0)
-
-
-def _attached(database: Mapping[str, Any] | None) -> EmbeddedPostgres | None:
-    if database is None:
-        return None
-    server = EmbeddedPostgres(Path(database["directory"]), version=database["version"])
-    server.attach(database["port"])
-    return server
 
 
 if __name__ == "__main__":

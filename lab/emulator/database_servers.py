@@ -102,10 +102,9 @@ class DatabaseServers:
         """Return the port of each restored instance; every other has that of its settings."""
         return {identifier: server.port for identifier, server in list(self._restored.items())}
 
-    def described(self) -> dict[str, tuple[str, int, int]]:
+    def addresses(self) -> dict[str, tuple[str, int, int]]:
         """Return folder, port and version of each restored instance's server."""
-        servers = list(self._restored.items())
-        return {name: (str(server.directory), server.port, server.version) for name, server in servers}
+        return {identifier: server.address for identifier, server in list(self._restored.items())}
 
     def stop(self) -> None:
         """Stop and delete the server of every restored instance."""

@@ -8,7 +8,6 @@ from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult
 from moto.logs.exceptions import ResourceNotFoundException
 from moto.logs.responses import LogsResponse
-from moto.rds.exceptions import DBProxyNotFoundFault
 from moto.rds.responses import RDSResponse
 
 from lab.emulator.patching import replace
@@ -37,10 +36,7 @@ def patch_actions() -> None:
 
 
 def _modify_db_proxy(self: Any) -> ActionResult:
-    name = self.params["DBProxyName"]
-    if name not in self.backend.db_proxies:
-        raise DBProxyNotFoundFault(name)
-    proxy = self.backend.db_proxies[name]
+    (proxy,) = self.backend.describe_db_proxies(self.params["DBProxyName"])
     for argument, attribute in PROXY_ARGUMENTS.items():
         if self.params.get(argument) is not None:
             setattr(proxy, attribute, self.params[argument])

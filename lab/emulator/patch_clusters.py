@@ -9,7 +9,7 @@ from typing import Any
 import psycopg2
 from moto.core.responses import ActionResult
 from moto.moto_api._internal import mock_random
-from moto.rds.exceptions import DBProxyNotFoundFault, RDSClientError
+from moto.rds.exceptions import RDSClientError
 from moto.rds.models import DBCluster, DBClusterParameterGroup, DBProxy, RDSBackend, RDSBaseModel
 from moto.rds.responses import RDSResponse
 
@@ -67,8 +67,10 @@ def patch_clusters(*, password: str) -> None:
     replace(DBCluster, "scaling_configuration_info", property(lambda self: self.scaling_configuration or None))
     after(DBCluster, "__init__", _keep_arguments)
     after(DBClusterParameterGroup, "update_cluster_parameters", _name_source_of_parameters)
-    for name in ("create", "describe", "modify", "delete"):
-        replace(RDSResponse, f"{name}_db_proxy_endpoint{'s' * (name == 'describe')}", globals()[f"_{name}_endpoint"])
+    replace(RDSResponse, "create_db_proxy_endpoint", _create_endpoint)
+    replace(RDSResponse, "describe_db_proxy_endpoints", _describe_endpoints)
+    replace(RDSResponse, "modify_db_proxy_endpoint", _modify_endpoint)
+    replace(RDSResponse, "delete_db_proxy_endpoint", _delete_endpoint)
     after(RDSBackend, "__init__", _know_endpoints)
     after(RDSBackend, "delete_db_proxy", _delete_endpoints)
 
@@ -137,17 +139,15 @@ def _delete_endpoints(self: Any, arguments: Mapping[str, Any]) -> None:
 
 
 def _create_endpoint(self: Any) -> ActionResult:
-    name = self.params["DBProxyName"]
-    if name not in self.backend.db_proxies:
-        raise DBProxyNotFoundFault(name)
-    made = DBProxyEndpoint(self.backend.db_proxies[name], self.params)
+    (proxy,) = self.backend.describe_db_proxies(self.params["DBProxyName"])
+    made = DBProxyEndpoint(proxy, self.params)
     if _named_endpoints(self.backend, made.db_proxy_endpoint_name):
         raise RDSClientError("DBProxyEndpointAlreadyExistsFault", f"{made.db_proxy_endpoint_name} already exists.")
     self.backend.db_proxy_endpoints[made.unique_id] = made
     return ActionResult({"DBProxyEndpoint": made})
 
 
-def _describe_endpoint(self: Any) -> ActionResult:
+def _describe_endpoints(self: Any) -> ActionResult:
     if "DBProxyEndpointName" in self.params:
         return ActionResult({"DBProxyEndpoints": [_endpoint(self)]})
     return ActionResult({"DBProxyEndpoints": endpoints_of(self.backend, self.params.get("DBProxyName"))})

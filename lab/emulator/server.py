@@ -63,9 +63,7 @@ class Emulator:
             "directory": str(directory),
             "database_password": database_password,
             "region": region,
-            "database": None
-            if database is None
-            else {"directory": str(database.directory), "port": database.port, "version": database.version},
+            "database": None if database is None else database.address,
         }
         self._process: subprocess.Popen[str] | None = None
 
@@ -142,10 +140,7 @@ class Emulator:
 
         """
         with urllib.request.urlopen(f"{self.aws_url}/emulator/database-servers", timeout=60) as answer:  # noqa: S310 - loopback
-            directory, port, version = json.load(answer)[identifier]
-        server = EmbeddedPostgres(Path(directory), version=version)
-        server.attach(port)
-        return server
+            return EmbeddedPostgres.attached(*json.load(answer)[identifier])
 
     def invoke(self, function_name: str, event: Any) -> Any:
         """Invoke a function as another service would and return its result.

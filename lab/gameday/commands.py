@@ -65,9 +65,7 @@ def scannerdb(arguments: list[str]) -> int:
         "current_release": lambda *_: current_release(migrations),
     }
     for module in (doctor, migrate, remedies):
-        for name, value in replaced.items():
-            if hasattr(module, name):
-                setattr(module, name, value)
+        vars(module).update(replaced)
     command(arguments)
     return 0
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from lab.background import Background
 from lab.gameday.on_call import Diagnosis, follow
 from lab.gameday.system import System
-from lab.gameday.traffic import Background, Schedule
+from lab.gameday.traffic import Schedule
 
 # Alarm -> why it rings too. The composite `outage` follows from each.
 Reasons = Mapping[str, str]

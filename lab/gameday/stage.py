@@ -7,13 +7,14 @@ from pathlib import Path
 
 from handlers.contract.alarms.metrics import DENIED_STATEMENTS, SLOW_QUERIES
 from handlers.contract.events import RefreshAction
+from lab.background import Background
 from lab.gameday.clock import EXPLANATION, Clock
 from lab.gameday.database_log import DatabaseLog
 from lab.gameday.fault import Scene
 from lab.gameday.function_logs import FunctionLogs
 from lab.gameday.metric_store import MetricStore
 from lab.gameday.system import System, running_system
-from lab.gameday.traffic import Background, traffic
+from lab.gameday.traffic import traffic
 from lab.gameday.watch import Instance, Watch
 from stacks.alarms import catalogue, facts
 

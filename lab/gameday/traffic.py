@@ -4,12 +4,12 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Self
+from collections.abc import Iterator
 
 import botocore.exceptions
 
 from handlers.contract.alarms.metrics import schedule_metric
+from lab.background import Background
 from lab.emulator.server import EmulatorError
 from lab.gameday.clock import TICK_S, Clock
 from lab.gameday.metric_store import Datum, MetricStore
@@ -24,41 +24,6 @@ WRITER_PAUSE_S = 0.01
 # A hanging refresh lasts minutes of the alarms' time; the limit keeps hanging refreshes from piling up.
 REFRESHES_AT_ONCE = 2
 CLIENT_ERROR, SERVER_ERROR = 400, 500
-
-
-class Background:
-    """Threads that run until the end of a `with` block; `check` raises the first error of a thread."""
-
-    def __init__(self) -> None:
-        self.ended = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self._errors: list[BaseException] = []
-
-    def start(self, work: Callable[[], None]) -> None:
-        """Run work in a thread."""
-
-        def run() -> None:
-            try:
-                work()
-            except BaseException as error:  # noqa: BLE001 - `check` raises it in the main thread
-                self._errors.append(error)
-
-        thread = threading.Thread(target=run, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def check(self) -> None:
-        """Raise the first error that ended a thread, if any."""
-        if self._errors:
-            raise self._errors[0]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.ended.set()
-        for thread in self._threads:
-            thread.join(timeout=40)
 
 
 class Schedule:

@@ -2,12 +2,12 @@
 
 import argparse
 import sys
-import tomllib
 from datetime import UTC, datetime
 
 from lab.release.changelog import changelog_problems, dated
 from lab.release.licences import INVENTORY, PAGE, inventory_problems, write_inventory
 from lab.release.migrations import read_released, record_release, released_problems
+from lab.release.packages import PROJECT
 from stacks import ROOT
 
 MIGRATIONS = ROOT / "migrations"
@@ -27,15 +27,10 @@ def main() -> int:
         return 1
 
 
-def project_version() -> str:
-    """Return the version of the project; pyproject.toml is the one place that has it."""
-    return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
-
-
 def _check() -> int:
     problems = [
         *released_problems(MIGRATIONS),
-        *changelog_problems(CHANGELOG.read_text(), project_version(), list(read_released(MIGRATIONS))),
+        *changelog_problems(CHANGELOG.read_text(), PROJECT["version"], list(read_released(MIGRATIONS))),
         *inventory_problems(),
     ]
     print(*problems, sep="\n", end="\n" if problems else "", file=sys.stderr)
@@ -49,7 +44,7 @@ def _write_inventory() -> int:
 
 
 def _record() -> int:
-    version = project_version()
+    version = PROJECT["version"]
     if not (NOTES / f"{version}.md").exists():
         raise ValueError(f"docs/releases/{version}.md does not exist; write the notes of the release there")
     changelog = dated(CHANGELOG.read_text(), version, datetime.now(UTC).date())

@@ -14,12 +14,6 @@ def newest_version(text: str) -> str | None:
     return found["version"] if found else None
 
 
-def section(text: str, version: str) -> str:
-    """Return what the changelog says of one version, without its heading; empty where it says nothing."""
-    heading = next((found for found in _DATED.finditer(text) if found["version"] == version), None)
-    return _until_next_heading(text, heading.end()) if heading else ""
-
-
 def dated(text: str, version: str, day: date) -> str:
     """Return the changelog with what is unreleased under the heading of `version`; unchanged where that has a date.
 
@@ -30,7 +24,7 @@ def dated(text: str, version: str, day: date) -> str:
     if newest_version(text) == version:
         return text
     before, heading, after = text.partition(f"{UNRELEASED}\n")
-    if not heading or not _until_next_heading(after, 0):
+    if not heading or not _HEADING.split(after, maxsplit=1)[0].strip():
         raise ValueError(
             f"CHANGELOG.md has nothing below {UNRELEASED}; write there what {version} changes for its users"
         )
@@ -61,8 +55,3 @@ def changelog_problems(text: str, version: str, released: list[str]) -> list[str
             f"and records the migrations of {version}"
         )
     return problems
-
-
-def _until_next_heading(text: str, start: int) -> str:
-    following = _HEADING.search(text, start)
-    return text[start : following.start() if following else None].strip()

@@ -15,7 +15,7 @@ from typing import Any
 from pglast import parser
 
 from lab.release.libraries import Library, libraries
-from lab.release.packages import Package, closure, locked_hashes, required
+from lab.release.packages import PROJECT, SITE_PACKAGES, Package, closure, locked_hashes, required
 from stacks import ROOT
 from stacks.assets.package import CERTIFICATES, install_dependencies
 
@@ -34,19 +34,18 @@ def inventory() -> Component:
         ValueError: a licence is not known, or what is installed is not what a lock file names.
 
     """
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     functions, below = _functions()
     certificate = _certificates(CONSOLE)
-    console = closure(project["dependencies"], _site_packages())
+    console = closure(PROJECT["dependencies"], SITE_PACKAGES)
     hashes = locked_hashes(ROOT / "requirements.lock")
-    own = {"version": project["version"], **_licence(project["license"])}
+    own = {"version": PROJECT["version"], **_licence(PROJECT["license"])}
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
         "metadata": {
-            "component": {"type": "application", "bom-ref": project["name"], "name": project["name"], **own},
+            "component": {"type": "application", "bom-ref": PROJECT["name"], "name": PROJECT["name"], **own},
         },
         "components": [
             {
@@ -68,9 +67,9 @@ def inventory() -> Component:
             *(_package(each, hashes, "requirements.lock") for each in console.values()),
         ],
         "dependencies": [
-            {"ref": project["name"], "dependsOn": [FUNCTIONS, CONSOLE]},
+            {"ref": PROJECT["name"], "dependsOn": [FUNCTIONS, CONSOLE]},
             *below,
-            *_graph(CONSOLE, project["dependencies"], console, certificate),
+            *_graph(CONSOLE, PROJECT["dependencies"], console, certificate),
         ],
     }
 
@@ -191,8 +190,3 @@ def _graph(
 
 def _reference(package: Package, inside: str) -> str:
     return f"{inside}:{package.purl}" if inside else package.purl
-
-
-def _site_packages() -> Path:
-    # Of the interpreter that runs this, as `make setup` installed it.
-    return Path(parser.__file__).parent.parent

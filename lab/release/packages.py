@@ -2,13 +2,22 @@
 
 import importlib.metadata
 import re
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import Distribution
 from pathlib import Path
+from typing import Any
 
+import packaging
 from packaging.requirements import Requirement
 
+from stacks import ROOT
+
+# The one place that has the version and the direct dependencies.
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+# Of the interpreter that runs this, as `make setup` installed it.
+SITE_PACKAGES = Path(packaging.__file__).parent.parent
 _LOCKED = re.compile(
     r"^(?P<name>\S+)==(?P<version>\S+)[^\n]*(?P<hashes>(?:\n {4}--hash=sha256:\S+(?: \\)?)+)", re.MULTILINE
 )

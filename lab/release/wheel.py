@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import uv
 
 from lab.embedded_postgres import EmbeddedPostgres
 from lab.release.licences import INVENTORY
-from lab.release.packages import closure, locked_text
+from lab.release.packages import PROJECT, SITE_PACKAGES, closure, locked_text
 from scannerdb.main import COMMANDS
 from stacks import ROOT
 
@@ -41,16 +40,15 @@ def build_dist(folder: Path = DIST) -> Path:
         WheelError: it cannot be built.
 
     """
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     _run(uv.find_uv_bin(), "build", "--quiet", "--wheel", "--no-create-gitignore", "--out-dir", folder, ROOT)
     (wheel,) = folder.glob("*.whl")
-    needed = closure(project["dependencies"], Path(uv.__file__).parent.parent)
+    needed = closure(PROJECT["dependencies"], SITE_PACKAGES)
     # With hashes and nothing else: what depends on what is in the wheel's metadata.
     (folder / REQUIREMENTS).write_text(locked_text(ROOT / "requirements.lock", needed))
     shutil.copyfile(INVENTORY, folder / INVENTORY.name)
-    shutil.copyfile(ROOT / "docs" / "releases" / f"{project['version']}.md", folder / "notes.md")
+    shutil.copyfile(ROOT / "docs" / "releases" / f"{PROJECT['version']}.md", folder / "notes.md")
     sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
     (folder / SUMS).write_text("".join(f"{sha256}  {name}\n" for name, sha256 in sums.items()))
     return wheel

@@ -10,17 +10,12 @@ import pytest
 
 from lab.embedded_postgres import EmbeddedPostgres
 from lab.emulator.server import Emulator
+from tests.support.database import ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.slow
-
-
-def ask(server: EmbeddedPostgres, sql: str) -> list[tuple[Any, ...]]:
-    with server.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(sql)
-        return cursor.fetchall() if cursor.description else []
 
 
 def written(server: EmbeddedPostgres) -> list[str]:

@@ -120,6 +120,13 @@ class TestDatabase:
         return self.server.variables(user=user, database=self.name)
 
 
+def ask(server: EmbeddedPostgres, sql: str) -> list[tuple[Any, ...]]:
+    """Run one statement in a server's own database, as its owner; return its rows."""
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchall() if cursor.description else []
+
+
 def build_release(migrations: Path) -> Release:
     """Build a release of a folder as a deploy does, and read it as the runner does."""
     package = package_release(migrations, folder=BUILD / "releases")

@@ -57,7 +57,7 @@ class AccessLayer:
         if environ["PATH_INFO"] == SERVICES_PATH:
             return Response(json.dumps(self._control.check_services()))(environ, start_response)
         if environ["PATH_INFO"] == SERVERS_PATH:
-            return Response(json.dumps(self._servers.described()))(environ, start_response)
+            return Response(json.dumps(self._servers.addresses()))(environ, start_response)
         key = ACCESS_KEY.search(environ.get("HTTP_AUTHORIZATION", ""))
         function = self._control.function_with(key[1]) if key else None
         if function is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 import zipfile
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +20,7 @@ from lab.release import licences
 from lab.release.inventory import inventory, to_json
 from lab.release.libraries import libraries
 from lab.release.licences import INVENTORY, PAGE, inventory_problems
-from lab.release.packages import locked_hashes
+from lab.release.packages import PROJECT, locked_hashes
 from stacks import ROOT
 from stacks.assets.package import build_function_package
 
@@ -90,8 +89,7 @@ def test_everything_that_the_two_lock_files_ship_is_in_it() -> None:
     shipped = {(each["name"], each["version"]) for each in functions["components"] if each["type"] == "library"}
     assert shipped == locked_hashes(ROOT / "handlers" / "requirements.lock").keys()
     console = {each["name"] for each in DOCUMENT["components"]}
-    direct = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    assert {name.partition("==")[0].partition(">=")[0] for name in direct} <= console
+    assert {name.partition("==")[0].partition(">=")[0] for name in PROJECT["dependencies"]} <= console
 
 
 def test_it_names_no_machine_no_moment_and_no_address_of_a_registry() -> None:

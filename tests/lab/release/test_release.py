@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.release import __main__ as release
+from lab.release.packages import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 CHANGELOG = "# Changelog\n\n## [Unreleased]\n\n### Added\n- A thing.\n"
-VERSION = release.project_version()
+VERSION = PROJECT["version"]
 
 
 @pytest.fixture

@@ -8,21 +8,19 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
 from packaging.requirements import Requirement
 
 from lab.release.licences import INVENTORY
-from lab.release.packages import canonical
+from lab.release.packages import PROJECT, canonical
 from lab.release.wheel import REQUIREMENTS, SUMS, WheelError, _try_without_database, build_dist
-from stacks import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+VERSION = PROJECT["version"]
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +38,7 @@ def test_all_that_it_depends_on_is_locked_beside_it_with_hashes(wheel: Path) -> 
     locked = (wheel.parent / REQUIREMENTS).read_text().replace(" \\\n", " ").splitlines()
     assert [line for line in locked if "--hash=sha256:" not in line] == []
     names = {canonical(line.partition("==")[0]) for line in locked}
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    needed = {*project["dependencies"], *(text for name in names for text in importlib.metadata.requires(name) or ())}
+    needed = {*PROJECT["dependencies"], *(text for name in names for text in importlib.metadata.requires(name) or ())}
     parsed = map(Requirement, needed)
     always = {canonical(each.name) for each in parsed if not each.marker or each.marker.evaluate({"extra": ""})}
     assert always - names == set()
