@@ -116,10 +116,10 @@ class ExistingDatabaseSettings(Model):
         exists = self.existing_identifier is not None
         for name in OF_ITS_OWNER if exists else OF_EXISTING:
             if name in self.model_fields_set and (value := getattr(self, name)) is not None:
-                whose = "its owner decides it" if exists else "it describes an instance that exists"
+                reason = "its owner decides it" if exists else "it describes an instance that exists"
                 raise MisfitError(
                     ("database", name),
                     value,
-                    f"{whose}, and existing_identifier is {self.existing_identifier or 'not set'}: remove the line",
+                    f"{reason}, and existing_identifier is {self.existing_identifier or 'not set'}: remove the line",
                 )
         return self

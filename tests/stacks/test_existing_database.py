@@ -56,7 +56,7 @@ def problem(tmp_path: Path, text: str) -> str:
 
 
 def rules_into(stack: Synthesised, group: str) -> set[str]:
-    """Return whose rules are made in a group."""
+    """Return the clients for which rules are made in a group."""
     every = stack.every("aws_vpc_security_group_ingress_rule").values()
     sources = [each["referenced_security_group_id"] for each in every if each["security_group_id"] == group]
     return {source.partition("aws_security_group.")[2].partition("_security_group")[0] for source in sources}

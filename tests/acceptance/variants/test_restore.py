@@ -60,7 +60,7 @@ class Recovery:
     from_snapshot: Restored = field(default_factory=Restored)
     to_point_in_time: Restored = field(default_factory=Restored)
     again: str = ""
-    served_meanwhile: int = 0
+    status_while_restored: int = 0
     older: list[str] = field(default_factory=list)
     lost_in_older: Any = None
     destroyed: list[str] = field(default_factory=list)
@@ -116,7 +116,7 @@ def recovery(provider: terraform.Provider, tmp_path_factory: pytest.TempPathFact
         stack, environment = deployment.stack_directory, deployment.environment(provider)
         terraform.run(stack, environment, "apply", *AGREE, "-target=aws_db_instance.database_3_instance")
         answer = get(f"{deployment.emulator.api_url}{path}", region=deployment.settings.region)
-        seen.served_meanwhile = answer.status_code
+        seen.status_while_restored = answer.status_code
         seen.to_point_in_time = _restore(deployment, provider, THIRD, path)
         seen.older = [each["DBInstanceIdentifier"] for each in rds.describe_db_instances()["DBInstances"]]
         seen.lost_in_older = ask(deployment.postgres, "SELECT to_regclass('findings')")
@@ -203,7 +203,7 @@ def test_the_version_is_that_of_the_settings(restored: Restored) -> None:
 
 
 def test_callers_are_served_while_the_instance_is_restored_first(recovery: Recovery) -> None:
-    assert recovery.served_meanwhile == 200
+    assert recovery.status_while_restored == 200
 
 
 def test_a_second_plan_changes_nothing_with_the_setting_and_without_it(restored: Restored) -> None:
