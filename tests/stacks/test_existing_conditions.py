@@ -13,6 +13,7 @@ from stacks.database.existing_conditions import modify
 from stacks.settings import load_settings
 from tests.support.existing_instance import IDENTIFIER, around_existing
 from tests.support.synthesis import synthesise_file
+from tests.support.terraform_plans import in_one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +40,7 @@ def planned(file: Path, environment: dict[str, str]) -> str:
     try:
         return terraform.run(stack.folder, environment, "plan", "-no-color", DATA_SOURCES)
     except terraform.TerraformError as error:
-        return " ".join(str(error).replace("│", " ").split())
+        return in_one_line(error)
 
 
 def test_a_plan_without_an_account_has_a_stand_in_that_fits_the_settings(
