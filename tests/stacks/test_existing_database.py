@@ -168,8 +168,7 @@ def test_the_provider_s_schema_accepts_it(
     fixture: str, request: pytest.FixtureRequest, terraform_environment: dict[str, str]
 ) -> None:
     stack: Synthesised = request.getfixturevalue(fixture)
-    backend = {"terraform": {"backend": {"local": {"path": "terraform.tfstate"}}}}
-    (stack.folder / "override.tf.json").write_text(json.dumps(backend))
+    stack.keep_state_in_folder()
     terraform.init(stack.folder, terraform_environment, backend=False)
     terraform.validate(stack.folder, terraform_environment)
 
