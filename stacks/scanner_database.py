@@ -105,8 +105,8 @@ class ScannerDatabase(TerraformStack):
             variables.DEPLOYMENT: settings.prefix,
             variables.DATABASE: str(settings.rds_database),
         }
-        found = expected_parameters(settings)
-        expected = {variables.EXPECTED_PARAMETERS: str(found)} if found else {}
+        if expected := expected_parameters(settings):
+            diagnosis[variables.EXPECTED_PARAMETERS] = str(expected)
         migrate = function(
             names.MIGRATE,
             timeout_s=timeouts.MIGRATE.function_s,
@@ -115,7 +115,6 @@ class ScannerDatabase(TerraformStack):
                 variables.RDS_PORT: str(db.port),
                 variables.MASTER_SECRET_ARN: db.master_secret_arn,
                 **diagnosis,
-                **expected,
             },
             statements={
                 "ReadReleases": iam.statement("s3:GetObject", resources=[f"{artifacts.bucket_arn}/*"]),
@@ -178,7 +177,6 @@ class ScannerDatabase(TerraformStack):
                 variables.RDS_USERNAME: roles.DOCTOR,
                 **diagnosis,
                 **variables.release_variables(release_event),
-                **expected,
             },
             statements={
                 "LogIn": db.login(roles.DOCTOR),

@@ -14,7 +14,6 @@ def facts(settings: Settings, *, api_id: str = "") -> Deployment:
     """Return what alarms need to know of a deployment."""
     database = settings.database
     instance = database.size
-    max_connections = database.max_connections or instance.max_connections
     return Deployment(
         prefix=settings.prefix,
         database=settings.rds_database,
@@ -24,8 +23,8 @@ def facts(settings: Settings, *, api_id: str = "") -> Deployment:
         slow_statement_ms=database.log_min_duration_ms,
         vcpus=instance.vcpus,
         memory_bytes=instance.memory_gib * GIB,
-        max_connections=max_connections,
-        proxy_connections=max_connections * PROXY_CONNECTIONS_PERCENT / 100,
+        max_connections=database.session_limit,
+        proxy_connections=database.session_limit * PROXY_CONNECTIONS_PERCENT / 100,
         storage_bytes=(VOLUME_GIB if database.is_cluster else database.allocated_storage_gib) * GIB,
         is_burstable=instance.is_burstable,
         has_performance_insights=database.performance_insights,

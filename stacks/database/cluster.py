@@ -11,10 +11,14 @@ from cdktf_cdktf_provider_aws.rds_cluster_parameter_group import (
 from constructs import Construct
 
 from stacks.database.database import BACKUP_WINDOW, MAINTENANCE_WINDOW, Database
-from stacks.database.monitoring import ENHANCED_MONITORING_INTERVAL_S, INSIGHTS_RETENTION_DAYS, enhanced_monitoring
+from stacks.database.monitoring import (
+    ENHANCED_MONITORING_INTERVAL_S,
+    INSIGHTS_RETENTION_DAYS,
+    enhanced_monitoring,
+    exported_logs,
+)
 from stacks.database.parameters import family, parameters
 from stacks.foundation.context import Context
-from stacks.foundation.log_groups import log_group
 from stacks.network import security_groups
 from stacks.network.network import Network
 from stacks.settings.cluster import CapacitySettings
@@ -31,11 +35,8 @@ class Cluster(Database):
         self.security_group = security_groups.security_group(
             self, name=context.name("database"), vpc_id=network.vpc_id, description="PostgreSQL cluster"
         )
-        log_groups = {
-            log: log_group(self, f"{log}_log_group", context=context, name=rds.log_group(log), key_arn=key_arn)
-            for log in rds.facts.logs
-        }
-        self.query_log_group = log_groups["postgresql"]
+        logs = exported_logs(self, context=context, key_arn=key_arn)
+        self.query_log_group = logs["postgresql"]
         subnets = DbSubnetGroup(self, "subnet_group", name=context.settings.prefix, subnet_ids=network.subnet_ids)
         parameter_family = family(rds, settings.engine_version)
         # The instances have RDS's own group of the family: what it leaves open, the cluster's group decides.
@@ -89,8 +90,8 @@ class Cluster(Database):
             skip_final_snapshot=not settings.final_snapshot,
             final_snapshot_identifier=context.name("final") if settings.final_snapshot else None,
             # Observation
-            enabled_cloudwatch_logs_exports=list(rds.facts.logs),
-            depends_on=list(log_groups.values()),
+            enabled_cloudwatch_logs_exports=list(logs),
+            depends_on=list(logs.values()),
             # RDS reads it when it makes a cluster. One that was promoted from a replica has none, and is kept.
             lifecycle=TerraformResourceLifecycle(ignore_changes=["database_name"]),
         )

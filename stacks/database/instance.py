@@ -7,11 +7,15 @@ from constructs import Construct
 
 from stacks.database import restore
 from stacks.database.database import BACKUP_WINDOW, MAINTENANCE_WINDOW, Database
-from stacks.database.monitoring import ENHANCED_MONITORING_INTERVAL_S, INSIGHTS_RETENTION_DAYS, enhanced_monitoring
+from stacks.database.monitoring import (
+    ENHANCED_MONITORING_INTERVAL_S,
+    INSIGHTS_RETENTION_DAYS,
+    enhanced_monitoring,
+    exported_logs,
+)
 from stacks.database.parameters import family, parameters
 from stacks.database.replicated_backups import REPLICATION, replicate_backups
 from stacks.foundation.context import Context
-from stacks.foundation.log_groups import log_group
 from stacks.network import security_groups
 from stacks.network.network import Network
 
@@ -21,27 +25,17 @@ class Instance(Database):
 
     def __init__(self, scope: Construct, id_: str, *, context: Context, network: Network, key_arn: str) -> None:
         super().__init__(scope, id_, context=context)
-        settings = context.settings.database
-        self.identifier = context.settings.rds_database.identifier
+        settings, rds = context.settings.database, context.settings.rds_database
+        self.identifier = rds.identifier
         self.port = settings.port
         self.security_group = security_groups.security_group(
             self, name=context.name("database"), vpc_id=network.vpc_id, description="PostgreSQL instance"
         )
-        logs = context.settings.rds_database.facts.logs
         scope = restore.scope_of(self, settings.generation)
-        log_groups = {
-            kind: log_group(
-                scope,
-                f"{kind}_log_group",
-                context=context,
-                name=context.settings.rds_database.log_group(kind),
-                key_arn=key_arn,
-            )
-            for kind in logs
-        }
-        self.query_log_group = log_groups["postgresql"]
+        logs = exported_logs(scope, context=context, key_arn=key_arn)
+        self.query_log_group = logs["postgresql"]
         subnets = DbSubnetGroup(self, "subnet_group", name=context.settings.prefix, subnet_ids=network.subnet_ids)
-        parameter_family = family(context.settings.rds_database, settings.engine_version)
+        parameter_family = family(rds, settings.engine_version)
         group = DbParameterGroup(
             self,
             "parameter_group",
@@ -60,7 +54,7 @@ class Instance(Database):
             identifier=self.identifier,
             port=self.port,
             **restore.content(settings, key_arn=key_arn),
-            lifecycle=restore.lifecycle(settings, context.settings.rds_database),
+            lifecycle=restore.lifecycle(settings, rds),
             # Version
             engine="postgres",
             engine_version=settings.engine_version,
@@ -103,11 +97,11 @@ class Instance(Database):
             performance_insights_enabled=True,
             performance_insights_kms_key_id=key_arn,
             performance_insights_retention_period=INSIGHTS_RETENTION_DAYS,
-            depends_on=[*log_groups.values(), monitoring_policy],
+            depends_on=[*logs.values(), monitoring_policy],
         )
         replicate_backups(self, scope, context=context, instance=instance)
         addresses = {"instance": "aws_db_instance", REPLICATION: "aws_db_instance_automated_backups_replication"}
-        addresses |= {f"{kind}_log_group": "aws_cloudwatch_log_group" for kind in logs}
+        addresses |= {f"{log}_log_group": "aws_cloudwatch_log_group" for log in logs}
         restore.leave_older(self, addresses, generation=settings.generation)
         self.address = instance.address
         self.resource_id = instance.resource_id

@@ -82,7 +82,7 @@ def parameters(database: DatabaseSettings) -> list[Parameter]:
     }
     at_restart = {
         # RDS's own formula depends on the free memory of the host; the alarms need the exact number.
-        "max_connections": str(database.max_connections or database.size.max_connections),
+        "max_connections": str(database.session_limit),
         "shared_preload_libraries": "auto_explain,pg_stat_statements",
     }
     described = [

@@ -112,9 +112,9 @@ def _parts(settings: Settings, series: Series) -> tuple[str, str, str]:
     if isinstance(series.watches, Expression):
         return "", series.watches.label, ""
     dimensions, statistic = series.watches.metric.dimensions, series.watches.statistic
-    whose = next((value for name, value in dimensions.items() if name in {"FunctionName", "TopicName"}), "")
+    owner = next((value for name, value in dimensions.items() if name in {"FunctionName", "TopicName"}), "")
     return (
-        whose.removeprefix(f"{settings.prefix}-"),
+        owner.removeprefix(f"{settings.prefix}-"),
         series.watches.metric.name,
         _SHORT.get(statistic, statistic),
     )

@@ -76,16 +76,9 @@ OF_AN_INSTANCE = ("allocated_storage_gib", "max_allocated_storage_gib", "multi_a
 _RESTORES = ("generation", "restore_from", "backup_region")
 
 
-def not_of_a_cluster(values: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Return the keys that a size does not set, because the database is a cluster.
-
-    Args:
-        values: of the whole file.
-
-    """
-    database = values.get("database")
-    is_cluster = isinstance(database, Mapping) and database.get("engine") == AURORA
-    return [("database", name) for name in OF_AN_INSTANCE] if is_cluster else []
+def not_of_a_cluster(database: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a size does not set in `[database]`, because the database is a cluster."""
+    return OF_AN_INSTANCE if database.get("engine") == AURORA else ()
 
 
 def check_restores(given: Mapping[str, Any]) -> None:

@@ -146,6 +146,11 @@ class DatabaseSettings(ExistingDatabaseSettings):
         """What each of its instances is; of Serverless v2 at its most capacity."""
         return self.capacity.size if self.capacity else instance_class(self.instance_class, self.engine)
 
+    @property
+    def session_limit(self) -> int:
+        """How many sessions it takes: what `max_connections` says of an instance that exists, else by its size."""
+        return self.max_connections or self.size.max_connections
+
     @field_validator("allocated_storage_gib", "max_allocated_storage_gib", "multi_az", mode="wrap")
     @classmethod
     def _is_of_an_instance(cls, value: Any, validate: Callable[[Any], Any], info: ValidationInfo) -> Any:

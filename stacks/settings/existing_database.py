@@ -21,16 +21,9 @@ OF_EXISTING = ("access_rules", "master_secret_arn", "max_connections", "performa
 OWN, PRINTED = "own", "printed"
 
 
-def inapplicable(values: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Return the keys that a size does not set, because the instance exists and its owner decides them.
-
-    Args:
-        values: of the whole file.
-
-    """
-    database = values.get("database")
-    exists = isinstance(database, Mapping) and database.get("existing_identifier") is not None
-    return [("database", name) for name in OF_ITS_OWNER] if exists else []
+def inapplicable(database: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a size does not set in `[database]`, because the instance exists and its owner decides it."""
+    return () if database.get("existing_identifier") is None else OF_ITS_OWNER
 
 
 class ExistingDatabaseSettings(Model):
@@ -116,10 +109,10 @@ class ExistingDatabaseSettings(Model):
         exists = self.existing_identifier is not None
         for name in OF_ITS_OWNER if exists else OF_EXISTING:
             if name in self.model_fields_set and (value := getattr(self, name)) is not None:
-                whose = "its owner decides it" if exists else "it describes an instance that exists"
+                reason = "its owner decides it" if exists else "it describes an instance that exists"
                 raise MisfitError(
                     ("database", name),
                     value,
-                    f"{whose}, and existing_identifier is {self.existing_identifier or 'not set'}: remove the line",
+                    f"{reason}, and existing_identifier is {self.existing_identifier or 'not set'}: remove the line",
                 )
         return self

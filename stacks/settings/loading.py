@@ -36,10 +36,11 @@ def resolve_settings(path: Path, environ: Mapping[str, str] = os.environ) -> lis
     """
     source = _read(path, environ)
     settings = _load(source)
+    hidden = {(name,) for name in _fixed(path)} | _inapplicable(source)
     return [
         (".".join(key), value, source.origin(key) if source.is_set(key) else "default")
         for key, value in _leaves(settings)
-        if key not in {*((name,) for name in _fixed(path)), *_inapplicable(source)}
+        if key not in hidden
     ]
 
 
@@ -50,9 +51,12 @@ def _read(path: Path, environ: Mapping[str, str]) -> Source:
     return source.without_profile(_inapplicable(source))
 
 
-def _inapplicable(source: Source) -> list[tuple[str, ...]]:
+def _inapplicable(source: Source) -> set[tuple[str, ...]]:
     """Return the keys of an instance of our own, where the database is another kind: no size sets them."""
-    return [*inapplicable(source.values), *not_of_a_cluster(source.values)]
+    database = source.values.get("database")
+    if not isinstance(database, Mapping):
+        return set()  # the model refuses what is no table
+    return {("database", name) for name in (*inapplicable(database), *not_of_a_cluster(database))}
 
 
 def _load(source: Source) -> Settings:

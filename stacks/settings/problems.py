@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from stacks.settings.base import MisfitError
 from stacks.settings.profiles import PROFILES
-from stacks.settings.source import Key, Source
+from stacks.settings.source import Key, Source, holds
 
 
 def explain(model: type[BaseModel], source: Source, hidden: AbstractSet[str], error: Mapping[str, Any]) -> str:
@@ -48,10 +48,7 @@ def without_consequences(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[st
 
 
 def _is_in_a_profile(key: Key) -> bool:
-    found: list[Any] = list(PROFILES.values())
-    for part in key:
-        found = [each[part] for each in found if isinstance(each, Mapping) and part in each]
-    return bool(found)
+    return any(holds(profile, key) for profile in PROFILES.values())
 
 
 def _known_keys(model: type[BaseModel], key: Key, hidden: AbstractSet[str]) -> str:

@@ -50,8 +50,7 @@ class RestoreFrom(Model):
 
     @model_validator(mode="after")
     def _is_one_of_both(self) -> Self:
-        of_time = (self.source, self.time)
-        if (self.snapshot is None) is (None in of_time) or of_time.count(None) == 1:
+        if (self.source, self.time).count(None) != (0 if self.snapshot is None else 2):
             raise ValueError("names either a snapshot, or a source and a time")
         return self
 

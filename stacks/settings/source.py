@@ -59,8 +59,7 @@ class Source:
         for overridden, variable in self.variables.items():
             if overridden[: len(key)] == key or key[: len(overridden)] == overridden:
                 return variable
-        from_profile = bool(key) and key not in self.in_file and self.is_set(key)
-        return self.profile if from_profile else str(self.path)
+        return self._profile_or_file(key)
 
     def blamed(self, key: Key, reason: str) -> str:
         """Return what to name for a problem of a key: a variable only where it sets the key or what the reason names.
@@ -77,8 +76,11 @@ class Source:
             return ", ".join(blamed)
         # A table that no file and no profile has was made by its variables.
         made = ", ".join(inside.values()) if key and key not in self.in_file else ""
+        return made or self._profile_or_file(key)
+
+    def _profile_or_file(self, key: Key) -> str:
         from_profile = bool(key) and key not in self.in_file and self.is_set(key)
-        return made or (self.profile if from_profile else str(self.path))
+        return self.profile if from_profile else str(self.path)
 
     def without_profile(self, keys: Iterable[Key]) -> Self:
         """Return it without what the profile sets for these keys; what the file or a variable sets stays."""
@@ -93,7 +95,7 @@ class Source:
 
     def is_set(self, key: Key) -> bool:
         """Return whether anything sets the key; else it is the model's own default."""
-        return _holds(self.values, key)
+        return holds(self.values, key)
 
 
 def environment_files(folder: Path) -> dict[str, Path]:
@@ -186,7 +188,8 @@ def _keys(values: Mapping[str, Any], above: Key = ()) -> list[Key]:
     return found
 
 
-def _holds(values: Mapping[str, Any], key: Key) -> bool:
+def holds(values: Mapping[str, Any], key: Key) -> bool:
+    """Return whether tables within tables have a value for the key."""
     inner: Any = values
     for part in key:
         if not isinstance(inner, dict) or part not in inner:

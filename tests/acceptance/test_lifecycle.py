@@ -19,8 +19,7 @@ from handlers.contract.names import FUNCTIONS
 from handlers.contract.timeouts import PROXY_WAITS
 from lab.deployment import DeploymentError, changes
 from lab.emulator.access.decisions import Use
-from lab.emulator.contract.check import REFUSED
-from tests.support.acceptance import OBJECTS, Deployed
+from tests.support.acceptance import OBJECTS, Deployed, broken_requests
 from tests.support.access_uses import CODE_CALLS, needed, short_name
 from tests.support.synthesis import Synthesised
 from tests.support.synthesised_account import synthesised_account
@@ -304,8 +303,7 @@ def test_destroy_leaves_no_function_no_database_and_no_state(deployed: Deployed)
 
 
 def test_no_request_of_terraform_or_a_function_broke_a_model_of_aws(deployed: Deployed) -> None:
-    log = deployed.deployment.emulator.log_file.read_text(errors="replace")
-    assert [line for line in log.splitlines() if line.startswith(REFUSED)] == []
+    assert broken_requests(deployed.deployment.emulator) == []
 
 
 def test_nothing_was_denied_from_the_first_deploy_to_the_destroy(deployed: Deployed) -> None:

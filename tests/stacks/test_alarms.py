@@ -76,13 +76,12 @@ def clusters() -> Iterator[Settings]:
             yield load_settings(file, {})
 
 
-# Every alarm, as in production where it is there; those that only a cluster has are under their own names.
+OF_CLUSTERS = [alarm for settings in clusters() for alarm in catalogue(settings, api_id=API_ID)]
+# Every alarm, as in production where it is there, otherwise as of a cluster.
 ALARMS = {
-    **{alarm.name: alarm for settings in clusters() for alarm in catalogue(settings, api_id=API_ID)},
+    **{alarm.name: alarm for alarm in OF_CLUSTERS},
     **{alarm.name: alarm for environment in ("dev", "prod") for alarm in alarms(environment)},
 }
-# The same alarm of a cluster.
-OF_CLUSTERS = [alarm for settings in clusters() for alarm in catalogue(settings, api_id=API_ID)]
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

@@ -130,3 +130,8 @@ def test_what_restores_an_instance_is_refused_for_a_cluster(file: Path, name: st
 def test_a_cluster_that_exists_is_not_deployed_around(file: Path) -> None:
     told = refusal(file, CLUSTER, EXISTING_IDENTIFIER="scanner")
     assert "existing_identifier names an instance of RDS for PostgreSQL: remove it" in told
+
+
+def test_a_size_beside_a_cluster_that_exists_does_not_hide_that_it_is_refused(file: Path) -> None:
+    told = refusal(file, 'size = "large"\n' + CLUSTER, EXISTING_IDENTIFIER="scanner")
+    assert "existing_identifier names an instance of RDS for PostgreSQL: remove it" in told

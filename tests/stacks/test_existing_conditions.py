@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from scannerdb import terraform
@@ -13,11 +12,11 @@ from stacks.database.existing_conditions import modify
 from stacks.settings import load_settings
 from tests.support.existing_instance import IDENTIFIER, around_existing
 from tests.support.synthesis import synthesise_file
+from tests.support.terraform_plans import in_one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-BACKEND = {"terraform": {"backend": {"local": {"path": "terraform.tfstate"}}}}
 # The second data source needs the first.
 DATA_SOURCES = "-target=data.aws_cloudwatch_log_group.database_log_group"
 ELSEWHERE = "sg-0123456789abcdef0"
@@ -34,12 +33,12 @@ def settings_file(folder: Path, name: str, address: str) -> Path:
 def planned(file: Path, environment: dict[str, str]) -> str:
     """Return what a plan of the data sources says, or why it fails, in one line."""
     stack = synthesise_file(file, file.with_suffix(""))
-    (stack.folder / "override.tf.json").write_text(json.dumps(BACKEND))
+    stack.keep_state_in_folder()
     terraform.init(stack.folder, environment)
     try:
         return terraform.run(stack.folder, environment, "plan", "-no-color", DATA_SOURCES)
     except terraform.TerraformError as error:
-        return " ".join(str(error).replace("│", " ").split())
+        return in_one_line(error)
 
 
 def test_a_plan_without_an_account_has_a_stand_in_that_fits_the_settings(

@@ -56,7 +56,7 @@ def problem(tmp_path: Path, text: str) -> str:
 
 
 def rules_into(stack: Synthesised, group: str) -> set[str]:
-    """Return whose rules are made in a group."""
+    """Return the clients for which rules are made in a group."""
     every = stack.every("aws_vpc_security_group_ingress_rule").values()
     sources = [each["referenced_security_group_id"] for each in every if each["security_group_id"] == group]
     return {source.partition("aws_security_group.")[2].partition("_security_group")[0] for source in sources}
@@ -168,8 +168,7 @@ def test_the_provider_s_schema_accepts_it(
     fixture: str, request: pytest.FixtureRequest, terraform_environment: dict[str, str]
 ) -> None:
     stack: Synthesised = request.getfixturevalue(fixture)
-    backend = {"terraform": {"backend": {"local": {"path": "terraform.tfstate"}}}}
-    (stack.folder / "override.tf.json").write_text(json.dumps(backend))
+    stack.keep_state_in_folder()
     terraform.init(stack.folder, terraform_environment, backend=False)
     terraform.validate(stack.folder, terraform_environment)
 

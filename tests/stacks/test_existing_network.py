@@ -141,8 +141,7 @@ def test_with_route_tables_the_endpoints_are_ours(with_endpoints: Synthesised) -
 
 @pytest.mark.slow
 def test_the_provider_s_schema_accepts_it(shared: Synthesised, terraform_environment: dict[str, str]) -> None:
-    backend = {"terraform": {"backend": {"local": {"path": "terraform.tfstate"}}}}
-    (shared.folder / "override.tf.json").write_text(json.dumps(backend))
+    shared.keep_state_in_folder()
     terraform.init(shared.folder, terraform_environment, backend=False)
     terraform.validate(shared.folder, terraform_environment)
 

@@ -5,16 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.api_client import get
+from lab.emulator.contract.check import REFUSED
 from lab.scan import ScanJob, plan_scan, write_scan
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.deployment import Deployment
+    from lab.emulator.server import Emulator
     from scannerdb import terraform
     from scannerdb.signed_requests import Response
 
 OBJECTS = 2000
+
+
+def broken_requests(emulator: Emulator) -> list[str]:
+    """Return the lines of the log that tell of a request that breaks a model of AWS."""
+    log = emulator.log_file.read_text(errors="replace")
+    return [line for line in log.splitlines() if line.startswith(REFUSED)]
 
 
 class Deployed:

@@ -58,6 +58,11 @@ class Synthesised:
                     open_.append(name)
         return found
 
+    def keep_state_in_folder(self) -> None:
+        """Override the backend, so that Terraform reaches no bucket."""
+        backend = {"terraform": {"backend": {"local": {"path": "terraform.tfstate"}}}}
+        (self.folder / "override.tf.json").write_text(json.dumps(backend))
+
     def text(self) -> str:
         return json.dumps(self.json)
 

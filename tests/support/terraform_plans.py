@@ -14,6 +14,8 @@ from scannerdb.review.review import judge as judge_plan
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from scannerdb.terraform import TerraformError
+
 TODAY = dt.date(2026, 11, 24)
 DATABASE = "aws_db_instance.database_instance"
 REPLACE = ("delete", "create")
@@ -77,3 +79,8 @@ def allowing(address: str = DATABASE, action: str = "replace", expires: dt.date 
     """An allow list with one change."""
     entry = {"address": address, "action": action, "reason": "restored from a snapshot", "expires": expires}
     return {"change": [entry]}
+
+
+def in_one_line(error: TerraformError) -> str:
+    """Return what Terraform printed without the frame of its errors and without its line breaks."""
+    return " ".join(str(error).replace("│", " ").split())

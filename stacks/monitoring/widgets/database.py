@@ -67,10 +67,7 @@ def instance() -> Section:
                 Graph(
                     title="Load: sessions at work",
                     alarms=("database-load",),
-                    series=(
-                        series(database_metric("DBLoadCPU"), "Average"),
-                        series(database_metric("DBLoadNonCPU"), "Average"),
-                    ),
+                    series=_averages("DBLoadCPU", "DBLoadNonCPU"),
                 ),
                 Graph(
                     title="Memory, GiB",
@@ -93,10 +90,6 @@ def instance() -> Section:
 
 def storage() -> Section:
     """Return what the disk is short of."""
-
-    def averages(*names: str) -> tuple[Series, ...]:
-        return tuple(series(database_metric(name), "Average") for name in names)
-
     return Section(
         heading="Disk",
         records=STORAGE,
@@ -107,9 +100,9 @@ def storage() -> Section:
                 Graph(title="Latency, s", alarms=("disk-reads-slow", "disk-writes-slow")),
             ),
             (
-                Graph(title="Operations a second", series=averages("ReadIOPS", "WriteIOPS")),
-                Graph(title="MiB a second", series=averages("ReadThroughput", "WriteThroughput"), divisor=MIB),
-                Graph(title="Operations that wait", series=averages("DiskQueueDepth")),
+                Graph(title="Operations a second", series=_averages("ReadIOPS", "WriteIOPS")),
+                Graph(title="MiB a second", series=_averages("ReadThroughput", "WriteThroughput"), divisor=MIB),
+                Graph(title="Operations that wait", series=_averages("DiskQueueDepth")),
                 Graph(title="Burst balance, %", alarms=("disk-throughput-spent", "disk-operations-spent")),
             ),
         ),
@@ -118,10 +111,6 @@ def storage() -> Section:
 
 def cluster() -> Section:
     """Return what the volume, the readers and the capacity of a cluster are short of."""
-
-    def averages(*names: str) -> tuple[Series, ...]:
-        return tuple(series(database_metric(name), "Average") for name in names)
-
     return Section(
         heading="Disk: the volume of the cluster, its readers and its capacity",
         records=STORAGE + CLUSTER,
@@ -133,7 +122,7 @@ def cluster() -> Section:
                 Graph(title="Latency of a commit, ms", alarms=("commits-slow",)),
             ),
             (
-                Graph(title="Operations a second", series=averages("ReadIOPS", "WriteIOPS")),
+                Graph(title="Operations a second", series=_averages("ReadIOPS", "WriteIOPS")),
                 Graph(
                     title="Operations that are paid for, in five minutes",
                     series=tuple(
@@ -166,3 +155,7 @@ def statements(settings: Settings) -> Section:
             (LogTable(title="The slowest statements", query=slowest_statements(settings)),),
         ),
     )
+
+
+def _averages(*names: str) -> tuple[Series, ...]:
+    return tuple(series(database_metric(name), "Average") for name in names)

@@ -12,12 +12,13 @@ import pytest
 from lab.api_client import get
 from lab.deployment import Deployment, changes
 from lab.embedded_postgres import ADMIN_USER
-from lab.emulator.contract.check import REFUSED
 from scannerdb import terraform
+from tests.support.acceptance import broken_requests
 from tests.support.database import TestDatabase
 from tests.support.existing_instance import IDENTIFIER, around_existing
 from tests.support.inventory import Inventory, inventory
 from tests.support.old_deployment import OLD_TABLES, ROWS
+from tests.support.terraform_plans import in_one_line
 from tests.support.variant import make_network
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _live(life: Life, deployment: Deployment, provider: terraform.Provider, data
     terraform.validate(stack, environment)
     with pytest.raises(terraform.TerraformError) as refused:
         terraform.plan(stack, environment, deployment.directory / "first.tfplan")
-    life.first_plan_refused = " ".join(str(refused.value).replace("│", " ").split())
+    life.first_plan_refused = in_one_line(refused.value)
 
     deployment.overrides["SCANNER__DATABASE__MASTER_USERNAME"] = ADMIN_USER
     environment = deployment.environment(provider)
@@ -91,8 +92,7 @@ def _live(life: Life, deployment: Deployment, provider: terraform.Provider, data
     terraform.run(stack, environment, "destroy", *agree, "-refresh=false")
     life.after, life.rows_after = _inventory(deployment), _rows(database)
     life.refused = emulator.refusals()
-    log = emulator.log_file.read_text(errors="replace")
-    life.broken_requests = [line for line in log.splitlines() if line.startswith(REFUSED)]
+    life.broken_requests = broken_requests(emulator)
 
 
 def _older_database(deployment: Deployment) -> TestDatabase:
