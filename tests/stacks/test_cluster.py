@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -171,6 +172,14 @@ def test_the_dashboard_shows_metrics_that_aws_documents_of_a_cluster(
     for namespace, name, dimensions, _ in shown:
         assert name in AWS_METRICS[namespace, frozenset(dimensions)], (name, dimensions)
     assert {"VolumeBytesUsed", "CommitLatency", "BufferCacheHitRatio"} <= {name for _, name, *_ in shown}
+
+
+def test_titles_of_a_cluster_s_graphs_name_the_units_in_which_values_are_drawn(
+    stack: Synthesised, serverless: Synthesised
+) -> None:
+    for widget in (*widgets(stack, "metric"), *widgets(serverless, "metric")):
+        title = widget["properties"]["title"]
+        assert not re.search(r"\b(ms|µs|bytes)\b", title, re.IGNORECASE), title
 
 
 def test_the_profile_huge_is_a_cluster_with_a_reader() -> None:

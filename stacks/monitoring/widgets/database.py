@@ -116,10 +116,10 @@ def cluster() -> Section:
         records=STORAGE + CLUSTER,
         rows=(
             (
-                Graph(title="Used, bytes", alarms=("volume-nearly-full",)),
+                Graph(title="Used, GiB", alarms=("volume-nearly-full",)),
                 Graph(title="Hours until the volume is at its limit", alarms=("volume-filling",)),
                 Graph(title="Latency of the volume, s", alarms=("disk-reads-slow", "disk-writes-slow")),
-                Graph(title="Latency of a commit, ms", alarms=("commits-slow",)),
+                Graph(title="Latency of a commit, s", alarms=("commits-slow",)),
             ),
             (
                 Graph(title="Operations a second", series=_averages("ReadIOPS", "WriteIOPS")),
