@@ -24,7 +24,6 @@ from scannerdb.signed_requests import Response
 from stacks import ROOT
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.settings import Settings
-from stacks.settings.instance_classes import instance_class
 
 DIRECTORY = ROOT / "build" / "gameday"
 OBJECTS = 200_000
@@ -159,7 +158,7 @@ def server_parameters(settings: Settings) -> dict[str, str]:
         "log_lock_waits": "on",
         "pg_stat_statements.track": "all",
         "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_S * 1000 // SPEED}ms",
-        "max_connections": str(instance_class(settings.database.instance_class).max_connections),
+        "max_connections": str(settings.database.session_limit),
     }
 
 
