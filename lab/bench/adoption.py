@@ -120,7 +120,7 @@ def answers(adopted: Adopted, *, objects: int) -> list[Answer]:
         Answer(
             question="longest statement of a writer beside it",
             value=(
-                f"{short(adopted.longest_s)} s, during `{adopted.longest_during}`; before it "
+                f"{short(adopted.longest_s)} s, during `{adopted.longest_during.partition(',')[0]}`; before it "
                 f"{short(adopted.longest_alone_s)} s"
             ),
             goal=GOAL,

@@ -92,12 +92,14 @@ def answers(taken: Mapping[int, Mapping[str, Sequence[float]]]) -> list[Answer]:
     at = taken[largest]
 
     def against(way: str, other: str, goal: Goal) -> Answer:
-        value = f"{milliseconds(Spread.of(at[way]))} : {milliseconds(Spread.of(at[other]))}"
         question = f"refresh after {CHANGES:,} changes, {way} : {other}"
-        once = len(at[way])
-        if once < len(at[OURS]):
+        # Where one way is measured once, so is the other: what followed it met other caches.
+        above = at[way]
+        below = at[other][: len(above)]
+        if len(above) < len(at[OURS]):
             question += ", measured once"
-        return Answer(question=question, value=value, ratio=Spread.of_ratios(at[way], at[other][:once]), goal=goal)
+        value = f"{milliseconds(Spread.of(above))} : {milliseconds(Spread.of(below))}"
+        return Answer(question=question, value=value, ratio=Spread.of_ratios(above, below), goal=goal)
 
     ours, before = at[OURS], taken[base][OURS]
     deltas = Spread.of(at[FOLDED]).median

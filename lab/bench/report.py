@@ -25,8 +25,8 @@ NOTES = (
     "The guide's view has the columns of `job_progress`, does not divide by zero, and is refreshed `CONCURRENTLY`.",
     "Changes are single-row updates of consecutive objects, as a scan makes them, half of them in the largest job.",
     (
-        "Writers are processes with psycopg2; a sample is a turn of rounds: with the triggers, without, with trivial "
-        f"ones; {TURNS_PER_SAMPLE} times as many as of the rest."
+        "Writers are processes with psycopg2; a sample is a turn of rounds: with the triggers, without, with a trivial "
+        f"one; {TURNS_PER_SAMPLE} times as many as of the rest."
     ),
     "A floor is a lower bound: a trivial function or trigger in the same place. All triggers are SECURITY DEFINER.",
     "A cold start is the time from the first import to the first answer, in a fresh interpreter.",

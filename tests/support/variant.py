@@ -11,6 +11,7 @@ from scannerdb import terraform
 from stacks import ROOT
 from tests.support.existing_instance import OWN_NETWORK
 from tests.support.inventory import Inventory, inventory
+from tests.support.one_provider import one_provider
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,11 +27,10 @@ EMULATED = {
 SIZE = 'size = "small"'
 # Setting it is a second change of the instance, for which the provider waits another 80 seconds.
 CERTIFICATE = 'ca_certificate = "rds-ca-rsa2048-g1"\n'
-# Nobody's: variables name the network, once there is one.
+# No real network: variables name it, once there is one. Without route tables no endpoints are made.
 EXISTING_NETWORK = """vpc_id = "vpc-0"
 subnet_ids = ["subnet-0", "subnet-1"]
 """
-ROUTE_TABLES = 'route_table_ids = ["rtb-0"]\n'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,6 @@ class Variant:
     name: str
     size: str
     in_existing_network: bool = False
-    has_endpoints: bool = True
 
 
 @dataclass
@@ -87,23 +86,24 @@ def live(
         if variant.in_existing_network:
             ec2 = deployment.emulator.client("ec2")
             life.network = make_network(ec2)
-            if not variant.has_endpoints:
-                _make_nat(ec2, life.network["subnet_ids"][0], *life.network.pop("route_table_ids"))
+            _make_nat(ec2, life.network["subnet_ids"][0], *life.network.pop("route_table_ids"))
             for key, ids in life.network.items():
                 deployment.overrides[f"SCANNER__NETWORK__{key.upper()}"] = str(ids)
         life.before = inventory(deployment.emulator)
         deployment.synthesise()
-        stack, environment = deployment.stack_directory, deployment.environment(provider)
-        terraform.init(stack, environment)
+        stack = deployment.stack_directory
+        terraform.init(stack, deployment.environment(provider))
         agree = ("-no-color", "-auto-approve")
-        applied = terraform.run(stack, environment, "apply", *agree)
-        life.resources = int(re.findall(r"Resources: (\d+) added", applied)[0])
-        while_deployed(deployment)
-        life.second_plan = deployment.plan(provider)
-        life.deployed = inventory(deployment.emulator)
-        deployment.emulator.check_services()
-        # The second plan has just asked what there is.
-        terraform.run(stack, environment, "destroy", *agree, "-refresh=false")
+        with one_provider(deployment, provider):
+            environment = deployment.environment(provider)
+            applied = terraform.run(stack, environment, "apply", *agree)
+            life.resources = int(re.findall(r"Resources: (\d+) added", applied)[0])
+            while_deployed(deployment)
+            life.second_plan = deployment.plan(provider)
+            life.deployed = inventory(deployment.emulator)
+            deployment.emulator.check_services()
+            # The second plan has just asked what there is.
+            terraform.run(stack, environment, "destroy", *agree, "-refresh=false")
         life.destroyed = inventory(deployment.emulator)
         life.refused = [f"{each['what']}: {each['refused']}" for each in deployment.emulator.refusals()]
     return life
@@ -112,8 +112,7 @@ def live(
 def settings_of(variant: Variant) -> str:
     """Return the settings file of a variant."""
     text = (ROOT / "environments" / "dev.toml").read_text()
-    existing = EXISTING_NETWORK + (ROUTE_TABLES if variant.has_endpoints else "")
-    network = existing if variant.in_existing_network else OWN_NETWORK
+    network = EXISTING_NETWORK if variant.in_existing_network else OWN_NETWORK
     for part, instead in ((SIZE, f'size = "{variant.size}"'), (CERTIFICATE, ""), (OWN_NETWORK, network)):
         assert part in text, f"environments/dev.toml has no {part} any more"
         text = text.replace(part, instead)

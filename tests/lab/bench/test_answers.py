@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from lab.bench.answers import Answer, Goal
-from lab.bench.held_snapshot import after_an_hour
+from lab.bench.held_snapshot import growth_until_an_hour
 from lab.bench.report import markdown, print_table
 from lab.bench.samples import Spread, percentile, short
 
@@ -70,7 +70,11 @@ def test_the_terminal_shows_every_figure_in_80_columns() -> None:
     assert lines[-1] == "    v   ratio 1.25 (1.00-2.00)"
 
 
-def test_what_a_read_takes_after_an_hour_follows_from_the_line_through_its_samples() -> None:
-    assert after_an_hour({0: 1.0, 600: 2.0, 1200: 3.0}) == pytest.approx(7)
-    assert after_an_hour({0: 3.0, 600: 3.0}) == pytest.approx(3)
-    assert after_an_hour({5: 2.0}) == pytest.approx(2)
+def test_what_an_hour_adds_to_a_read_follows_from_the_line_through_its_samples() -> None:
+    assert growth_until_an_hour({0: 1.0, 600: 2.0, 1200: 3.0}) == pytest.approx(5)
+    assert growth_until_an_hour({0: 3.0, 600: 3.0}) == pytest.approx(0)
+    assert growth_until_an_hour({5: 2.0}) == pytest.approx(0)
+
+
+def test_a_line_that_falls_by_chance_takes_nothing_away_from_a_read() -> None:
+    assert growth_until_an_hour({0: 3.0, 600: 1.0}) == 0
