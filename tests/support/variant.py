@@ -11,7 +11,6 @@ from scannerdb import terraform
 from stacks import ROOT
 from tests.support.existing_instance import OWN_NETWORK
 from tests.support.inventory import Inventory, inventory
-from tests.support.one_provider import one_provider
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,19 +90,17 @@ def live(
                 deployment.overrides[f"SCANNER__NETWORK__{key.upper()}"] = str(ids)
         life.before = inventory(deployment.emulator)
         deployment.synthesise()
-        stack = deployment.stack_directory
-        terraform.init(stack, deployment.environment(provider))
+        stack, environment = deployment.stack_directory, deployment.environment(provider)
+        terraform.init(stack, environment)
         agree = ("-no-color", "-auto-approve")
-        with one_provider(deployment, provider):
-            environment = deployment.environment(provider)
-            applied = terraform.run(stack, environment, "apply", *agree)
-            life.resources = int(re.findall(r"Resources: (\d+) added", applied)[0])
-            while_deployed(deployment)
-            life.second_plan = deployment.plan(provider)
-            life.deployed = inventory(deployment.emulator)
-            deployment.emulator.check_services()
-            # The second plan has just asked what there is.
-            terraform.run(stack, environment, "destroy", *agree, "-refresh=false")
+        applied = terraform.run(stack, environment, "apply", *agree)
+        life.resources = int(re.findall(r"Resources: (\d+) added", applied)[0])
+        while_deployed(deployment)
+        life.second_plan = deployment.plan(provider)
+        life.deployed = inventory(deployment.emulator)
+        deployment.emulator.check_services()
+        # The second plan has just asked what there is.
+        terraform.run(stack, environment, "destroy", *agree, "-refresh=false")
         life.destroyed = inventory(deployment.emulator)
         life.refused = [f"{each['what']}: {each['refused']}" for each in deployment.emulator.refusals()]
     return life
