@@ -27,8 +27,7 @@ from scannerdb.options import (
     lock_patience_option,
     require_dsn,
 )
-from scannerdb.partition.terminal import confirm
-from scannerdb.terminal import StatementBar, finding_lines, plan_lines
+from scannerdb.terminal import StatementBar, agree_to, finding_lines, plan_lines
 from stacks.database.parameters import expected_parameters
 from stacks.settings import load_settings
 
@@ -142,7 +141,7 @@ def rollback(dsn: str | None, environment: str | None, *, yes: bool, as_json: bo
         agreed = steps[0].file
         for line in plan_lines(steps):
             click.echo(line, err=True)
-        confirm(f"{agreed} will run on {address_of(chosen)}, as shown.", yes=False)
+        agree_to(f"{agreed} will run on {address_of(chosen)}, as shown.", yes=False)
     with StatementBar(Console(stderr=True)) as bar:
         file = roll_back(connect, release, agreed=agreed, limits=limits, report=bar)
     click.echo(json.dumps({"rolled_back": file}) if as_json else f"Ran {file}.")

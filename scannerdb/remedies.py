@@ -24,6 +24,7 @@ from scannerdb.options import (
     settings_with_thresholds,
 )
 from scannerdb.outputs import output, stack_outputs
+from scannerdb.terminal import confirm
 from stacks.alarms.thresholds import doctor_thresholds
 from stacks.settings import Settings, load_settings
 
@@ -82,7 +83,7 @@ def end(
     found = act({**event, "dry_run": True})
     for line in found["would"]:
         click.echo(line)
-    _confirm(
+    confirm(
         "End the idle sessions of the first?" if idle else "Cancel its statement?" if cancel else "End it?", yes=yes
     )
     done = act({**found["event"], **({"cancel": True} if cancel else {})})
@@ -115,14 +116,9 @@ def repair(check: str, dsn: str | None, environment: str | None, *, yes: bool) -
     for finding in found:
         click.echo(f"{finding['state']}: {finding['value']}")
         click.echo(f"  {finding['sql']}")
-        _confirm("Run it?", yes=yes)
+        confirm("Run it?", yes=yes)
         act({**event, "sql": finding["sql"]})
         click.echo("Done.")
-
-
-def _confirm(question: str, *, yes: bool) -> None:
-    if not yes and not click.confirm(question):
-        raise OperatorError("not wanted: nothing was done")
 
 
 def _ending(dsn: str) -> Act:

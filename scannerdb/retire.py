@@ -14,7 +14,8 @@ from scannerdb.durations import duration_s
 from scannerdb.options import Session, database_options, deadline_option, json_option, require_dsn
 from scannerdb.partition.preflight import gibibytes
 from scannerdb.partition.progress_reporter import ProgressReporter
-from scannerdb.partition.terminal import confirm, reporter
+from scannerdb.partition.terminal import reporter
+from scannerdb.terminal import agree_to
 
 LEFT = 1
 # As retire_job() has it.
@@ -67,7 +68,7 @@ def retire_jobs(
     if dry_run or not jobs:
         _print_jobs(jobs, as_json=as_json)
         return
-    confirm(f"{_summary(jobs)} will be deleted. This cannot be undone.", yes=yes)
+    agree_to(f"{_summary(jobs)} will be deleted. This cannot be undone.", yes=yes)
     tally = Tally()
     with reporter(as_json=as_json) as report:
         progress = ProgressReporter(report, "deleting", total=sum(job.objects + job.findings for job in jobs))

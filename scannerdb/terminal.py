@@ -1,16 +1,19 @@
-"""Output for a terminal: a bar for long work, and a plan of two lines a statement."""
+"""A terminal: a bar for long work, a plan of two lines a statement, the question before what cannot be undone."""
 
 import functools
+import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from handlers.migrator.examination import ExaminationFinding
 from handlers.migrator.steps import Step
+from scannerdb.errors import OperatorError
 
 _MEBIBYTE = 1024**2
 _WIDTH = 80
@@ -130,3 +133,24 @@ def plan_lines(steps: Iterable[Step]) -> Iterator[str]:
             yield f"       {details}"
         yield from (f"       loses {loss}" for loss in step.losses)
         yield from (f"       {change}" for change in step.changes)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask for confirmation, unless `yes`.
+
+    Raises:
+        click.Abort: the answer is no.
+        OperatorError: standard input is no terminal.
+
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise OperatorError("standard input is not a terminal, so the question cannot be asked; add --yes")
+    click.confirm(question, abort=True, err=True)
+
+
+def agree_to(sentence: str, *, yes: bool) -> None:
+    """Print what will be done, and ask whether to go on, unless `yes`; raises what `confirm` raises."""
+    click.echo(sentence, err=True)
+    confirm("Go on?", yes=yes)

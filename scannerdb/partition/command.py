@@ -14,7 +14,8 @@ from scannerdb.partition import run
 from scannerdb.partition.locks import LOCK_TIMEOUT_MS
 from scannerdb.partition.names import TABLE
 from scannerdb.partition.steps import Options
-from scannerdb.partition.terminal import confirm, reporter
+from scannerdb.partition.terminal import reporter
+from scannerdb.terminal import agree_to
 
 
 @click.command()
@@ -93,7 +94,7 @@ def _act(
     else:
         wanted = Options(
             modulus=options["modulus"],
-            confirm=partial(confirm, yes=options["yes"]),
+            confirm=partial(agree_to, yes=options["yes"]),
             free_gib=options["free_gib"],
             until_copied=options["copy_only"],
         )

@@ -31,10 +31,6 @@ class NotEnoughDiskError(PartitionError):
     """The copy would not fit."""
 
 
-class ConfirmationNeededError(PartitionError):
-    """Standard input is no terminal, and `--yes` was not given."""
-
-
 class MissingPrivilegeError(PartitionError):
     """The login role lacks a privilege."""
 

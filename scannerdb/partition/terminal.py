@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -11,7 +10,6 @@ import click
 from rich.console import Console
 
 from handlers.migrator.session import Report
-from scannerdb.partition.errors import ConfirmationNeededError
 from scannerdb.terminal import WorkBar
 
 LINE_EVERY_S = 5.0
@@ -55,19 +53,3 @@ def reporter(*, as_json: bool) -> AbstractContextManager[Report]:
     """Return a bar where standard error is a terminal, and lines elsewhere."""
     console = Console(stderr=True)
     return RowsBar(console) if console.is_terminal and not as_json else nullcontext(Lines(as_json=as_json))
-
-
-def confirm(sentence: str, *, yes: bool) -> None:
-    """Print a sentence and ask for confirmation, unless `yes`.
-
-    Raises:
-        click.Abort: the answer is no.
-        ConfirmationNeededError: standard input is no terminal.
-
-    """
-    click.echo(sentence, err=True)
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise ConfirmationNeededError("standard input is not a terminal, so the question cannot be asked; add --yes")
-    click.confirm("Go on?", abort=True, err=True)
