@@ -8,7 +8,7 @@ from scannerdb.checks.model import Answer, Check, Context, ok, refused
 from scannerdb.checks.run import code_of
 from stacks.settings.restore import LATEST, RestoreFrom, point_in_time
 
-NOT_FOUND = frozenset({"DBInstanceAutomatedBackupNotFound", "DBInstanceNotFound", "DBSnapshotNotFound"})
+NO_SUCH_SOURCE = frozenset({"DBInstanceAutomatedBackupNotFound", "DBInstanceNotFound", "DBSnapshotNotFound"})
 FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -38,7 +38,7 @@ def _found(context: Context, restore_from: RestoreFrom) -> Mapping[str, Any] | N
     try:
         found: list[Mapping[str, Any]] = _described(context.aws("rds"), restore_from)
     except ClientError as error:
-        if code_of(error).removesuffix("Fault") in NOT_FOUND:
+        if code_of(error).removesuffix("Fault") in NO_SUCH_SOURCE:
             return None
         raise
     return found[0] if found else None
