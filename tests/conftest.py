@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from handlers.contract.release import Release
 
 LONGEST_FIRST = ("deployment", "slow")
+# A third of the CPU time of a process without it.
+NICENESS = 5
 _numbers = itertools.count(1)
 
 
@@ -29,17 +32,30 @@ _numbers = itertools.count(1)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say what must run in one process, in its order: a file, and the one deployment of all acceptance tests.
 
-    What waits and what works long comes first, so that the rest fills the gaps. Before other hooks, because
-    pytest-xdist reads the marks in the same one.
+    What waits and what works long comes first, so that the rest fills the gaps; of these what has most tests. Before
+    other hooks, because pytest-xdist reads the marks in the same one.
     """
     length: dict[str, int] = {}
+    tests: Counter[str] = Counter()
     for item in items:
         folder = item.path.parent
         group = folder.name if folder.name == "acceptance" else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
         marks = [mark for mark in LONGEST_FIRST if item.get_closest_marker(mark)]
         length[group] = min(length.get(group, len(LONGEST_FIRST)), *map(LONGEST_FIRST.index, marks), len(LONGEST_FIRST))
-    items.sort(key=lambda item: length[item.get_closest_marker("xdist_group").args[0]])
+        tests[group] += 1
+
+    def order(item: pytest.Item) -> tuple[int, int, str]:
+        group = item.get_closest_marker("xdist_group").args[0]
+        return length[group], -tests[group], group
+
+    items.sort(key=order)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Give way to deployments: they wait for minutes in between, and the longest of them decides when all is done."""
+    if "PYTEST_XDIST_WORKER" in os.environ and not item.get_closest_marker("deployment"):
+        os.nice(max(0, NICENESS - os.nice(0)))
 
 
 @pytest.fixture(scope="session")
