@@ -21,7 +21,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 AWS_MODELS := lab/emulator/contract/models
 
 # More processes than cores: the deployments wait for the emulated RDS most of their time.
-SIDE_BY_SIDE := -n 4 --dist loadgroup --no-loadscope-reorder
+SIDE_BY_SIDE := -n 6 --dist loadgroup --no-loadscope-reorder
 
 # The versions of PostgreSQL that are supported, and the tests that depend on the version.
 VERSIONS ?= 15 16 17 18
