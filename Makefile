@@ -20,8 +20,9 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 # The botocore of which the emulator takes AWS's service models; none of its code runs.
 AWS_MODELS := lab/emulator/contract/models
 
-# More processes than cores: the deployments wait for the emulated RDS most of their time.
-SIDE_BY_SIDE := -n 6 --dist loadgroup --no-loadscope-reorder
+# More processes than cores: tests wait for the server, and deployments (`make test`) for the emulated RDS most of their time.
+PROCESSES := 4
+SIDE_BY_SIDE = -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder
 
 # The versions of PostgreSQL that are supported, and the tests that depend on the version.
 VERSIONS ?= 15 16 17 18
@@ -79,6 +80,7 @@ test-fast: setup ## Run every test that neither deploys nor takes long (about 3 
 	@$(RUN) -m pytest $(SIDE_BY_SIDE) -m "not deployment and not slow" $(ARGS)
 
 .PHONY: test
+test: PROCESSES := 6
 test: setup ## Run every test (about 15 minutes); ARGS="tests/stacks -k alarms" chooses
 	@$(RUN) -m pytest $(or $(ARGS),$(SIDE_BY_SIDE))
 
