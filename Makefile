@@ -81,7 +81,7 @@ test-fast: setup ## Run every test that neither deploys nor takes long (about 3 
 
 .PHONY: test
 test: PROCESSES := 6
-test: setup ## Run every test (about 15 minutes); ARGS="tests/stacks -k alarms" chooses
+test: setup ## Run every test (about 14 minutes); ARGS="tests/stacks -k alarms" chooses
 	@$(RUN) -m pytest $(or $(ARGS),$(SIDE_BY_SIDE))
 
 .PHONY: check
