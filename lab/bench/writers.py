@@ -27,7 +27,7 @@ WORKS: dict[Work, tuple[int, str]] = {
     "COPY": (1, "inserted rows/s, COPY of 1,000"),
 }
 WITH, WITHOUT = "with triggers", "without"
-# The lower bound of the works whose goal it decides: what any trigger that writes a delta costs.
+# The lower bound: what any trigger that writes a delta costs.
 FLOOR = "a trigger that writes one constant row"
 WORKS_WITH_FLOOR: tuple[Work, ...] = ("update one job", "update many jobs", "worker", "execute_batch")
 # Like those of 003: statement level, a transition table, SECURITY DEFINER. Its delta of zeros keeps the counts true.

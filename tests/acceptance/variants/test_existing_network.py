@@ -1,4 +1,4 @@
-"""In a network that exists, whose owner made its way to AWS: Terraform deploys, finds nothing left, and destroys."""
+"""In a network that exists and has its own way to AWS: Terraform deploys, finds nothing left, and destroys."""
 
 from __future__ import annotations
 
