@@ -136,18 +136,23 @@ def plan_lines(steps: Iterable[Step]) -> Iterator[str]:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask for confirmation, unless `yes`.
+    """Ask for confirmation, unless `yes`; the answer may also come from a pipe.
 
     Raises:
         click.Abort: the answer is no.
-        OperatorError: standard input is no terminal.
+        OperatorError: standard input ends without an answer.
 
     """
     if yes:
         return
-    if not sys.stdin.isatty():
-        raise OperatorError("standard input is not a terminal, so the question cannot be asked; add --yes")
-    click.confirm(question, abort=True, err=True)
+    try:
+        agreed = click.confirm(question, err=True)
+    except (click.Abort, OSError) as error:
+        if sys.stdin.isatty():
+            raise
+        raise OperatorError("standard input is not a terminal, so the question cannot be asked; add --yes") from error
+    if not agreed:
+        raise click.Abort
 
 
 def agree_to(sentence: str, *, yes: bool) -> None:

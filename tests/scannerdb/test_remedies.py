@@ -36,15 +36,8 @@ def open_transaction(database: TestDatabase) -> Iterator[psycopg2.extensions.con
     connection.close()
 
 
-class Terminal(io.StringIO):
-    """A terminal at which these lines are typed."""
-
-    def isatty(self) -> bool:
-        return True
-
-
 def answer(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
-    monkeypatch.setattr("sys.stdin", Terminal("".join(f"{line}\n" for line in lines)))
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
 
 
 def is_there(database: TestDatabase, pid: int) -> bool:
@@ -103,6 +96,19 @@ def test_the_idle_sessions_of_the_application_with_most_are_ended(
 def test_it_is_said_what_names_a_session(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     scannerdb("end", *arguments, "--dsn", "host=127.0.0.1", code=2)
     assert "--idle" in capsys.readouterr().err or arguments == ["0"]
+
+
+def test_without_an_answer_nothing_is_ended(
+    database: TestDatabase,
+    open_transaction: psycopg2.extensions.connection,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pid = open_transaction.info.backend_pid
+    answer(monkeypatch)
+    scannerdb("end", str(pid), "--dsn", dsn(database), code=1)
+    assert capsys.readouterr().err.endswith("so the question cannot be asked; add --yes\n")
+    assert is_there(database, pid)
 
 
 def test_a_statement_of_a_check_is_shown_and_run_when_the_answer_is_yes(
