@@ -147,7 +147,7 @@ bench: setup ## Measure exact progress against the guide's SQL, OBJECTS=10000000
 	@$(RUN) -m lab.bench.progress --objects $(OBJECTS) --held-snapshot-s $${HELD_S:-180}
 
 .PHONY: bench-pollers
-bench-pollers: setup ## Poll 10,000 jobs with the status function's code beside 2,000 updates/s; lists and statistics (6 minutes)
+bench-pollers: setup ## Poll 10,000 jobs with the status function's code beside 2,000 updates/s; lists and statistics (5 minutes)
 	@$(RUN) -m lab.bench.pollers
 
 .PHONY: bench-synth

@@ -37,6 +37,7 @@ def test_a_refresh_is_compared_with_that_at_a_million_objects_and_with_the_guide
     taken: dict[int, Any] = {1_000_000: base, 10_000_000: {way: [1.0, 1.0] for way in ours}, 100_000_000: ours}
     guide, fallback, size = refreshes.answers(taken)
     assert guide.question.endswith("the guide's SQL : ours, measured once")
+    assert guide.value == "400 ms : 10.0 ms"
     assert (guide.ratio, fallback.ratio) == (Spread.of([40.0]), Spread.of([4.0]))
     assert size.question == "refresh, ours at 100,000,000 objects : at 1,000,000"
     assert size.ratio == Spread.of([1.0, 2.0])
